@@ -1,0 +1,97 @@
+/* api/config.h -- the configuration: a YANG-modelled tree (api/yang/
+ * venturi.yang), validated by libyang, and the plain structures that the rest
+ * of the daemon is handed.
+ *
+ * No file at all is a valid configuration.  Edits are validated, applied,
+ * persisted atomically, in that order; a failure at any step leaves everything
+ * as it was. */
+#ifndef API_CONFIG_H
+#define API_CONFIG_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ovsdb/export.h"
+
+struct json_object;
+struct config_store;
+
+/* A configuration as plain values.  All strings are owned by it. */
+struct config {
+    char **ovsdb_remotes;       /* Empty: no OVSDB ("none"). */
+    size_t n_ovsdb_remotes;
+    bool export_apply;          /* export/mode is "apply", not "plan". */
+    struct export_policies *policies;
+    char **netflow_listen, **ipfix_listen, **sflow_listen;
+    size_t n_netflow_listen, n_ipfix_listen, n_sflow_listen;
+    unsigned workers;           /* collector/workers; 0: one per core. */
+    uint32_t receive_buffer;    /* collector/receive-buffer, bytes. */
+    uint32_t max_sources;       /* collector/max-sources. */
+    int64_t retention_us;       /* store/retention/raw. */
+    uint64_t retention_bytes;   /* store/retention/size. */
+    uint64_t memory_limit;      /* store/memory. */
+    unsigned query_threads;     /* query/threads. */
+    unsigned query_max;         /* query/max-running. */
+    int64_t query_timeout_ms;   /* query/timeout. */
+    char **api_addresses;       /* "unix:/path" (or a plain path). */
+    size_t n_api_addresses;
+    uint32_t max_clients, max_request;  /* api/max-clients, max-request. */
+    char **log_levels;          /* log/level: "info", "ovsdb:debug". */
+    size_t n_log_levels;
+    char *log_target;           /* "auto", "stderr", "syslog", "journal". */
+    char *user;                 /* Whom to run as when started by root. */
+};
+
+/* What is wrong with a configuration. */
+struct config_error {
+    char path[512];             /* Where: a data path, or "line 3". */
+    char message[512];          /* What, and what would be valid. */
+};
+
+/* What the command line adds; overrides the file and is shown by config.get
+ * but never written to the file.  Strings are borrowed. */
+struct config_override {
+    const char *const *api;
+    size_t n_api;
+    const char *const *ovsdb;   /* "none": no OVSDB. */
+    size_t n_ovsdb;
+    const char *run_dir;        /* Base of the default API socket. */
+};
+
+/* Loads 'path'.  If 'path' does not exist and 'required' is false, that is the
+ * empty configuration.  NULL and '*error' on failure. */
+struct config_store *config_load(const char *path, bool required,
+                                 const struct config_override *,
+                                 struct config_error *error);
+void config_store_destroy(struct config_store *);
+
+/* The configuration in effect: file, defaults, command line.  Borrowed until
+ * the next successful edit or reload. */
+const struct config *config_current(const struct config_store *);
+
+/* The tree as JSON (RFC 7951), with or without defaults. */
+struct json_object *config_to_json(const struct config_store *,
+                                   bool with_defaults);
+
+/* Validates a whole configuration (RFC 7951 JSON).  0 or -EINVAL. */
+int config_validate(const struct config_store *, struct json_object *,
+                    struct config_error *error);
+
+/* Applies a new configuration: 'old' to 'new'.  Returns 0, or a negative errno
+ * with the reason, after putting everything back. */
+typedef int config_apply_fn(void *aux, const struct config *old,
+                            const struct config *new_,
+                            struct config_error *error);
+void config_set_apply(struct config_store *, config_apply_fn *, void *aux);
+
+/* Replaces the tree (merge false) or merges into it (merge true, RFC 7951 JSON;
+ * a member null deletes), validates, applies, persists.  0 or a negative
+ * errno with '*error'. */
+int config_edit(struct config_store *, struct json_object *, bool merge,
+                struct config_error *error);
+
+/* Reads the file again (SIGHUP). */
+int config_reload(struct config_store *, struct config_error *error);
+
+#endif /* api/config.h */

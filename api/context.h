@@ -1,0 +1,32 @@
+/* api/context.h -- what API methods may use; filled in by daemon/.  Members
+ * that are not running are NULL. */
+#ifndef API_CONTEXT_H
+#define API_CONTEXT_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct config_store;
+struct decoder_counters;
+struct dict;
+struct input;
+struct ovsdb;
+struct query_pool;
+struct source_table;
+struct store;
+
+struct api_context {
+    struct config_store *config;        /* api/config.h */
+    struct ovsdb *ovsdb;
+    struct store *store;
+    struct query_pool *queries;
+    struct source_table *sources;
+    struct decoder_counters *decode_counters;
+    struct input *input;                /* collector/input/input.h */
+    struct dict *dict;
+    int64_t started_us;                 /* Wall clock. */
+    const char *state_dir, *run_dir;
+    const char *owner;                  /* Instance id. */
+};
+
+#endif /* api/context.h */

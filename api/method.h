@@ -1,0 +1,89 @@
+/* api/method.h -- the method table of the JSON-RPC API.
+ *
+ * A method is one row: name, role, what it does, its parameters and result as
+ * JSON Schema, an example, and its function.  rpc.discover, the manual and
+ * venturictl's help follow from the table.  Methods live in api/methods_*.c,
+ * one table per file, gathered in api/methods.c. */
+#ifndef API_METHOD_H
+#define API_METHOD_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <json-c/json.h>
+
+struct api;                     /* The running API. */
+struct rpc_call;                /* One request being answered. */
+
+enum api_role { ROLE_VIEWER, ROLE_OPERATOR, ROLE_ORCHESTRATOR, ROLE_ADMIN };
+
+/* JSON-RPC 2.0 section 5.1, and ours. */
+enum rpc_error {
+    RPC_PARSE_ERROR = -32700,
+    RPC_INVALID_REQUEST = -32600,
+    RPC_METHOD_NOT_FOUND = -32601,
+    RPC_INVALID_PARAMS = -32602,
+    RPC_INTERNAL_ERROR = -32603,
+    RPC_TOO_LARGE = -32000,
+    RPC_BUSY = -32001,
+    RPC_TIMEOUT = -32002,
+    RPC_CANCELLED = -32003,
+    RPC_NOT_FOUND = -32004,
+    RPC_UNAVAILABLE = -32005,   /* A part is degraded: OVSDB, the store. */
+    RPC_CONFLICT = -32006,
+    RPC_FAILED = -32007,
+};
+
+enum param_type { PARAM_STRING, PARAM_INTEGER, PARAM_NUMBER, PARAM_BOOLEAN,
+                  PARAM_ARRAY, PARAM_OBJECT, PARAM_ANY, PARAM_TIME,
+                  PARAM_DURATION };
+
+struct rpc_param {
+    const char *name;           /* NULL ends the list. */
+    enum param_type type;
+    bool required;
+    const char *doc;
+    const char *schema;         /* JSON Schema of its own, or NULL. */
+};
+
+struct rpc_method {
+    const char *name;           /* NULL ends a table. */
+    enum api_role role;
+    const char *summary;
+    const struct rpc_param *params;     /* Unknown members are refused. */
+    const char *result_schema;  /* JSON Schema text. */
+    const char *example_params; /* JSON text, or NULL. */
+    const char *example_result; /* JSON text. */
+
+    /* 'params' is a JSON object (never NULL) of which the core has checked
+     * names, types and required members.  Must call exactly one of rpc_reply()
+     * and rpc_fail(), at once or later, on the main thread. */
+    void (*call)(struct rpc_call *, struct json_object *params);
+};
+
+/* Takes over 'result'. */
+void rpc_reply(struct rpc_call *, struct json_object *result);
+
+/* 'member' names what is wrong (a parameter's path), or NULL; the message goes
+ * to "message", member and message to "data". */
+void rpc_fail(struct rpc_call *, int code, const char *member,
+              const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The same with "data" built by the caller (taken over). */
+void rpc_fail_data(struct rpc_call *, int code, const char *message,
+                   struct json_object *data);
+
+/* Everything that methods may use; filled in by daemon/. */
+struct api_context;
+struct api_context *rpc_context(struct rpc_call *);
+
+/* Runs 'deliver(aux)' on the main thread soon.  From any thread.  For methods
+ * that are answered by another thread. */
+void api_post(struct api *, void (*deliver)(void *aux), void *aux);
+struct api *rpc_api(struct rpc_call *);
+
+/* Called, on the main thread, if the client goes away before the answer; the
+ * call must still be answered (the answer is dropped). */
+void rpc_on_cancel(struct rpc_call *, void (*cancel)(void *aux), void *aux);
+
+#endif /* api/method.h */

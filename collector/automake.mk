@@ -1,0 +1,13 @@
+noinst_LTLIBRARIES += collector/libcollector.la
+collector_libcollector_la_SOURCES =
+collector_libcollector_la_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS) \
+	$(URCU_CFLAGS)
+collector_libcollector_la_LIBADD =
+
+include collector/decode/automake.mk
+include collector/exporter/automake.mk
+include collector/filter/automake.mk
+include collector/input/automake.mk
+include collector/query/automake.mk
+include collector/store/automake.mk
+include collector/template/automake.mk

@@ -1,0 +1,69 @@
+/* collector/decode/decoder.h -- datagrams in, flow batches out.
+ *
+ * A decoder belongs to one worker.  Several share one source table and one
+ * template cache, which are thread-safe.  No socket, no clock, no loop. */
+#ifndef COLLECTOR_DECODER_H
+#define COLLECTOR_DECODER_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/batch.h"
+#include "lib/counter.h"
+
+struct decoder;
+struct dict;
+struct source_table;
+struct template_cache;
+
+/* Datagrams that belong to no source, or refusals before one is known. */
+#define DECODER_COUNTERS(X)                                             \
+    X(datagrams, "Datagrams handed to the decoder")                     \
+    X(too_short, "Datagrams shorter than any header")                   \
+    X(unknown_version, "Datagrams of an unknown protocol or version")   \
+    X(bad_header, "Headers whose length or count cannot be right")      \
+    X(bad_set, "Sets whose length does not fit")                        \
+    X(bad_template, "Templates that cannot be right")                   \
+    X(template_limit, "Templates refused because a share was used up")  \
+    X(bad_record, "Records that end before their fields do")            \
+    X(bad_sample, "sFlow samples whose length does not fit")            \
+    X(no_template, "Data sets without a known template")                \
+    X(source_limit, "Datagrams of sources beyond the limit")
+
+struct decoder_counters {
+    DECODER_COUNTERS(COUNTER_MEMBER)
+};
+extern const struct counter_def decoder_counter_defs[];
+
+struct datagram {
+    const uint8_t *data;
+    size_t size;
+    struct addr src;            /* Where it came from. */
+    uint16_t src_port;
+    int64_t received_us;        /* Wall clock. */
+};
+
+struct decoder_config {
+    struct dict *dict;          /* Names go there. */
+    struct source_table *sources;
+    struct template_cache *templates;
+    struct decoder_counters *counters;  /* Shared between decoders. */
+
+    /* Called with a full batch; returns the batch to go on with (the same one,
+     * emptied, or another).  Never NULL. */
+    struct flow_batch *(*flush)(void *aux, struct flow_batch *);
+    void *aux;
+};
+
+struct decoder *decoder_create(const struct decoder_config *);
+void decoder_destroy(struct decoder *);
+
+/* Decodes one datagram of any protocol (told by its first bytes) and appends
+ * its flow records to 'b', calling flush() whenever that is full.  Returns the
+ * batch to go on with.  What is wrong is counted: exactly one of
+ * decoder_counters per refusal. */
+struct flow_batch *decoder_datagram(struct decoder *, const struct datagram *,
+                                    struct flow_batch *b);
+
+#endif /* collector/decode/decoder.h */

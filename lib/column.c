@@ -1,0 +1,125 @@
+#include <config.h>
+
+#include "lib/column.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/batch.h"
+
+static const struct column_word words_export_protocol[] = {
+    { PROTO_NETFLOW5, "netflow5", "NetFlow version 5" },
+    { PROTO_NETFLOW7, "netflow7", "NetFlow version 7" },
+    { PROTO_NETFLOW9, "netflow9", "NetFlow version 9 (RFC 3954)" },
+    { PROTO_IPFIX, "ipfix", "IPFIX (RFC 7011)" },
+    { PROTO_SFLOW5, "sflow", "sFlow version 5" },
+    { 0, NULL, NULL },
+};
+
+static const struct column_word words_direction[] = {
+    { DIR_INGRESS, "ingress", "seen when entering" },
+    { DIR_EGRESS, "egress", "seen when leaving" },
+    { 0, NULL, NULL },
+};
+
+static const struct column_word words_tunnel_type[] = {
+    { TUNNEL_UNKNOWN, "unknown", "some tunnel" },
+    { TUNNEL_VXLAN, "vxlan", "VXLAN (RFC 7348)" },
+    { TUNNEL_GRE, "gre", "GRE (RFC 2784)" },
+    { TUNNEL_LISP, "lisp", "LISP (RFC 6830)" },
+    { TUNNEL_STT, "stt", "STT" },
+    { TUNNEL_IPSEC_GRE, "ipsec-gre", "GRE in IPsec" },
+    { TUNNEL_GENEVE, "geneve", "Geneve (RFC 8926)" },
+    { TUNNEL_IPIP, "ipip", "IP in IP (RFC 2003)" },
+    { TUNNEL_GTPU, "gtp-u", "GTP-U" },
+    { TUNNEL_ERSPAN, "erspan", "ERSPAN" },
+    { 0, NULL, NULL },
+};
+
+/* RFC 5102 section 5.11.3. */
+static const struct column_word words_flow_end_reason[] = {
+    { 1, "idle-timeout", "no packet for the idle timeout" },
+    { 2, "active-timeout", "reported while it goes on" },
+    { 3, "end-of-flow", "its end was seen" },
+    { 4, "forced-end", "the exporter was told to" },
+    { 5, "lack-of-resources", "the exporter needed the room" },
+    { 0, NULL, NULL },
+};
+
+static const struct column_word words_quality[] = {
+    { Q_RATE_UNKNOWN, "rate-unknown", "nobody told the sampling rate" },
+    { Q_TIME_CORRECTED, "time-corrected",
+      "times were absurd, arrival was taken" },
+    { Q_SCALED_BY_EXPORTER, "scaled-by-exporter",
+      "the exporter scaled; raw counts were computed back" },
+    { Q_L3_ESTIMATED, "l3-estimated", "bytes derived from a frame length" },
+    { Q_TRUNCATED, "truncated", "the sampled header ended too early" },
+    { Q_OUTPUT_UNKNOWN, "output-unknown", "the output port is not known" },
+    { 0, NULL, NULL },
+};
+
+const struct column columns[N_COLUMNS] = {
+#define X(ID, TYPE, UNIT, IE, IE6, FLAGS, DOC)                          \
+    [COL_##ID] = { #ID, COLUMN_T_##TYPE, UNIT, IE, IE6, FLAGS,          \
+                   sizeof(COLUMN_CTYPE_##TYPE),                         \
+                   offsetof(struct flow_batch, ID),                     \
+                   WORDS_##TYPE(ID), DOC },
+#define WORDS_ENUM(ID) words_##ID
+#define WORDS_BITS(ID) words_##ID
+#define WORDS_U8(ID) NULL
+#define WORDS_U16(ID) NULL
+#define WORDS_U32(ID) NULL
+#define WORDS_U64(ID) NULL
+#define WORDS_BOOL(ID) NULL
+#define WORDS_TIME(ID) NULL
+#define WORDS_ADDR(ID) NULL
+#define WORDS_MAC(ID) NULL
+#define WORDS_NAME(ID) NULL
+    FLOW_COLUMNS(X)
+#undef X
+};
+
+const struct column *
+column_by_name(const char *name)
+{
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        if (!strcmp(columns[i].name, name)) {
+            return &columns[i];
+        }
+    }
+    return NULL;
+}
+
+const char *
+column_type_name(enum column_type type)
+{
+    static const char *const names[] = {
+#define X(ID, CTYPE, NAME, DOC) NAME,
+        COLUMN_TYPES(X)
+#undef X
+    };
+    return names[type];
+}
+
+const char *
+column_word_name(const struct column *c, uint32_t value)
+{
+    for (const struct column_word *w = c->words; w && w->name; w++) {
+        if (w->value == value) {
+            return w->name;
+        }
+    }
+    return NULL;
+}
+
+int
+column_word_value(const struct column *c, const char *name, uint32_t *value)
+{
+    for (const struct column_word *w = c->words; w && w->name; w++) {
+        if (!strcmp(w->name, name)) {
+            *value = w->value;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}

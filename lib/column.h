@@ -1,0 +1,204 @@
+/* lib/column.h -- the column table: what a flow record can say.
+ *
+ * One row here is everything that the rest needs to know about a column: the
+ * member of struct flow_batch, the decoder's IPFIX element, the store's
+ * schema, flow.columns, the manual and the menus are all generated from it or
+ * checked against it.  To add a column, add a row and teach a decoder to fill
+ * it. */
+#ifndef LIB_COLUMN_H
+#define LIB_COLUMN_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+
+/* Types.  The second argument is the C type of one value in a batch. */
+#define COLUMN_TYPES(X)                                                 \
+    X(U8, uint8_t, "u8", "unsigned integer, 8 bits")                    \
+    X(U16, uint16_t, "u16", "unsigned integer, 16 bits")                \
+    X(U32, uint32_t, "u32", "unsigned integer, 32 bits")                \
+    X(U64, uint64_t, "u64", "unsigned integer, 64 bits")                \
+    X(BOOL, uint8_t, "bool", "0 or 1")                                  \
+    X(TIME, int64_t, "time", "microseconds since 1970, UTC")            \
+    X(ADDR, struct addr, "address", "IPv4 or IPv6 address")             \
+    X(MAC, uint64_t, "mac", "MAC address, in the low 48 bits")          \
+    X(NAME, uint32_t, "name", "text, kept as an id of lib/dict.h")      \
+    X(ENUM, uint8_t, "enum", "one of a few words")                      \
+    X(BITS, uint32_t, "bits", "a set of flags, shown as words")
+
+enum column_type {
+#define X(ID, CTYPE, NAME, DOC) COLUMN_T_##ID,
+    COLUMN_TYPES(X)
+#undef X
+    N_COLUMN_TYPES
+};
+
+/* Flags. */
+#define CF_NULL 0x01    /* Can be absent; absent is shown as null. */
+#define CF_KEY 0x02     /* Can be grouped by. */
+#define CF_SUM 0x04     /* Can be summed up: it is a metric. */
+
+/* X(id, type, unit, IPFIX element or 0, second element (IPv6 twin) or 0,
+ *   flags, what it says)
+ * The id is the name everywhere: API, CLI, filter, file. */
+#define FLOW_COLUMNS(X)                                                       \
+    X(received, TIME, "us", 0, 0, 0,                                          \
+      "when the datagram that carried the record arrived here")               \
+    X(flow_start, TIME, "us", 152, 0, 0,                                      \
+      "first packet of the flow; of a sampled packet, when it was received")  \
+    X(flow_end, TIME, "us", 153, 0, 0,                                        \
+      "last packet of the flow; queries select and bucket by this time")      \
+    X(exporter, ADDR, "", 130, 131, CF_KEY,                                   \
+      "address that the datagram came from; for sFlow the agent address")     \
+    X(export_protocol, ENUM, "", 0, 0, CF_KEY,                                \
+      "protocol that carried the record")                                     \
+    X(observation_domain_id, U32, "", 149, 0, CF_KEY,                         \
+      "IPFIX observation domain, NetFlow v9 source id, NetFlow v5 engine "    \
+      "type and id, sFlow sub-agent")                                         \
+    X(observation_point_id, U64, "", 138, 0, CF_NULL | CF_KEY,                \
+      "IPFIX observation point, sFlow data source")                           \
+    X(bridge, NAME, "", 0, 0, CF_NULL | CF_KEY,                               \
+      "Open vSwitch bridge that the record was made on")                      \
+    X(direction, ENUM, "", 61, 0, CF_NULL | CF_KEY,                           \
+      "whether the packet was seen when entering or leaving the exporter")    \
+    X(canonical, BOOL, "", 0, 0, CF_KEY,                                      \
+      "this record is the one observation of its packets that totals count")  \
+    X(ip_version, U8, "", 60, 0, CF_NULL | CF_KEY, "IP version, 4 or 6")      \
+    X(src_addr, ADDR, "", 8, 27, CF_NULL | CF_KEY, "source IP address")       \
+    X(dst_addr, ADDR, "", 12, 28, CF_NULL | CF_KEY, "destination IP address") \
+    X(proto, U8, "", 4, 0, CF_NULL | CF_KEY,                                  \
+      "IP protocol number (protocolIdentifier)")                              \
+    X(src_port, U16, "", 7, 0, CF_NULL | CF_KEY, "source transport port")     \
+    X(dst_port, U16, "", 11, 0, CF_NULL | CF_KEY,                             \
+      "destination transport port")                                           \
+    X(tcp_flags, U16, "", 6, 0, CF_NULL | CF_KEY,                             \
+      "TCP control bits, or-ed over the flow's packets")                      \
+    X(icmp_type, U8, "", 176, 178, CF_NULL | CF_KEY, "ICMP or ICMPv6 type")   \
+    X(icmp_code, U8, "", 177, 179, CF_NULL | CF_KEY, "ICMP or ICMPv6 code")   \
+    X(tos, U8, "", 5, 0, CF_NULL | CF_KEY,                                    \
+      "IPv4 type of service or IPv6 traffic class (ipClassOfService)")        \
+    X(ttl, U8, "", 192, 0, CF_NULL | CF_KEY, "IPv4 TTL or IPv6 hop limit")    \
+    X(flow_label, U32, "", 31, 0, CF_NULL | CF_KEY, "IPv6 flow label")        \
+    X(fragment, BOOL, "", 0, 0, CF_NULL | CF_KEY,                             \
+      "the packet is a fragment of a datagram")                               \
+    X(src_mac, MAC, "", 56, 0, CF_NULL | CF_KEY, "source MAC address")        \
+    X(dst_mac, MAC, "", 80, 0, CF_NULL | CF_KEY, "destination MAC address")   \
+    X(ether_type, U16, "", 256, 0, CF_NULL | CF_KEY, "Ethernet type")         \
+    X(vlan_id, U16, "", 58, 243, CF_NULL | CF_KEY,                            \
+      "VLAN id of the outermost tag")                                         \
+    X(in_if, U32, "", 10, 252, CF_NULL | CF_KEY,                              \
+      "input interface, as numbered by the exporter: ifIndex, or OpenFlow "   \
+      "port for NetFlow from Open vSwitch")                                   \
+    X(out_if, U32, "", 14, 253, CF_NULL | CF_KEY,                             \
+      "output interface, numbered like in_if")                                \
+    X(in_if_name, NAME, "", 82, 0, CF_NULL | CF_KEY, "input interface name")  \
+    X(out_if_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "output interface name")                                                \
+    X(next_hop, ADDR, "", 15, 62, CF_NULL | CF_KEY, "next hop address")       \
+    X(src_as, U32, "", 16, 0, CF_NULL | CF_KEY,                               \
+      "source AS number, as exported")                                        \
+    X(dst_as, U32, "", 17, 0, CF_NULL | CF_KEY,                               \
+      "destination AS number, as exported")                                   \
+    X(src_prefix_length, U8, "bits", 9, 29, CF_NULL | CF_KEY,                 \
+      "length of the source prefix, as exported")                             \
+    X(dst_prefix_length, U8, "bits", 13, 30, CF_NULL | CF_KEY,                \
+      "length of the destination prefix, as exported")                        \
+    X(tunnel_type, ENUM, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "encapsulation that the packet was in")                                 \
+    X(tunnel_src_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \
+      "source address of the outer packet")                                   \
+    X(tunnel_dst_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \
+      "destination address of the outer packet")                              \
+    X(vni, U64, "", 351, 0, CF_NULL | CF_KEY,                                 \
+      "virtual network identifier or tunnel key (layer2SegmentId)")           \
+    X(flow_end_reason, ENUM, "", 136, 0, CF_NULL | CF_KEY,                    \
+      "why the exporter closed the flow")                                     \
+    X(forwarding_status, U8, "", 89, 0, CF_NULL | CF_KEY,                     \
+      "what became of the packet (RFC 7270 section 4.12); 128 is dropped")    \
+    X(bytes, U64, "B", 1, 23, CF_SUM,                                         \
+      "estimated octets of the IP packets with their headers; of other "      \
+      "frames, octets after the Ethernet header")                             \
+    X(packets, U64, "packets", 2, 24, CF_SUM,                                 \
+      "estimated packets that really passed")                                 \
+    X(l2_bytes, U64, "B", 352, 0, CF_NULL | CF_SUM,                           \
+      "estimated octets of the Ethernet frames, without the checksum: what "  \
+      "an interface counts")                                                  \
+    X(raw_bytes, U64, "B", 0, 0, CF_SUM,                                      \
+      "octets that the exporter saw, before scaling")                         \
+    X(raw_packets, U64, "packets", 0, 0, CF_SUM,                              \
+      "packets that the exporter saw, before scaling")                        \
+    X(dropped_packets, U64, "packets", 133, 0, CF_NULL | CF_SUM,              \
+      "packets of the flow that the exporter dropped")                        \
+    X(sampling, U32, "", 34, 305, CF_NULL | CF_KEY,                           \
+      "one packet in so many was looked at; null: rate unknown, the counts "  \
+      "are as exported")                                                      \
+    X(quality, BITS, "", 0, 0, CF_KEY,                                        \
+      "what is uncertain about this record")
+
+enum column_id {
+#define X(ID, TYPE, UNIT, IE, IE6, FLAGS, DOC) COL_##ID,
+    FLOW_COLUMNS(X)
+#undef X
+    N_COLUMNS
+};
+
+/* Words of an ENUM or BITS column; ends with a NULL name.  Values of BITS are
+ * single bits. */
+struct column_word {
+    uint32_t value;
+    const char *name;
+    const char *doc;
+};
+
+struct column {
+    const char *name;
+    enum column_type type;
+    const char *unit;
+    uint16_t ie, ie2;           /* IANA elements that fill it, or 0. */
+    uint16_t flags;             /* CF_*. */
+    uint16_t size;              /* Bytes of one value in a batch. */
+    uint32_t offset;            /* Of its array in struct flow_batch. */
+    const struct column_word *words;    /* ENUM and BITS only. */
+    const char *doc;
+};
+
+extern const struct column columns[N_COLUMNS];
+
+/* NULL if there is no such column. */
+const struct column *column_by_name(const char *);
+const char *column_type_name(enum column_type);
+
+/* The word for 'value' of an ENUM column, or NULL.  And back: 0 or -EINVAL. */
+const char *column_word_name(const struct column *, uint32_t value);
+int column_word_value(const struct column *, const char *name,
+                      uint32_t *value);
+
+/* Values of 'export_protocol'. */
+enum export_protocol {
+    PROTO_NETFLOW5 = 5,
+    PROTO_NETFLOW7 = 7,
+    PROTO_NETFLOW9 = 9,
+    PROTO_IPFIX = 10,
+    PROTO_SFLOW5 = 55,
+};
+/* Values of 'direction' (IPFIX flowDirection). */
+enum flow_direction { DIR_INGRESS = 0, DIR_EGRESS = 1 };
+/* Values of 'tunnel_type': OVS's IPFIX element 6876/891. */
+enum tunnel_type {
+    TUNNEL_UNKNOWN = 0, TUNNEL_VXLAN = 1, TUNNEL_GRE = 2, TUNNEL_LISP = 3,
+    TUNNEL_STT = 4, TUNNEL_IPSEC_GRE = 5, TUNNEL_GENEVE = 7,
+    TUNNEL_IPIP = 64, TUNNEL_GTPU = 65, TUNNEL_ERSPAN = 66,
+};
+/* Bits of 'quality'. */
+enum flow_quality {
+    Q_RATE_UNKNOWN = 1 << 0,    /* Sampled or not?  Nobody said. */
+    Q_TIME_CORRECTED = 1 << 1,  /* Times were absurd; arrival was taken. */
+    Q_SCALED_BY_EXPORTER = 1 << 2,      /* raw_* were computed back. */
+    Q_L3_ESTIMATED = 1 << 3,    /* bytes derived from a frame length. */
+    Q_TRUNCATED = 1 << 4,       /* Sampled header ended inside a header. */
+    Q_OUTPUT_UNKNOWN = 1 << 5,  /* The output port is not known. */
+};
+
+#endif /* lib/column.h */

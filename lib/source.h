@@ -1,0 +1,134 @@
+/* lib/source.h -- a source: one stream of records from one exporter, and what
+ * an Open vSwitch database knows about it (an observation).
+ *
+ * Sources are found or made by the decoder (collector/exporter/), live until
+ * the process ends, and are bounded in number.  Observations are made from
+ * OVSDB snapshots by the wiring (daemon/), immutable but for their counters,
+ * and read by workers under RCU. */
+#ifndef LIB_SOURCE_H
+#define LIB_SOURCE_H 1
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/column.h"
+#include "lib/counter.h"
+
+/* X(name, what it counts) */
+#define SOURCE_COUNTERS(X)                                                    \
+    X(datagrams, "Datagrams received")                                        \
+    X(octets, "Octets of those datagrams")                                    \
+    X(flow_records, "Flow records decoded")                                   \
+    X(options_records, "Options records decoded")                             \
+    X(counter_records, "sFlow counter samples seen")                          \
+    X(templates, "Templates learned or confirmed")                            \
+    X(bytes, "Sum of bytes over canonical and other records")                 \
+    X(packets, "Sum of packets over canonical and other records")             \
+    X(lost, "Records or datagrams missing by sequence number")                \
+    X(reordered, "Datagrams whose sequence number went back")                 \
+    X(restarts, "Times that the sequence started anew")                       \
+    X(no_template, "Data sets without a known template")                      \
+    X(malformed, "Datagrams, sets or samples that do not parse")              \
+    X(rate_unknown, "Flow records whose sampling rate nobody told")           \
+    X(ring_full, "Flow records lost because the writer could not keep up")    \
+    X(store_lost, "Flow records lost because they could not be written")
+
+struct source_counters {
+    SOURCE_COUNTERS(COUNTER_MEMBER)
+};
+extern const struct counter_def source_counter_defs[];
+
+/* Where a sampling rate comes from, best first. */
+enum sampling_origin {
+    SAMPLING_NONE,              /* Not known. */
+    SAMPLING_OPTIONS,           /* Options record. */
+    SAMPLING_HEADER,            /* NetFlow v5 header, sFlow sample. */
+    SAMPLING_OVSDB,
+    SAMPLING_CONFIG,
+};
+
+struct source_key {
+    struct addr exporter;       /* Where datagrams come from. */
+    struct addr agent;          /* sFlow agent; else the same as exporter. */
+    uint32_t domain;            /* As column observation_domain_id. */
+    uint8_t protocol;           /* enum export_protocol. */
+};
+
+struct observation;
+
+struct source {
+    struct source_key key;
+    uint32_t id;                /* Small, unique, from 1. */
+    _Atomic int64_t first_us, last_us;  /* Wall clock of datagrams. */
+    _Atomic uint32_t sampling;  /* 1 in so many; 0: not announced. */
+    _Atomic uint8_t sampling_origin;    /* enum sampling_origin. */
+    _Atomic uint16_t port;      /* UDP port of the last datagram. */
+    struct source_counters n;
+
+    /* Resolved lazily by the workers, for map generation 'obs_gen'. */
+    struct observation *_Atomic obs;
+    _Atomic uint64_t obs_gen;
+};
+
+/* Counters of one bridge and protocol.  They outlive OVSDB snapshots. */
+struct observation_stats {
+    _Atomic int64_t first_us, last_us;  /* First and last record, wall. */
+    counter_t records, packets, bytes, l2_bytes, raw_packets;
+    uint32_t bridge;            /* Dictionary id. */
+    uint8_t protocol;
+};
+
+/* An interface by its number on the wire. */
+struct observation_if {
+    uint32_t number;            /* ifIndex, or OpenFlow port. */
+    uint32_t name;              /* Dictionary id. */
+    uint32_t bridge;            /* Dictionary id. */
+};
+
+/* What OVSDB says about the records of one bridge and protocol. */
+struct observation {
+    struct source_key match;    /* 'exporter' zero: any address. */
+    bool match_domain;          /* 'match.domain' must be equal. */
+    bool match_agent;           /* 'match.agent' must be equal. */
+    bool local;                 /* The OVS runs on this host. */
+
+    uint32_t bridge;            /* Dictionary id, or 0: tell by interface. */
+    uint32_t sampling;          /* From the row; 1: everything; 0 unknown. */
+    bool scaled_by_exporter;    /* OVS IPFIX: counts are estimates already. */
+    bool counts_frames;         /* OVS NetFlow: octets include Ethernet. */
+    bool canonical;             /* The protocol that totals count. */
+    bool canonical_egress;      /* Count egress records, not ingress ones. */
+
+    /* Sorted by number. */
+    const struct observation_if *ifs;
+    uint32_t n_ifs;
+    struct observation_stats *stats;
+};
+
+/* All observations; immutable once published. */
+struct observation_map {
+    uint64_t gen;               /* From 1, never the same twice. */
+    struct observation *list;
+    uint32_t n;
+    struct observation_if *ifs; /* All arrays that observations point into. */
+    uint32_t n_ifs;
+};
+
+/* The observation that fits 'key' best (most members told), or NULL. */
+struct observation *observation_find(const struct observation_map *,
+                                     const struct source_key *key);
+
+/* The interface with 'number', or NULL. */
+const struct observation_if *observation_if_find(const struct observation *,
+                                                 uint32_t number);
+
+/* Frees a map (not the statistics).  NULL is fine. */
+void observation_map_destroy(struct observation_map *);
+
+/* The counters of a bridge and protocol: made on first use, never freed,
+ * bounded (then NULL).  Thread-safe. */
+struct observation_stats *observation_stats_get(uint32_t bridge,
+                                                uint8_t protocol);
+
+#endif /* lib/source.h */

@@ -1,0 +1,80 @@
+/* ovsdb/ovsdb.h -- the OVSDB thread: it owns every IDL and every transaction.
+ *
+ * In: policies.  Out: immutable snapshots and the state of each bridge and
+ * protocol.  No header of OVS is visible here. */
+#ifndef OVSDB_OVSDB_H
+#define OVSDB_OVSDB_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ovsdb/export.h"
+
+struct ovsdb;
+
+struct ovsdb_config {
+    const char *const *remotes; /* "unix:...", "tcp:...", "ssl:..." */
+    size_t n_remotes;
+    const char *owner;          /* Instance id for venturi-owner. */
+    bool apply;                 /* False: plan only, until ovsdb_apply(). */
+    const char *local[N_EXPORT_TABLES]; /* See struct export_self. */
+
+    /* Called on the OVSDB thread whenever a snapshot or a state changed.  Must
+     * only wake somebody up. */
+    void (*changed)(void *aux);
+    void *aux;
+};
+
+/* Must be called before any other thread exists (ovs.md section 2: fatal
+ * signals, OVS threads), after the caller's signal handlers are in place. */
+void ovsdb_global_init(const char *program, bool verbose);
+
+/* Starts the thread, or returns NULL.  An absent server is not an error. */
+struct ovsdb *ovsdb_start(const struct ovsdb_config *,
+                          const struct export_policies *);
+/* Stops and joins the thread.  Rows stay as they are. */
+void ovsdb_stop(struct ovsdb *);
+
+/* Replaces the policies (copied). */
+void ovsdb_set_policies(struct ovsdb *, const struct export_policies *);
+
+/* From now on differences are written (as with config.apply). */
+void ovsdb_apply(struct ovsdb *);
+
+/* Removes what is ours from every bridge (only from 'bridge' if not NULL), and
+ * stops writing (for that bridge) until ovsdb_apply().  'done' is called on the
+ * OVSDB thread with the number of rows removed, or a negative errno. */
+void ovsdb_remove(struct ovsdb *, const char *bridge,
+                  void (*done)(void *aux, int n), void *aux);
+
+/* The latest snapshot of remote 'i', with a reference for the caller; NULL
+ * before the first.  Any thread. */
+const struct ovs_snapshot *ovsdb_snapshot(struct ovsdb *, size_t i);
+void ovsdb_snapshot_unref(const struct ovs_snapshot *);
+size_t ovsdb_n_remotes(const struct ovsdb *);
+
+/* What would be written now, against remote 'i'.  NULL before a snapshot. */
+struct export_plan *ovsdb_plan(struct ovsdb *, size_t i);
+
+/* What the thread knows about one bridge and protocol; data (receiving or
+ * silent) is for the caller to add. */
+struct ovsdb_status {
+    const char *remote;
+    char *bridge;
+    enum export_table table;
+    enum export_state state;    /* Never RECEIVING or SILENT. */
+    char *policy;               /* Or NULL. */
+    char *reason;
+    char *owner;                /* Of the row in effect, or NULL. */
+    int64_t applied_us;         /* Wall clock: cur_cfg caught up; 0: never. */
+    int64_t expect_within_us;   /* Silence longer than this is suspicious. */
+    char **targets;
+    size_t n_targets;
+    uint32_t sampling;          /* In effect; 0: not applicable. */
+};
+/* The caller frees with ovsdb_status_destroy(). */
+struct ovsdb_status *ovsdb_status(struct ovsdb *, size_t *n);
+void ovsdb_status_destroy(struct ovsdb_status *, size_t n);
+
+#endif /* ovsdb/ovsdb.h */
