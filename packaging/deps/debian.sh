@@ -1,0 +1,118 @@
+#!/bin/sh
+# packaging/deps/debian.sh -- installs what Venturi needs from Debian 12.
+#
+# usage: packaging/deps/debian.sh [--list | --missing] [GROUP]...
+#
+#   GROUP      build, run, test or fetch; without one: build, run and test
+#   --list     print the packages of the groups, one a line, and end
+#   --missing  print those that are not installed, and end
+#
+# Only what is missing is installed, in one go and without recommended
+# packages; if nothing is missing, nothing is touched and no network is used.
+
+# Lists of packages are split on purpose.
+# shellcheck disable=SC2034,SC2086,SC2046
+set -eu
+
+# Compile and link: see configure.ac.
+build="ca-certificates gcc libc6-dev make autoconf automake libtool pkg-config
+    flex bison python3 openvswitch-source libev-dev libjson-c-dev
+    libyang2-dev liburcu-dev libcunit1-dev libcap-ng-dev libsystemd-dev
+    libssl-dev libunbound-dev"
+
+# What the quickstart plays with.
+run="openvswitch-switch iproute2 iputils-ping ethtool python3"
+
+# What "make check" and "make distcheck" need on top of these.
+test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
+    xz-utils procps"
+
+# packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
+fetch="ca-certificates npm"
+
+say() {
+    echo "debian.sh: $*"
+}
+
+fail() {
+    echo "debian.sh: $*" >&2
+    exit 1
+}
+
+usage() {
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+}
+
+mode=install
+groups=
+for arg; do
+    case $arg in
+        --list) mode=list ;;
+        --missing) mode=missing ;;
+        --help | -h) usage; exit 0 ;;
+        build | run | test | fetch) groups="$groups $arg" ;;
+        *) fail "\"$arg\" is not an option or a group; see --help" ;;
+    esac
+done
+
+wanted=
+for group in ${groups:-build run test}; do
+    eval "wanted=\"\$wanted \$$group\""
+done
+wanted=$(printf '%s\n' $wanted | sort -u)
+
+if test $mode = list; then
+    printf '%s\n' "$wanted"
+    exit 0
+fi
+
+command -v dpkg-query >/dev/null ||
+    fail "this is not a Debian system; the packages to look for are:" $wanted
+
+# A package counts as there if it is installed, or if what we want of it is.
+have() {
+    case $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) in
+        installed) return 0 ;;
+    esac
+    case $1 in
+        npm) command -v npm >/dev/null ;;
+        pkg-config) command -v pkg-config >/dev/null ;;
+        *) return 1 ;;
+    esac
+}
+
+missing=
+for package in $wanted; do
+    have "$package" || missing="$missing $package"
+done
+missing=${missing# }
+
+if test $mode = missing; then
+    test -z "$missing" || printf '%s\n' $missing
+    exit 0
+fi
+test -n "$missing" || exit 0
+
+if test "$(id -u)" != 0; then
+    fail "these packages are missing; as root: apt-get update &&" \
+         "apt-get install --no-install-recommends $missing"
+fi
+
+say "installing $(printf '%s\n' $missing | wc -l) packages:" $missing
+export DEBIAN_FRONTEND=noninteractive
+apt="apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+run_apt() {
+    $apt "$@" >"$log" 2>&1 && return 0
+    tail -n 25 "$log" >&2
+    return 1
+}
+
+run_apt update || fail "apt-get update failed (see above)"
+run_apt install --no-install-recommends $missing ||
+    fail "apt-get install failed (see above)"
+say "done"
