@@ -1,0 +1,450 @@
+/* ovsdb/export.c -- the option table, names, and policies as plain values. */
+#include <config.h>
+
+#include "ovsdb/export.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/addr.h"
+#include "ovsdb/export_p.h"
+
+/* The user's name of an option: its key, or else its column. */
+#define OPTION_NAME(COLUMN, KEY) (sizeof(KEY) > 1 ? (KEY) : (COLUMN))
+
+const struct export_option export_options[N_EXPORT_OPTIONS] = {
+#define X(ID, TABLE, COLUMN, KEY, TYPE, MIN, MAX, DOC)          \
+    [OPT_##ID] = { EXPORT_##TABLE, COLUMN, KEY,                 \
+                   OPTION_NAME(COLUMN, KEY), EXPORT_T_##TYPE,   \
+                   MIN, MAX, DOC },
+    EXPORT_OPTIONS(X)
+#undef X
+};
+
+_Static_assert(N_EXPORT_OPTIONS <= 64, "ovs_snapshot.missing_options");
+
+struct table_words {
+    const char *name, *title;
+    uint16_t port;              /* IANA's, or the usual one. */
+};
+
+static const struct table_words tables[N_EXPORT_TABLES] = {
+    [EXPORT_NETFLOW] = { "netflow", "NetFlow", 2055 },
+    [EXPORT_SFLOW] = { "sflow", "sFlow", 6343 },
+    [EXPORT_IPFIX] = { "ipfix", "IPFIX", 4739 },
+};
+
+const char *
+export_table_name(enum export_table t)
+{
+    return t < N_EXPORT_TABLES ? tables[t].name : "unknown";
+}
+
+const char *
+export_table_title(enum export_table t)
+{
+    return t < N_EXPORT_TABLES ? tables[t].title : "unknown";
+}
+
+enum export_option_id
+export_option_find(enum export_table table, const char *name)
+{
+    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
+        if (export_options[o].table == table
+            && !strcmp(export_options[o].name, name)) {
+            return (enum export_option_id) o;
+        }
+    }
+    return N_EXPORT_OPTIONS;
+}
+
+const char *
+export_action_name(enum export_action action)
+{
+    static const char *const names[] = {
+        [ACTION_NONE] = "none", [ACTION_CREATE] = "create",
+        [ACTION_UPDATE] = "update", [ACTION_REMOVE] = "remove",
+        [ACTION_APPEND] = "append", [ACTION_DETACH] = "detach",
+        [ACTION_SKIP] = "skip",
+    };
+    return action <= ACTION_SKIP ? names[action] : "unknown";
+}
+
+const char *
+export_state_name(enum export_state state)
+{
+    static const char *const names[] = {
+        [STATE_OFF] = "off", [STATE_IN_SYNC] = "in-sync",
+        [STATE_PENDING] = "pending", [STATE_RECEIVING] = "receiving",
+        [STATE_SILENT] = "silent", [STATE_CONFLICT] = "conflict",
+        [STATE_ERROR] = "error",
+    };
+    return state <= STATE_ERROR ? names[state] : "unknown";
+}
+
+/* Lists of strings. */
+
+int
+strings_add(char ***list, size_t *n, const char *text)
+{
+    char *copy = strdup(text);
+    char **grown = copy ? realloc(*list, (*n + 1) * sizeof **list) : NULL;
+    if (!grown) {
+        free(copy);
+        return -ENOMEM;
+    }
+    grown[(*n)++] = copy;
+    *list = grown;
+    return 0;
+}
+
+void
+strings_clear(char ***list, size_t *n)
+{
+    for (size_t i = 0; i < *n; i++) {
+        free((*list)[i]);
+    }
+    free(*list);
+    *list = NULL;
+    *n = 0;
+}
+
+int
+strings_copy(char ***to, size_t *n_to, char *const *from, size_t n)
+{
+    *to = NULL;
+    *n_to = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (strings_add(to, n_to, from[i])) {
+            strings_clear(to, n_to);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static int
+compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+void
+strings_sort(char **list, size_t n)
+{
+    if (n > 1) {
+        qsort(list, n, sizeof *list, compare_strings);
+    }
+}
+
+bool
+strings_has(char *const *list, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(list[i], text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+strings_equal(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+    if (n_a != n_b) {
+        return false;
+    }
+    for (size_t i = 0; i < n_a; i++) {
+        if (strcmp(a[i], b[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+char *
+strings_join(char *const *list, size_t n)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < n; i++) {
+        size += strlen(list[i]) + 1;
+    }
+    char *text = malloc(size), *p = text;
+    if (text) {
+        *p = '\0';
+        for (size_t i = 0; i < n; i++) {
+            p = stpcpy(p, i ? " " : "");
+            p = stpcpy(p, list[i]);
+        }
+    }
+    return text;
+}
+
+bool
+text_equal(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Targets. */
+
+char *
+export_target_normal(const char *text, enum export_table table)
+{
+    if (!strcmp(text, "local")) {
+        return strdup(text);
+    }
+    struct addr a;
+    uint16_t port;
+    char buf[ENDPOINT_STRLEN];
+    if (endpoint_parse(text, tables[table].port, &a, &port) || !port
+        || addr_is_zero(&a)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return strdup(endpoint_format(&a, port, buf));
+}
+
+/* Policies. */
+
+static int
+value_copy(struct export_value *to, const struct export_value *from)
+{
+    *to = *from;
+    if (from->string) {
+        to->string = strdup(from->string);
+        return to->string ? 0 : -ENOMEM;
+    }
+    return 0;
+}
+
+static int
+text_copy(char **to, const char *from)
+{
+    *to = from ? strdup(from) : NULL;
+    return from && !*to ? -ENOMEM : 0;
+}
+
+static int
+wish_copy(struct export_wish *to, const struct export_wish *from)
+{
+    to->wanted = from->wanted;
+    to->sampling_auto = from->sampling_auto;
+    int error = strings_copy(&to->targets, &to->n_targets, from->targets,
+                             from->n_targets);
+    for (int o = 0; o < N_EXPORT_OPTIONS && !error; o++) {
+        error = value_copy(&to->value[o], &from->value[o]);
+    }
+    return error;
+}
+
+/* Copies into '*to', which is all zero.  On error it is half done but can be
+ * destroyed. */
+static int
+policy_copy(struct export_policy *to, const struct export_policy *from)
+{
+    to->foreign = from->foreign;
+    to->offload_force = from->offload_force;
+    int error = text_copy(&to->name, from->name);
+    error = error ? error : text_copy(&to->datapath_type,
+                                      from->datapath_type);
+    error = error ? error : strings_copy(&to->bridges, &to->n_bridges,
+                                         from->bridges, from->n_bridges);
+    error = error ? error : strings_copy(&to->exclude, &to->n_exclude,
+                                         from->exclude, from->n_exclude);
+    for (int t = 0; t < N_EXPORT_TABLES && !error; t++) {
+        error = wish_copy(&to->wish[t], &from->wish[t]);
+    }
+    return error;
+}
+
+struct export_policies *
+export_policies_clone(const struct export_policies *from)
+{
+    struct export_policies *to = calloc(1, sizeof *to);
+    if (!to) {
+        return NULL;
+    }
+    to->list = calloc(from->n ? from->n : 1, sizeof *to->list);
+    if (!to->list) {
+        free(to);
+        return NULL;
+    }
+    for (size_t i = 0; i < from->n; i++) {
+        to->n++;
+        if (policy_copy(&to->list[i], &from->list[i])) {
+            export_policies_destroy(to);
+            return NULL;
+        }
+    }
+    return to;
+}
+
+static void
+wish_clear(struct export_wish *wish)
+{
+    strings_clear(&wish->targets, &wish->n_targets);
+    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
+        free(wish->value[o].string);
+    }
+}
+
+void
+export_policies_destroy(struct export_policies *policies)
+{
+    for (size_t i = 0; policies && i < policies->n; i++) {
+        struct export_policy *p = &policies->list[i];
+        free(p->name);
+        free(p->datapath_type);
+        strings_clear(&p->bridges, &p->n_bridges);
+        strings_clear(&p->exclude, &p->n_exclude);
+        for (int t = 0; t < N_EXPORT_TABLES; t++) {
+            wish_clear(&p->wish[t]);
+        }
+    }
+    if (policies) {
+        free(policies->list);
+        free(policies);
+    }
+}
+
+struct export_policies *
+export_policies_default(void)
+{
+    static char name[] = "default", any[] = "any", star[] = "*";
+    static char local[] = "local";
+    char *stars[] = { star }, *locals[] = { local };
+    struct export_policy policy = {
+        .name = name,
+        .bridges = stars, .n_bridges = 1,
+        .datapath_type = any,
+        .foreign = FOREIGN_RESPECT,
+        .wish[EXPORT_SFLOW] = {
+            .wanted = true,
+            .sampling_auto = true,
+            .targets = locals, .n_targets = 1,
+            .value[OPT_SF_POLLING] = { .set = true, .number = 10 },
+            .value[OPT_SF_HEADER] = { .set = true, .number = 128 },
+        },
+    };
+    const struct export_policies all = { .list = &policy, .n = 1 };
+    return export_policies_clone(&all);
+}
+
+/* Checks. */
+
+static bool
+option_check(const struct export_option *opt, const struct export_value *v,
+             char *message, size_t size)
+{
+    if (opt->type == EXPORT_T_STRING) {
+        size_t len = v->string ? strlen(v->string) : 0;
+        if (len < 1 || (int64_t) len > opt->max) {
+            snprintf(message, size, "must have 1 to %"PRId64" bytes",
+                     opt->max);
+            return false;
+        }
+    } else if (v->number < opt->min || v->number > opt->max) {
+        snprintf(message, size,
+                 "is %"PRId64", must be from %"PRId64" to %"PRId64,
+                 v->number, opt->min, opt->max);
+        return false;
+    }
+    return true;
+}
+
+bool
+export_wish_check(const struct export_wish *wish, enum export_table table,
+                  char *member, size_t member_size,
+                  char *message, size_t message_size)
+{
+    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
+        const struct export_option *opt = &export_options[o];
+        if (!wish->value[o].set) {
+            continue;
+        }
+        snprintf(member, member_size, "%s/%s", tables[table].name, opt->name);
+        if (opt->table != table) {
+            snprintf(message, message_size, "is an option of %s",
+                     tables[opt->table].title);
+            return false;
+        }
+        if (!option_check(opt, &wish->value[o], message, message_size)) {
+            return false;
+        }
+    }
+    snprintf(member, member_size, "%s/targets", tables[table].name);
+    if (!wish->n_targets) {
+        /* OVS would store [""] for NetFlow and sFlow, and turn IPFIX off. */
+        snprintf(message, message_size, "must name at least one target");
+        return false;
+    }
+    for (size_t i = 0; i < wish->n_targets; i++) {
+        char *normal = export_target_normal(wish->targets[i], table);
+        if (!normal) {
+            snprintf(message, message_size,
+                     "\"%.80s\" is neither \"local\" nor an address with a "
+                     "port, such as \"192.0.2.1:%u\"", wish->targets[i],
+                     tables[table].port);
+            return false;
+        }
+        free(normal);
+    }
+    return true;
+}
+
+static bool
+policy_check(const struct export_policies *all, size_t i, char *member,
+             size_t member_size, char *message, size_t message_size)
+{
+    const struct export_policy *p = &all->list[i];
+    const char *dp = p->datapath_type;
+
+    snprintf(member, member_size, "name");
+    if (!p->name || !*p->name || strlen(p->name) > 255) {
+        snprintf(message, message_size, "must have 1 to 255 bytes");
+        return false;
+    }
+    for (size_t j = 0; j < i; j++) {
+        if (text_equal(all->list[j].name, p->name)) {
+            snprintf(message, message_size, "is used by two policies");
+            return false;
+        }
+    }
+    snprintf(member, member_size, "match/datapath-type");
+    if (dp && strcmp(dp, "any") && strcmp(dp, "system")
+        && strcmp(dp, "netdev")) {
+        snprintf(message, message_size,
+                 "must be \"any\", \"system\" or \"netdev\"");
+        return false;
+    }
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        if (p->wish[t].wanted
+            && !export_wish_check(&p->wish[t], t, member, member_size,
+                                  message, message_size)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int
+export_policies_check(const struct export_policies *policies,
+                      char *member, size_t member_size,
+                      char *message, size_t message_size)
+{
+    for (size_t i = 0; i < policies->n; i++) {
+        char inner[128];
+        if (!policy_check(policies, i, inner, sizeof inner, message,
+                          message_size)) {
+            snprintf(member, member_size, "policy[%.64s]/%s",
+                     policies->list[i].name ? policies->list[i].name : "",
+                     inner);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}

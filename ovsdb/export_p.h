@@ -1,0 +1,50 @@
+/* ovsdb/export_p.h -- what the files of ovsdb/ share about rows and lists. */
+#ifndef OVSDB_EXPORT_P_H
+#define OVSDB_EXPORT_P_H 1
+
+#include "ovsdb/export.h"
+
+/* external_ids that we write.  To VENTURI_APPEND an owner is added. */
+#define VENTURI_OWNER "venturi-owner"
+#define VENTURI_POLICY "venturi-policy"
+#define VENTURI_HASH "venturi-hash"
+#define VENTURI_PREV "venturi-prev"
+#define VENTURI_APPEND "venturi-append-"
+
+/* Lists of strings: 'n' pointers, all on the heap.  The functions that grow
+ * return 0 or -ENOMEM and leave the list as it was. */
+int strings_add(char ***list, size_t *n, const char *);
+int strings_copy(char ***to, size_t *n_to, char *const *from, size_t n);
+void strings_clear(char ***list, size_t *n);
+void strings_sort(char **list, size_t n);
+bool strings_has(char *const *list, size_t n, const char *);
+bool strings_equal(char *const *a, size_t n_a, char *const *b, size_t n_b);
+/* The texts with a space in between; a heap string. */
+char *strings_join(char *const *list, size_t n);
+
+/* True if both are NULL or have the same text. */
+bool text_equal(const char *, const char *);
+
+/* 'value' as users write it; a heap string, or NULL if it is not set. */
+char *export_value_text(const struct export_option *,
+                        const struct export_value *);
+bool export_value_equal(const struct export_option *,
+                        const struct export_value *,
+                        const struct export_value *);
+int export_row_copy(struct export_row *to, const struct export_row *from);
+/* All that we look at is the same. */
+bool export_row_equal(const struct export_row *, const struct export_row *,
+                      enum export_table);
+
+/* The usual text of a target: "local", "ip:port" or "[ip]:port".  The port
+ * may be left out.  Returns a heap string, or NULL with errno EINVAL or
+ * ENOMEM. */
+char *export_target_normal(const char *, enum export_table);
+
+/* What is wrong with a wish, as text in 'message', and where; true if nothing
+ * is. */
+bool export_wish_check(const struct export_wish *, enum export_table,
+                       char *member, size_t member_size,
+                       char *message, size_t message_size);
+
+#endif /* ovsdb/export_p.h */
