@@ -1,0 +1,24 @@
+collector_libcollector_la_SOURCES += \
+	collector/store/engine.c \
+	collector/store/schema.c collector/store/schema.h \
+	collector/store/segment.c \
+	collector/store/store.c collector/store/store.h \
+	collector/store/store_p.h \
+	collector/store/view.c collector/store/view.h \
+	collector/store/writer.c
+collector_libcollector_la_LIBADD += $(DUCKDB_LIBS)
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_store
+unit_tests += tests/unit/test_store
+tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h
+tests_unit_test_store_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
+tests_unit_test_store_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
+endif
+
+bench_programs += tests/bench/bench_store
+tests_bench_bench_store_SOURCES = tests/bench/bench_store.c \
+	tests/unit/store_util.h
+tests_bench_bench_store_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)

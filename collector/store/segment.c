@@ -1,0 +1,472 @@
+#include <config.h>
+
+#include "collector/store/store_p.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#define INDEX_FILE "index"
+#define PATH_LEN 4096
+
+static void
+segment_path(const struct store *s, const struct segment *g,
+             const char *suffix, char path[PATH_LEN])
+{
+    snprintf(path, PATH_LEN, "%s/%s%s", s->dir, g->file, suffix);
+}
+
+int64_t
+segment_hour(int64_t us)
+{
+    if (us < 0) {
+        us = 0;
+    }
+    return us - us % SEGMENT_SPAN_US;
+}
+
+static int
+segment_compare(int64_t hour, unsigned suffix, const struct segment *g)
+{
+    if (hour != g->hour_us) {
+        return hour < g->hour_us ? -1 : 1;
+    }
+    return suffix < g->suffix ? -1 : suffix > g->suffix;
+}
+
+/* Where a segment is, or would have to be put. */
+static size_t
+segment_position(const struct store *s, int64_t hour, unsigned suffix)
+{
+    size_t low = 0, high = s->n_segments;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (segment_compare(hour, suffix, s->segments[mid]) > 0) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* The segment of an hour, made (in memory) if it is new. */
+struct segment *
+segment_add(struct store *s, int64_t hour, unsigned suffix)
+{
+    size_t at = segment_position(s, hour, suffix);
+    if (at < s->n_segments
+        && !segment_compare(hour, suffix, s->segments[at])) {
+        return s->segments[at];
+    }
+    if (s->n_segments == s->allocated_segments) {
+        size_t n = s->allocated_segments ? s->allocated_segments * 2 : 64;
+        struct segment **p = realloc(s->segments, n * sizeof *p);
+        if (!p) {
+            return NULL;
+        }
+        s->segments = p;
+        s->allocated_segments = n;
+    }
+    struct segment *g = calloc(1, sizeof *g);
+    if (!g) {
+        return NULL;
+    }
+    struct tm tm;
+    time_t t = hour / 1000000;
+    char stem[16] = "", number[16] = "";
+    gmtime_r(&t, &tm);
+    g->hour_us = hour;
+    g->suffix = suffix;
+    strftime(stem, sizeof stem, "%Y-%m-%dT%H", &tm);
+    if (suffix) {
+        snprintf(number, sizeof number, ".%u", suffix);
+    }
+    snprintf(g->file, sizeof g->file, "%s%s.duckdb", stem, number);
+    strftime(stem, sizeof stem, "%Y%m%d%H", &tm);
+    if (suffix) {
+        number[0] = '_';
+    }
+    snprintf(g->alias, sizeof g->alias, "s%s%s", stem, number);
+    memmove(&s->segments[at + 1], &s->segments[at],
+            (s->n_segments - at) * sizeof *s->segments);
+    s->segments[at] = g;
+    s->n_segments++;
+    return g;
+}
+
+/* The last segment of an hour, or NULL. */
+struct segment *
+segment_last(struct store *s, int64_t hour)
+{
+    size_t at = segment_position(s, hour, UINT32_MAX);
+    return at && s->segments[at - 1]->hour_us == hour ? s->segments[at - 1]
+                                                      : NULL;
+}
+
+/* Drops a segment from the list and frees it; the file stays. */
+void
+segment_forget(struct store *s, struct segment *g)
+{
+    size_t at = segment_position(s, g->hour_us, g->suffix);
+    memmove(&s->segments[at], &s->segments[at + 1],
+            (s->n_segments - at - 1) * sizeof *s->segments);
+    s->n_segments--;
+    free(g);
+}
+
+void
+segments_destroy(struct store *s)
+{
+    for (size_t i = 0; i < s->n_segments; i++) {
+        free(s->segments[i]);
+    }
+    free(s->segments);
+    s->segments = NULL;
+    s->n_segments = s->allocated_segments = 0;
+}
+
+/* "2026-11-23T02.duckdb", "2026-11-23T02.7.duckdb". */
+static bool
+parse_file_name(const char *name, int64_t *hour, unsigned *suffix)
+{
+    struct tm tm;
+    memset(&tm, 0, sizeof tm);
+    const char *p = strptime(name, "%Y-%m-%dT%H", &tm);
+    if (!p) {
+        return false;
+    }
+    char *end = (char *) p;
+    *suffix = 0;
+    if (p[0] == '.' && p[1] >= '1' && p[1] <= '9') {
+        unsigned long v = strtoul(p + 1, &end, 10);
+        if (v > SEGMENT_MAX_SUFFIX) {
+            return false;
+        }
+        *suffix = (unsigned) v;
+    }
+    *hour = (int64_t) timegm(&tm) * 1000000;
+    return *hour >= 0 && !strcmp(end, ".duckdb");
+}
+
+/* Bytes of a file, 0 if there is none. */
+static uint64_t
+file_size(const struct store *s, const struct segment *g, const char *suffix)
+{
+    char path[PATH_LEN];
+    struct stat st;
+    segment_path(s, g, suffix, path);
+    return !stat(path, &st) && st.st_size > 0 ? (uint64_t) st.st_size : 0;
+}
+
+void
+segment_measure(struct store *s, struct segment *g)
+{
+    g->bytes = file_size(s, g, "") + file_size(s, g, ".wal");
+}
+
+bool
+segment_has_wal(const struct store *s, const struct segment *g)
+{
+    return file_size(s, g, ".wal") > 0;
+}
+
+/* The index spares a start the look into each segment.  It is a cache: a line
+ * that does not fit its file any more is ignored. */
+static void
+load_index(struct store *s)
+{
+    char path[PATH_LEN], line[256], name[SEGMENT_FILE_LEN];
+    snprintf(path, sizeof path, "%s/" INDEX_FILE, s->dir);
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        return;
+    }
+    while (fgets(line, sizeof line, f)) {
+        uint64_t bytes, rows;
+        int64_t min, max, hour;
+        unsigned suffix;
+        if (sscanf(line, "%39s %" SCNu64 " %" SCNu64 " %" SCNd64 " %" SCNd64,
+                   name, &bytes, &rows, &min, &max) != 5
+            || !parse_file_name(name, &hour, &suffix)) {
+            continue;
+        }
+        size_t at = segment_position(s, hour, suffix);
+        if (at < s->n_segments
+            && !segment_compare(hour, suffix, s->segments[at])
+            && s->segments[at]->bytes == bytes && min <= max) {
+            struct segment *g = s->segments[at];
+            g->known = true;
+            g->rows = rows;
+            g->min_us = min;
+            g->max_us = max;
+        }
+    }
+    fclose(f);
+}
+
+void
+segments_save_index(struct store *s)
+{
+    char path[PATH_LEN], fresh[PATH_LEN];
+    snprintf(path, sizeof path, "%s/" INDEX_FILE, s->dir);
+    snprintf(fresh, sizeof fresh, "%s/" INDEX_FILE ".new", s->dir);
+    FILE *f = fopen(fresh, "we");
+    if (!f) {
+        return;
+    }
+    for (size_t i = 0; i < s->n_segments; i++) {
+        const struct segment *g = s->segments[i];
+        if (g->known && !g->open && !segment_has_wal(s, g)) {
+            fprintf(f, "%s %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64
+                    "\n", g->file, g->bytes, g->rows, g->min_us, g->max_us);
+        }
+    }
+    bool bad = ferror(f);
+    if (fclose(f) || bad || rename(fresh, path)) {
+        unlink(fresh);          /* The next one will do. */
+    }
+}
+
+int
+segments_scan(struct store *s, char **error)
+{
+    DIR *dir = opendir(s->dir);
+    if (!dir) {
+        int e = errno;
+        if (asprintf(error, "%s: %s", s->dir, strerror(e)) < 0) {
+            *error = NULL;
+        }
+        return -e;
+    }
+    struct dirent *d;
+    while ((d = readdir(dir))) {
+        int64_t hour;
+        unsigned suffix;
+        if (parse_file_name(d->d_name, &hour, &suffix)) {
+            struct segment *g = segment_add(s, hour, suffix);
+            if (g && !strcmp(g->file, d->d_name)) {
+                segment_measure(s, g);
+            }
+        }
+    }
+    closedir(dir);
+    load_index(s);
+    segments_health(s);
+    return 0;
+}
+
+int
+segment_attach(struct store *s, struct segment *g, enum segment_state state,
+               char *error, size_t size)
+{
+    char path[PATH_LEN], quoted[2 * PATH_LEN];
+    size_t n = 0;
+
+    if (g->state != SEGMENT_DETACHED) {
+        return 0;
+    }
+    if (!s->engine.ctl) {
+        snprintf(error, size, "DuckDB is not running");
+        return -EIO;
+    }
+    segment_path(s, g, "", path);
+    for (const char *p = path; *p; p++) {
+        if (*p == '\'') {
+            quoted[n++] = '\'';
+        }
+        quoted[n++] = *p;
+    }
+    quoted[n] = '\0';
+    int retval = engine_run(s->engine.ctl, error, size, "ATTACH '%s' AS %s%s",
+                            quoted, g->alias,
+                            state == SEGMENT_READ ? " (READ_ONLY)" : "");
+    if (!retval) {
+        g->state = state;
+    }
+    return retval;
+}
+
+void
+segment_detach(struct store *s, struct segment *g)
+{
+    char why[256];
+
+    if (g->state == SEGMENT_DETACHED) {
+        return;
+    }
+    g->state = SEGMENT_DETACHED;
+    /* It is detached also where the checkpoint that this does fails; what is
+     * in the write-ahead log stays there. */
+    if (s->engine.ctl
+        && engine_run(s->engine.ctl, why, sizeof why, "DETACH %s",
+                      g->alias)) {
+        LOG(store, INFO, "%s: %s", g->file, why);
+    }
+    segment_measure(s, g);
+}
+
+int
+segment_survey(struct store *s, struct segment *g, char *error, size_t size)
+{
+    int64_t v[3];
+    int retval = schema_read(s->engine.ctl, g->alias, &g->has, error, size);
+    if (!retval && !g->known) {
+        retval = engine_integers(s->engine.ctl, v, 3, error, size,
+                                 "SELECT count(*), epoch_us(min(flow_end)), "
+                                 "epoch_us(max(flow_end)) FROM %s.main.flows",
+                                 g->alias);
+        if (!retval) {
+            g->known = true;
+            g->rows = (uint64_t) v[0];
+            g->min_us = v[1];
+            g->max_us = v[2];
+        }
+    }
+    return retval;
+}
+
+static void
+rename_aside(struct store *s, const struct segment *g, const char *suffix)
+{
+    char from[PATH_LEN], to[PATH_LEN + 32];
+    segment_path(s, g, suffix, from);
+    for (unsigned i = 0; i < 1000; i++) {
+        snprintf(to, sizeof to, i ? "%s.corrupt.%u" : "%s.corrupt", from, i);
+        if (access(to, F_OK)) {
+            break;
+        }
+    }
+    if (rename(from, to) && errno != ENOENT) {
+        LOG(store, ERR, "%s: cannot rename: %s", from, strerror(errno));
+    }
+}
+
+void
+segment_set_aside(struct store *s, struct segment *g, const char *why)
+{
+    LOG(store, WARN, "segment %s cannot be opened, it is set aside as "
+        "%s.corrupt: %s", g->file, g->file, why);
+    segment_detach(s, g);
+    rename_aside(s, g, "");
+    rename_aside(s, g, ".wal");
+    counter_inc(&s->n.segments_set_aside);
+    segment_forget(s, g);
+    segments_health(s);
+}
+
+void
+segment_set_aside_wal(struct store *s, struct segment *g, const char *why)
+{
+    LOG(store, WARN, "segment %s: its write-ahead log is damaged and set "
+        "aside as %s.wal.corrupt: %s", g->file, g->file, why);
+    rename_aside(s, g, ".wal");
+    counter_inc(&s->n.segments_set_aside);
+}
+
+void
+segments_trim(struct store *s, size_t keep)
+{
+    for (;;) {
+        struct segment *oldest = NULL;
+        size_t n = 0;
+        for (size_t i = 0; i < s->n_segments; i++) {
+            struct segment *g = s->segments[i];
+            if (g->state == SEGMENT_DETACHED || g->open || g->users) {
+                continue;
+            }
+            n++;
+            if (!oldest || g->used < oldest->used) {
+                oldest = g;
+            }
+        }
+        if (n <= keep) {
+            return;
+        }
+        segment_detach(s, oldest);
+    }
+}
+
+static void
+segment_delete(struct store *s, struct segment *g)
+{
+    char path[PATH_LEN];
+    LOG(store, INFO, "segment %s has expired", g->file);
+    segment_detach(s, g);
+    segment_path(s, g, "", path);
+    if (unlink(path) && errno != ENOENT) {
+        LOG_RATE(store, WARN, "cannot delete %s: %s", path, strerror(errno));
+        return;
+    }
+    segment_path(s, g, ".wal", path);
+    unlink(path);
+    counter_inc(&s->n.segments_expired);
+    segment_forget(s, g);
+}
+
+void
+segments_expire(struct store *s, int64_t now)
+{
+    uint64_t total = 0;
+    size_t before = s->n_segments;
+
+    for (size_t i = 0; i < s->n_segments; i++) {
+        total += s->segments[i]->bytes;
+    }
+    for (size_t i = 0; i < s->n_segments; ) {
+        struct segment *g = s->segments[i];
+        bool old = s->config.retention_us
+                   && g->hour_us + SEGMENT_SPAN_US
+                      < now - s->config.retention_us;
+        bool big = s->config.retention_bytes
+                   && total > s->config.retention_bytes;
+        if (g->open || g->users || (!old && !big)) {
+            i++;
+            continue;
+        }
+        size_t n = s->n_segments;
+        uint64_t bytes = g->bytes;
+        segment_delete(s, g);
+        if (s->n_segments < n) {
+            total -= bytes;
+        } else {
+            i++;
+        }
+    }
+    if (s->n_segments != before) {
+        segments_save_index(s);
+    }
+    segments_health(s);
+}
+
+void
+segments_health(struct store *s)
+{
+    uint64_t bytes = 0;
+    int64_t oldest = 0, newest = 0;
+    for (size_t i = 0; i < s->n_segments; i++) {
+        const struct segment *g = s->segments[i];
+        bytes += g->bytes;
+        int64_t first = g->known && g->rows ? g->min_us : g->hour_us;
+        int64_t last = g->known && g->rows ? g->max_us
+                                           : g->hour_us + SEGMENT_SPAN_US;
+        if (!i || first < oldest) {
+            oldest = first;
+        }
+        newest = last > newest ? last : newest;
+    }
+    pthread_mutex_lock(&s->health_lock);
+    s->health.n_segments = (uint32_t) s->n_segments;
+    s->health.bytes = bytes;
+    s->health.oldest_us = oldest;
+    s->health.newest_us = newest;
+    pthread_mutex_unlock(&s->health_lock);
+}

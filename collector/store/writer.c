@@ -1,0 +1,552 @@
+#include <config.h>
+
+#include "collector/store/store_p.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/ring.h"
+#include "lib/source.h"
+
+/* Attempts to open an existing segment, before another is made instead. */
+#define OPEN_ATTEMPTS 3
+/* Attempts to write what is left when the store closes. */
+#define CLOSE_ATTEMPTS 2
+
+/* The backlog. */
+
+static void
+backlog_push(struct backlog *q, struct flow_batch *b, int64_t now_ms)
+{
+    b->next = NULL;
+    if (q->tail) {
+        q->tail->next = b;
+    } else {
+        q->head = b;
+        q->since_ms = now_ms;
+    }
+    q->tail = b;
+    q->n_batches++;
+    q->n_rows += b->n;
+}
+
+static struct flow_batch *
+backlog_pop(struct backlog *q)
+{
+    struct flow_batch *b = q->head;
+    if (b) {
+        q->head = b->next;
+        if (!q->head) {
+            q->tail = NULL;
+        }
+        q->n_batches--;
+        q->n_rows -= b->n;
+        b->next = NULL;
+    }
+    return b;
+}
+
+/* The oldest batch will never be written: say whose it was. */
+static void
+backlog_drop(struct store *s)
+{
+    struct flow_batch *b = backlog_pop(&s->writer.backlog);
+    for (uint32_t i = 0; i < b->n_spans; i++) {
+        if (b->spans[i].source) {
+            counter_add(&b->spans[i].source->n.store_lost, b->spans[i].n);
+        }
+    }
+    counter_add(&s->n.lost, b->n);
+    store_batch_put(s, b);
+}
+
+/* Segments. */
+
+static void
+seal(struct store *s)
+{
+    struct writer *w = &s->writer;
+    struct segment *g = w->segment;
+    char why[256];
+
+    if (!g) {
+        return;
+    }
+    w->segment = NULL;
+    if (w->conn && engine_run(w->conn, why, sizeof why, "CHECKPOINT %s",
+                              g->alias)) {
+        /* A query holds it, or the disk is full: the log keeps the rows and
+         * the next one who opens the segment tries again. */
+        LOG(store, INFO, "segment %s: no checkpoint yet: %s", g->file, why);
+    }
+    pthread_mutex_lock(&s->lock);
+    g->open = false;
+    segment_measure(s, g);
+    segments_trim(s, SEGMENTS_ATTACHED);
+    segments_save_index(s);
+    segments_health(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Lets go of the open segment after a failure.  Its names and its state in
+ * DuckDB are read anew when it is opened again. */
+static void
+abandon(struct store *s)
+{
+    struct writer *w = &s->writer;
+    if (w->segment) {
+        pthread_mutex_lock(&s->lock);
+        w->segment->open = false;
+        segment_detach(s, w->segment);
+        pthread_mutex_unlock(&s->lock);
+        w->segment = NULL;
+    }
+}
+
+/* Opens a segment that exists.  1: it cannot be used, make another.  Under
+ * store.lock. */
+static int
+open_existing(struct store *s, struct segment *g, unsigned *next_suffix)
+{
+    struct writer *w = &s->writer;
+    char *error = w->error;
+    size_t size = sizeof w->error;
+
+    *next_suffix = g->suffix + 1;
+    if (g->state == SEGMENT_READ) {
+        if (g->users) {
+            return 1;
+        }
+        segment_detach(s, g);
+    }
+    int retval = segment_attach(s, g, SEGMENT_WRITE, error, size);
+    if (retval && engine_says_corrupt(error) && segment_has_wal(s, g)) {
+        segment_set_aside_wal(s, g, error);
+        retval = segment_attach(s, g, SEGMENT_WRITE, error, size);
+    }
+    if (!retval) {
+        g->known = false;       /* The log may have brought rows. */
+        retval = segment_survey(s, g, error, size);
+    }
+    if (retval && engine_says_corrupt(error)) {
+        if (!g->users) {
+            segment_set_aside(s, g, error);
+        }
+        return 1;
+    }
+    if (retval && ++w->open_failures >= OPEN_ATTEMPTS) {
+        return 1;
+    }
+    return retval ? retval : schema_complete(&g->has) ? 0 : 1;
+}
+
+static int
+open_new(struct store *s, int64_t hour, unsigned suffix,
+         struct segment **segment)
+{
+    struct writer *w = &s->writer;
+    struct segment *g = segment_add(s, hour, suffix);
+    char *sql = g ? schema_create_sql(g->alias, clock_wall_us()) : NULL;
+
+    if (!sql) {
+        snprintf(w->error, sizeof w->error, "out of memory");
+        return -ENOMEM;
+    }
+    int retval = segment_attach(s, g, SEGMENT_WRITE, w->error,
+                                sizeof w->error);
+    if (!retval) {
+        retval = engine_run(s->engine.ctl, w->error, sizeof w->error,
+                            "BEGIN; %s COMMIT;", sql);
+    }
+    free(sql);
+    if (retval) {
+        char why[64], path[4096];
+        engine_run(s->engine.ctl, why, sizeof why, "ROLLBACK");
+        segment_detach(s, g);
+        /* There is nothing in it. */
+        snprintf(path, sizeof path, "%s/%s", s->dir, g->file);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/%s.wal", s->dir, g->file);
+        unlink(path);
+        segment_forget(s, g);
+        return retval;
+    }
+    counter_inc(&s->n.segments_made);
+    LOG(store, DBG, "segment %s begins", g->file);
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        column_set_add(&g->has, i);
+    }
+    g->known = true;
+    *segment = g;
+    return 0;
+}
+
+static int
+open_segment(struct store *s, int64_t hour)
+{
+    struct writer *w = &s->writer;
+    unsigned suffix = 0;
+    int retval = 1;
+
+    pthread_mutex_lock(&s->lock);
+    struct segment *g = segment_last(s, hour);
+    if (g) {
+        retval = open_existing(s, g, &suffix);
+    }
+    if (retval == 1 && suffix <= SEGMENT_MAX_SUFFIX) {
+        retval = open_new(s, hour, suffix, &g);
+    }
+    if (!retval) {
+        g->open = true;
+        w->segment = g;
+        w->open_failures = 0;
+    }
+    segments_health(s);
+    pthread_mutex_unlock(&s->lock);
+
+    if (!retval) {
+        retval = chunk_maker_load(w->maker, w->conn, g->alias, w->error,
+                                  sizeof w->error);
+    }
+    return retval;
+}
+
+/* Whether rows that arrived in 'hour' go to the open segment.  A clock that was
+ * set back a little does not reopen old segments. */
+static bool
+segment_fits(const struct segment *g, int64_t hour)
+{
+    return g && (hour == g->hour_us || hour == g->hour_us - SEGMENT_SPAN_US);
+}
+
+/* Makes the segment for 'hour' the open one. */
+static int
+want_segment(struct store *s, int64_t hour)
+{
+    struct writer *w = &s->writer;
+
+    if (w->fatal) {
+        abandon(s);
+        if (w->conn) {
+            duckdb_disconnect(&w->conn);
+        }
+        int retval = engine_replace(s);
+        if (retval) {
+            snprintf(w->error, sizeof w->error, "cannot restart DuckDB: %s",
+                     strerror(-retval));
+            return retval;
+        }
+        w->fatal = false;
+    }
+    if (!w->conn && duckdb_connect(s->engine.db, &w->conn)
+                    != DuckDBSuccess) {
+        snprintf(w->error, sizeof w->error, "cannot connect to DuckDB");
+        w->conn = NULL;
+        return -EIO;
+    }
+    if (segment_fits(w->segment, hour)) {
+        return 0;
+    }
+    bool rotated = w->segment != NULL;
+    seal(s);
+    int retval = open_segment(s, hour);
+    if (rotated && !retval) {
+        pthread_mutex_lock(&s->lock);
+        segments_expire(s, w->segment->hour_us);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return retval;
+}
+
+/* Transactions. */
+
+/* Appends the first 'n' batches of the backlog. */
+static int
+append_rows(struct writer *w, size_t n, int64_t *min, int64_t *max)
+{
+    const char *alias = w->segment->alias;
+    duckdb_appender a = NULL;
+    bool ok = duckdb_appender_create_ext(w->conn, alias, "main", "flows", &a)
+              == DuckDBSuccess;
+    struct flow_batch *b = w->backlog.head;
+
+    for (size_t i = 0; ok && i < n; i++, b = b->next) {
+        if (b->n) {
+            ok = duckdb_append_data_chunk(
+                     a, chunk_maker_fill(w->maker, b, min, max))
+                 == DuckDBSuccess;
+        }
+    }
+    ok = ok && duckdb_appender_close(a) == DuckDBSuccess;
+    if (!ok) {
+        const char *why = a ? duckdb_appender_error(a) : NULL;
+        snprintf(w->error, sizeof w->error, "%s",
+                 why ? why : "cannot append");
+    }
+    duckdb_appender_destroy(&a);
+    return ok ? 0 : -EIO;
+}
+
+static int
+write_group(struct store *s, size_t n)
+{
+    struct writer *w = &s->writer;
+    struct segment *g = w->segment;
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    char why[64];
+    size_t rows = 0;
+
+    int retval = engine_run(w->conn, w->error, sizeof w->error, "BEGIN");
+    if (!retval) {
+        retval = append_rows(w, n, &min, &max);
+    }
+    if (!retval) {
+        retval = chunk_maker_save_names(w->maker, w->conn, g->alias,
+                                        w->error, sizeof w->error);
+    }
+    if (!retval) {
+        retval = engine_run(w->conn, w->error, sizeof w->error, "COMMIT");
+    }
+    if (retval) {
+        engine_run(w->conn, why, sizeof why, "ROLLBACK");
+        return retval;
+    }
+
+    for (size_t i = 0; i < n; i++) {
+        struct flow_batch *b = backlog_pop(&w->backlog);
+        rows += b->n;
+        store_batch_put(s, b);
+    }
+    counter_add(&s->n.rows, rows);
+    counter_inc(&s->n.transactions);
+    pthread_mutex_lock(&s->lock);
+    if (rows) {
+        g->min_us = g->rows && g->min_us < min ? g->min_us : min;
+        g->max_us = g->rows && g->max_us > max ? g->max_us : max;
+        g->rows += rows;
+    }
+    segment_measure(s, g);
+    segments_health(s);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+/* How many batches at the head of the backlog go into one transaction. */
+static size_t
+group_size(const struct writer *w)
+{
+    const struct flow_batch *b = w->backlog.head;
+    int64_t hour = segment_hour(b->oldest_us);
+    size_t n = 0, rows = 0;
+    /* A disk with little room may have it for less. */
+    size_t limit = w->failures ? COMMIT_BATCHES >> (w->failures < 6
+                                                    ? w->failures : 6)
+                               : SIZE_MAX;
+    for (; b && rows < COMMIT_ROWS && n < limit; b = b->next) {
+        int64_t h = segment_hour(b->oldest_us);
+        if (h != hour && !segment_fits(w->segment, h)) {
+            break;
+        }
+        rows += b->n;
+        n++;
+    }
+    return n;
+}
+
+/* Writes one transaction.  False: it failed, try again later. */
+static bool
+commit(struct store *s)
+{
+    struct writer *w = &s->writer;
+    int64_t hour = segment_hour(w->backlog.head->oldest_us);
+
+    w->error[0] = '\0';
+    int retval = want_segment(s, hour);
+    if (!retval) {
+        retval = write_group(s, group_size(w));
+    }
+    if (!retval) {
+        if (w->failures) {
+            LOG(store, NOTICE, "writing goes on after %u attempts that "
+                "failed", w->failures);
+            w->failures = 0;
+        }
+        store_set_health(s, true, "");
+        return true;
+    }
+    w->failures++;
+    w->fatal |= engine_says_fatal(w->error);
+    w->retry_ms = clock_mono_ms() + RETRY_MS;
+    counter_inc(&s->n.errors);
+    store_set_health(s, false, w->error);
+    LOG_RATE(store, ERR, "cannot write flows, will try again: %s", w->error);
+    abandon(s);
+    return false;
+}
+
+/* The thread. */
+
+/* Many batches with few rows each are enough, too. */
+static bool
+backlog_large(const struct writer *w)
+{
+    return w->backlog.n_rows >= COMMIT_ROWS
+           || w->backlog.n_batches >= COMMIT_BATCHES;
+}
+
+static bool
+commit_due(const struct writer *w, int64_t now_ms)
+{
+    if (!w->backlog.head || (w->failures && now_ms < w->retry_ms)) {
+        return false;
+    }
+    return backlog_large(w)
+           || now_ms - w->backlog.since_ms >= COMMIT_AFTER_MS;
+}
+
+/* How long the writer may sleep if nothing arrives. */
+static int
+wait_ms(const struct writer *w, int64_t now_ms)
+{
+    if (!w->backlog.head) {
+        return IDLE_MS;
+    }
+    int64_t due = w->failures ? w->retry_ms
+                  : backlog_large(w) ? now_ms
+                  : w->backlog.since_ms + COMMIT_AFTER_MS;
+    return due > now_ms ? (int) (due - now_ms) : 0;
+}
+
+/* Arrival time now, by the clock that stamps arrivals. */
+static int64_t
+arrival_now(const struct writer *w)
+{
+    return w->arrival_us
+           ? w->arrival_us + (clock_mono_ms() - w->arrival_ms) * 1000
+           : clock_wall_us();
+}
+
+static void
+housekeep(struct store *s, bool idle)
+{
+    struct writer *w = &s->writer;
+    int64_t now = arrival_now(w);
+
+    if (idle && w->segment
+        && segment_hour(now) > w->segment->hour_us) {
+        seal(s);
+    }
+    pthread_mutex_lock(&s->lock);
+    segments_expire(s, now);
+    segments_trim(s, idle ? 0 : SEGMENTS_ATTACHED);
+    pthread_mutex_unlock(&s->lock);
+    if (idle) {
+        store_pool_trim(s, 2);
+    }
+    w->housekeep_ms = clock_mono_ms() + IDLE_MS;
+}
+
+static void
+take(struct store *s, struct flow_batch *b)
+{
+    struct writer *w = &s->writer;
+    w->arrival_us = b->oldest_us;
+    w->arrival_ms = clock_mono_ms();
+    backlog_push(&w->backlog, b, w->arrival_ms);
+    if (w->backlog.n_batches > w->max_backlog) {
+        backlog_drop(s);
+    }
+}
+
+static void
+finish(struct store *s)
+{
+    struct writer *w = &s->writer;
+    unsigned attempts = 0;
+
+    while (w->backlog.head && attempts < CLOSE_ATTEMPTS) {
+        if (!commit(s) && ++attempts < CLOSE_ATTEMPTS) {
+            usleep(RETRY_MS * 1000);
+        }
+    }
+    if (w->backlog.head) {
+        LOG(store, ERR, "%zu flow records could not be written before the "
+            "end", w->backlog.n_rows);
+    }
+    while (w->backlog.head) {
+        backlog_drop(s);
+    }
+    seal(s);
+}
+
+static void *
+writer_main(void *aux)
+{
+    struct store *s = aux;
+    struct writer *w = &s->writer;
+
+    w->housekeep_ms = clock_mono_ms() + IDLE_MS;
+    for (;;) {
+        /* Read before the ring is: what was submitted before the store closed
+         * is then still found. */
+        bool stopping = atomic_load(&s->stopping);
+        struct flow_batch *b
+            = ring_pop(s->ring, stopping ? 0 : wait_ms(w, clock_mono_ms()));
+        if (b) {
+            take(s, b);
+        }
+        int64_t now = clock_mono_ms();
+        if (commit_due(w, now)) {
+            commit(s);
+        }
+        if (now >= w->housekeep_ms) {
+            housekeep(s, !b && !w->backlog.head);
+        }
+        if (stopping && !b && !ring_length(s->ring)) {
+            break;
+        }
+    }
+    finish(s);
+    return NULL;
+}
+
+int
+writer_start(struct store *s, char **error)
+{
+    struct writer *w = &s->writer;
+
+    w->maker = chunk_maker_create(s->dict);
+    int e = w->maker ? pthread_create(&w->thread, NULL, writer_main, s)
+                     : ENOMEM;
+    if (e) {
+        if (asprintf(error, "cannot start the writer: %s", strerror(e)) < 0) {
+            *error = NULL;
+        }
+        return -e;
+    }
+    w->started = true;
+    return 0;
+}
+
+void
+writer_stop(struct store *s)
+{
+    struct writer *w = &s->writer;
+    if (w->started) {
+        atomic_store(&s->stopping, true);
+        ring_wake(s->ring);
+        pthread_join(w->thread, NULL);
+        w->started = false;
+    }
+    if (w->conn) {
+        duckdb_disconnect(&w->conn);
+    }
+    chunk_maker_destroy(w->maker);
+    w->maker = NULL;
+}

@@ -1,0 +1,592 @@
+#include <config.h>
+
+#include "collector/store/store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "collector/store/view.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "tests/unit/store_util.h"
+#include "tests/unit/unit.h"
+
+static struct dict *dict;
+static struct source source;
+
+/* Sum of one integer expression over all segments of a view; -1 on error. */
+static int64_t
+total(struct store *s, const char *expression, unsigned *n_segments)
+{
+    struct store_view v;
+    char error[256], sql[512];
+    int64_t sum = 0;
+
+    if (store_view_open(s, 0, INT64_MAX, &v, error, sizeof error)) {
+        fprintf(stderr, "view: %s\n", error);
+        return -1;
+    }
+    if (n_segments) {
+        *n_segments = (unsigned) v.n_segments;
+    }
+    for (size_t i = 0; i < v.n_segments; i++) {
+        const char *a = v.segments[i].schema;
+        duckdb_result r;
+        snprintf(sql, sizeof sql, "SELECT %s FROM %s.main.flows f "
+                 "LEFT JOIN %s.main.names n ON n.id = f.bridge", expression,
+                 a, a);
+        if (duckdb_query(v.conn, sql, &r) != DuckDBSuccess) {
+            fprintf(stderr, "%s\n", duckdb_result_error(&r));
+            sum = -1;
+            i = v.n_segments;
+        } else {
+            duckdb_data_chunk c = duckdb_fetch_chunk(r);
+            sum += *(int64_t *) duckdb_vector_get_data(
+                duckdb_data_chunk_get_vector(c, 0));
+            duckdb_destroy_data_chunk(&c);
+        }
+        duckdb_destroy_result(&r);
+    }
+    store_view_close(&v);
+    return sum;
+}
+
+static int64_t
+count(struct store *s, const char *where)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql, "count(*) FILTER (%s)", where);
+    return total(s, sql, NULL);
+}
+
+/* Files of DIR/flows whose name contains 'part'. */
+static unsigned
+n_files(const char *dir, const char *part)
+{
+    char path[512];
+    unsigned n = 0;
+    snprintf(path, sizeof path, "%s/flows", dir);
+    DIR *d = opendir(path);
+    struct dirent *e;
+    while (d && (e = readdir(d))) {
+        n += strstr(e->d_name, part) != NULL;
+    }
+    if (d) {
+        closedir(d);
+    }
+    return n;
+}
+
+static bool
+put(struct store *s, uint32_t n, int64_t arrival, uint64_t *seed)
+{
+    struct flow_batch *b = store_batch_get(s);
+    if (!b) {
+        return false;
+    }
+    util_fill(b, n, arrival, seed, dict, &source);
+    if (!store_submit(s, b)) {
+        store_batch_put(s, b);
+        return false;
+    }
+    return true;
+}
+
+static bool
+ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+/* Every value of every type comes back, and null stays null. */
+static void
+test_types(void)
+{
+    char *dir = util_mkdir();
+    struct store *s = util_open(dir, dict, NULL);
+    CU_ASSERT_FATAL(s != NULL);
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb"), 0);        /* Lazy. */
+
+    struct flow_batch *b = store_batch_get(s);
+    struct addr v6 = { { 0x20, 1, 0xd, 0xb8, [15] = 9 } };
+    b->oldest_us = UTIL_T0;
+    for (unsigned id = 0; id < N_COLUMNS; id++) {
+        if (!(columns[id].flags & CF_NULL)) {
+            batch_set_valid_range(b, id, 0, 3);
+        }
+    }
+    batch_zero_rows(b, 0, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        b->flow_end[i] = UTIL_T0 + i;
+        b->bytes[i] = UINT64_MAX - i;
+        b->canonical[i] = 7;            /* Any nonzero is true. */
+    }
+    BATCH_SET(b, src_addr, 1, addr_from_v4_bytes((uint8_t[]) { 10, 0, 0, 1 }));
+    BATCH_SET(b, src_addr, 2, v6);
+    BATCH_SET(b, src_mac, 2, 0x0000ffffffffffff);
+    BATCH_SET(b, bridge, 1, dict_intern(dict, "br-int", 6));
+    BATCH_SET(b, bridge, 2, dict_intern(dict, "", 0));
+    b->flow_start[0] = INT64_MIN;       /* Not infinity, not an error. */
+    b->flow_start[1] = INT64_MAX;
+    b->n = 3;
+    batch_add_span(b, &source, 0);
+    CU_ASSERT(store_submit(s, b));
+    CU_ASSERT(util_wait(s, 3));
+
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), 3);
+    CU_ASSERT_EQUAL(count(s, "src_addr IS NULL AND bridge IS NULL"), 1);
+    CU_ASSERT_EQUAL(count(s, "src_addr = 281470849515521"), 1);
+    CU_ASSERT_EQUAL(count(s, "src_addr = 42540766411282592856903984951653826"
+                          "569"), 1);
+    CU_ASSERT_EQUAL(count(s, "n.text = 'br-int'"), 1);
+    CU_ASSERT_EQUAL(count(s, "n.text = ''"), 1);
+    CU_ASSERT_EQUAL(count(s, "src_mac = 281474976710655"), 1);
+    CU_ASSERT_EQUAL(count(s, "bytes = 18446744073709551615"), 1);
+    CU_ASSERT_EQUAL(count(s, "canonical"), 3);
+    CU_ASSERT_EQUAL(count(s, "flow_start = '1970-01-01'"), 2);
+    CU_ASSERT_EQUAL(count(s, "isfinite(flow_start)"), 3);
+    struct store_health h;
+    store_health(s, &h);
+    CU_ASSERT(h.writing);
+    CU_ASSERT_EQUAL(h.n_segments, 1);
+    CU_ASSERT_EQUAL(h.oldest_us, UTIL_T0);
+    CU_ASSERT_EQUAL(h.newest_us, UTIL_T0 + 2);
+    store_close(s);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* Random batches: sums and names are those that were put in, also after the
+ * store was closed and opened, and went on within the hour. */
+static void
+test_sums_and_reopen(void)
+{
+    char *dir = util_mkdir();
+    uint64_t seed = 1, rows = 0;
+    int64_t bytes = 0, nulls = 0, br_int = 0;
+    uint32_t id = dict_intern(dict, "br-int", 6);
+
+    for (int round = 0; round < 3; round++) {
+        struct store *s = util_open(dir, dict, NULL);
+        CU_ASSERT_FATAL(s != NULL);
+        for (int i = 0; i < 20; i++) {
+            struct flow_batch *b = store_batch_get(s);
+            util_fill(b, 1 + (uint32_t) (util_random(&seed) % BATCH_ROWS),
+                      UTIL_T0 + i, &seed, dict, &source);
+            for (uint32_t r = 0; r < b->n; r++) {
+                bytes += (int64_t) b->bytes[r];
+                nulls += !batch_is_valid(b, COL_vni, r);
+                br_int += batch_is_valid(b, COL_bridge, r)
+                          && b->bridge[r] == id;
+            }
+            rows += b->n;
+            while (!store_submit(s, b)) {
+                usleep(1000);
+            }
+        }
+        store_close(s);
+        CU_ASSERT_EQUAL(n_files(dir, ".wal"), 0);       /* Checkpointed. */
+        s = util_open(dir, dict, NULL);
+        CU_ASSERT_EQUAL(total(s, "count(*)", NULL), (int64_t) rows);
+        CU_ASSERT_EQUAL(total(s, "sum(bytes)::BIGINT", NULL), bytes);
+        CU_ASSERT_EQUAL(count(s, "vni IS NULL"), nulls);
+        CU_ASSERT_EQUAL(count(s, "n.text = 'br-int'"), br_int);
+        CU_ASSERT_EQUAL(count(s, "bridge IS NOT NULL AND n.text IS NULL"), 0);
+        store_close(s);
+    }
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb"), 1);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* A new process has a new dictionary with other ids. */
+static void
+test_names_of_another_life(void)
+{
+    char *dir = util_mkdir();
+    for (int life = 0; life < 2; life++) {
+        struct dict *d = dict_create(100, 10000);
+        if (life) {
+            dict_intern(d, "something else", 14);
+        }
+        uint32_t name = dict_intern(d, "br-x", 4);
+        struct store *s = util_open(dir, d, NULL);
+        struct flow_batch *b = store_batch_get(s);
+        uint64_t seed = 5;
+        util_fill(b, 10, UTIL_T0, &seed, d, &source);
+        for (uint32_t i = 0; i < 10; i++) {
+            BATCH_SET(b, bridge, i, name);
+        }
+        CU_ASSERT(store_submit(s, b));
+        store_close(s);
+        dict_destroy(d);
+    }
+    struct store *s = util_open(dir, dict, NULL);
+    CU_ASSERT_EQUAL(count(s, "n.text = 'br-x'"), 20);
+    CU_ASSERT_EQUAL(total(s, "count(DISTINCT bridge)", NULL), 1);
+    store_close(s);
+    util_rmdir(dir);
+    free(dir);
+}
+
+static void
+test_rotation(void)
+{
+    char *dir = util_mkdir();
+    uint64_t seed = 3;
+    struct store *s = util_open(dir, dict, NULL);
+    for (int h = 0; h < 5; h++) {
+        CU_ASSERT(put(s, 100, UTIL_T0 + h * UTIL_HOUR, &seed));
+        CU_ASSERT(put(s, 50, UTIL_T0 + h * UTIL_HOUR + 1, &seed));
+    }
+    /* The clock went back a little: no old segment is opened for that. */
+    CU_ASSERT(put(s, 7, UTIL_T0 + 4 * UTIL_HOUR - 1, &seed));
+    CU_ASSERT(util_wait(s, 757));
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb") - n_files(dir, ".wal"), 5);
+    CU_ASSERT_EQUAL(counter_get(&store_counters(s)->segments_made), 5);
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), 757);
+
+    /* A view has only the segments of its time. */
+    struct store_view v;
+    char error[256];
+    CU_ASSERT_EQUAL(store_view_open(s, UTIL_T0 + UTIL_HOUR,
+                                    UTIL_T0 + 2 * UTIL_HOUR, &v, error,
+                                    sizeof error), 0);
+    CU_ASSERT_EQUAL(v.n_segments, 1);
+    CU_ASSERT_STRING_EQUAL(v.segments[0].schema, "s2026112303");
+    store_view_close(&v);
+    store_close(s);
+
+    /* Also after a restart, from the index and without it. */
+    for (int i = 0; i < 2; i++) {
+        unsigned n;
+        s = util_open(dir, dict, NULL);
+        CU_ASSERT_EQUAL(total(s, "count(*)", &n), 757);
+        CU_ASSERT_EQUAL(n, 5);
+        store_close(s);
+        char path[512];
+        snprintf(path, sizeof path, "%s/flows/index", dir);
+        CU_ASSERT_EQUAL(unlink(path), 0);
+    }
+    util_rmdir(dir);
+    free(dir);
+}
+
+static void
+test_retention(void)
+{
+    char *dir = util_mkdir();
+    uint64_t seed = 3, rows = 0;
+    struct store_config c = { .retention_us = 3 * UTIL_HOUR };
+    struct store *s = util_open(dir, dict, &c);
+    for (int h = 0; h < 10; h++) {
+        CU_ASSERT(put(s, 100, UTIL_T0 + h * UTIL_HOUR, &seed));
+        CU_ASSERT(util_wait(s, rows += 100));
+    }
+    store_close(s);
+    /* 05 ended at 06, three hours before 09 would begin to be too old. */
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb"), 5);
+    CU_ASSERT_EQUAL(n_files(dir, "2026-11-23T11.duckdb"), 1);
+
+    /* By size: the open one stays whatever its size. */
+    c = (struct store_config) { .retention_bytes = 1 };
+    s = util_open(dir, dict, &c);
+    CU_ASSERT(put(s, 100, UTIL_T0 + 20 * UTIL_HOUR, &seed));
+    CU_ASSERT(util_wait(s, 100));
+    CU_ASSERT(put(s, 100, UTIL_T0 + 21 * UTIL_HOUR, &seed));
+    CU_ASSERT(util_wait(s, 200));
+    usleep(200000);
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb") - n_files(dir, ".wal"), 1);
+    CU_ASSERT(counter_get(&store_counters(s)->segments_expired) >= 6);
+    store_close(s);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* The process dies at any moment: what was committed is there, whole. */
+static void
+test_kill(void)
+{
+    char *dir = util_mkdir();
+    for (unsigned round = 0; round < 3; round++) {
+        int pipe_fds[2];
+        CU_ASSERT_FATAL(pipe(pipe_fds) == 0);
+        pid_t pid = fork();
+        if (!pid) {
+            /* Says each 10 ms how many rows it has submitted. */
+            uint64_t seed = round, rows = 0;
+            struct store *s = util_open(dir, dict, NULL);
+            for (;;) {
+                if (put(s, 100, UTIL_T0, &seed)) {
+                    rows += 100;
+                }
+                struct { int64_t ms; uint64_t rows; } said
+                    = { clock_mono_ms(), rows };
+                if (write(pipe_fds[1], &said, sizeof said) < 0) {
+                    _exit(1);
+                }
+                usleep(10000);
+            }
+        }
+        close(pipe_fds[1]);
+        usleep(1500000 + round * 333000);
+        kill(pid, SIGKILL);
+        int64_t killed_ms = clock_mono_ms();
+        waitpid(pid, NULL, 0);
+
+        /* What had been submitted a second before the end. */
+        struct { int64_t ms; uint64_t rows; } said;
+        uint64_t owed = 0, most = 0;
+        while (read(pipe_fds[0], &said, sizeof said) == sizeof said) {
+            if (said.ms <= killed_ms - 1000) {
+                owed = said.rows;
+            }
+            most = said.rows + 100;
+        }
+        close(pipe_fds[0]);
+        static int64_t before;
+        struct store *s = util_open(dir, dict, NULL);
+        CU_ASSERT_FATAL(s != NULL);
+        int64_t have = total(s, "count(*)", NULL);
+        int64_t named = count(s, "bridge IS NOT NULL AND n.text IS NULL");
+        CU_ASSERT(owed > 0);
+        CU_ASSERT(have - before >= (int64_t) owed);
+        CU_ASSERT(have - before <= (int64_t) most);
+        CU_ASSERT_EQUAL(named, 0);
+        CU_ASSERT_EQUAL(counter_get(&store_counters(s)->segments_set_aside),
+                        0);
+        before = have;
+        store_close(s);
+    }
+    util_rmdir(dir);
+    free(dir);
+}
+
+static void
+damage(const char *dir, const char *file, off_t at)
+{
+    char path[512], junk[64];
+    memset(junk, 0x5a, sizeof junk);
+    snprintf(path, sizeof path, "%s/flows/%s", dir, file);
+    int fd = open(path, O_WRONLY);
+    CU_ASSERT(fd >= 0);
+    CU_ASSERT_EQUAL(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+    close(fd);
+}
+
+static void
+test_damage(void)
+{
+    char *dir = util_mkdir();
+    uint64_t seed = 3;
+    struct store *s = util_open(dir, dict, NULL);
+    for (int h = 0; h < 3; h++) {
+        CU_ASSERT(put(s, 100, UTIL_T0 + h * UTIL_HOUR, &seed));
+    }
+    store_close(s);
+    damage(dir, "2026-11-23T02.duckdb", 0);             /* Not DuckDB. */
+    damage(dir, "2026-11-23T03.duckdb", 12288 + 100);   /* Its catalog. */
+    damage(dir, "2026-11-23T04.duckdb", 4096);          /* Both headers. */
+    damage(dir, "2026-11-23T04.duckdb", 8192);
+
+    log_set_level("off");
+    s = util_open(dir, dict, NULL);
+    CU_ASSERT_FATAL(s != NULL);
+    /* The writer wants the last one, the query all of them. */
+    CU_ASSERT(put(s, 10, UTIL_T0 + 2 * UTIL_HOUR, &seed));
+    CU_ASSERT(util_wait(s, 10));
+    CU_ASSERT_EQUAL(n_files(dir, "2026-11-23T04.1.duckdb")
+                    - n_files(dir, "2026-11-23T04.1.duckdb.wal"), 1);
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), 10);
+    CU_ASSERT_EQUAL(n_files(dir, ".corrupt"), 3);
+    CU_ASSERT_EQUAL(counter_get(&store_counters(s)->segments_set_aside), 3);
+    CU_ASSERT_EQUAL(counter_get(&store_counters(s)->lost), 0);
+    store_close(s);
+    s = util_open(dir, dict, NULL);
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), 10);
+    store_close(s);
+    log_set_level("info");
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* The last bytes of the write-ahead log are damaged: the file proper stays. */
+static void
+test_damaged_log(void)
+{
+    char *dir = util_mkdir(), path[512];
+    uint64_t seed = 3;
+    struct store *s = util_open(dir, dict, NULL);
+    CU_ASSERT(put(s, 100, UTIL_T0, &seed));
+    store_close(s);
+    pid_t pid = fork();
+    if (!pid) {
+        s = util_open(dir, dict, NULL);
+        put(s, 50, UTIL_T0, &seed);
+        util_wait(s, 50);
+        kill(getpid(), SIGKILL);
+    }
+    waitpid(pid, NULL, 0);
+    snprintf(path, sizeof path, "%s/flows/2026-11-23T02.duckdb.wal", dir);
+    struct stat st;
+    CU_ASSERT_FATAL(!stat(path, &st) && st.st_size > 200);
+    damage(dir, "2026-11-23T02.duckdb.wal", st.st_size - 100);
+
+    log_set_level("off");
+    s = util_open(dir, dict, NULL);
+    CU_ASSERT(put(s, 10, UTIL_T0, &seed));
+    CU_ASSERT(util_wait(s, 10));
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), 110);
+    store_close(s);
+    log_set_level("info");
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb.wal.corrupt"), 1);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* The disk fills up: receiving goes on, the loss is counted, and when there is
+ * room again writing goes on by itself. */
+static void
+test_disk_full(void)
+{
+    char *dir = util_mkdir(), path[512];
+    if (mount("venturi-test", dir, "tmpfs", 0, "size=32m")) {
+        printf("skipped: cannot mount a tmpfs ");
+        util_rmdir(dir);
+        free(dir);
+        return;
+    }
+    log_set_level("off");
+    uint64_t seed = 9, submitted = 0, lost_before
+        = counter_get(&source.n.store_lost);
+    struct store *s = util_open(dir, dict, NULL);
+    CU_ASSERT_FATAL(s != NULL);
+    const struct store_counters *n = store_counters(s);
+    CU_ASSERT(put(s, 1000, UTIL_T0, &seed));
+    CU_ASSERT(util_wait(s, submitted = 1000));
+
+    /* Somebody else takes all there is. */
+    snprintf(path, sizeof path, "%s/hog", dir);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    char block[4096] = "";
+    while (write(fd, block, sizeof block) == sizeof block) {
+        continue;
+    }
+    struct store_health h;
+    for (int i = 0; i < 2000 && !counter_get(&n->lost); i++) {
+        if (put(s, 1000, UTIL_T0, &seed)) {
+            submitted += 1000;
+        }
+        usleep(2000);
+    }
+    store_health(s, &h);
+    CU_ASSERT(!h.writing);
+    CU_ASSERT(strstr(h.reason, "No space left") != NULL);
+    CU_ASSERT(counter_get(&n->lost) > 0);
+    CU_ASSERT(counter_get(&n->errors) > 0);
+    CU_ASSERT_EQUAL(counter_get(&source.n.store_lost) - lost_before,
+                    counter_get(&n->lost));
+    CU_ASSERT(total(s, "count(*)", NULL) >= 0); /* Still answers. */
+
+    CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+    close(fd);
+    for (int i = 0; i < 500; i++) {
+        store_health(s, &h);
+        if (h.writing) {
+            break;
+        }
+        usleep(10000);
+    }
+    CU_ASSERT(h.writing);
+    CU_ASSERT(util_wait(s, submitted));
+    int64_t rows = (int64_t) counter_get(&n->rows);
+    CU_ASSERT_EQUAL(rows + (int64_t) counter_get(&n->lost),
+                    (int64_t) submitted);
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), rows);
+    store_close(s);
+    s = util_open(dir, dict, NULL);
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), rows);
+    store_close(s);
+    log_set_level("info");
+    CU_ASSERT_EQUAL(umount(dir), 0);
+    util_rmdir(dir);
+    free(dir);
+}
+
+static void
+test_open_errors(void)
+{
+    char *dir = util_mkdir(), *error = NULL;
+    struct store_config c = { .dir = dir };
+    struct store *s = util_open(dir, dict, NULL);
+    CU_ASSERT_FATAL(s != NULL);
+    CU_ASSERT(!store_open(&c, dict, &error));           /* Twice. */
+    CU_ASSERT(error && ends_with(error, "is in use by another process"));
+    free(error);
+    store_close(s);
+    c.dir = "/proc/nothing/here";
+    CU_ASSERT(!store_open(&c, dict, &error));
+    CU_ASSERT(error && strstr(error, "/proc/nothing/here"));
+    free(error);
+    store_close(NULL);
+
+    /* An apostrophe in a path is just that. */
+    char quoted[512];
+    snprintf(quoted, sizeof quoted, "%s/it's", dir);
+    s = util_open(quoted, dict, NULL);
+    CU_ASSERT_FATAL(s != NULL);
+    uint64_t seed = 1;
+    CU_ASSERT(put(s, 5, UTIL_T0, &seed));
+    store_close(s);
+    CU_ASSERT_EQUAL(n_files(quoted, "2026-11-23T02.duckdb"), 1);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* The pool has an end, and what is put back can be had again. */
+static void
+test_pool(void)
+{
+    char *dir = util_mkdir();
+    struct store *s = util_open(dir, dict, NULL);
+    struct flow_batch *all[2000];
+    unsigned n = 0;
+    while (n < 2000 && (all[n] = store_batch_get(s))) {
+        n++;
+    }
+    CU_ASSERT(n > 64 && n < 2000);
+    store_batch_put(s, all[--n]);
+    CU_ASSERT(store_batch_get(s) != NULL);
+    CU_ASSERT(store_batch_get(s) == NULL);
+    for (unsigned i = 0; i <= n; i++) {
+        store_batch_put(s, all[i]);
+    }
+    store_close(s);
+    util_rmdir(dir);
+    free(dir);
+}
+
+static void
+setup(void)
+{
+    dict = dict_create(1000, 100000);
+}
+
+static void
+teardown(void)
+{
+    dict_destroy(dict);
+}
+
+UNIT_MAIN("store", UNIT_TEST(setup), UNIT_TEST(test_types),
+          UNIT_TEST(test_sums_and_reopen),
+          UNIT_TEST(test_names_of_another_life), UNIT_TEST(test_rotation),
+          UNIT_TEST(test_retention), UNIT_TEST(test_kill),
+          UNIT_TEST(test_damage), UNIT_TEST(test_damaged_log),
+          UNIT_TEST(test_disk_full), UNIT_TEST(test_open_errors),
+          UNIT_TEST(test_pool), UNIT_TEST(teardown))
