@@ -9,3 +9,12 @@ venturid_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(SYSTEMD_CFLAGS)
 venturid_LDADD = api/libapi.la ovsdb/libovsdb.la collector/libcollector.la \
 	lib/liblib.la $(OVS_LIBS) $(DUCKDB_LIBS) $(YANG_LIBS) $(JSONC_LIBS) \
 	$(EV_LIBS) $(CAPNG_LIBS) $(SYSTEMD_LIBS) $(COMMON_LIBS)
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_observe tests/unit/test_options
+unit_tests += tests/unit/test_observe tests/unit/test_options
+tests_unit_test_observe_SOURCES = tests/unit/test_observe.c daemon/observe.c
+tests_unit_test_observe_LDADD = lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
+tests_unit_test_options_SOURCES = tests/unit/test_options.c daemon/options.c
+tests_unit_test_options_LDADD = lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
+endif

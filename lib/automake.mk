@@ -9,7 +9,8 @@ lib_liblib_la_SOURCES = \
 	lib/dict.c lib/dict.h \
 	lib/log.c lib/log.h \
 	lib/ring.c lib/ring.h \
-	lib/source.c lib/source.h
+	lib/source.c lib/source.h \
+	lib/thread.c lib/thread.h
 lib_liblib_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 lib_liblib_la_LIBADD = $(SYSTEMD_LIBS)
 

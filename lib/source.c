@@ -44,6 +44,24 @@ observation_find(const struct observation_map *map,
     return best;
 }
 
+struct observation *
+observation_of(const struct observation_map *map, struct source *source)
+{
+    if (!map) {
+        return NULL;
+    }
+    uint64_t cache = atomic_load_explicit(&source->obs_cache,
+                                          memory_order_relaxed);
+    if (cache >> 24 != (map->gen & ((UINT64_C(1) << 40) - 1))) {
+        struct observation *o = observation_find(map, &source->key);
+        cache = map->gen << 24 | (o ? (uint64_t) (o - map->list) + 1 : 0);
+        atomic_store_explicit(&source->obs_cache, cache,
+                              memory_order_relaxed);
+    }
+    uint32_t index = (uint32_t) cache & 0xffffff;
+    return index ? &map->list[index - 1] : NULL;
+}
+
 const struct observation_if *
 observation_if_find(const struct observation *o, uint32_t number)
 {

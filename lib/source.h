@@ -66,9 +66,10 @@ struct source {
     _Atomic uint16_t port;      /* UDP port of the last datagram. */
     struct source_counters n;
 
-    /* Resolved lazily by the workers, for map generation 'obs_gen'. */
-    struct observation *_Atomic obs;
-    _Atomic uint64_t obs_gen;
+    /* Resolved lazily by the workers: the map's generation in the upper 40
+     * bits, the index of the observation plus 1 (0: none) in the lower 24.
+     * One word, so that generation and index always belong together. */
+    _Atomic uint64_t obs_cache;
 };
 
 /* Counters of one bridge and protocol.  They outlive OVSDB snapshots. */
@@ -101,7 +102,7 @@ struct observation {
     bool canonical_egress;      /* Count egress records, not ingress ones. */
 
     /* Sorted by number. */
-    const struct observation_if *ifs;
+    struct observation_if *ifs;
     uint32_t n_ifs;
     struct observation_stats *stats;
 };
@@ -110,7 +111,7 @@ struct observation {
 struct observation_map {
     uint64_t gen;               /* From 1, never the same twice. */
     struct observation *list;
-    uint32_t n;
+    uint32_t n;                 /* Below 2^24. */
     struct observation_if *ifs; /* All arrays that observations point into. */
     uint32_t n_ifs;
 };
@@ -118,6 +119,10 @@ struct observation_map {
 /* The observation that fits 'key' best (most members told), or NULL. */
 struct observation *observation_find(const struct observation_map *,
                                      const struct source_key *key);
+
+/* The same, remembered in 'source' until the map changes. */
+struct observation *observation_of(const struct observation_map *,
+                                   struct source *);
 
 /* The interface with 'number', or NULL. */
 const struct observation_if *observation_if_find(const struct observation *,

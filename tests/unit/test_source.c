@@ -39,12 +39,23 @@ test_find(void)
     key.exporter = A("192.0.2.1");
     CU_ASSERT_EQUAL(observation_find(&map, &key)->bridge, 4);
     CU_ASSERT_PTR_NULL(observation_find(NULL, &key));
+
+    struct source source = { .key = key };
+    CU_ASSERT_EQUAL(observation_of(&map, &source)->bridge, 4);
+    map.n = 3;                          /* Remembered, not looked up. */
+    CU_ASSERT_EQUAL(observation_of(&map, &source)->bridge, 4);
+    map.gen++;
+    CU_ASSERT_EQUAL(observation_of(&map, &source)->bridge, 3);
+    map.n = 0;
+    map.gen++;
+    CU_ASSERT_PTR_NULL(observation_of(&map, &source));
+    CU_ASSERT_PTR_NULL(observation_of(&map, &source));
 }
 
 static void
 test_interfaces(void)
 {
-    static const struct observation_if ifs[] = {
+    struct observation_if ifs[] = {
         { 1, 10, 0 }, { 5, 50, 0 }, { 65534, 70, 0 },
     };
     struct observation o = { .ifs = ifs, .n_ifs = 3 };

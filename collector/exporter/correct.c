@@ -1,0 +1,214 @@
+#include <config.h>
+
+#include "collector/exporter/correct.h"
+
+#include <urcu.h>
+
+#include "lib/log.h"
+
+/* A dropped frame check sequence aside, what precedes the IP packet in a frame
+ * without VLAN tag: NetFlow v5 does not say whether there was one. */
+#define ETHERNET_HEADER 14
+
+/* Open vSwitch's NetFlow counts octets of whole frames (ofproto/netflow.c takes
+ * them from the datapath's flow statistics). */
+static void
+frames_to_packets(struct flow_batch *b, uint32_t from, uint32_t n)
+{
+    for (uint32_t i = from; i < from + n; i++) {
+        uint64_t headers = b->raw_packets[i] * ETHERNET_HEADER;
+        uint64_t frames = b->raw_bytes[i];
+        BATCH_SET(b, l2_bytes, i, frames);
+        b->bytes[i] = b->raw_bytes[i] = frames > headers ? frames - headers
+                                                         : 0;
+        b->quality[i] |= Q_L3_ESTIMATED;
+    }
+}
+
+/* x * n, or all ones if that does not fit: a rate and a count of a peer must
+ * not wrap around to something that looks sane. */
+static uint64_t
+scaled(uint64_t x, uint64_t n)
+{
+    uint64_t product;
+    return __builtin_mul_overflow(x, n, &product) ? UINT64_MAX : product;
+}
+
+/* Scales row 'i' by its rate, or, if the exporter did, computes back what it
+ * saw. */
+static void
+scale_row(struct flow_batch *b, uint32_t i, bool by_exporter)
+{
+    uint32_t rate = b->sampling[i];
+    if (rate <= 1) {
+        return;
+    }
+    if (by_exporter) {
+        b->raw_packets[i] = (b->packets[i] + rate / 2) / rate;
+        b->raw_bytes[i] = (b->bytes[i] + rate / 2) / rate;
+        b->quality[i] |= Q_SCALED_BY_EXPORTER;
+        return;
+    }
+    b->packets[i] = scaled(b->raw_packets[i], rate);
+    b->bytes[i] = scaled(b->raw_bytes[i], rate);
+    if (batch_is_valid(b, COL_l2_bytes, i)) {
+        b->l2_bytes[i] = scaled(b->l2_bytes[i], rate);
+    }
+    if (batch_is_valid(b, COL_dropped_packets, i)) {
+        b->dropped_packets[i] = scaled(b->dropped_packets[i], rate);
+    }
+}
+
+/* The rate that is known of the source, if its records do not tell. */
+static uint32_t
+source_rate(const struct source *s, const struct observation *o)
+{
+    uint32_t rate = atomic_load_explicit(&s->sampling, memory_order_relaxed);
+    return rate ? rate : o ? o->sampling : 0;
+}
+
+static void
+scale_span(struct flow_batch *b, const struct batch_span *span,
+           const struct observation *o)
+{
+    uint32_t rate = source_rate(span->source, o);
+    bool by_exporter = o && o->scaled_by_exporter;
+    uint64_t unknown = 0;
+    for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
+        if (!batch_is_valid(b, COL_sampling, i)) {
+            if (!rate) {
+                b->quality[i] |= Q_RATE_UNKNOWN;
+                unknown++;
+                continue;
+            }
+            BATCH_SET(b, sampling, i, rate);
+        }
+        scale_row(b, i, by_exporter);
+    }
+    if (unknown) {
+        counter_add(&span->source->n.rate_unknown, unknown);
+    }
+}
+
+static void
+name_interface(struct flow_batch *b, const struct observation *o, uint32_t i,
+               enum column_id number, enum column_id name,
+               const uint32_t *numbers, uint32_t *names)
+{
+    if (!batch_is_valid(b, number, i)) {
+        return;
+    }
+    const struct observation_if *f = observation_if_find(o, numbers[i]);
+    if (!f) {
+        return;
+    }
+    if (!batch_is_valid(b, name, i)) {
+        names[i] = f->name;
+        batch_set_valid(b, name, i);
+    }
+    if (f->bridge && !batch_is_valid(b, COL_bridge, i)) {
+        BATCH_SET(b, bridge, i, f->bridge);
+    }
+}
+
+/* Bridge, interface names and the canonical mark of a span that OVSDB knows
+ * about. */
+static void
+observe_span(struct flow_batch *b, const struct batch_span *span,
+             const struct observation *o)
+{
+    uint8_t wanted = o->canonical_egress ? DIR_EGRESS : DIR_INGRESS;
+    for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
+        if (o->bridge) {
+            BATCH_SET(b, bridge, i, o->bridge);
+        }
+        name_interface(b, o, i, COL_in_if, COL_in_if_name, b->in_if,
+                       b->in_if_name);
+        name_interface(b, o, i, COL_out_if, COL_out_if_name, b->out_if,
+                       b->out_if_name);
+        b->canonical[i] = o->canonical
+                          && (!batch_is_valid(b, COL_direction, i)
+                              || b->direction[i] == wanted);
+    }
+}
+
+static void
+repair_times(struct flow_batch *b, uint32_t from, uint32_t n)
+{
+    for (uint32_t i = from; i < from + n; i++) {
+        int64_t late = b->flow_end[i] - b->received[i];
+        if (late > CORRECT_MAX_FUTURE_US || late < -CORRECT_MAX_PAST_US) {
+            b->flow_start[i] = b->flow_end[i] = b->received[i];
+            b->quality[i] |= Q_TIME_CORRECTED;
+        } else if (b->flow_start[i] > b->flow_end[i]
+                   || b->flow_end[i] - b->flow_start[i]
+                      > CORRECT_MAX_PAST_US) {
+            b->flow_start[i] = b->flow_end[i];
+            b->quality[i] |= Q_TIME_CORRECTED;
+        }
+    }
+}
+
+static void
+count_span(struct flow_batch *b, const struct batch_span *span,
+           struct observation *o)
+{
+    uint64_t packets = 0, bytes = 0, l2_bytes = 0, raw_packets = 0;
+    int64_t last = 0;
+    for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
+        packets += b->packets[i];
+        bytes += b->bytes[i];
+        raw_packets += b->raw_packets[i];
+        if (batch_is_valid(b, COL_l2_bytes, i)) {
+            l2_bytes += b->l2_bytes[i];
+        }
+        last = b->received[i];
+    }
+    counter_add(&span->source->n.packets, packets);
+    counter_add(&span->source->n.bytes, bytes);
+    if (o && o->stats) {
+        struct observation_stats *s = o->stats;
+        int64_t never = 0;
+        atomic_compare_exchange_strong(&s->first_us, &never, last);
+        atomic_store_explicit(&s->last_us, last, memory_order_relaxed);
+        counter_add(&s->records, span->n);
+        counter_add(&s->packets, packets);
+        counter_add(&s->bytes, bytes);
+        counter_add(&s->l2_bytes, l2_bytes);
+        counter_add(&s->raw_packets, raw_packets);
+    }
+}
+
+void
+correct_process(void *aux, struct flow_batch *b)
+{
+    struct correct *c = aux;
+    rcu_read_lock();
+    const struct observation_map *map = rcu_dereference(c->map);
+    for (uint32_t s = 0; s < b->n_spans; s++) {
+        const struct batch_span *span = &b->spans[s];
+        struct observation *o = observation_of(map, span->source);
+        if (o && o->counts_frames) {
+            frames_to_packets(b, span->from, span->n);
+        }
+        scale_span(b, span, o);
+        if (o) {
+            observe_span(b, span, o);
+        } else {
+            /* Nobody else is known to report these packets. */
+            memset(&b->canonical[span->from], 1, span->n);
+        }
+        repair_times(b, span->from, span->n);
+        count_span(b, span, o);
+    }
+    rcu_read_unlock();
+}
+
+void
+correct_publish(struct correct *c, struct observation_map *map)
+{
+    struct observation_map *old = c->map;
+    rcu_assign_pointer(c->map, map);
+    synchronize_rcu();
+    observation_map_destroy(old);
+}

@@ -1,0 +1,15 @@
+collector_libcollector_la_SOURCES += \
+	collector/exporter/correct.c collector/exporter/correct.h \
+	collector/input/input.c collector/input/input.h \
+	collector/input/socket.c collector/input/socket.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_correct tests/unit/test_input
+unit_tests += tests/unit/test_correct tests/unit/test_input
+tests_unit_test_correct_SOURCES = tests/unit/test_correct.c
+tests_unit_test_correct_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
+tests_unit_test_input_SOURCES = tests/unit/test_input.c
+tests_unit_test_input_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(EV_LIBS) $(COMMON_LIBS)
+endif

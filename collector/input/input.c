@@ -1,0 +1,470 @@
+#include <config.h>
+
+#include "collector/input/input.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <urcu.h>
+
+#include "collector/exporter/source_table.h"
+#include "collector/input/socket.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/source.h"
+#include "lib/thread.h"
+
+#define RX_BURST 64             /* Datagrams of one recvmmsg(). */
+#define RX_SIZE 65536           /* No UDP datagram is longer. */
+#define RX_ROUNDS 16            /* Bursts before other sockets get a turn. */
+#define FLUSH_AFTER_S 0.2       /* A flow waits no longer in a batch. */
+#define DRAIN_MAX 1000000       /* Datagrams read at the end, at most. */
+
+/* A listening address. */
+struct listener {
+    char address[64];
+    const char *name;
+    counter_t datagrams, octets, kernel_drops;
+    uint32_t receive_buffer;
+};
+
+/* A worker's socket of a listener. */
+struct port {
+    struct worker *worker;
+    struct listener *listener;
+    int fd;
+    uint32_t ovfl;              /* SO_RXQ_OVFL so far; wraps around. */
+    ev_io io;
+};
+
+struct rx {
+    struct mmsghdr msgs[RX_BURST];
+    struct iovec iov[RX_BURST];
+    struct sockaddr_storage from[RX_BURST];
+    _Alignas(8) char control[RX_BURST][CMSG_SPACE(sizeof(uint32_t))];
+    uint8_t *data;              /* RX_BURST * RX_SIZE. */
+};
+
+struct worker {
+    struct input *input;
+    pthread_t thread;
+    bool started;
+    struct ev_loop *loop;
+    ev_timer flush;
+    ev_async stop;
+    struct port *ports;         /* One per listener. */
+    struct decoder *decoder;
+    struct flow_batch *batch;   /* Being filled. */
+    struct flow_batch *spare;   /* Could not be submitted. */
+    struct rx rx;
+};
+
+struct input {
+    struct input_config config;
+    struct listener *listeners;
+    size_t n_listeners;
+    struct worker *workers;
+    unsigned n_workers;
+};
+
+/* Counts every row of 'b' as lost, on its source. */
+static void
+count_lost(const struct flow_batch *b)
+{
+    for (uint32_t i = 0; i < b->n_spans; i++) {
+        counter_add(&b->spans[i].source->n.ring_full, b->spans[i].n);
+    }
+    LOG_RATE(input, WARN, "the writer cannot keep up: %u flow records lost",
+             b->n);
+}
+
+/* Runs the stages over a batch and hands it over.  Returns an empty batch to
+ * go on with: another one, or, if there is none, the same without its rows,
+ * which are counted as lost. */
+static struct flow_batch *
+hand_over(void *worker_, struct flow_batch *b)
+{
+    struct worker *w = worker_;
+    const struct input_config *c = &w->input->config;
+    if (!b->n) {
+        return b;
+    }
+    for (size_t i = 0; i < c->n_stages; i++) {
+        c->stages[i].process(c->stages[i].aux, b);
+    }
+    struct flow_batch *next = w->spare ? w->spare : c->get(c->aux);
+    w->spare = NULL;
+    if (!next || !c->submit(c->aux, b)) {
+        count_lost(b);
+        batch_reset(b);
+        w->spare = next;
+        return b;
+    }
+    batch_reset(next);
+    return next;
+}
+
+/* The kernel's count of datagrams dropped before this one. */
+static void
+note_kernel_drops(struct port *port, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t total;
+            memcpy(&total, CMSG_DATA(c), sizeof total);
+            if (total != port->ovfl) {
+                counter_add(&port->listener->kernel_drops,
+                            (uint32_t) (total - port->ovfl));
+                LOG_RATE(input, WARN, "%s: the kernel dropped %u datagrams "
+                         "because the receive buffer was full",
+                         port->listener->address,
+                         (unsigned) (total - port->ovfl));
+                port->ovfl = total;
+            }
+        }
+    }
+}
+
+static void
+take_datagram(struct port *port, struct mmsghdr *m, int64_t now_us)
+{
+    struct worker *w = port->worker;
+    struct datagram d = {
+        .data = m->msg_hdr.msg_iov->iov_base,
+        .size = m->msg_len,
+        .received_us = now_us,
+    };
+    note_kernel_drops(port, &m->msg_hdr);
+    counter_inc(&port->listener->datagrams);
+    counter_add(&port->listener->octets, m->msg_len);
+    addr_from_sockaddr(m->msg_hdr.msg_name, &d.src, &d.src_port);
+    if (!w->batch->n) {
+        w->batch->oldest_us = now_us;
+    }
+    w->batch = decoder_datagram(w->decoder, &d, w->batch);
+    if (batch_full(w->batch)) {
+        w->batch = hand_over(w, w->batch);
+    }
+}
+
+/* Reads one burst.  Returns the number of datagrams, or a negative errno. */
+static int
+receive_burst(struct port *port)
+{
+    struct rx *rx = &port->worker->rx;
+    for (int i = 0; i < RX_BURST; i++) {
+        struct msghdr *h = &rx->msgs[i].msg_hdr;
+        h->msg_namelen = sizeof rx->from[i];
+        h->msg_controllen = sizeof rx->control[i];
+        h->msg_flags = 0;
+    }
+    int n = recvmmsg(port->fd, rx->msgs, RX_BURST, MSG_DONTWAIT, NULL);
+    if (n < 0) {
+        return -errno;
+    }
+    int64_t now_us = clock_wall_us();
+    for (int i = 0; i < n; i++) {
+        take_datagram(port, &rx->msgs[i], now_us);
+    }
+    return n;
+}
+
+static void
+start_flush_timer(struct worker *w)
+{
+    if (w->batch->n && !ev_is_active(&w->flush)) {
+        ev_timer_set(&w->flush, FLUSH_AFTER_S, 0.);
+        ev_timer_start(w->loop, &w->flush);
+    }
+}
+
+static void
+on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct port *port = io->data;
+    for (int i = 0; i < RX_ROUNDS; i++) {
+        int n = receive_burst(port);
+        if (n < RX_BURST) {
+            if (n < 0 && n != -EAGAIN && n != -EINTR) {
+                LOG_RATE(input, WARN, "%s: receiving failed: %s",
+                         port->listener->address, strerror(-n));
+            }
+            break;
+        }
+    }
+    start_flush_timer(port->worker);
+}
+
+static void
+on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct worker *w = timer->data;
+    w->batch = hand_over(w, w->batch);
+}
+
+static void
+on_stop(struct ev_loop *loop, ev_async *async, int revents)
+{
+    (void) async;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* What the kernel still holds for us when we are told to stop was received:
+ * it is not thrown away. */
+static void
+drain(struct worker *w)
+{
+    size_t n_read = 0;
+    for (size_t i = 0; i < w->input->n_listeners; i++) {
+        int n;
+        while (n_read < DRAIN_MAX && (n = receive_burst(&w->ports[i])) > 0) {
+            n_read += (size_t) n;
+        }
+    }
+    w->batch = hand_over(w, w->batch);
+}
+
+static void *
+worker_main(void *worker_)
+{
+    struct worker *w = worker_;
+    rcu_register_thread();
+    ev_run(w->loop, 0);
+    drain(w);
+    rcu_unregister_thread();
+    return NULL;
+}
+
+static int
+rx_init(struct rx *rx)
+{
+    rx->data = malloc((size_t) RX_BURST * RX_SIZE);
+    if (!rx->data) {
+        return -ENOMEM;
+    }
+    for (int i = 0; i < RX_BURST; i++) {
+        rx->iov[i].iov_base = rx->data + (size_t) i * RX_SIZE;
+        rx->iov[i].iov_len = RX_SIZE;
+        rx->msgs[i].msg_hdr.msg_iov = &rx->iov[i];
+        rx->msgs[i].msg_hdr.msg_iovlen = 1;
+        rx->msgs[i].msg_hdr.msg_name = &rx->from[i];
+        rx->msgs[i].msg_hdr.msg_control = rx->control[i];
+    }
+    return 0;
+}
+
+static int
+worker_init(struct worker *w, struct input *in)
+{
+    const struct input_config *c = &in->config;
+    struct decoder_config dc = {
+        .dict = c->dict,
+        .sources = c->sources,
+        .templates = c->templates,
+        .counters = c->counters,
+        .flush = hand_over,
+        .aux = w,
+    };
+    w->input = in;
+    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
+    w->batch = batch_create();
+    w->decoder = decoder_create(&dc);
+    w->ports = calloc(in->n_listeners ? in->n_listeners : 1,
+                      sizeof *w->ports);
+    if (!w->loop || !w->batch || !w->decoder || !w->ports
+        || rx_init(&w->rx)) {
+        return -ENOMEM;
+    }
+    ev_timer_init(&w->flush, on_flush, FLUSH_AFTER_S, 0.);
+    w->flush.data = w;
+    ev_async_init(&w->stop, on_stop);
+    ev_async_start(w->loop, &w->stop);
+    for (size_t i = 0; i < in->n_listeners; i++) {
+        w->ports[i].fd = -1;
+    }
+    return 0;
+}
+
+static void
+worker_clear(struct worker *w)
+{
+    for (size_t i = 0; w->ports && i < w->input->n_listeners; i++) {
+        if (w->ports[i].fd >= 0) {
+            close(w->ports[i].fd);
+        }
+    }
+    free(w->ports);
+    decoder_destroy(w->decoder);
+    batch_destroy(w->batch);
+    batch_destroy(w->spare);
+    free(w->rx.data);
+    if (w->loop) {
+        ev_loop_destroy(w->loop);
+    }
+}
+
+static char *
+bind_listener(struct input *in, size_t i)
+{
+    struct listener *l = &in->listeners[i];
+    char *error = NULL;
+    struct addr a;
+    uint16_t port;
+    if (endpoint_parse(in->config.listen[i].address, 0, &a, &port)) {
+        if (asprintf(&error, "%s: \"%s\" is not an address and port, such as "
+                     "127.0.0.1:2055 or [::1]:4739", l->name,
+                     in->config.listen[i].address) < 0) {
+            error = NULL;
+        }
+        return error;
+    }
+
+    int fds[in->n_workers];
+    int e = socket_bind_shared(&a, port, in->config.receive_buffer, fds,
+                               in->n_workers);
+    if (e) {
+        if (asprintf(&error, "%s: cannot listen on UDP %s: %s", l->name,
+                     in->config.listen[i].address, strerror(-e)) < 0) {
+            error = NULL;
+        }
+        return error;
+    }
+    char text[ENDPOINT_STRLEN];
+    snprintf(l->address, sizeof l->address, "%s",
+             endpoint_format(&a, socket_port(fds[0]), text));
+    l->receive_buffer = socket_receive_buffer(fds[0]);
+    for (unsigned w = 0; w < in->n_workers; w++) {
+        struct port *p = &in->workers[w].ports[i];
+        p->worker = &in->workers[w];
+        p->listener = l;
+        p->fd = fds[w];
+        ev_io_init(&p->io, on_readable, p->fd, EV_READ);
+        p->io.data = p;
+    }
+    return NULL;
+}
+
+struct input *
+input_open(const struct input_config *config, char **error)
+{
+    struct input *in = calloc(1, sizeof *in);
+    *error = NULL;
+    if (!in) {
+        goto out_of_memory;
+    }
+    in->config = *config;
+    in->n_workers = config->workers;
+    if (!in->n_workers) {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        in->n_workers = n < 1 ? 1 : n > 64 ? 64 : (unsigned) n;
+    }
+    in->listeners = calloc(config->n_listen ? config->n_listen : 1,
+                           sizeof *in->listeners);
+    in->workers = calloc(in->n_workers, sizeof *in->workers);
+    if (!in->listeners || !in->workers) {
+        goto out_of_memory;
+    }
+    in->n_listeners = config->n_listen;
+    for (unsigned i = 0; i < in->n_workers; i++) {
+        in->workers[i].input = in;
+    }
+    for (unsigned i = 0; i < in->n_workers; i++) {
+        if (worker_init(&in->workers[i], in)) {
+            goto out_of_memory;
+        }
+    }
+    for (size_t i = 0; i < in->n_listeners; i++) {
+        in->listeners[i].name = config->listen[i].name;
+        *error = bind_listener(in, i);
+        if (*error) {
+            input_destroy(in);
+            return NULL;
+        }
+    }
+    return in;
+
+out_of_memory:
+    *error = strdup("out of memory");
+    input_destroy(in);
+    return NULL;
+}
+
+int
+input_start(struct input *in)
+{
+    for (unsigned i = 0; i < in->n_workers; i++) {
+        struct worker *w = &in->workers[i];
+        for (size_t j = 0; j < in->n_listeners; j++) {
+            ev_io_start(w->loop, &w->ports[j].io);
+        }
+        int error = thread_start(&w->thread, "worker", worker_main, w);
+        if (error) {
+            return error;
+        }
+        w->started = true;
+    }
+    return 0;
+}
+
+void
+input_stop(struct input *in)
+{
+    for (unsigned i = 0; in && i < in->n_workers; i++) {
+        if (in->workers[i].started) {
+            ev_async_send(in->workers[i].loop, &in->workers[i].stop);
+        }
+    }
+    for (unsigned i = 0; in && i < in->n_workers; i++) {
+        if (in->workers[i].started) {
+            pthread_join(in->workers[i].thread, NULL);
+            in->workers[i].started = false;
+        }
+    }
+}
+
+void
+input_destroy(struct input *in)
+{
+    if (!in) {
+        return;
+    }
+    input_stop(in);
+    for (unsigned i = 0; in->workers && i < in->n_workers; i++) {
+        worker_clear(&in->workers[i]);
+    }
+    free(in->workers);
+    free(in->listeners);
+    free(in);
+}
+
+size_t
+input_status(struct input *in, struct input_status *status, size_t max)
+{
+    for (size_t i = 0; i < in->n_listeners && i < max; i++) {
+        const struct listener *l = &in->listeners[i];
+        snprintf(status[i].address, sizeof status[i].address, "%s",
+                 l->address);
+        status[i].name = l->name;
+        status[i].datagrams = counter_get(&l->datagrams);
+        status[i].octets = counter_get(&l->octets);
+        status[i].kernel_drops = counter_get(&l->kernel_drops);
+        status[i].receive_buffer = l->receive_buffer;
+    }
+    return in->n_listeners;
+}
+
+unsigned
+input_n_workers(const struct input *in)
+{
+    return in->n_workers;
+}

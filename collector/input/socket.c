@@ -1,0 +1,112 @@
+#include <config.h>
+
+#include "collector/input/socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static socklen_t
+make_sockaddr(const struct addr *a, uint16_t port,
+              struct sockaddr_storage *ss)
+{
+    memset(ss, 0, sizeof *ss);
+    if (addr_is_v4(a)) {
+        struct sockaddr_in *in = (struct sockaddr_in *) ss;
+        in->sin_family = AF_INET;
+        in->sin_port = htons(port);
+        memcpy(&in->sin_addr, a->b + 12, 4);
+        return sizeof *in;
+    }
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) ss;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(port);
+    memcpy(&in6->sin6_addr, a->b, 16);
+    return sizeof *in6;
+}
+
+/* SO_RCVBUFFORCE goes beyond net.core.rmem_max where we still may. */
+static void
+set_receive_buffer(int fd, uint32_t size)
+{
+    int value = size > INT32_MAX ? INT32_MAX : (int) size;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &value, sizeof value)) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof value);
+    }
+}
+
+static int
+open_one(const struct sockaddr_storage *ss, socklen_t len, uint32_t buffer,
+         bool first)
+{
+    int on = 1;
+    int fd = socket(ss->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    0);
+    if (fd < 0) {
+        return -errno;
+    }
+    /* An IPv6 socket takes IPv6 only: the two families are two addresses. */
+    if (ss->ss_family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+    set_receive_buffer(fd, buffer);
+
+    /* The first socket is bound without SO_REUSEPORT, so that it fails if the
+     * address is taken, even by another collector that would share it; then
+     * it is opened up for its siblings. */
+    if ((!first && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on))
+        || bind(fd, (const struct sockaddr *) ss, len)
+        || (first && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
+                                sizeof on))) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+int
+socket_bind_shared(const struct addr *a, uint16_t port, uint32_t buffer,
+                   int *fds, unsigned n)
+{
+    struct sockaddr_storage ss;
+    for (unsigned i = 0; i < n; i++) {
+        socklen_t len = make_sockaddr(a, port, &ss);
+        fds[i] = open_one(&ss, len, buffer, i == 0);
+        if (fds[i] < 0) {
+            int error = fds[i];
+            while (i--) {
+                close(fds[i]);
+            }
+            return error;
+        }
+        if (!port) {
+            port = socket_port(fds[i]);
+        }
+    }
+    return 0;
+}
+
+uint32_t
+socket_receive_buffer(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof value;
+    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, &len);
+    return value > 0 ? (uint32_t) value : 0;
+}
+
+uint16_t
+socket_port(int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    struct addr a;
+    uint16_t port = 0;
+    if (!getsockname(fd, (struct sockaddr *) &ss, &len)) {
+        addr_from_sockaddr((struct sockaddr *) &ss, &a, &port);
+    }
+    return port;
+}

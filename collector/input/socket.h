@@ -1,0 +1,21 @@
+/* collector/input/socket.h -- UDP sockets that several workers share. */
+#ifndef COLLECTOR_SOCKET_H
+#define COLLECTOR_SOCKET_H 1
+
+#include <stdint.h>
+
+#include "lib/addr.h"
+
+/* Binds 'n' nonblocking UDP sockets to one address, so that the kernel spreads
+ * senders over them (SO_REUSEPORT), with SO_RXQ_OVFL on and a receive buffer of
+ * 'receive_buffer' bytes if the kernel grants it.  An address that anyone else
+ * holds is refused.  Returns 0, or a negative errno with nothing left open. */
+int socket_bind_shared(const struct addr *, uint16_t port,
+                       uint32_t receive_buffer, int *fds, unsigned n);
+
+/* The receive buffer that the kernel granted, bytes; and the port a socket got
+ * when it was bound to port 0. */
+uint32_t socket_receive_buffer(int fd);
+uint16_t socket_port(int fd);
+
+#endif /* collector/input/socket.h */

@@ -1,0 +1,799 @@
+#include <config.h>
+
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include <urcu.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "api/config.h"
+#include "api/context.h"
+#include "api/server.h"
+#include "collector/decode/decoder.h"
+#include "collector/exporter/correct.h"
+#include "collector/exporter/source_table.h"
+#include "collector/input/input.h"
+#include "collector/query/query.h"
+#include "collector/store/store.h"
+#include "collector/template/template.h"
+#include "daemon/observe.h"
+#include "daemon/options.h"
+#include "daemon/privilege.h"
+#include "lib/clock.h"
+#include "lib/dict.h"
+#include "lib/log.h"
+#include "lib/source.h"
+#include "lib/thread.h"
+#include "ovsdb/ovsdb.h"
+
+#define DICT_ENTRIES (1 << 18)
+#define DICT_BYTES (16u << 20)
+#define RING_BATCHES 64
+#define OWNER_STRLEN 37
+#define MAX_LISTEN 64
+#define MAX_REMOTES 64
+
+struct daemon {
+    struct ev_loop *loop;
+    ev_signal on_term, on_int, on_hup;
+    ev_async on_ovsdb;          /* A snapshot or a state changed. */
+
+    const struct options *options;
+    const char *config_path, *state_dir, *run_dir;
+    char *store_dir;            /* How the user reaches state_dir. */
+    char owner[OWNER_STRLEN];
+    struct privilege privilege;
+    struct config_store *config;
+    struct config_override override;
+
+    struct dict *dict;
+    struct source_table *sources;
+    struct template_cache *templates;
+    struct decoder_counters decode_counters;
+    struct correct correct;
+    struct stage stages[1];
+    uint64_t observation_gen;
+
+    struct input *input;
+    struct store *store;
+    struct query_pool *queries;
+    struct ovsdb *ovsdb;
+    struct api *api;
+    struct api_context context;
+};
+
+static void
+publish_context(struct daemon *d)
+{
+    d->context.config = d->config;
+    d->context.ovsdb = d->ovsdb;
+    d->context.store = d->store;
+    d->context.queries = d->queries;
+    d->context.sources = d->sources;
+    d->context.decode_counters = &d->decode_counters;
+    d->context.input = d->input;
+    d->context.dict = d->dict;
+    if (d->api) {
+        api_set_context(d->api, &d->context);
+    }
+}
+
+/* ---- Logging. ---- */
+
+static void
+open_log(const struct options *o, const struct config *c)
+{
+    enum log_target target = LOG_T_STDERR;
+    const char *want = c->log_target ? c->log_target : "auto";
+    if (o->foreground || !strcmp(want, "stderr")) {
+        target = LOG_T_STDERR;
+    } else if (!strcmp(want, "syslog")) {
+        target = LOG_T_SYSLOG;
+    } else if (!strcmp(want, "journal")
+               || (!strcmp(want, "auto") && getenv("JOURNAL_STREAM"))) {
+        target = LOG_T_JOURNAL;
+    }
+    log_open(target, "venturid");
+}
+
+static int
+set_levels(const struct options *o, const struct config *c)
+{
+    log_set_level("info");
+    for (size_t i = 0; i < c->n_log_levels; i++) {
+        if (log_set_level(c->log_levels[i])) {
+            LOG(config, ERR, "log level \"%s\": not MODULE:LEVEL",
+                c->log_levels[i]);
+            return -EINVAL;
+        }
+    }
+    for (size_t i = 0; i < o->n_log; i++) {
+        if (log_set_level(o->log[i])) {
+            LOG(config, ERR, "--log %s: not a level, nor MODULE:LEVEL",
+                o->log[i]);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* ---- Collector. ---- */
+
+static size_t
+add_listen(struct input_listen *list, size_t n, char **addresses,
+           size_t n_addresses, enum export_table table)
+{
+    for (size_t i = 0; i < n_addresses && n < MAX_LISTEN; i++) {
+        list[n++] = (struct input_listen) { addresses[i],
+                                            export_table_name(table) };
+    }
+    return n;
+}
+
+static struct flow_batch *
+batch_get(void *store)
+{
+    return store_batch_get(*(struct store **) store);
+}
+
+static bool
+batch_submit(void *store, struct flow_batch *b)
+{
+    return store_submit(*(struct store **) store, b);
+}
+
+static struct input *
+open_input(struct daemon *d, const struct config *c, char **error)
+{
+    struct input_listen listen[MAX_LISTEN];
+    size_t n = add_listen(listen, 0, c->netflow_listen, c->n_netflow_listen,
+                          EXPORT_NETFLOW);
+    n = add_listen(listen, n, c->ipfix_listen, c->n_ipfix_listen,
+                   EXPORT_IPFIX);
+    n = add_listen(listen, n, c->sflow_listen, c->n_sflow_listen,
+                   EXPORT_SFLOW);
+    struct input_config ic = {
+        .listen = listen,
+        .n_listen = n,
+        .workers = c->workers,
+        .receive_buffer = c->receive_buffer,
+        .dict = d->dict,
+        .sources = d->sources,
+        .templates = d->templates,
+        .counters = &d->decode_counters,
+        .stages = d->stages,
+        .n_stages = 1,
+        .get = batch_get,
+        .submit = batch_submit,
+        .aux = &d->store,
+    };
+    return input_open(&ic, error);
+}
+
+/* Where the collector listens, with the ports it really got. */
+static size_t
+listening(struct daemon *d, struct observe_listen *list)
+{
+    struct input_status status[MAX_LISTEN];
+    size_t n = d->input ? input_status(d->input, status, MAX_LISTEN) : 0;
+    size_t n_list = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct observe_listen *l = &list[n_list];
+        for (l->table = 0; l->table < N_EXPORT_TABLES; l->table++) {
+            if (!strcmp(status[i].name, export_table_name(l->table))) {
+                break;
+            }
+        }
+        n_list += l->table < N_EXPORT_TABLES
+                  && !endpoint_parse(status[i].address, 0, &l->addr,
+                                     &l->port);
+    }
+    return n_list;
+}
+
+/* The address of ours that "local" means for 'table', into ENDPOINT_STRLEN; a
+ * loopback address where we listen on all.  NULL: we do not listen. */
+static const char *
+local_endpoint(const struct observe_listen *list, size_t n,
+               enum export_table table, char *buf)
+{
+    static const uint8_t any4[16] = { [10] = 0xff, [11] = 0xff };
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].table == table) {
+            struct addr a = list[i].addr;
+            if (!memcmp(a.b, any4, sizeof any4)) {
+                addr_parse("127.0.0.1", &a);
+            } else if (addr_is_zero(&a)) {
+                addr_parse("::1", &a);
+            }
+            return endpoint_format(&a, list[i].port, buf);
+        }
+    }
+    return NULL;
+}
+
+/* ---- OVSDB. ---- */
+
+static void
+ovsdb_changed(void *daemon_)
+{
+    struct daemon *d = daemon_;
+    ev_async_send(d->loop, &d->on_ovsdb);
+}
+
+static void
+rebuild_observations(struct daemon *d)
+{
+    const struct ovs_snapshot *snapshots[MAX_REMOTES];
+    struct observe_listen listen[MAX_LISTEN];
+    size_t n = d->ovsdb ? ovsdb_n_remotes(d->ovsdb) : 0;
+    if (n > MAX_REMOTES) {
+        n = MAX_REMOTES;
+    }
+    for (size_t i = 0; i < n; i++) {
+        snapshots[i] = ovsdb_snapshot(d->ovsdb, i);
+    }
+    size_t n_listen = listening(d, listen);
+    struct observation_map *map = observe_build(
+        snapshots, n, listen, n_listen, d->dict, ++d->observation_gen);
+    for (size_t i = 0; i < n; i++) {
+        ovsdb_snapshot_unref(snapshots[i]);
+    }
+    if (map) {
+        correct_publish(&d->correct, map);
+    }
+}
+
+static void
+on_ovsdb_changed(struct ev_loop *loop, ev_async *w, int revents)
+{
+    (void) loop;
+    (void) revents;
+    rebuild_observations(w->data);
+}
+
+static struct ovsdb *
+start_ovsdb(struct daemon *d, const struct config *c)
+{
+    struct observe_listen listen[MAX_LISTEN];
+    char local[N_EXPORT_TABLES][ENDPOINT_STRLEN];
+    struct ovsdb_config oc = {
+        .remotes = (const char *const *) c->ovsdb_remotes,
+        .n_remotes = c->n_ovsdb_remotes,
+        .owner = d->owner,
+        .apply = c->export_apply,
+        .changed = ovsdb_changed,
+        .aux = d,
+    };
+    if (!c->n_ovsdb_remotes) {
+        return NULL;
+    }
+    size_t n = listening(d, listen);
+    for (enum export_table t = 0; t < N_EXPORT_TABLES; t++) {
+        oc.local[t] = local_endpoint(listen, n, t, local[t]);
+    }
+    /* The new thread inherits what is in effect now. */
+    privilege_override(&d->privilege, true);
+    struct ovsdb *ovsdb = ovsdb_start(&oc, c->policies);
+    privilege_override(&d->privilege, false);
+    return ovsdb;
+}
+
+/* ---- State directory and identity. ---- */
+
+static void
+make_uuid(char *buf)
+{
+    uint8_t b[16];
+    if (getrandom(b, sizeof b, 0) != sizeof b) {
+        memset(b, 0x5a, sizeof b);
+    }
+    b[6] = (uint8_t) ((b[6] & 0x0f) | 0x40);            /* RFC 9562, v4. */
+    b[8] = (uint8_t) ((b[8] & 0x3f) | 0x80);
+    char *p = buf;
+    for (int i = 0; i < 16; i++) {
+        p += sprintf(p, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x"
+                                                               : "%02x",
+                     b[i]);
+    }
+}
+
+/* Our instance id, kept in STATE_DIR/meta/owner: the same after a restart, so
+ * that the rows we wrote are ours still. */
+static int
+load_owner(struct daemon *d)
+{
+    char path[4096], text[64] = "";
+    snprintf(path, sizeof path, "%s/meta/owner", d->state_dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        close(fd);
+    }
+    if (strlen(text) == OWNER_STRLEN - 1) {
+        snprintf(d->owner, sizeof d->owner, "%.36s", text);
+        return 0;
+    }
+    make_uuid(d->owner);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+              0644);
+    int n = snprintf(text, sizeof text, "%s\n", d->owner);
+    if (fd < 0 || write(fd, text, (size_t) n) != n || fsync(fd)) {
+        int error = errno;
+        LOG(main, ERR, "%s: %s", path, strerror(error));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -error;
+    }
+    close(fd);
+    return 0;
+}
+
+static int
+make_dirs(struct daemon *d)
+{
+    static const char *const ours[] = { "flows", "meta" };
+    const char *failed = d->state_dir;
+    char path[4096];
+    int error = privilege_make_dir(&d->privilege, d->state_dir);
+    for (size_t i = 0; i < 2 && !error; i++) {
+        snprintf(path, sizeof path, "%s/%s", d->state_dir, ours[i]);
+        failed = path;
+        error = privilege_own_dir(&d->privilege, path);
+    }
+    if (!error) {
+        failed = d->run_dir;
+        error = privilege_make_dir(&d->privilege, d->run_dir);
+    }
+    if (error) {
+        LOG(main, ERR, "cannot make directory %s: %s%s", failed,
+            strerror(-error), geteuid() ? "; start venturid as root, or use "
+            "--state-dir and --run-dir" : "");
+    }
+    return error;
+}
+
+/* The state directory as the user can reach it: when a parent is closed to that
+ * user, through the descriptor that root opened. */
+static int
+settle_store_dir(struct daemon *d, int fd)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/flows", d->state_dir);
+    if (!faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS)) {
+        d->store_dir = strdup(d->state_dir);
+        close(fd);
+        return d->store_dir ? 0 : -ENOMEM;
+    }
+    prctl(PR_SET_DUMPABLE, 1L, 0L, 0L, 0L);     /* For /proc/self/fd. */
+    if (asprintf(&d->store_dir, "/proc/self/fd/%d", fd) < 0) {
+        return -ENOMEM;
+    }
+    snprintf(path, sizeof path, "%s/flows", d->store_dir);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS)) {
+        int error = errno;
+        LOG(main, ERR, "user \"%s\" cannot write to %s/flows: %s",
+            d->privilege.user, d->state_dir, strerror(error));
+        return -error;
+    }
+    return 0;
+}
+
+/* ---- From root to user. ---- */
+
+/* Paths that must stay within reach: OVS's sockets, the API sockets' directory,
+ * the configuration's directory. */
+static int
+drop_privileges(struct daemon *d, const struct config *c)
+{
+    const char *paths[MAX_REMOTES + 2];
+    char *config_dir = strdup(d->config_path);
+    size_t n = 0;
+    if (!config_dir) {
+        return -ENOMEM;
+    }
+    char *slash = strrchr(config_dir, '/');
+    if (slash) {
+        slash[slash == config_dir] = '\0';
+    }
+    /* Without a file there may be no directory, and nothing to keep. */
+    if (slash && !access(config_dir, F_OK)) {
+        paths[n++] = config_dir;
+    }
+    paths[n++] = d->run_dir;
+    for (size_t i = 0; i < c->n_ovsdb_remotes && i < MAX_REMOTES; i++) {
+        if (!strncmp(c->ovsdb_remotes[i], "unix:", 5)) {
+            paths[n++] = c->ovsdb_remotes[i] + 5;
+        }
+    }
+    int fd = open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = fd < 0 ? -errno : privilege_drop(&d->privilege, paths, n);
+    if (!error) {
+        error = settle_store_dir(d, fd);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    free(config_dir);
+    return error;
+}
+
+/* ---- API sockets. ---- */
+
+static int
+open_api(struct daemon *d, const struct config *c)
+{
+    struct api_limits limits = { c->max_clients, c->max_request };
+    d->api = api_create(d->loop, &d->context, &limits);
+    if (!d->api) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < c->n_api_addresses; i++) {
+        char *error = NULL;
+        int e = api_listen(d->api, c->api_addresses[i], &error);
+        if (e) {
+            LOG(api, ERR, "%s", error ? error : strerror(-e));
+            free(error);
+            return e;
+        }
+        /* Whoever may be the user may ask. */
+        const char *path = c->api_addresses[i];
+        path += strncmp(path, "unix:", 5) ? 0 : 5;
+        if (d->privilege.root
+            && chown(path, d->privilege.uid, d->privilege.gid)) {
+            LOG(api, WARN, "%s: cannot give it to user \"%s\": %s", path,
+                d->privilege.user, strerror(errno));
+        }
+    }
+    return 0;
+}
+
+/* ---- Changes at run time. ---- */
+
+static bool
+same_list(char **a, size_t n_a, char **b, size_t n_b)
+{
+    bool same = n_a == n_b;
+    for (size_t i = 0; same && i < n_a; i++) {
+        same = !strcmp(a[i], b[i]);
+    }
+    return same;
+}
+
+static bool
+same_input(const struct config *a, const struct config *b)
+{
+    return same_list(a->netflow_listen, a->n_netflow_listen,
+                     b->netflow_listen, b->n_netflow_listen)
+           && same_list(a->ipfix_listen, a->n_ipfix_listen,
+                        b->ipfix_listen, b->n_ipfix_listen)
+           && same_list(a->sflow_listen, a->n_sflow_listen,
+                        b->sflow_listen, b->n_sflow_listen)
+           && a->workers == b->workers
+           && a->receive_buffer == b->receive_buffer;
+}
+
+/* What is fixed when venturid starts.  NULL: nothing of it changes. */
+static const char *
+needs_restart(const struct config *a, const struct config *b)
+{
+    return !same_list(a->api_addresses, a->n_api_addresses,
+                      b->api_addresses, b->n_api_addresses)
+               ? "api/unix"
+           : strcmp(a->user ? a->user : "", b->user ? b->user : "")
+               ? "user"
+           : strcmp(a->log_target, b->log_target) ? "log/target"
+           : a->memory_limit != b->memory_limit ? "store/memory"
+           : a->query_threads != b->query_threads ? "query/threads"
+           : a->query_max != b->query_max ? "query/max-running"
+           : a->max_sources != b->max_sources ? "collector/max-sources"
+           : NULL;
+}
+
+/* Replaces the sockets and workers.  If the new ones can't be had, the old are
+ * opened again. */
+static int
+replace_input(struct daemon *d, const struct config *old,
+              const struct config *new_, struct config_error *error)
+{
+    char *message = NULL;
+    input_destroy(d->input);            /* Both may want the same ports. */
+    d->input = open_input(d, new_, &message);
+    int result = 0;
+    if (!d->input) {
+        snprintf(error->path, sizeof error->path, "/venturi:venturi/collector");
+        snprintf(error->message, sizeof error->message, "%s",
+                 message ? message : "out of memory");
+        result = -EADDRINUSE;
+        free(message);
+        d->input = open_input(d, old, &message);
+        if (!d->input) {
+            LOG(input, ERR, "%s", message ? message : "out of memory");
+            free(message);
+        }
+    }
+    if (d->input && input_start(d->input)) {
+        LOG(input, ERR, "%s", "cannot start workers");
+    }
+    publish_context(d);
+    return result;
+}
+
+static int
+apply_config(void *daemon_, const struct config *old,
+             const struct config *new_, struct config_error *error)
+{
+    struct daemon *d = daemon_;
+    const char *fixed = needs_restart(old, new_);
+    if (fixed) {
+        snprintf(error->path, sizeof error->path, "/venturi:venturi/%s",
+                 fixed);
+        snprintf(error->message, sizeof error->message, "cannot be changed "
+                 "while venturid runs: edit the file and restart");
+        return -EOPNOTSUPP;
+    }
+    bool input_changes = !same_input(old, new_);
+    if (input_changes) {
+        int result = replace_input(d, old, new_, error);
+        if (result) {
+            return result;
+        }
+    }
+    if (input_changes
+        || !same_list(old->ovsdb_remotes, old->n_ovsdb_remotes,
+                      new_->ovsdb_remotes, new_->n_ovsdb_remotes)
+        || (old->export_apply && !new_->export_apply)) {
+        ovsdb_stop(d->ovsdb);
+        d->ovsdb = start_ovsdb(d, new_);
+    } else if (d->ovsdb) {
+        ovsdb_set_policies(d->ovsdb, new_->policies);
+        if (new_->export_apply && !old->export_apply) {
+            ovsdb_apply(d->ovsdb);
+        }
+    }
+    store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
+    struct api_limits limits = { new_->max_clients, new_->max_request };
+    api_set_limits(d->api, &limits);
+    set_levels(d->options, new_);
+    publish_context(d);
+    rebuild_observations(d);
+    return 0;
+}
+
+/* ---- Signals. ---- */
+
+static void
+on_terminate(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void) revents;
+    LOG(main, INFO, "%s: stopping", strsignal(w->signum));
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct daemon *d = w->data;
+    struct config_error error;
+    privilege_override(&d->privilege, true);
+    int e = config_reload(d->config, &error);
+    privilege_override(&d->privilege, false);
+    if (e) {
+        LOG(config, ERR, "%s: %s: %s; the configuration stays as it was",
+            d->config_path, error.path, error.message);
+    } else {
+        LOG(config, INFO, "%s: read again", d->config_path);
+    }
+}
+
+static void
+watch_signals(struct daemon *d)
+{
+    static const struct {
+        size_t offset;
+        void (*f)(struct ev_loop *, ev_signal *, int);
+        int signum;
+    } list[] = {
+        { offsetof(struct daemon, on_term), on_terminate, SIGTERM },
+        { offsetof(struct daemon, on_int), on_terminate, SIGINT },
+        { offsetof(struct daemon, on_hup), on_hangup, SIGHUP },
+    };
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        ev_signal *w = (ev_signal *) ((char *) d + list[i].offset);
+        ev_signal_init(w, list[i].f, list[i].signum);
+        w->data = d;
+        ev_signal_start(d->loop, w);
+    }
+    ev_async_init(&d->on_ovsdb, on_ovsdb_changed);
+    d->on_ovsdb.data = d;
+    ev_async_start(d->loop, &d->on_ovsdb);
+}
+
+/* ---- Life. ---- */
+
+static struct config_store *
+load_config(const struct options *o, struct config_override *override,
+            const char **path, struct config_error *error)
+{
+    *override = (struct config_override) {
+        .api = o->api, .n_api = o->n_api,
+        .ovsdb = o->ovsdb, .n_ovsdb = o->n_ovsdb,
+        .run_dir = o->run_dir ? o->run_dir : DEFAULT_RUN_DIR,
+    };
+    *path = o->config ? o->config : DEFAULT_CONFIG;
+    return config_load(*path, o->config != NULL, override, error);
+}
+
+int
+daemon_check_config(const struct options *o)
+{
+    struct config_override override;
+    struct config_error error;
+    const char *path;
+    struct config_store *c = load_config(o, &override, &path, &error);
+    if (!c) {
+        fprintf(stderr, "%s: %s: %s\n", path, error.path, error.message);
+        return EXIT_FAILURE;
+    }
+    printf("%s: %s\n", path, access(path, F_OK) ? "not there: defaults apply"
+                                                : "valid");
+    config_store_destroy(c);
+    return EXIT_SUCCESS;
+}
+
+static int
+create_tables(struct daemon *d, const struct config *c)
+{
+    d->dict = dict_create(DICT_ENTRIES, DICT_BYTES);
+    d->sources = source_table_create(c->max_sources);
+    d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);
+    d->stages[0] = (struct stage) { "correct", correct_process, &d->correct };
+    return d->dict && d->sources && d->templates ? 0 : -ENOMEM;
+}
+
+static int
+open_store(struct daemon *d, const struct config *c)
+{
+    struct store_config sc = {
+        .dir = d->store_dir,
+        .retention_us = c->retention_us,
+        .retention_bytes = c->retention_bytes,
+        .memory_limit = c->memory_limit,
+        .query_threads = c->query_threads,
+        .ring_batches = RING_BATCHES,
+    };
+    char *error = NULL;
+    d->store = store_open(&sc, d->dict, &error);
+    if (!d->store) {
+        LOG(store, ERR, "%s: %s", d->state_dir,
+            error ? error : "out of memory");
+        free(error);
+        return -EIO;
+    }
+    d->queries = query_pool_create(d->store, c->query_max, 64);
+    return d->queries ? 0 : -ENOMEM;
+}
+
+static int
+start(struct daemon *d)
+{
+    const struct config *c = config_current(d->config);
+    char *error = NULL;
+    const char *user = d->options->user ? d->options->user : c->user;
+    if (set_levels(d->options, c)
+        || privilege_init(&d->privilege, user)
+        || make_dirs(d) || create_tables(d, c)) {
+        return -1;
+    }
+    d->input = open_input(d, c, &error);
+    if (!d->input) {
+        LOG(input, ERR, "%s", error ? error : "out of memory");
+        free(error);
+        return -1;
+    }
+    if (open_api(d, c) || load_owner(d)) {
+        return -1;
+    }
+    watch_signals(d);
+    ovsdb_global_init("venturid", log_level(LOG_MODULE_ovsdb) >= LOG_L_DBG);
+    thread_set_hook(privilege_none);
+    if (drop_privileges(d, c) || open_store(d, c)) {
+        return -1;
+    }
+    if (input_start(d->input)) {
+        LOG(input, ERR, "%s", "cannot start workers");
+        return -1;
+    }
+    d->ovsdb = start_ovsdb(d, c);
+    config_set_apply(d->config, apply_config, d);
+    publish_context(d);
+    return 0;
+}
+
+struct daemon *
+daemon_create(const struct options *o)
+{
+    struct daemon *d = calloc(1, sizeof *d);
+    struct config_error error;
+    if (!d) {
+        return NULL;
+    }
+    rcu_register_thread();
+    d->options = o;
+    d->state_dir = o->state_dir ? o->state_dir : DEFAULT_STATE_DIR;
+    d->run_dir = o->run_dir ? o->run_dir : DEFAULT_RUN_DIR;
+    d->loop = ev_default_loop(EVFLAG_AUTO);
+    d->config = load_config(o, &d->override, &d->config_path, &error);
+    if (!d->config) {
+        LOG(config, ERR, "%s: %s: %s", d->config_path, error.path,
+            error.message);
+        daemon_destroy(d);
+        return NULL;
+    }
+    open_log(o, config_current(d->config));
+    d->context.started_us = clock_wall_us();
+    d->context.state_dir = d->state_dir;
+    d->context.run_dir = d->run_dir;
+    d->context.owner = d->owner;
+    if (start(d)) {
+        daemon_destroy(d);
+        return NULL;
+    }
+    LOG(main, INFO, "venturid " PACKAGE_VERSION " is ready; owner %s",
+        d->owner);
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, "READY=1");
+#endif
+    return d;
+}
+
+void
+daemon_run(struct daemon *d)
+{
+    ev_run(d->loop, 0);
+}
+
+void
+daemon_destroy(struct daemon *d)
+{
+    if (!d) {
+        return;
+    }
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, "STOPPING=1");
+#endif
+    ovsdb_stop(d->ovsdb);
+    input_destroy(d->input);            /* Reads what is left, then stops. */
+    query_pool_destroy(d->queries);
+    store_close(d->store);
+    privilege_override(&d->privilege, true);    /* To remove sockets. */
+    api_destroy(d->api);
+    correct_publish(&d->correct, NULL);
+    config_store_destroy(d->config);
+    template_cache_destroy(d->templates);
+    source_table_destroy(d->sources);
+    dict_destroy(d->dict);
+    free(d->store_dir);
+    rcu_unregister_thread();
+    if (d->loop) {
+        ev_loop_destroy(d->loop);
+    }
+    free(d);
+}

@@ -1,0 +1,266 @@
+#include <config.h>
+
+#include "daemon/observe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/dict.h"
+#include "lib/source.h"
+
+static const uint8_t protocol_of[N_EXPORT_TABLES] = {
+    [EXPORT_NETFLOW] = PROTO_NETFLOW5,
+    [EXPORT_SFLOW] = PROTO_SFLOW5,
+    [EXPORT_IPFIX] = PROTO_IPFIX,
+};
+
+/* Which protocol's records totals count when a bridge exports by several, best
+ * first.  sFlow reports each sampled packet once, with input and output.  IPFIX
+ * does it once per direction.  NetFlow lacks IPv6. */
+static const enum export_table preference[] = {
+    EXPORT_SFLOW, EXPORT_IPFIX, EXPORT_NETFLOW,
+};
+
+#define SFLOW_DEFAULT_PORT 6343         /* ofproto-dpif-sflow.c */
+
+/* Defaults of vswitchd where the column is not set (ovs.md section 1). */
+#define OVS_DEFAULT_SAMPLING 400
+
+struct builder {
+    struct observation_map *map;
+    const struct observe_listen *listen;
+    size_t n_listen;
+    struct dict *dict;
+    size_t max_ifs;
+};
+
+static uint32_t
+intern(struct builder *b, const char *text)
+{
+    return dict_intern(b->dict, text, strlen(text));
+}
+
+static bool
+is_any(const struct addr *a)
+{
+    static const uint8_t any4[4];
+    return addr_is_zero(a) || (addr_is_v4(a) && !memcmp(a->b + 12, any4, 4));
+}
+
+/* Whether 'row' sends to us, and to which of our addresses. */
+static bool
+targets_us(const struct builder *b, enum export_table table,
+           const struct export_row *row, struct addr *target)
+{
+    uint16_t default_port = table == EXPORT_SFLOW ? SFLOW_DEFAULT_PORT : 0;
+    for (size_t i = 0; row->present && i < row->n_targets; i++) {
+        uint16_t port;
+        if (endpoint_parse(row->targets[i], default_port, target, &port)) {
+            continue;
+        }
+        for (size_t j = 0; j < b->n_listen; j++) {
+            const struct observe_listen *l = &b->listen[j];
+            if (l->table == table && l->port == port
+                && (is_any(&l->addr) || addr_equal(&l->addr, target))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static int
+compare_ifs(const void *a_, const void *b_)
+{
+    const struct observation_if *a = a_, *b = b_;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+/* Adds the interfaces of bridge 'br' by number; 'by_ofport' or by ifIndex. */
+static void
+add_ifs(struct builder *b, const struct ovs_bridge *br, bool by_ofport)
+{
+    for (size_t i = 0; i < br->n_interfaces; i++) {
+        const struct ovs_interface *f = &br->interfaces[i];
+        int64_t number = by_ofport ? f->ofport : f->ifindex;
+        if (number > 0 && number <= UINT32_MAX
+            && b->map->n_ifs < b->max_ifs) {
+            b->map->ifs[b->map->n_ifs++] = (struct observation_if) {
+                .number = (uint32_t) number,
+                .name = intern(b, f->name),
+                .bridge = intern(b, br->name),
+            };
+        }
+    }
+}
+
+/* Sorts what came since 'from' and points 'o' at it. */
+static void
+take_ifs(struct builder *b, struct observation *o, uint32_t from)
+{
+    o->ifs = b->map->ifs + from;
+    o->n_ifs = b->map->n_ifs - from;
+    qsort(o->ifs, o->n_ifs, sizeof *o->ifs, compare_ifs);
+}
+
+static uint32_t
+sampling_of(enum export_table table, const struct export_row *row)
+{
+    if (table == EXPORT_NETFLOW) {
+        return 1;                       /* ovs.md section 4.3. */
+    }
+    const struct export_value *v = &row->value[table == EXPORT_SFLOW
+                                               ? OPT_SF_SAMPLING
+                                               : OPT_IX_SAMPLING];
+    if (!v->set) {
+        return OVS_DEFAULT_SAMPLING;
+    }
+    return v->number > 0 && v->number <= UINT32_MAX ? (uint32_t) v->number
+                                                    : 0;
+}
+
+/* What in a datagram tells the bridge: the engine, the agent or the observation
+ * domain of its row. */
+static void
+set_match(struct observation *o, enum export_table table,
+          const struct export_row *row)
+{
+    const struct export_value *v = row->value;
+    struct addr agent;
+    switch (table) {
+    case EXPORT_NETFLOW:
+        o->match_domain = v[OPT_NF_ENGINE_TYPE].set
+                          && v[OPT_NF_ENGINE_ID].set;
+        if (o->match_domain) {
+            o->match.domain = (uint32_t) (v[OPT_NF_ENGINE_TYPE].number << 8
+                                          | v[OPT_NF_ENGINE_ID].number);
+        }
+        break;
+    case EXPORT_SFLOW:
+        o->match_agent = v[OPT_SF_AGENT].set
+                         && !addr_parse(v[OPT_SF_AGENT].string, &agent);
+        if (o->match_agent) {
+            o->match.agent = agent;
+        }
+        break;
+    case EXPORT_IPFIX:
+        o->match_domain = true;
+        o->match.domain = v[OPT_IX_OBS_DOMAIN_ID].set
+                          ? (uint32_t) v[OPT_IX_OBS_DOMAIN_ID].number : 0;
+        break;
+    case N_EXPORT_TABLES:
+        break;
+    }
+}
+
+static bool
+input_sampling_off(const struct export_row *row)
+{
+    const struct export_value *v = &row->value[OPT_IX_INPUT_SAMPLING];
+    return v->set && !v->number;
+}
+
+static void
+add_observation(struct builder *b, const struct ovs_snapshot *s,
+                const struct ovs_bridge *br, enum export_table table,
+                const struct addr *target, bool canonical,
+                uint32_t host_ifs, uint32_t n_host_ifs)
+{
+    const struct export_row *row = &br->row[table];
+    struct observation *o = &b->map->list[b->map->n++];
+    uint32_t bridge = intern(b, br->name);
+
+    *o = (struct observation) {
+        .match = { .protocol = protocol_of[table] },
+        .local = s->local,
+        /* A row that several bridges share says nothing about which. */
+        .bridge = row->n_refs > 1 ? 0 : bridge,
+        .sampling = sampling_of(table, row),
+        .scaled_by_exporter = table == EXPORT_IPFIX,
+        .counts_frames = table == EXPORT_NETFLOW,
+        .canonical = canonical,
+        .canonical_egress = table == EXPORT_IPFIX && input_sampling_off(row),
+        .stats = observation_stats_get(bridge, protocol_of[table]),
+    };
+    /* A datagram to an address of this host comes from that address. */
+    if (s->local) {
+        o->match.exporter = *target;
+    }
+    set_match(o, table, row);
+    if (table == EXPORT_NETFLOW) {
+        uint32_t from = b->map->n_ifs;
+        if (row->n_refs <= 1) {
+            add_ifs(b, br, true);
+        }
+        take_ifs(b, o, from);
+    } else {
+        o->ifs = b->map->ifs + host_ifs;
+        o->n_ifs = n_host_ifs;
+    }
+}
+
+static void
+add_bridge(struct builder *b, const struct ovs_snapshot *s,
+           const struct ovs_bridge *br, uint32_t host_ifs,
+           uint32_t n_host_ifs)
+{
+    bool canonical_taken = false;
+    for (size_t i = 0; i < N_EXPORT_TABLES; i++) {
+        struct addr target;
+        enum export_table table = preference[i];
+        if (targets_us(b, table, &br->row[table], &target)) {
+            add_observation(b, s, br, table, &target, !canonical_taken,
+                            host_ifs, n_host_ifs);
+            canonical_taken = true;
+        }
+    }
+}
+
+static void
+add_snapshot(struct builder *b, const struct ovs_snapshot *s)
+{
+    struct observation host = { .n_ifs = 0 };
+    uint32_t from = b->map->n_ifs;
+    for (size_t i = 0; i < s->n_bridges; i++) {
+        add_ifs(b, &s->bridges[i], false);
+    }
+    take_ifs(b, &host, from);
+    for (size_t i = 0; i < s->n_bridges; i++) {
+        add_bridge(b, s, &s->bridges[i], from, host.n_ifs);
+    }
+}
+
+struct observation_map *
+observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
+              const struct observe_listen *listen, size_t n_listen,
+              struct dict *dict, uint64_t gen)
+{
+    size_t n_bridges = 0, n_interfaces = 0;
+    for (size_t i = 0; i < n_snapshots; i++) {
+        for (size_t j = 0; snapshots[i] && j < snapshots[i]->n_bridges; j++) {
+            n_bridges++;
+            n_interfaces += snapshots[i]->bridges[j].n_interfaces;
+        }
+    }
+
+    struct builder b = { .listen = listen, .n_listen = n_listen,
+                         .dict = dict, .max_ifs = n_interfaces * 2 };
+    b.map = calloc(1, sizeof *b.map);
+    if (!b.map) {
+        return NULL;
+    }
+    b.map->gen = gen;
+    b.map->list = calloc(n_bridges * N_EXPORT_TABLES + 1,
+                         sizeof *b.map->list);
+    b.map->ifs = calloc(b.max_ifs + 1, sizeof *b.map->ifs);
+    if (!b.map->list || !b.map->ifs) {
+        observation_map_destroy(b.map);
+        return NULL;
+    }
+    for (size_t i = 0; i < n_snapshots; i++) {
+        if (snapshots[i]) {
+            add_snapshot(&b, snapshots[i]);
+        }
+    }
+    return b.map;
+}

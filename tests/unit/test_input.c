@@ -1,0 +1,221 @@
+#include <config.h>
+
+#include "collector/input/input.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <urcu.h>
+
+#include "collector/exporter/source_table.h"
+#include "collector/input/socket.h"
+#include "collector/template/template.h"
+#include "lib/dict.h"
+#include "lib/ring.h"
+#include "lib/source.h"
+#include "tests/unit/unit.h"
+
+/* A store that keeps up to 'room' batches. */
+static struct ring *ring;
+static _Atomic bool refuse;
+
+static struct flow_batch *
+get(void *aux)
+{
+    (void) aux;
+    return atomic_load(&refuse) ? NULL : batch_create();
+}
+
+static bool
+submit(void *aux, struct flow_batch *b)
+{
+    (void) aux;
+    return ring_push(ring, b);
+}
+
+static struct dict *dict;
+static struct source_table *sources;
+static struct template_cache *templates;
+static struct decoder_counters counters;
+
+static struct input *
+open_on(const char *address, char **error)
+{
+    struct input_listen listen[] = { { address, "netflow" } };
+    struct input_config c = {
+        .listen = listen, .n_listen = 1, .workers = 2,
+        .receive_buffer = 1 << 20, .dict = dict, .sources = sources,
+        .templates = templates, .counters = &counters,
+        .get = get, .submit = submit,
+    };
+    return input_open(&c, error);
+}
+
+/* NetFlow v5: one header, one record of 7 packets and 700 octets. */
+static size_t
+netflow5(uint8_t *p)
+{
+    memset(p, 0, 72);
+    p[1] = 5;
+    p[3] = 1;
+    p[24] = 10;                         /* src 10.0.0.1 */
+    p[27] = 1;
+    p[28] = 10;                         /* dst 10.0.0.2 */
+    p[31] = 2;
+    p[24 + 19] = 7;
+    p[24 + 22] = 700 >> 8;
+    p[24 + 23] = 700 & 0xff;
+    return 72;
+}
+
+static int
+connect_to(const char *address)
+{
+    struct addr a;
+    uint16_t port;
+    CU_ASSERT_EQUAL_FATAL(endpoint_parse(address, 0, &a, &port), 0);
+    struct sockaddr_in in = { .sin_family = AF_INET,
+                              .sin_port = htons(port) };
+    memcpy(&in.sin_addr, a.b + 12, 4);
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *) &in, sizeof in), 0);
+    return fd;
+}
+
+static void
+test_way_in(void)
+{
+    char *error;
+    struct input *in = open_on("127.0.0.1:0", &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+    struct input_status st;
+    CU_ASSERT_EQUAL(input_status(in, &st, 1), 1);
+    CU_ASSERT_EQUAL(input_n_workers(in), 2);
+
+    /* Sent before the workers run: held by the kernel, not lost. */
+    uint8_t buf[72];
+    size_t size = netflow5(buf);
+    int fd = connect_to(st.address);
+    CU_ASSERT_EQUAL(send(fd, buf, size, 0), (ssize_t) size);
+    CU_ASSERT_EQUAL(input_start(in), 0);
+    struct flow_batch *b = ring_pop(ring, 5000);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+    CU_ASSERT_EQUAL(b->n, 1);
+    CU_ASSERT_EQUAL(b->packets[0], 7);
+    CU_ASSERT_EQUAL(b->bytes[0], 700);
+    CU_ASSERT_TRUE(b->oldest_us > 0);
+    batch_destroy(b);
+
+    /* Sent right before the end: drained. */
+    for (int i = 0; i < 100; i++) {
+        CU_ASSERT_EQUAL(send(fd, buf, size, 0), (ssize_t) size);
+    }
+    input_stop(in);
+    uint32_t n = 0;
+    while ((b = ring_pop(ring, 0))) {
+        n += b->n;
+        batch_destroy(b);
+    }
+    CU_ASSERT_EQUAL(n, 100);
+    input_status(in, &st, 1);
+    CU_ASSERT_EQUAL(st.datagrams, 101);
+    CU_ASSERT_EQUAL(st.kernel_drops, 0);
+    close(fd);
+    input_destroy(in);
+}
+
+static bool
+sum_ring_full(struct source *s, void *sum)
+{
+    *(uint64_t *) sum += counter_get(&s->n.ring_full);
+    return true;
+}
+
+/* No batch to be had: counted on the source, and the worker lives on. */
+static void
+test_no_room(void)
+{
+    char *error;
+    struct input *in = open_on("127.0.0.1:0", &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+    struct input_status st;
+    input_status(in, &st, 1);
+    atomic_store(&refuse, true);
+    uint8_t buf[72];
+    size_t size = netflow5(buf);
+    int fd = connect_to(st.address);
+    CU_ASSERT_EQUAL(input_start(in), 0);
+    for (int i = 0; i < 10; i++) {
+        CU_ASSERT_EQUAL(send(fd, buf, size, 0), (ssize_t) size);
+    }
+    uint64_t lost = 0;
+    for (int i = 0; i < 500 && lost < 10; i++) {
+        lost = 0;
+        source_table_each(sources, sum_ring_full, &lost);
+        poll(NULL, 0, 10);
+    }
+    CU_ASSERT_EQUAL(lost, 10);
+    atomic_store(&refuse, false);
+    CU_ASSERT_EQUAL(send(fd, buf, size, 0), (ssize_t) size);
+    struct flow_batch *b = ring_pop(ring, 5000);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(b);
+    CU_ASSERT_EQUAL(b->n, 1);
+    batch_destroy(b);
+    close(fd);
+    input_destroy(in);
+}
+
+static void
+test_bad_addresses(void)
+{
+    static const char *const bad[] = { "", "127.0.0.1", "localhost:2055",
+                                       "192.0.2.77:2055", "1.2.3.4:99999" };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char *error = NULL;
+        CU_ASSERT_PTR_NULL(open_on(bad[i], &error));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, bad[i]));
+        free(error);
+    }
+}
+
+/* Two collectors do not share a port, although our workers do. */
+static void
+test_port_is_ours(void)
+{
+    char *error = NULL;
+    struct input *in = open_on("127.0.0.1:0", &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+    struct input_status st;
+    input_status(in, &st, 1);
+    CU_ASSERT_PTR_NULL(open_on(st.address, &error));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(error);
+    CU_ASSERT_PTR_NOT_NULL(strstr(error, "in use"));
+    free(error);
+    input_destroy(in);
+}
+
+int
+main(void)
+{
+    static const struct unit_test tests[] = {
+        UNIT_TEST(test_way_in), UNIT_TEST(test_no_room),
+        UNIT_TEST(test_bad_addresses), UNIT_TEST(test_port_is_ours),
+    };
+    rcu_register_thread();
+    dict = dict_create(1000, 100000);
+    sources = source_table_create(1000);
+    templates = template_cache_create(100, 1000);
+    ring = ring_create(64);
+    int error = unit_run("input", tests, sizeof tests / sizeof tests[0]);
+    ring_destroy(ring);
+    template_cache_destroy(templates);
+    source_table_destroy(sources);
+    dict_destroy(dict);
+    rcu_unregister_thread();
+    return error;
+}

@@ -1,0 +1,161 @@
+#include <config.h>
+
+#include "daemon/observe.h"
+
+#include "lib/dict.h"
+#include "lib/source.h"
+#include "tests/unit/unit.h"
+
+static struct dict *dict;
+
+static const char *
+name_of(uint32_t id)
+{
+    return dict_text(dict, id);
+}
+
+static struct observe_listen
+listening(enum export_table table, const char *endpoint)
+{
+    struct observe_listen l = { .table = table };
+    CU_ASSERT_EQUAL_FATAL(endpoint_parse(endpoint, 0, &l.addr, &l.port), 0);
+    return l;
+}
+
+static struct observation *
+find(struct observation_map *map, uint8_t protocol, const char *agent,
+     uint32_t domain)
+{
+    struct source_key key = { .protocol = protocol, .domain = domain };
+    addr_parse("127.0.0.1", &key.exporter);
+    addr_parse(agent, &key.agent);
+    return observation_find(map, &key);
+}
+
+static void
+test_build(void)
+{
+    char *sflow_targets[] = { "127.0.0.1" };
+    char *ipfix_targets[] = { "10.9.9.9:4739", "127.0.0.1:4739" };
+    char *netflow_targets[] = { "127.0.0.1:2055" };
+    struct ovs_interface ifs0[] = {
+        { .name = "br0", .ofport = 65534, .ifindex = 8 },
+        { .name = "vif1", .ofport = 1, .ifindex = 9 },
+        { .name = "gone", .ofport = -1, .ifindex = 0 },
+    };
+    struct ovs_interface ifs1[] = {
+        { .name = "vif2", .ofport = 1, .ifindex = 4 },
+    };
+    struct ovs_bridge bridges[] = {
+        { .name = "br0", .interfaces = ifs0, .n_interfaces = 3 },
+        { .name = "br1", .interfaces = ifs1, .n_interfaces = 1 },
+    };
+    struct export_row *r = bridges[0].row;
+    r[EXPORT_SFLOW] = (struct export_row) {
+        .present = true, .targets = sflow_targets, .n_targets = 1,
+        .n_refs = 1,
+        .value = { [OPT_SF_AGENT] = { true, 0, "127.64.0.1" },
+                   [OPT_SF_SAMPLING] = { true, 64, NULL } },
+    };
+    r[EXPORT_NETFLOW] = (struct export_row) {
+        .present = true, .targets = netflow_targets, .n_targets = 1,
+        .n_refs = 1,
+        .value = { [OPT_NF_ENGINE_TYPE] = { true, 3, NULL },
+                   [OPT_NF_ENGINE_ID] = { true, 7, NULL } },
+    };
+    r = bridges[1].row;
+    r[EXPORT_IPFIX] = (struct export_row) {
+        .present = true, .targets = ipfix_targets, .n_targets = 2,
+        .n_refs = 1,
+        .value = { [OPT_IX_OBS_DOMAIN_ID] = { true, 77, NULL },
+                   [OPT_IX_INPUT_SAMPLING] = { true, 0, NULL } },
+    };
+    struct ovs_snapshot s = { .local = true, .bridges = bridges,
+                              .n_bridges = 2 };
+    const struct ovs_snapshot *list[] = { &s, NULL };
+    struct observe_listen listen[] = {
+        listening(EXPORT_NETFLOW, "127.0.0.1:2055"),
+        listening(EXPORT_SFLOW, "0.0.0.0:6343"),
+        listening(EXPORT_IPFIX, "127.0.0.1:4739"),
+    };
+    struct observation_map *map = observe_build(list, 2, listen, 3, dict, 5);
+    CU_ASSERT_EQUAL(map->gen, 5);
+    CU_ASSERT_EQUAL(map->n, 3);
+
+    struct observation *o = find(map, PROTO_SFLOW5, "127.64.0.1", 0);
+    CU_ASSERT_STRING_EQUAL(name_of(o->bridge), "br0");
+    CU_ASSERT_TRUE(o->canonical);
+    CU_ASSERT_EQUAL(o->sampling, 64);
+    CU_ASSERT_FALSE(o->scaled_by_exporter);
+    /* ifIndex is the host's: also of other bridges. */
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 4)->name), "vif2");
+    CU_ASSERT_PTR_NULL(observation_if_find(o, 0));
+    CU_ASSERT_PTR_NULL(find(map, PROTO_SFLOW5, "127.64.0.2", 0));
+
+    o = find(map, PROTO_NETFLOW5, "127.0.0.1", 3 << 8 | 7);
+    CU_ASSERT_STRING_EQUAL(name_of(o->bridge), "br0");
+    CU_ASSERT_FALSE(o->canonical);              /* sFlow is. */
+    CU_ASSERT_TRUE(o->counts_frames);
+    CU_ASSERT_EQUAL(o->sampling, 1);
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 65534)->name),
+                           "br0");
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 1)->name), "vif1");
+    CU_ASSERT_PTR_NULL(observation_if_find(o, 9));
+
+    o = find(map, PROTO_IPFIX, "127.0.0.1", 77);
+    CU_ASSERT_STRING_EQUAL(name_of(o->bridge), "br1");
+    CU_ASSERT_TRUE(o->canonical && o->canonical_egress);
+    CU_ASSERT_TRUE(o->scaled_by_exporter);
+    CU_ASSERT_EQUAL(o->sampling, 400);
+    CU_ASSERT_PTR_NULL(find(map, PROTO_IPFIX, "127.0.0.1", 78));
+    observation_map_destroy(map);
+
+    /* Rows that send elsewhere are none of our business. */
+    map = observe_build(list, 2, listen, 1, dict, 6);
+    CU_ASSERT_EQUAL(map->n, 1);
+    CU_ASSERT_TRUE(map->list[0].canonical);
+    observation_map_destroy(map);
+}
+
+/* Two bridges that share one row: the interface tells which. */
+static void
+test_shared_row(void)
+{
+    char *targets[] = { "127.0.0.1:6343" };
+    struct ovs_interface if0 = { .name = "a", .ofport = 1, .ifindex = 11 };
+    struct ovs_interface if1 = { .name = "b", .ofport = 1, .ifindex = 12 };
+    struct export_row row = { .present = true, .targets = targets,
+                              .n_targets = 1, .n_refs = 2 };
+    struct ovs_bridge bridges[] = {
+        { .name = "br0", .interfaces = &if0, .n_interfaces = 1,
+          .row = { [EXPORT_SFLOW] = row } },
+        { .name = "br1", .interfaces = &if1, .n_interfaces = 1,
+          .row = { [EXPORT_SFLOW] = row } },
+    };
+    struct ovs_snapshot s = { .local = true, .bridges = bridges,
+                              .n_bridges = 2 };
+    const struct ovs_snapshot *list[] = { &s };
+    struct observe_listen listen[] = {
+        listening(EXPORT_SFLOW, "127.0.0.1:6343"),
+    };
+    struct observation_map *map = observe_build(list, 1, listen, 1, dict, 1);
+    struct observation *o = find(map, PROTO_SFLOW5, "10.0.0.1", 0);
+    CU_ASSERT_EQUAL(o->bridge, 0);
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 12)->bridge),
+                           "br1");
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 11)->bridge),
+                           "br0");
+    observation_map_destroy(map);
+}
+
+int
+main(void)
+{
+    static const struct unit_test tests[] = {
+        UNIT_TEST(test_build), UNIT_TEST(test_shared_row),
+    };
+    dict = dict_create(1000, 100000);
+    int error = unit_run("observe", tests, sizeof tests / sizeof tests[0]);
+    dict_destroy(dict);
+    return error;
+}
