@@ -415,6 +415,10 @@ segment_delete(struct store *s, struct segment *g)
 void
 segments_expire(struct store *s, int64_t now)
 {
+    int64_t max_age = __atomic_load_n(&s->config.retention_us,
+                                      __ATOMIC_RELAXED);
+    uint64_t max_bytes = __atomic_load_n(&s->config.retention_bytes,
+                                         __ATOMIC_RELAXED);
     uint64_t total = 0;
     size_t before = s->n_segments;
 
@@ -423,11 +427,8 @@ segments_expire(struct store *s, int64_t now)
     }
     for (size_t i = 0; i < s->n_segments; ) {
         struct segment *g = s->segments[i];
-        bool old = s->config.retention_us
-                   && g->hour_us + SEGMENT_SPAN_US
-                      < now - s->config.retention_us;
-        bool big = s->config.retention_bytes
-                   && total > s->config.retention_bytes;
+        bool old = max_age && g->hour_us + SEGMENT_SPAN_US < now - max_age;
+        bool big = max_bytes && total > max_bytes;
         if (g->open || g->users || (!old && !big)) {
             i++;
             continue;

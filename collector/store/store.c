@@ -243,6 +243,13 @@ store_submit(struct store *s, struct flow_batch *b)
     return false;
 }
 
+void
+store_set_retention(struct store *s, int64_t us, uint64_t bytes)
+{
+    __atomic_store_n(&s->config.retention_us, us, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->config.retention_bytes, bytes, __ATOMIC_RELAXED);
+}
+
 const struct store_counters *
 store_counters(const struct store *s)
 {

@@ -68,6 +68,10 @@ void store_batch_put(struct store *, struct flow_batch *);
  * ring is full, the batch is still the caller's; the caller counts. */
 bool store_submit(struct store *, struct flow_batch *);
 
+/* New limits, from the next rotation or start on; any thread. */
+void store_set_retention(struct store *, int64_t retention_us,
+                         uint64_t retention_bytes);
+
 const struct store_counters *store_counters(const struct store *);
 void store_health(struct store *, struct store_health *);
 
