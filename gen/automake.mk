@@ -1,0 +1,16 @@
+# The traffic generator; its parts are a library so that tests can link them.
+bin_PROGRAMS += venturi-gen
+venturi_gen_SOURCES = gen/main.c
+venturi_gen_LDADD = gen/libgen.la lib/liblib.la $(COMMON_LIBS)
+
+noinst_LTLIBRARIES += gen/libgen.la
+gen_libgen_la_SOURCES = \
+	gen/gen.h \
+	gen/model.c \
+	gen/netflow5.c \
+	gen/options.c gen/options.h \
+	gen/ovs_ipfix.c \
+	gen/sflow.c \
+	gen/sink.c gen/sink.h \
+	gen/template.c \
+	gen/totals.c gen/totals.h
