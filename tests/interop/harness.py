@@ -99,10 +99,28 @@ def unique(prefix, limit=64):
 def scratch_dir():
     """A new directory, gone at the end.  Others may look into it: a venturid
     that gave up root has to."""
-    path = tempfile.mkdtemp(prefix="v-")
+    path = tempfile.mkdtemp(prefix="v-%d-" % os.getpid())
     os.chmod(path, 0o755)
     on_cleanup(shutil.rmtree, path, True)
     return path
+
+
+def remove_stale():
+    """Removes what programs left behind that were killed with -9: their
+    processes died with them, namespaces and directories did not."""
+    def dead(pid):
+        return not os.path.exists("/proc/%s" % pid)
+
+    names = run("ip", "netns", "list", check=False)
+    for name, pid in re.findall(r"^(venturi-\w+-(\d+)-\d+)", names, re.M):
+        if dead(pid):
+            run("ip", "netns", "delete", name, check=False)
+    tmp = tempfile.gettempdir()
+    for name in os.listdir(tmp):
+        match = re.fullmatch(r"v-(\d+)-\w+", name)
+        path = os.path.join(tmp, name)
+        if match and dead(match.group(1)) and os.lstat(path).st_uid == 0:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 # --- Processes -------------------------------------------------------------
@@ -493,8 +511,8 @@ class Daemon:
     at WARN or ERR in its log that matches none of 'expect' (regular
     expressions; see also announce()) fails the test in stop()."""
 
-    def __init__(self, lab, ovsdb=None, config=None, expect=(), user="root",
-                 args=(), start=True):
+    def __init__(self, lab, ovsdb=None, config=None, expect=(),
+                 user="nobody", args=(), start=True):
         self.lab = lab
         self.dir = os.path.join(lab.dir, unique("venturid-"))
         self.state_dir = os.path.join(self.dir, "state")
@@ -505,13 +523,8 @@ class Daemon:
         self.expect = list(expect)
         self.process = None
         self.client = None
-        for path in (self.dir, self.state_dir, self.run_dir):
-            os.mkdir(path)
-            if user != "root":
-                shutil.chown(path, user)
-        config = dict(config or {})
-        config.setdefault("user", user)
-        self.write_config(config)
+        os.mkdir(self.dir)              # venturid makes the other two.
+        self.write_config(config or {})
         if ovsdb is None:
             remotes = ["none"]
         else:
@@ -519,7 +532,8 @@ class Daemon:
         self.command = [
             os.path.join(BUILDDIR, "venturid"), "--foreground",
             "--config", self.config_file, "--state-dir", self.state_dir,
-            "--run-dir", self.run_dir, "--api", "unix:" + self.api]
+            "--run-dir", self.run_dir, "--api", "unix:" + self.api,
+            "--user", user]
         for remote in remotes:
             self.command += ["--ovsdb", remote]
         self.command += list(args)
@@ -597,7 +611,7 @@ def sanitized():
 
 # --- Running tests ---------------------------------------------------------
 
-def _missing(need):
+def missing(need):
     """Why a test that needs this cannot run here, or None."""
     if need == "root":
         return None if os.geteuid() == 0 else "needs root"
@@ -617,7 +631,7 @@ def _missing(need):
 def check_needs(needs):
     """Ends the program with 77 if something is not there."""
     for need in needs:
-        reason = _missing(need)
+        reason = missing(need)
         if reason:
             print(reason)
             sys.exit(SKIP)
