@@ -70,6 +70,9 @@ void config_store_destroy(struct config_store *);
  * the next successful edit or reload. */
 const struct config *config_current(const struct config_store *);
 
+/* The file, which need not exist; NULL: none. */
+const char *config_path(const struct config_store *);
+
 /* The tree as JSON (RFC 7951), with or without defaults. */
 struct json_object *config_to_json(const struct config_store *,
                                    bool with_defaults);
@@ -85,9 +88,11 @@ typedef int config_apply_fn(void *aux, const struct config *old,
                             struct config_error *error);
 void config_set_apply(struct config_store *, config_apply_fn *, void *aux);
 
-/* Replaces the tree (merge false) or merges into it (merge true, RFC 7951 JSON;
- * a member null deletes), validates, applies, persists.  0 or a negative
- * errno with '*error'. */
+/* Replaces the tree (merge false) or merges into it (merge true, RFC 7951 JSON:
+ * containers member by member, policies by name, lists of plain values as a
+ * whole; a member null deletes), validates, applies, persists.  The previous
+ * file stays as PATH.1.  0 or a negative errno with '*error'; -ESTALE if the
+ * file was changed by somebody else since it was read. */
 int config_edit(struct config_store *, struct json_object *, bool merge,
                 struct config_error *error);
 

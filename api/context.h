@@ -10,6 +10,7 @@ struct config_store;
 struct decoder_counters;
 struct dict;
 struct input;
+struct observation_map;
 struct ovsdb;
 struct query_pool;
 struct source_table;
@@ -24,6 +25,9 @@ struct api_context {
     struct decoder_counters *decode_counters;
     struct input *input;                /* collector/input/input.h */
     struct dict *dict;
+    /* What OVSDB says about sources, as it is when the main thread looks (it
+     * alone replaces it); may be NULL. */
+    struct observation_map *const *observations;
     int64_t started_us;                 /* Wall clock. */
     const char *state_dir, *run_dir;
     const char *owner;                  /* Instance id. */

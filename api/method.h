@@ -63,6 +63,9 @@ struct rpc_method {
 
 /* Takes over 'result'. */
 void rpc_reply(struct rpc_call *, struct json_object *result);
+/* The same for a result that is JSON text already, made by another thread
+ * perhaps (taken over, from malloc()).  For results of many rows. */
+void rpc_reply_text(struct rpc_call *, char *result);
 
 /* 'member' names what is wrong (a parameter's path), or NULL; the message goes
  * to "message", member and message to "data". */

@@ -1,0 +1,85 @@
+noinst_LTLIBRARIES += api/libapi.la
+api_libapi_la_SOURCES = \
+	api/config.c api/config.h \
+	api/context.h \
+	api/discover.c \
+	api/json.c api/json.h \
+	api/jsonrpc.c api/jsonrpc.h \
+	api/method.h \
+	api/methods.c api/methods.h \
+	api/methods_config.c \
+	api/methods_export.c \
+	api/methods_exporter.c \
+	api/methods_flow.c \
+	api/methods_system.c \
+	api/model.c api/model.h \
+	api/schema.c api/schema.h \
+	api/server.c api/server.h
+nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
+api_libapi_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(YANG_CFLAGS) \
+	$(DUCKDB_CPPFLAGS)
+
+# The model lives in the binary, so that no file is needed at run time, and is
+# installed for other tools.
+yangdir = $(pkgdatadir)/yang
+dist_yang_DATA = api/yang/venturi.yang
+BUILT_SOURCES += api/yang/venturi_yang.c
+CLEANFILES += api/yang/venturi_yang.c
+api/yang/venturi_yang.c: api/yang/venturi.yang
+	$(AM_V_GEN)$(MKDIR_P) api/yang && { \
+	  echo '#include "api/model.h"'; \
+	  echo 'const char model_yang[] ='; \
+	  sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/    "/' -e 's/$$/\\n"/' \
+	    $(top_srcdir)/api/yang/venturi.yang; \
+	  echo '    ;'; } > $@.tmp && mv $@.tmp $@
+
+bin_PROGRAMS += venturictl
+venturictl_SOURCES = \
+	api/cli/client.c api/cli/client.h \
+	api/cli/command.c api/cli/command.h \
+	api/cli/commands.c \
+	api/cli/main.c \
+	api/cli/table.c api/cli/table.h
+venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
+venturictl_LDADD = api/libapi.la lib/liblib.la $(JSONC_LIBS) $(COMMON_LIBS)
+
+bashcompdir = $(datadir)/bash-completion/completions
+nodist_bashcomp_DATA = api/cli/completion/venturictl
+CLEANFILES += api/cli/completion/venturictl
+api/cli/completion/venturictl: venturictl
+	$(AM_V_GEN)$(MKDIR_P) api/cli/completion && \
+	  ./venturictl completion bash > $@.tmp && mv $@.tmp $@
+
+dist_man_MANS += doc/venturictl.1 doc/venturi.json.5
+dist_doc_DATA += doc/api.md doc/configuration.md
+
+api_test_libs = api/libapi.la collector/libcollector.la ovsdb/libovsdb.la \
+	lib/liblib.la $(JSONC_LIBS) $(YANG_LIBS) $(EV_LIBS) $(DUCKDB_LIBS) \
+	$(OVS_LIBS) $(COMMON_LIBS)
+if HAVE_CUNIT
+api_tests = \
+	tests/unit/test_cli \
+	tests/unit/test_config \
+	tests/unit/test_jsonrpc \
+	tests/unit/test_methods
+check_PROGRAMS += $(api_tests)
+unit_tests += $(api_tests)
+tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
+	api/cli/client.c api/cli/command.c api/cli/commands.c api/cli/table.c
+tests_unit_test_cli_LDADD = api/libapi.la lib/liblib.la $(JSONC_LIBS) \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
+tests_unit_test_config_SOURCES = tests/unit/test_config.c
+tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c
+tests_unit_test_jsonrpc_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_methods_SOURCES = tests/unit/test_methods.c
+tests_unit_test_methods_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+endif
+
+fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config
+tests_fuzz_fuzz_jsonrpc_SOURCES = tests/fuzz/fuzz_jsonrpc.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_jsonrpc_LDADD = $(api_test_libs)
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_config_LDADD = $(api_test_libs)

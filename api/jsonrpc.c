@@ -1,0 +1,939 @@
+#include <config.h>
+
+#include "api/jsonrpc.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/schema.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+const struct counter_def rpc_counter_defs[] = {
+#define X(NAME, DOC) { #NAME, offsetof(struct rpc_counters, NAME), DOC },
+    RPC_COUNTERS(X)
+#undef X
+    { NULL, 0, NULL }
+};
+
+/* A method and what was made from its row. */
+struct entry {
+    const struct rpc_method *method;
+    struct json_object **schemas;       /* Per parameter; NULL until used. */
+    size_t n_params;
+};
+
+struct rpc_core {
+    struct entry *entries;      /* Sorted by name. */
+    size_t n_entries;
+    const struct json_limits *limits;
+    struct api *api;
+    struct api_context *context;
+    struct rpc_counters n;
+    unsigned n_refs;
+};
+
+/* Answers to a batch, until all are there. */
+struct batch {
+    struct rpc_peer *peer;      /* NULL: gone. */
+    char *text;
+    size_t size, room;
+    unsigned n_open;            /* Answers to come, and one while reading. */
+    bool broken;                /* Out of memory. */
+};
+
+struct rpc_peer {
+    struct rpc_core *core;
+    void (*send)(void *aux, const char *text, size_t n);
+    void (*done)(void *aux);
+    void *aux;
+    struct rpc_call *calls;     /* Unanswered. */
+    unsigned n_calls;
+};
+
+struct rpc_call {
+    struct rpc_core *core;
+    struct rpc_peer *peer;      /* NULL: gone. */
+    struct batch *batch;
+    struct rpc_call *next, **prev;      /* In 'peer->calls'. */
+    const struct rpc_method *method;
+    char *id;                   /* JSON text; NULL: a notification. */
+    void (*cancel)(void *aux);
+    void *cancel_aux;
+};
+
+static const struct {
+    int code;
+    const char *name;
+} error_names[] = {
+    { RPC_PARSE_ERROR, "Parse error" },
+    { RPC_INVALID_REQUEST, "Invalid Request" },
+    { RPC_METHOD_NOT_FOUND, "Method not found" },
+    { RPC_INVALID_PARAMS, "Invalid params" },
+    { RPC_INTERNAL_ERROR, "Internal error" },
+    { RPC_TOO_LARGE, "Too large" },
+    { RPC_BUSY, "Busy" },
+    { RPC_TIMEOUT, "Timeout" },
+    { RPC_CANCELLED, "Cancelled" },
+    { RPC_NOT_FOUND, "Not found" },
+    { RPC_UNAVAILABLE, "Unavailable" },
+    { RPC_CONFLICT, "Conflict" },
+    { RPC_FAILED, "Failed" },
+};
+
+const char *
+rpc_error_name(int code)
+{
+    for (size_t i = 0; i < sizeof error_names / sizeof error_names[0]; i++) {
+        if (error_names[i].code == code) {
+            return error_names[i].name;
+        }
+    }
+    return "Error";
+}
+
+/* The core. */
+
+static int
+compare_entries(const void *a_, const void *b_)
+{
+    const struct entry *a = a_, *b = b_;
+
+    return strcmp(a->method->name, b->method->name);
+}
+
+static size_t
+count_params(const struct rpc_method *m)
+{
+    size_t n = 0;
+
+    while (m->params && m->params[n].name) {
+        n++;
+    }
+    return n;
+}
+
+struct rpc_core *
+rpc_core_create(const struct rpc_method *const *tables,
+                const struct json_limits *limits, struct api *api,
+                struct api_context *context)
+{
+    struct rpc_core *core = calloc(1, sizeof *core);
+    size_t n = 0;
+
+    if (!core) {
+        return NULL;
+    }
+    core->limits = limits;
+    core->api = api;
+    core->context = context;
+    core->n_refs = 1;
+    for (size_t i = 0; tables[i]; i++) {
+        for (const struct rpc_method *m = tables[i]; m->name; m++) {
+            n++;
+        }
+    }
+    core->entries = calloc(n ? n : 1, sizeof *core->entries);
+    for (size_t i = 0; core->entries && tables[i]; i++) {
+        for (const struct rpc_method *m = tables[i]; m->name; m++) {
+            struct entry *e = &core->entries[core->n_entries++];
+            e->method = m;
+            e->n_params = count_params(m);
+            e->schemas = calloc(e->n_params + 1, sizeof *e->schemas);
+            if (!e->schemas) {
+                rpc_core_unref(core);
+                return NULL;
+            }
+        }
+    }
+    if (!core->entries) {
+        rpc_core_unref(core);
+        return NULL;
+    }
+    qsort(core->entries, n, sizeof *core->entries, compare_entries);
+    return core;
+}
+
+void
+rpc_core_unref(struct rpc_core *core)
+{
+    if (!core || --core->n_refs) {
+        return;
+    }
+    for (size_t i = 0; i < core->n_entries; i++) {
+        struct entry *e = &core->entries[i];
+        for (size_t j = 0; e->schemas && j < e->n_params; j++) {
+            json_object_put(e->schemas[j]);
+        }
+        free(e->schemas);
+    }
+    free(core->entries);
+    free(core);
+}
+
+const struct rpc_counters *
+rpc_core_counters(const struct rpc_core *core)
+{
+    return &core->n;
+}
+
+static struct entry *
+find_entry(const struct rpc_core *core, const char *name)
+{
+    struct rpc_method m = { .name = name };
+    struct entry key = { .method = &m };
+
+    return bsearch(&key, core->entries, core->n_entries,
+                   sizeof *core->entries, compare_entries);
+}
+
+const struct rpc_method *
+rpc_core_find(const struct rpc_core *core, const char *name)
+{
+    struct entry *e = find_entry(core, name);
+
+    return e ? e->method : NULL;
+}
+
+/* Peers. */
+
+struct rpc_peer *
+rpc_peer_create(struct rpc_core *core,
+                void (*send)(void *aux, const char *text, size_t n),
+                void (*done)(void *aux), void *aux)
+{
+    struct rpc_peer *peer = calloc(1, sizeof *peer);
+
+    if (peer) {
+        peer->core = core;
+        peer->send = send;
+        peer->done = done;
+        peer->aux = aux;
+        core->n_refs++;
+    }
+    return peer;
+}
+
+static void
+unlink_call(struct rpc_call *call)
+{
+    if (call->peer) {
+        *call->prev = call->next;
+        if (call->next) {
+            call->next->prev = call->prev;
+        }
+        call->peer->n_calls--;
+        call->peer = NULL;
+    }
+}
+
+void
+rpc_peer_destroy(struct rpc_peer *peer)
+{
+    if (!peer) {
+        return;
+    }
+    while (peer->calls) {
+        struct rpc_call *call = peer->calls;
+
+        unlink_call(call);
+        if (call->batch) {
+            call->batch->peer = NULL;
+        }
+        counter_inc(&call->core->n.cancelled);
+        if (call->cancel) {
+            call->cancel(call->cancel_aux);     /* May answer: call is gone. */
+        }
+    }
+    rpc_core_unref(peer->core);
+    free(peer);
+}
+
+unsigned
+rpc_peer_pending(const struct rpc_peer *peer)
+{
+    return peer->n_calls;
+}
+
+/* Names that exporters send need not be UTF-8; what we send must be
+ * (RFC 8259 section 8.1).  Bytes that are not become "?". */
+static void
+clean_utf8(char *text, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n) {
+        uint64_t word;
+        if (n - i >= 8) {
+            memcpy(&word, text + i, 8);
+            if (!(word & UINT64_C(0x8080808080808080))) {
+                i += 8;
+                continue;
+            }
+        }
+        uint8_t c = (uint8_t) text[i], lo = 0x80, hi = 0xbf;
+        unsigned more = c < 0x80 ? 0 : c >= 0xc2 && c <= 0xdf ? 1
+                        : (c & 0xf0) == 0xe0 ? 2
+                        : c >= 0xf0 && c <= 0xf4 ? 3 : 9;
+        lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : lo;
+        hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : hi;
+        bool ok = more < 9 && more < n - i;
+        for (unsigned k = 1; ok && k <= more; k++) {
+            uint8_t d = (uint8_t) text[i + k];
+            ok = d >= lo && d <= hi;
+            lo = 0x80;
+            hi = 0xbf;
+        }
+        if (!ok) {
+            text[i] = '?';
+            more = 0;
+        }
+        i += more + 1;
+    }
+}
+
+static void
+batch_add(struct batch *b, const char *text, size_t n)
+{
+    if (b->broken) {
+        return;
+    }
+    if (b->room - b->size < n + 2) {
+        size_t room = (b->size + n + 2) * 2;
+        char *p = realloc(b->text, room);
+        if (!p) {
+            b->broken = true;
+            return;
+        }
+        b->text = p;
+        b->room = room;
+    }
+    b->text[b->size] = b->size ? ',' : '[';
+    memcpy(b->text + b->size + 1, text, n);
+    b->size += n + 1;
+}
+
+/* One answer less to come; the last one sends them all. */
+static void
+batch_done(struct batch *b)
+{
+    if (--b->n_open) {
+        return;
+    }
+    if (b->peer && b->size && !b->broken) {
+        b->text[b->size++] = ']';
+        b->peer->send(b->peer->aux, b->text, b->size);
+    }
+    free(b->text);
+    free(b);
+}
+
+/* Sends one response object to 'peer', or puts it into 'batch'. */
+static void
+respond(struct rpc_peer *peer, struct batch *batch, const char *id,
+        const char *member, const char *value)
+{
+    char *text;
+    int n = asprintf(&text, "{\"jsonrpc\":\"2.0\",\"%s\":%s,\"id\":%s}",
+                     member, value, id);
+
+    if (n < 0) {
+        LOG_RATE(api, ERR, "out of memory: %s", "an answer was dropped");
+        return;
+    }
+    clean_utf8(text, (size_t) n);
+    if (batch) {
+        batch_add(batch, text, (size_t) n);
+    } else {
+        peer->send(peer->aux, text, (size_t) n);
+    }
+    free(text);
+}
+
+static struct json_object *
+error_object(int code, const char *message, struct json_object *data)
+{
+    struct json_object *o = json_object_new_object();
+
+    json_object_object_add(o, "code", json_object_new_int(code));
+    json_object_object_add(o, "message", json_object_new_string(message));
+    if (data) {
+        json_object_object_add(o, "data", data);
+    }
+    return o;
+}
+
+/* Takes over 'data'. */
+static void
+respond_error(struct rpc_peer *peer, struct batch *batch, const char *id,
+              int code, const char *message, struct json_object *data)
+{
+    struct json_object *o = error_object(code, message, data);
+
+    respond(peer, batch, id, "error",
+            json_object_to_json_string_ext(o, TO_TEXT));
+    json_object_put(o);
+}
+
+/* "data" of an error: what is wrong, and what was expected. */
+static struct json_object *
+error_data(const char *member, const char *reason, const char *expected)
+{
+    struct json_object *data = json_object_new_object();
+
+    if (member) {
+        json_object_object_add(data, "member", json_object_new_string(member));
+    }
+    json_object_object_add(data, "reason", json_object_new_string(reason));
+    if (expected && *expected) {
+        json_object_object_add(data, "expected",
+                               json_object_new_string(expected));
+    }
+    return data;
+}
+
+void
+rpc_peer_error(struct rpc_peer *peer, int code, const char *reason,
+               unsigned line, unsigned column)
+{
+    struct json_object *data = error_data(NULL, reason, NULL);
+    char message[256];
+
+    counter_inc(code == RPC_PARSE_ERROR ? &peer->core->n.parse_errors
+                : &peer->core->n.too_large);
+    if (line) {
+        json_object_object_add(data, "line",
+                               json_object_new_int64(line));
+        json_object_object_add(data, "column",
+                               json_object_new_int64(column));
+    }
+    snprintf(message, sizeof message, "%s: %s", rpc_error_name(code), reason);
+    respond_error(peer, NULL, "null", code, message, data);
+}
+
+/* Answers. */
+
+static void
+call_done(struct rpc_call *call)
+{
+    struct rpc_peer *peer = call->peer;
+
+    unlink_call(call);
+    if (call->batch) {
+        batch_done(call->batch);
+    }
+    if (peer && peer->done) {
+        peer->done(peer->aux);
+    }
+    rpc_core_unref(call->core);
+    free(call->id);
+    free(call);
+}
+
+static void
+call_respond(struct rpc_call *call, const char *member, const char *value)
+{
+    if (call->peer && call->id) {
+        respond(call->peer, call->batch, call->id, member, value);
+    }
+    call_done(call);
+}
+
+void
+rpc_reply(struct rpc_call *call, struct json_object *result)
+{
+    call_respond(call, "result",
+                 json_object_to_json_string_ext(result, TO_TEXT));
+    json_object_put(result);
+}
+
+void
+rpc_reply_text(struct rpc_call *call, char *result)
+{
+    call_respond(call, "result", result);
+    free(result);
+}
+
+void
+rpc_fail_data(struct rpc_call *call, int code, const char *message,
+              struct json_object *data)
+{
+    struct json_object *o = error_object(code, message, data);
+
+    counter_inc(code == RPC_INVALID_PARAMS ? &call->core->n.invalid_params
+                : &call->core->n.failed);
+    call_respond(call, "error", json_object_to_json_string_ext(o, TO_TEXT));
+    json_object_put(o);
+}
+
+void
+rpc_fail(struct rpc_call *call, int code, const char *member,
+         const char *format, ...)
+{
+    char message[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    rpc_fail_data(call, code, message, error_data(member, message, NULL));
+}
+
+struct api_context *
+rpc_context(struct rpc_call *call)
+{
+    return call->core->context;
+}
+
+struct api *
+rpc_api(struct rpc_call *call)
+{
+    return call->core->api;
+}
+
+void
+rpc_on_cancel(struct rpc_call *call, void (*cancel)(void *aux), void *aux)
+{
+    call->cancel = cancel;
+    call->cancel_aux = aux;
+}
+
+/* Parameters. */
+
+static const char *const param_schemas[] = {
+    [PARAM_STRING] = "{\"type\":\"string\"}",
+    [PARAM_INTEGER] = "{\"type\":\"integer\"}",
+    [PARAM_NUMBER] = "{\"type\":\"number\"}",
+    [PARAM_BOOLEAN] = "{\"type\":\"boolean\"}",
+    [PARAM_ARRAY] = "{\"type\":\"array\"}",
+    [PARAM_OBJECT] = "{\"type\":\"object\"}",
+    [PARAM_ANY] = "{}",
+    [PARAM_TIME] = "{\"type\":[\"string\",\"number\"],\"description\":"
+        "\"a time: RFC 3339, seconds since 1970, now, or relative: -1h\"}",
+    [PARAM_DURATION] = "{\"type\":[\"string\",\"number\"],\"description\":"
+        "\"a duration: 90s, 15m, 1h, 15d, or seconds\"}",
+};
+
+struct json_object *
+rpc_param_schema(const struct rpc_param *p)
+{
+    const char *text = p->schema ? p->schema : param_schemas[p->type];
+    struct json_object *o;
+
+    json_parse(text, strlen(text), &json_default_limits, 0, &o, NULL);
+    return o;
+}
+
+static bool
+refuse(struct schema_error *e, const char *reason)
+{
+    e->path[0] = '\0';
+    snprintf(e->reason, sizeof e->reason, "%s", reason);
+    return false;
+}
+
+/* What a type wants beyond its schema. */
+static bool
+check_param_type(const struct rpc_param *p, struct json_object *v,
+                 struct json_object *schema, struct schema_error *e)
+{
+    struct json_object *plain = NULL;
+    const char *text;
+    int64_t us;
+    bool ok;
+
+    if (p->schema) {            /* Its own may leave the type unsaid. */
+        struct rpc_param bare = { .name = p->name, .type = p->type };
+        plain = rpc_param_schema(&bare);
+        ok = schema_check(plain, v, e);
+        json_object_put(plain);
+        if (!ok) {
+            return false;
+        }
+    }
+    schema_describe(schema, e->expected, sizeof e->expected);
+    text = json_object_get_string(v);
+    if (json_object_is_type(v, json_type_string)
+        && strlen(text) != (size_t) json_object_get_string_len(v)) {
+        return refuse(e, "contains a NUL character");
+    }
+    if (p->type == PARAM_TIME && time_parse_us(text, clock_wall_us(), &us)) {
+        return refuse(e, "not a time");
+    }
+    if (p->type == PARAM_DURATION && duration_parse_us(text, &us)) {
+        return refuse(e, "not a duration");
+    }
+    return true;
+}
+
+static bool
+check_param(struct entry *entry, size_t i, struct json_object *v,
+            struct schema_error *e)
+{
+    const struct rpc_param *p = &entry->method->params[i];
+
+    if (!entry->schemas[i]) {
+        entry->schemas[i] = rpc_param_schema(p);
+    }
+    return schema_check(entry->schemas[i], v, e)
+           && check_param_type(p, v, entry->schemas[i], e);
+}
+
+/* Where a parameter stands in the table, or n_params. */
+static size_t
+param_index(const struct entry *entry, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < entry->n_params; i++) {
+        if (!strcmp(entry->method->params[i].name, name)) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* The names that a method takes, as "expected". */
+static void
+list_params(const struct entry *entry, char *buf, size_t size)
+{
+    size_t n = (size_t) snprintf(buf, size, entry->n_params
+                                 ? "one of " : "no parameters");
+
+    for (size_t i = 0; i < entry->n_params && n < size; i++) {
+        n += (size_t) snprintf(buf + n, size - n, "%s%s", i ? ", " : "",
+                               entry->method->params[i].name);
+    }
+}
+
+/* An object from parameters by position (section 4.2), or NULL. */
+static struct json_object *
+by_name(const struct entry *entry, struct json_object *array,
+        struct schema_error *e)
+{
+    size_t n = json_object_array_length(array);
+
+    if (n > entry->n_params) {
+        snprintf(e->path, sizeof e->path, "[%zu]", entry->n_params);
+        snprintf(e->reason, sizeof e->reason, "too many parameters");
+        list_params(entry, e->expected, sizeof e->expected);
+        return NULL;
+    }
+    struct json_object *o = json_object_new_object();
+    for (size_t i = 0; i < n; i++) {
+        json_object_object_add(o, entry->method->params[i].name,
+                               json_object_get(json_object_array_get_idx(array,
+                                                                         i)));
+    }
+    return o;
+}
+
+/* Puts a member in front of the path below it. */
+static void
+prefix_path(struct schema_error *e, const char *name)
+{
+    char path[sizeof e->path];
+
+    snprintf(path, sizeof path, "%s%s%.200s", name,
+             e->path[0] && e->path[0] != '[' ? "." : "", e->path);
+    memcpy(e->path, path, sizeof path);
+}
+
+static bool
+check_params(struct entry *entry, struct json_object *o,
+             struct schema_error *e)
+{
+    struct json_object_iter it;
+
+    json_object_object_foreachC(o, it) {
+        size_t i = param_index(entry, it.key);
+        if (i == entry->n_params) {
+            snprintf(e->path, sizeof e->path, "%s", it.key);
+            snprintf(e->reason, sizeof e->reason, "unknown parameter");
+            list_params(entry, e->expected, sizeof e->expected);
+            return false;
+        }
+        /* A null says the same as nothing. */
+        if (!it.val && entry->method->params[i].type != PARAM_ANY) {
+            continue;
+        }
+        if (!check_param(entry, i, it.val, e)) {
+            prefix_path(e, it.key);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < entry->n_params; i++) {
+        const struct rpc_param *p = &entry->method->params[i];
+        struct json_object *v = NULL;
+        bool there = json_object_object_get_ex(o, p->name, &v);
+        if (there && !v && p->type != PARAM_ANY) {
+            json_object_object_del(o, p->name);
+            there = false;
+        }
+        if (p->required && !there) {
+            struct json_object *schema = rpc_param_schema(p);
+            snprintf(e->path, sizeof e->path, "%s", p->name);
+            snprintf(e->reason, sizeof e->reason, "missing");
+            schema_describe(schema, e->expected, sizeof e->expected);
+            json_object_put(schema);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Checked parameters as an object (the caller's), or NULL. */
+static struct json_object *
+take_params(struct entry *entry, struct json_object *params,
+            struct schema_error *e)
+{
+    struct json_object *o;
+
+    memset(e, 0, sizeof *e);
+    if (!params) {
+        o = json_object_new_object();
+    } else if (json_object_is_type(params, json_type_array)) {
+        o = by_name(entry, params, e);
+    } else {
+        o = json_object_get(params);
+    }
+    if (o && !check_params(entry, o, e)) {
+        json_object_put(o);
+        o = NULL;
+    }
+    return o;
+}
+
+/* Requests. */
+
+struct request {
+    struct json_object *params; /* Borrowed. */
+    const char *method;
+    const char *id;             /* JSON text, borrowed; NULL: none. */
+    const char *member, *reason, *expected;     /* What is wrong. */
+};
+
+static bool
+malformed(struct request *r, const char *member, const char *reason,
+          const char *expected)
+{
+    r->member = member;
+    r->reason = reason;
+    r->expected = expected;
+    return false;
+}
+
+static bool
+read_id(struct request *r, struct json_object *o)
+{
+    struct json_object *id = NULL;
+
+    if (!json_object_object_get_ex(o, "id", &id)) {
+        return true;
+    }
+    switch (json_object_get_type(id)) {
+    case json_type_null:
+    case json_type_int:
+    case json_type_double:
+    case json_type_string:
+        r->id = json_object_to_json_string_ext(id, TO_TEXT);
+        return true;
+    default:
+        return malformed(r, "id", "wrong type", "a string, a number or null");
+    }
+}
+
+/* Section 4. */
+static bool
+read_request(struct request *r, struct json_object *o)
+{
+    struct json_object *v;
+
+    memset(r, 0, sizeof *r);
+    if (!json_object_is_type(o, json_type_object)) {
+        return malformed(r, NULL, "not an object", "a request object");
+    }
+    if (!read_id(r, o)) {
+        return false;
+    }
+    if (!json_object_object_get_ex(o, "jsonrpc", &v)
+        || !json_object_is_type(v, json_type_string)
+        || strcmp(json_object_get_string(v), "2.0")) {
+        return malformed(r, "jsonrpc", "missing or wrong", "\"2.0\"");
+    }
+    if (!json_object_object_get_ex(o, "method", &v)
+        || !json_object_is_type(v, json_type_string)) {
+        return malformed(r, "method", "missing or wrong", "a string");
+    }
+    r->method = json_object_get_string(v);
+    if (strlen(r->method) != (size_t) json_object_get_string_len(v)) {
+        return malformed(r, "method", "contains a NUL character",
+                         "a method's name");
+    }
+    if (json_object_object_get_ex(o, "params", &r->params)
+        && !json_object_is_type(r->params, json_type_object)
+        && !json_object_is_type(r->params, json_type_array)) {
+        return malformed(r, "params", "wrong type", "an object or an array");
+    }
+    return true;
+}
+
+static void
+refuse_request(struct rpc_peer *peer, struct batch *batch,
+               const struct request *r)
+{
+    char message[256];
+
+    counter_inc(&peer->core->n.invalid_requests);
+    snprintf(message, sizeof message, "Invalid Request: %s%s%s",
+             r->member ? r->member : "", r->member ? ": " : "", r->reason);
+    respond_error(peer, batch, r->id ? r->id : "null", RPC_INVALID_REQUEST,
+                  message, error_data(r->member, r->reason, r->expected));
+}
+
+static void
+refuse_method(struct rpc_peer *peer, struct batch *batch,
+              const struct request *r)
+{
+    char message[256];
+
+    counter_inc(&peer->core->n.unknown_methods);
+    if (r->id) {
+        snprintf(message, sizeof message, "Method not found: %.128s",
+                 r->method);
+        respond_error(peer, batch, r->id, RPC_METHOD_NOT_FOUND, message,
+                      error_data("method", "there is no such method",
+                                 "a method that rpc.discover lists"));
+    }
+}
+
+static void
+refuse_params(struct rpc_peer *peer, struct batch *batch,
+              const struct request *r, const struct schema_error *e)
+{
+    char message[512];
+
+    counter_inc(&peer->core->n.invalid_params);
+    if (r->id) {
+        snprintf(message, sizeof message, "Invalid params: %s: %s", e->path,
+                 e->reason);
+        respond_error(peer, batch, r->id, RPC_INVALID_PARAMS, message,
+                      error_data(e->path, e->reason, e->expected));
+    }
+}
+
+static struct rpc_call *
+make_call(struct rpc_peer *peer, struct batch *batch,
+          const struct rpc_method *method, const char *id)
+{
+    struct rpc_call *call = calloc(1, sizeof *call);
+
+    if (!call || (id && !(call->id = strdup(id)))) {
+        free(call);
+        return NULL;
+    }
+    call->core = peer->core;
+    call->core->n_refs++;
+    call->peer = peer;
+    call->batch = batch;
+    if (batch) {
+        batch->n_open++;
+    }
+    call->method = method;
+    call->next = peer->calls;
+    call->prev = &peer->calls;
+    if (call->next) {
+        call->next->prev = &call->next;
+    }
+    peer->calls = call;
+    peer->n_calls++;
+    return call;
+}
+
+static void
+run_request(struct rpc_peer *peer, struct batch *batch, struct json_object *o)
+{
+    struct schema_error e;
+    struct request r;
+
+    if (!read_request(&r, o)) {
+        refuse_request(peer, batch, &r);
+        return;
+    }
+    counter_inc(&peer->core->n.requests);
+    if (!r.id) {
+        counter_inc(&peer->core->n.notifications);
+    }
+    struct entry *entry = find_entry(peer->core, r.method);
+    if (!entry) {
+        refuse_method(peer, batch, &r);
+        return;
+    }
+    struct json_object *params = take_params(entry, r.params, &e);
+    if (!params) {
+        refuse_params(peer, batch, &r, &e);
+        return;
+    }
+    struct rpc_call *call = make_call(peer, batch, entry->method, r.id);
+    if (call) {
+        entry->method->call(call, params);
+    } else if (r.id) {
+        respond_error(peer, batch, r.id, RPC_INTERNAL_ERROR, "out of memory",
+                      NULL);
+    }
+    json_object_put(params);
+}
+
+static void
+run_batch(struct rpc_peer *peer, struct json_object *array)
+{
+    size_t n = json_object_array_length(array);
+    struct request r = { .member = NULL };
+
+    if (!n || n > RPC_MAX_BATCH) {
+        malformed(&r, NULL, n ? "too many requests in a batch"
+                              : "an empty batch", "1 to 256 requests");
+        refuse_request(peer, NULL, &r);
+        return;
+    }
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (!batch) {
+        respond_error(peer, NULL, "null", RPC_INTERNAL_ERROR,
+                      "out of memory", NULL);
+        return;
+    }
+    counter_inc(&peer->core->n.batches);
+    batch->peer = peer;
+    batch->n_open = 1;
+    for (size_t i = 0; i < n; i++) {
+        run_request(peer, batch, json_object_array_get_idx(array, i));
+    }
+    batch_done(batch);
+}
+
+void
+rpc_peer_text(struct rpc_peer *peer, const char *text, size_t n)
+{
+    struct json_object *o;
+    struct json_error e;
+    int err = json_parse(text, n, peer->core->limits, 0, &o, &e);
+
+    if (err) {
+        rpc_peer_error(peer, err == -EINVAL ? RPC_PARSE_ERROR
+                       : err == -E2BIG ? RPC_TOO_LARGE : RPC_INTERNAL_ERROR,
+                       e.message, e.line, e.column);
+        return;
+    }
+    if (json_object_is_type(o, json_type_array)) {
+        run_batch(peer, o);
+    } else {
+        run_request(peer, NULL, o);
+    }
+    json_object_put(o);
+}

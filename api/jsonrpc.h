@@ -1,0 +1,75 @@
+/* api/jsonrpc.h -- JSON-RPC 2.0 without a socket: texts in, texts out.
+ *
+ * A core knows the methods.  A peer is one client: what it sends goes in
+ * through rpc_peer_text(), one JSON text at a time; replies come out of its
+ * send function, at once or later, each one JSON text without a newline.  All
+ * of this belongs to one thread. */
+#ifndef API_JSONRPC_H
+#define API_JSONRPC_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "api/json.h"
+#include "api/method.h"
+#include "lib/counter.h"
+
+struct rpc_core;
+struct rpc_peer;
+
+#define RPC_MAX_BATCH 256       /* Requests in one batch. */
+
+#define RPC_COUNTERS(X)                                                 \
+    X(requests, "Requests, also in batches, that name a method")        \
+    X(notifications, "Those of them that want no answer")               \
+    X(batches, "Batches")                                               \
+    X(parse_errors, "Texts that are not JSON")                          \
+    X(invalid_requests, "JSON that is not a request")                   \
+    X(unknown_methods, "Requests for methods that do not exist")        \
+    X(invalid_params, "Requests whose parameters are wrong")            \
+    X(too_large, "Texts beyond a limit")                                \
+    X(failed, "Requests that a method answered with an error")          \
+    X(cancelled, "Requests whose client went away before the answer")
+
+struct rpc_counters {
+    RPC_COUNTERS(COUNTER_MEMBER)
+};
+extern const struct counter_def rpc_counter_defs[];
+
+/* 'tables' ends with NULL.  It, 'limits', 'api' and 'context' (the last two may
+ * be NULL) are borrowed.  The core lives until its last peer and its last
+ * unanswered call are gone. */
+struct rpc_core *rpc_core_create(const struct rpc_method *const *tables,
+                                 const struct json_limits *, struct api *,
+                                 struct api_context *context);
+void rpc_core_unref(struct rpc_core *);
+const struct rpc_counters *rpc_core_counters(const struct rpc_core *);
+const struct rpc_method *rpc_core_find(const struct rpc_core *,
+                                       const char *name);
+
+/* 'send' gets one answer, borrowed; 'done' (may be NULL) is called after each
+ * call that was answered.  Neither may destroy the peer. */
+struct rpc_peer *rpc_peer_create(struct rpc_core *,
+                                 void (*send)(void *aux, const char *text,
+                                              size_t n),
+                                 void (*done)(void *aux), void *aux);
+/* Cancels what is unanswered; answers to it will be dropped. */
+void rpc_peer_destroy(struct rpc_peer *);
+
+/* One request, notification or batch. */
+void rpc_peer_text(struct rpc_peer *, const char *text, size_t n);
+
+/* Sends an error that belongs to no request (id null). */
+void rpc_peer_error(struct rpc_peer *, int code, const char *reason,
+                    unsigned line, unsigned column);
+
+/* Calls that were not answered yet. */
+unsigned rpc_peer_pending(const struct rpc_peer *);
+
+/* The usual words for an error code. */
+const char *rpc_error_name(int code);
+
+/* JSON Schema of one parameter, its own or that of its type. */
+struct json_object *rpc_param_schema(const struct rpc_param *);
+
+#endif /* api/jsonrpc.h */

@@ -1,0 +1,54 @@
+#include <config.h>
+
+#include "api/methods.h"
+
+#include "lib/clock.h"
+
+const struct rpc_method *const method_tables[] = {
+    methods_system, methods_config, methods_exporter, methods_flow,
+    methods_export, NULL
+};
+
+void
+reply_string(struct json_object *o, const char *name, const char *text)
+{
+    json_object_object_add(o, name,
+                           text ? json_object_new_string(text) : NULL);
+}
+
+void
+reply_int(struct json_object *o, const char *name, int64_t value)
+{
+    json_object_object_add(o, name, json_object_new_int64(value));
+}
+
+void
+reply_uint(struct json_object *o, const char *name, uint64_t value)
+{
+    json_object_object_add(o, name, json_object_new_uint64(value));
+}
+
+void
+reply_bool(struct json_object *o, const char *name, bool value)
+{
+    json_object_object_add(o, name, json_object_new_boolean(value));
+}
+
+void
+reply_time(struct json_object *o, const char *name, int64_t us)
+{
+    char buf[TIME_STRLEN];
+
+    reply_string(o, name, us ? time_format_us(us, buf) : NULL);
+}
+
+struct json_object *
+reply_counters(const void *counters, const struct counter_def *defs)
+{
+    struct json_object *o = json_object_new_object();
+
+    for (; defs->name; defs++) {
+        reply_uint(o, defs->name, counter_at(counters, defs));
+    }
+    return o;
+}

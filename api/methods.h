@@ -1,0 +1,36 @@
+/* api/methods.h -- the method tables, one per api/methods_*.c, and what
+ * methods share.
+ *
+ * Every table ends with a row without a name. */
+#ifndef API_METHODS_H
+#define API_METHODS_H 1
+
+#include <stdint.h>
+
+#include "api/method.h"
+#include "lib/counter.h"
+
+extern const struct rpc_method methods_system[];    /* methods_system.c */
+extern const struct rpc_method methods_config[];    /* methods_config.c */
+extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
+extern const struct rpc_method methods_flow[];      /* methods_flow.c */
+extern const struct rpc_method methods_export[];    /* methods_export.c */
+
+/* All of them, in the order of the manual; ends with NULL. */
+extern const struct rpc_method *const method_tables[];
+
+/* The OpenRPC document of some tables (ends with NULL); the caller's. */
+struct json_object *methods_discover(const struct rpc_method *const *tables);
+
+/* Small builders.  Adding takes over 'value'. */
+void reply_string(struct json_object *, const char *name, const char *text);
+void reply_int(struct json_object *, const char *name, int64_t value);
+void reply_uint(struct json_object *, const char *name, uint64_t value);
+void reply_bool(struct json_object *, const char *name, bool value);
+/* RFC 3339, or null if 'us' is 0. */
+void reply_time(struct json_object *, const char *name, int64_t us);
+/* An object with one member per counter. */
+struct json_object *reply_counters(const void *counters,
+                                   const struct counter_def *);
+
+#endif /* api/methods.h */
