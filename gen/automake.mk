@@ -14,3 +14,15 @@ gen_libgen_la_SOURCES = \
 	gen/sink.c gen/sink.h \
 	gen/template.c \
 	gen/totals.c gen/totals.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_gen
+unit_tests += tests/unit/test_gen
+tests_unit_test_gen_SOURCES = tests/unit/test_gen.c
+tests_unit_test_gen_LDADD = gen/libgen.la lib/liblib.la $(CUNIT_LIBS) \
+	$(COMMON_LIBS)
+endif
+
+dist_man_MANS += doc/venturi-gen.1
+EXTRA_DIST += tests/interop/generator.py
+interop_tests += tests/interop/test_gen.py

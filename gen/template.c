@@ -212,24 +212,25 @@ put_sampling_v9(const struct gen *g, const struct gen_stream *s, uint8_t *p)
     return p + 3;
 }
 
-/* IPFIX: scope selectorId, then algorithm (1: systematic count-based), one
- * packet in an interval, the rest its space (RFC 5477 section 8.2). */
+/* IPFIX: scope observationDomainId, then algorithm (1: systematic count-based),
+ * one packet in an interval, the rest its space (RFC 5477 section 8.2). */
 static uint8_t *
-put_sampling_ipfix(const struct gen *g, uint8_t *p)
+put_sampling_ipfix(const struct gen *g, const struct gen_stream *s,
+                   uint8_t *p)
 {
     p = put_u16(p, 3);
     p = put_u16(p, 4 + 6 + 16);
     p = put_u16(p, TEMPLATE_SAMPLING);
     p = put_u16(p, 4);
     p = put_u16(p, 1);                          /* Scope fields. */
-    p = put_u16(put_u16(p, 302), 4);
+    p = put_u16(put_u16(p, 149), 4);
     p = put_u16(put_u16(p, 304), 2);
     p = put_u16(put_u16(p, 305), 4);
     p = put_u16(put_u16(p, 306), 4);
 
     p = put_u16(p, TEMPLATE_SAMPLING);
     p = put_u16(p, 4 + 14);
-    p = put_u32(p, 1);
+    p = put_u32(p, s->domain);
     p = put_u16(p, 1);
     p = put_u32(p, 1);
     return put_u32(p, g->sampling - 1);
@@ -248,7 +249,7 @@ template_templates(struct gen *g, struct gen_stream *s, unsigned i,
     if (!g->sampling) {
         return finish(g, s, 2, 0, buf, p);
     }
-    p = is_ipfix(g) ? put_sampling_ipfix(g, p) : put_sampling_v9(g, s, p);
+    p = is_ipfix(g) ? put_sampling_ipfix(g, s, p) : put_sampling_v9(g, s, p);
     return finish(g, s, 4, 1, buf, p);
 }
 
