@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/ring.h"
 #include "lib/source.h"
+#include "lib/thread.h"
 
 /* Attempts to open an existing segment, before another is made instead. */
 #define OPEN_ATTEMPTS 3
@@ -522,13 +523,15 @@ writer_start(struct store *s, char **error)
     struct writer *w = &s->writer;
 
     w->maker = chunk_maker_create(s->dict);
-    int e = w->maker ? pthread_create(&w->thread, NULL, writer_main, s)
-                     : ENOMEM;
+    int e = w->maker ? thread_start(&w->thread, "store-writer", writer_main,
+                                    s)
+                     : -ENOMEM;
     if (e) {
-        if (asprintf(error, "cannot start the writer: %s", strerror(e)) < 0) {
+        if (asprintf(error, "cannot start the writer: %s",
+                     strerror(-e)) < 0) {
             *error = NULL;
         }
-        return -e;
+        return e;
     }
     w->started = true;
     return 0;

@@ -1,0 +1,15 @@
+AM_YFLAGS = -d -Wno-yacc
+collector_libcollector_la_SOURCES += \
+	collector/filter/filter.c collector/filter/filter.h \
+	collector/filter/filter_p.h \
+	collector/filter/grammar.y \
+	collector/filter/lexer.l
+BUILT_SOURCES += collector/filter/grammar.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_filter
+unit_tests += tests/unit/test_filter
+tests_unit_test_filter_SOURCES = tests/unit/test_filter.c
+tests_unit_test_filter_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
+endif

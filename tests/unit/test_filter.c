@@ -1,0 +1,319 @@
+#include <config.h>
+
+#include "collector/filter/filter.h"
+
+#include <stdio.h>
+
+#include "tests/unit/unit.h"
+
+/* The tree as text, so that a test is a line. */
+static void
+print(FILE *out, const struct filter *f)
+{
+    static const char *const cmps[] = {
+        [CMP_EQ] = "=", [CMP_NE] = "!=", [CMP_LT] = "<", [CMP_LE] = "<=",
+        [CMP_GT] = ">", [CMP_GE] = ">=", [CMP_IN_PREFIX] = "in",
+        [CMP_BITS_ALL] = "has", [CMP_BITS_NONE] = "lacks",
+        [CMP_IS_NULL] = "null",
+    };
+    char buf[PREFIX_STRLEN];
+
+    switch (f->op) {
+    case FILTER_ANY:
+        fputs("any", out);
+        break;
+    case FILTER_AND:
+    case FILTER_OR:
+        putc('(', out);
+        print(out, f->left);
+        fputs(f->op == FILTER_AND ? " & " : " | ", out);
+        print(out, f->right);
+        putc(')', out);
+        break;
+    case FILTER_NOT:
+        putc('!', out);
+        print(out, f->left);
+        break;
+    case FILTER_TERM:
+        fprintf(out, "%s %s", columns[f->column].name, cmps[f->cmp]);
+        if (f->text) {
+            fprintf(out, " '%s'", f->text);
+        } else if (f->cmp == CMP_IN_PREFIX) {
+            fprintf(out, " %s", prefix_format(&f->prefix, buf));
+        } else if (f->cmp != CMP_IS_NULL) {
+            fprintf(out, " %llu", (unsigned long long) f->number);
+        }
+        break;
+    }
+}
+
+static char *
+parsed(const char *text)
+{
+    struct filter_error e;
+    char *s = NULL;
+    size_t size;
+    FILE *out = open_memstream(&s, &size);
+    struct filter *f = filter_parse(text, &e);
+    if (f) {
+        print(out, f);
+    } else {
+        fprintf(out, "%zu: %s (%s)", e.position, e.message, e.expected);
+    }
+    fclose(out);
+    filter_destroy(f);
+    return s;
+}
+
+static void
+check(const char *text, const char *tree)
+{
+    char *s = parsed(text);
+    if (strcmp(s, tree)) {
+        fprintf(stderr, "\n%s\n is     %s\n not    %s\n", text, s, tree);
+    }
+    CU_ASSERT_STRING_EQUAL(s, tree);
+    free(s);
+}
+
+static void
+test_terms(void)
+{
+    static const struct { const char *text, *tree; } cases[] = {
+        { "", "any" },
+        { " \n# nothing\n", "any" },
+        { "any", "any" },
+        { "proto tcp", "proto = 6" },
+        { "proto ICMP6", "proto = 58" },
+        { "proto 47", "proto = 47" },
+        { "src host 10.1.2.3", "src_addr in 10.1.2.3/32" },
+        { "dst ip 2001:db8::1", "dst_addr in 2001:db8::1/128" },
+        { "host 10.1.2.3", "(src_addr in 10.1.2.3/32 | dst_addr in "
+                           "10.1.2.3/32)" },
+        { "ip != 10.1.2.3", "!(src_addr in 10.1.2.3/32 | dst_addr in "
+                            "10.1.2.3/32)" },
+        { "src net 10.0.0.0/8", "src_addr in 10.0.0.0/8" },
+        { "src net 10/8", "src_addr in 10.0.0.0/8" },
+        { "dst net 2001:db8::/32", "dst_addr in 2001:db8::/32" },
+        { "port 53", "(src_port = 53 | dst_port = 53)" },
+        { "dst port > 1024", "dst_port > 1024" },
+        { "dst port ge 1k", "dst_port >= 1000" },
+        { "src port != 53", "src_port != 53" },
+        { "dst port in [ 80 443, 8080 ]",
+          "((dst_port = 8080 | dst_port = 443) | dst_port = 80)" },
+        { "src ip in [10.0.0.1]", "src_addr in 10.0.0.1/32" },
+        { "in if 3", "in_if = 3" },
+        { "out if 4", "out_if = 4" },
+        { "if 3", "(in_if = 3 | out_if = 3)" },
+        { "in if eth0", "in_if_name = 'eth0'" },
+        { "if \"3com\"", "(in_if_name = '3com' | out_if_name = '3com')" },
+        { "dst as 64512", "dst_as = 64512" },
+        { "as 64512", "(src_as = 64512 | dst_as = 64512)" },
+        { "bridge br-int", "bridge = 'br-int'" },
+        { "bridge != 'and or'", "bridge != 'and or'" },
+        { "exporter 192.0.2.1", "exporter in 192.0.2.1/32" },
+        { "exporter != 192.0.2.0/24", "!exporter in 192.0.2.0/24" },
+        { "flags S", "tcp_flags has 2" },
+        { "flags S and not flags A", "(tcp_flags has 2 & !tcp_flags has "
+                                     "16)" },
+        { "flags \"SAF\"", "tcp_flags has 19" },
+        { "flags 0x12", "tcp_flags has 18" },
+        { "flags X", "tcp_flags has 63" },
+        { "bytes > 1m", "bytes > 1000000" },
+        { "packets <= 10", "packets <= 10" },
+        { "ipv4", "ip_version = 4" },
+        { "inet6", "ip_version = 6" },
+        { "vni 5001", "vni = 5001" },
+        { "vlan 10", "vlan_id = 10" },
+        { "src mac 00:11:22:33:44:55", "src_mac = 73588229205" },
+        { "direction ingress", "direction = 0" },
+        { "export_protocol ipfix", "export_protocol = 10" },
+        { "flow_end_reason end-of-flow", "flow_end_reason = 3" },
+        { "quality rate-unknown", "quality has 1" },
+        { "quality != truncated", "!quality has 16" },
+        { "canonical true", "canonical = 1" },
+        { "vni is null", "vni null" },
+        { "vni is not null", "!vni null" },
+        { "flow_end >= 2026-11-23T02:00:00Z",
+          "flow_end >= 1795399200000000" },
+        { "next ip 10.0.0.1", "next_hop in 10.0.0.1/32" },
+        { "icmp-type 8", "icmp_type = 8" },
+        { "not ipv4 and port 1 or port 2",
+          "((!ip_version = 4 & (src_port = 1 | dst_port = 1)) | "
+          "(src_port = 2 | dst_port = 2))" },
+        { "!(ipv4||ipv6)&&proto udp",
+          "(!(ip_version = 4 | ip_version = 6) & proto = 17)" },
+        { "proto tcp and dst port 443 and src net 10.0.0.0/8",
+          "((proto = 6 & dst_port = 443) & src_addr in 10.0.0.0/8)" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check(cases[i].text, cases[i].tree);
+    }
+}
+
+/* Each column can be asked for by its name, with a value of its type. */
+static void
+test_columns(void)
+{
+    static const char *const values[N_COLUMN_TYPES] = {
+        [COLUMN_T_U8] = "1", [COLUMN_T_U16] = "1", [COLUMN_T_U32] = "1",
+        [COLUMN_T_U64] = "1", [COLUMN_T_BOOL] = "true",
+        [COLUMN_T_TIME] = "1795399200", [COLUMN_T_ADDR] = "::1",
+        [COLUMN_T_MAC] = "00:00:00:00:00:01", [COLUMN_T_NAME] = "x",
+        [COLUMN_T_ENUM] = "1", [COLUMN_T_BITS] = "1",
+    };
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        char text[128];
+        struct filter_error e;
+        snprintf(text, sizeof text, "%s = %s", columns[i].name,
+                 values[columns[i].type]);
+        struct filter *f = filter_parse(text, &e);
+        CU_ASSERT_FATAL(f != NULL);
+        CU_ASSERT_EQUAL(f->column, i);
+        filter_destroy(f);
+        for (const struct column_word *w = columns[i].words; w && w->name;
+             w++) {
+            snprintf(text, sizeof text, "%s %s", columns[i].name, w->name);
+            f = filter_parse(text, &e);
+            CU_ASSERT_FATAL(f != NULL);
+            CU_ASSERT_EQUAL(f->number, w->value);
+            filter_destroy(f);
+        }
+    }
+}
+
+static void
+test_errors(void)
+{
+    static const struct { const char *text; size_t at; const char *says,
+                          *expected; } cases[] = {
+        { "proto", 5, "the filter ends too early", "value" },
+        { "proto tcp and", 13, "the filter ends too early", "not" },
+        { "(proto tcp", 10, "the filter ends too early", ")" },
+        { "proto tcp)", 9, "unexpected \")\"", "and" },
+        { "proto tcp port 53", 10, "unexpected \"port\"", "and" },
+        { "nonsense 5", 0, "unexpected \"nonsense\"", "column" },
+        { "proto quic", 6, "\"quic\" is not a value of proto", "tcp" },
+        { "proto 256", 6, "too large for proto", "255" },
+        { "dst port 65536", 9, "too large for dst_port", "65535" },
+        { "bytes > 99999999999999999999", 8, "too large for bytes", "" },
+        { "bytes > 18446744073709551615k", 8, "too large for bytes", "" },
+        { "src host 10.0.0.256", 9, "is not a value of src_addr", "10." },
+        { "src host > 10.0.0.1", 11, "addresses have no order", "=" },
+        { "bridge < x", 9, "names have no order", "=" },
+        { "direction sideways", 10, "not a value of direction",
+          "ingress, egress" },
+        { "flags SQ", 7, "\"Q\" is not a TCP flag", "letters" },
+        { "bridge \"br", 7, "the quote has no end", "closing" },
+        { "bytes > ;", 8, "unexpected \";\"", "" },
+        { "bytes > \x01", 8, "unexpected byte 0x01", "" },
+        { "src mac 00:11", 8, "not a value of src_mac", "MAC" },
+        { "canonical maybe", 10, "not a value of canonical", "true" },
+        { "flow_end > yesterday", 11, "not a value of flow_end", "time" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct filter_error e;
+        struct filter *f = filter_parse(cases[i].text, &e);
+        CU_ASSERT(f == NULL);
+        if (e.position != cases[i].at || !strstr(e.message, cases[i].says)
+            || !strstr(e.expected, cases[i].expected)) {
+            fprintf(stderr, "\n%s: %zu: %s (%s)\n", cases[i].text,
+                    e.position, e.message, e.expected);
+            CU_FAIL("another error was expected");
+        }
+        filter_destroy(f);
+    }
+    CU_ASSERT(filter_parse("proto", NULL) == NULL);
+}
+
+/* 'n' times 'a', then 'b', then 'n' times 'c'. */
+static char *
+repeat(const char *a, const char *b, const char *c, size_t n)
+{
+    char *s = NULL;
+    size_t size;
+    FILE *out = open_memstream(&s, &size);
+    for (size_t i = 0; i < n; i++) {
+        fputs(a, out);
+    }
+    fputs(b, out);
+    for (size_t i = 0; i < n; i++) {
+        fputs(c, out);
+    }
+    fclose(out);
+    return s;
+}
+
+static void
+test_bounds(void)
+{
+    static const struct { const char *a, *b, *c; size_t n; bool good;
+                          const char *says; } cases[] = {
+        { "(", "ipv4", ")", 100, true, "" },
+        { "(", "ipv4", ")", 10000, false, "nested too deeply" },
+        { "not ", "ipv4", "", 100, true, "" },
+        { "not ", "ipv4", "", 10000, false, "nested too deeply" },
+        { "!(", "ipv4", ")", 10000, false, "nested too deeply" },
+        { "(ipv4 and ", "ipv4", ")", 5000, false, "nested too deeply" },
+        { "ipv4 or ", "ipv4", "", 2000, true, "" },
+        { "ipv4 or ", "ipv4", "", 5000, false, "more than 4096" },
+        { "ipv4 or ", "ipv4", "", 100000, false, "at most 65536 bytes" },
+        { "port in [ 1 2 ", "3 ]", "", 1, true, "" },
+        { "x", "", "", 60000, false, "unexpected" },
+        { "bridge ", "x", "xxxxxxxxxx", 200, false, "" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct filter_error e;
+        char *text = repeat(cases[i].a, cases[i].b, cases[i].c, cases[i].n);
+        struct filter *f = filter_parse(text, &e);
+        CU_ASSERT_EQUAL(f != NULL, cases[i].good);
+        if (!strstr(e.message, cases[i].says)) {
+            fprintf(stderr, "%zu: %s\n", i, e.message);
+            CU_FAIL("another error was expected");
+        }
+        filter_destroy(f);
+        free(text);
+    }
+}
+
+/* Every byte, everywhere, and random words: an answer, no crash. */
+static void
+test_garbage(void)
+{
+    static const char *const words[] = {
+        "and", "or", "not", "(", ")", "[", "]", "src", "dst", "host", "net",
+        "port", "in", "if", "out", "is", "null", "10.0.0.1", "10/8", "53",
+        "bytes", ">", "=", "k", "\"", "'", "bridge", "proto", "tcp", "flags",
+        "S", "any", "::1", "1m", "!", "&&", "||", "as", "next", "vlan", "#",
+        "\n", "%", "\xff",
+    };
+    struct filter_error e;
+    unsigned good = 0, seed = 7;
+
+    for (unsigned c = 1; c < 256; c++) {
+        const char alone[] = { (char) c, 0 };
+        const char inside[] = { 'p', 'o', 'r', 't', ' ', (char) c, '1', 0 };
+        filter_destroy(filter_parse(alone, &e));
+        filter_destroy(filter_parse(inside, &e));
+    }
+    for (unsigned i = 0; i < 20000; i++) {
+        char text[256] = "";
+        for (unsigned n = 0; n < 1 + i % 12; n++) {
+            seed = seed * 1103515245 + 12345;
+            strcat(text, words[(seed >> 8) % (sizeof words
+                                              / sizeof words[0])]);
+            strcat(text, " ");
+        }
+        char *exact = memdup_exact(text, strlen(text) + 1);
+        struct filter *f = filter_parse(exact, &e);
+        CU_ASSERT(f || (e.message[0] && e.position <= strlen(text)));
+        good += f != NULL;
+        filter_destroy(f);
+        free(exact);
+    }
+    CU_ASSERT(good > 10);
+}
+
+UNIT_MAIN("filter", UNIT_TEST(test_terms), UNIT_TEST(test_columns),
+          UNIT_TEST(test_errors), UNIT_TEST(test_bounds),
+          UNIT_TEST(test_garbage))
