@@ -2,6 +2,7 @@
 #ifndef COLLECTOR_SOURCE_TABLE_H
 #define COLLECTOR_SOURCE_TABLE_H 1
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,9 +27,30 @@ void source_table_each(struct source_table *,
 size_t source_table_count(struct source_table *);
 
 /* Sequence numbers, by each protocol's own rule: the caller says which number
- * came and which it expects next ('units' after it).  Counts lost, reordered
- * and restarts on the source.  Kept per (source, src_port) for Open vSwitch
- * IPFIX, whose one counter runs across domains. */
+ * came and how many 'units' the datagram carried; the next number must be
+ * their sum.  Counts lost, reordered and restarts on the source.  A unit is
+ *
+ *     NetFlow v5, v7   a flow
+ *     NetFlow v9       a datagram
+ *     IPFIX            a data record (RFC 7011 section 3.1)
+ *     sFlow            a datagram of an agent and sub-agent
+ *     Open vSwitch     a message with data, in any of its domains
+ *
+ * Kept per (source, source->port), and for Open vSwitch's IPFIX, whose one
+ * counter runs across domains, per (exporter, source->port). */
 void source_sequence(struct source *, uint32_t seq, uint32_t units);
+
+/* The number of units is not known: the next datagram is not judged. */
+void source_sequence_skip(struct source *);
+
+/* The source is Open vSwitch's IPFIX, known by its templates. */
+void source_mark_ovs(struct source *);
+bool source_is_ovs(const struct source *);
+
+/* What options records say about one of several samplers: 1 in 'rate' (0: not
+ * known).  Bounded: the first SOURCE_SAMPLERS ids are kept. */
+#define SOURCE_SAMPLERS 16
+void source_sampler_set(struct source *, uint64_t id, uint32_t rate);
+uint32_t source_sampler(const struct source *, uint64_t id);
 
 #endif /* collector/exporter/source_table.h */

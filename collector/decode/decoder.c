@@ -1,0 +1,188 @@
+#include <config.h>
+
+#include "collector/decode/decoder.h"
+
+#include <stdlib.h>
+
+#include "collector/decode/decoder_p.h"
+#include "collector/exporter/source_table.h"
+
+const struct counter_def decoder_counter_defs[] = {
+#define X(NAME, DOC) { #NAME, offsetof(struct decoder_counters, NAME), DOC },
+    DECODER_COUNTERS(X)
+#undef X
+    { NULL, 0, NULL },
+};
+
+struct decoder *
+decoder_create(const struct decoder_config *config)
+{
+    struct decoder *dec = calloc(1, sizeof *dec);
+    if (!dec) {
+        return NULL;
+    }
+    dec->c = *config;
+    if (!netflow5_init(dec)) {
+        decoder_destroy(dec);
+        return NULL;
+    }
+    return dec;
+}
+
+void
+decoder_destroy(struct decoder *dec)
+{
+    if (dec) {
+        plan_destroy(dec->netflow5);
+        plan_destroy(dec->netflow7);
+        free(dec);
+    }
+}
+
+/* sFlow's version takes four bytes, that of the others two; no NetFlow has
+ * version 0. */
+static const struct {
+    uint16_t first, second;     /* 'second' counts only after a 0. */
+    void (*decode)(struct decoder *, struct cursor *);
+} formats[] = {
+    { 5, 0, netflow5_decode },
+    { 7, 0, netflow5_decode },
+    { 9, 0, netflow9_decode },
+    { 10, 0, ipfix_decode },
+    { 0, 5, sflow_decode },
+};
+
+static void
+dispatch(struct decoder *dec, const struct datagram *d)
+{
+    if (d->size < 4) {
+        counter_inc(&dec->c.counters->too_short);
+        return;
+    }
+    uint16_t first = be16_at(d->data), second = be16_at(d->data + 2);
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (formats[i].first == first
+            && (first || formats[i].second == second)) {
+            struct cursor c = cur_init(d->data, d->size);
+            formats[i].decode(dec, &c);
+            return;
+        }
+    }
+    counter_inc(&dec->c.counters->unknown_version);
+}
+
+struct flow_batch *
+decoder_datagram(struct decoder *dec, const struct datagram *d,
+                 struct flow_batch *b)
+{
+    counter_inc(&dec->c.counters->datagrams);
+    dec->b = b;
+    dec->d = d;
+    dispatch(dec, d);
+    b = dec->b;
+    dec->b = NULL;
+    dec->d = NULL;
+    return b;
+}
+
+struct source *
+decode_source(struct decoder *dec, uint8_t protocol, uint32_t domain,
+              const struct addr *agent)
+{
+    const struct datagram *d = dec->d;
+    struct source_key key = {
+        .exporter = d->src, .agent = agent ? *agent : d->src,
+        .domain = domain, .protocol = protocol,
+    };
+    struct source *s = source_table_get(dec->c.sources, &key);
+    if (!s) {
+        counter_inc(&dec->c.counters->source_limit);
+        return NULL;
+    }
+    if (!atomic_load_explicit(&s->first_us, memory_order_relaxed)) {
+        atomic_store_explicit(&s->first_us, d->received_us,
+                              memory_order_relaxed);
+    }
+    atomic_store_explicit(&s->last_us, d->received_us, memory_order_relaxed);
+    atomic_store_explicit(&s->port, d->src_port, memory_order_relaxed);
+    counter_inc(&s->n.datagrams);
+    counter_add(&s->n.octets, d->size);
+    return s;
+}
+
+void
+decode_refuse(struct decoder *dec, struct source *source, counter_t *counter)
+{
+    (void) dec;
+    counter_inc(counter);
+    if (source) {
+        counter_inc(&source->n.malformed);
+    }
+}
+
+static void
+flush(struct decoder *dec)
+{
+    dec->b = dec->c.flush(dec->c.aux, dec->b);
+}
+
+uint32_t
+decode_reserve(struct decoder *dec, uint32_t want)
+{
+    if (batch_full(dec->b)) {
+        flush(dec);
+    }
+    uint32_t room = batch_room(dec->b);
+    return want < room ? want : room;
+}
+
+void
+decode_commit(struct decoder *dec, struct source *source, uint32_t n)
+{
+    struct flow_batch *b = dec->b;
+    uint32_t from = b->n;
+    const struct addr *exporter = source->key.protocol == PROTO_SFLOW5
+                                  ? &source->key.agent
+                                  : &source->key.exporter;
+    int64_t received = dec->d->received_us;
+
+    if (!from) {
+        b->oldest_us = received;
+    }
+    for (uint32_t i = from; i < from + n; i++) {
+        b->received[i] = received;
+        b->exporter[i] = *exporter;
+        b->observation_domain_id[i] = source->key.domain;
+    }
+    memset(&b->export_protocol[from], source->key.protocol, n);
+    memset(&b->canonical[from], 1, n);
+    b->n += n;
+    batch_add_span(b, source, from);
+    counter_add(&source->n.flow_records, n);
+    if (batch_full(b)) {
+        flush(dec);
+    }
+}
+
+void
+decode_abandon(struct decoder *dec)
+{
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        if (columns[i].flags & CF_NULL) {
+            batch_clear_valid(dec->b, i, dec->b->n);
+        }
+    }
+}
+
+void
+decode_sampling(struct source *s, uint32_t rate, enum sampling_origin origin)
+{
+    uint8_t old = atomic_load_explicit(&s->sampling_origin,
+                                       memory_order_relaxed);
+    if (!rate || (old != SAMPLING_NONE && old < origin)
+        || (old == origin && s->sampling == rate)) {
+        return;
+    }
+    atomic_store_explicit(&s->sampling, rate, memory_order_relaxed);
+    atomic_store_explicit(&s->sampling_origin, origin, memory_order_relaxed);
+}

@@ -1,0 +1,73 @@
+/* collector/decode/decoder_p.h -- what the decoders share.  Inside only. */
+#ifndef COLLECTOR_DECODER_P_H
+#define COLLECTOR_DECODER_P_H 1
+
+#include "collector/decode/decoder.h"
+#include "collector/template/plan.h"
+#include "collector/template/template.h"
+#include "lib/cursor.h"
+#include "lib/source.h"
+
+struct decoder {
+    struct decoder_config c;
+    struct flow_batch *b;               /* Being filled. */
+    const struct datagram *d;           /* Being decoded. */
+    struct plan *netflow5, *netflow7;
+    uint32_t netflow5_stride, netflow7_stride;
+};
+
+/* Each reads the whole datagram. */
+void netflow5_decode(struct decoder *, struct cursor *);        /* And v7. */
+void netflow9_decode(struct decoder *, struct cursor *);
+void ipfix_decode(struct decoder *, struct cursor *);
+void sflow_decode(struct decoder *, struct cursor *);
+
+/* The plans of the fixed formats.  False: out of memory. */
+bool netflow5_init(struct decoder *);
+
+/* The source that a datagram belongs to, with the datagram counted on it; or
+ * NULL, counted. */
+struct source *decode_source(struct decoder *, uint8_t protocol,
+                             uint32_t domain, const struct addr *agent);
+
+/* Refuses something: one counter of the decoder, and the source if it is
+ * known. */
+void decode_refuse(struct decoder *, struct source *, counter_t *);
+
+/* Makes room for up to 'want' rows from decoder->b->n on, and says for how
+ * many (at least 1). */
+uint32_t decode_reserve(struct decoder *, uint32_t want);
+
+/* 'n' rows are filled: sets what is the same for all, and passes a full batch
+ * on. */
+void decode_commit(struct decoder *, struct source *, uint32_t n);
+
+/* Row decoder->b->n is given up: all that was set in it is null again. */
+void decode_abandon(struct decoder *);
+
+/* Keeps a sampling rate that the datagram told, unless a better one is
+ * known. */
+void decode_sampling(struct source *, uint32_t rate,
+                     enum sampling_origin origin);
+
+/* ---- Sets (dataset.c), for NetFlow v9 and IPFIX. ---- */
+
+struct set_context {
+    struct decoder *dec;
+    struct source *source;
+    struct plan_env env;
+    uint32_t n_records;         /* Data records, options too. */
+    uint32_t n_data_sets;
+    bool unknown;               /* A data set could not be counted. */
+};
+
+/* Decodes a data set (RFC 7011 section 3.3.2), whose body 'c' is. */
+void dataset_decode(struct set_context *, uint16_t id, struct cursor *c);
+
+/* Keeps a template and counts.  Takes the source for Open vSwitch's if it is
+ * laid out so. */
+void dataset_template(struct set_context *, uint16_t id, bool options,
+                      unsigned n_scope, const struct template_field *,
+                      unsigned n_fields);
+
+#endif /* collector/decode/decoder_p.h */

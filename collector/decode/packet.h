@@ -1,0 +1,44 @@
+/* collector/decode/packet.h -- what the first bytes of a packet say.
+ *
+ * Parsing never fails: what is not there is absent, and 'truncated' tells
+ * that the bytes ended inside a header.  The parser walks one layer after the
+ * other, each named by a protocol number, so that a tunnel is one more layer
+ * that starts over with another packet. */
+#ifndef COLLECTOR_PACKET_H
+#define COLLECTOR_PACKET_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/batch.h"
+
+/* Numbers as in sFlow's header_protocol. */
+enum packet_link {
+    PACKET_ETHERNET = 1,
+    PACKET_IPV4 = 11,
+    PACKET_IPV6 = 12,
+    PACKET_MPLS = 13,
+};
+
+struct packet {
+    bool has_ethernet, has_vlan, has_ip, has_ports, has_tcp, has_icmp;
+    bool fragment, truncated;
+    uint8_t ip_version, proto, tos, ttl, icmp_type, icmp_code;
+    uint16_t vlan_id, ether_type, src_port, dst_port, tcp_flags;
+    uint32_t flow_label;
+    uint64_t src_mac, dst_mac;
+    struct addr src, dst;
+    uint64_t ip_bytes;          /* As in column bytes. */
+};
+
+/* Reads the 'n' bytes at 'p', the start of a packet of 'wire' bytes (0: not
+ * known). */
+void packet_parse(struct packet *, enum packet_link, const uint8_t *p,
+                  size_t n, size_t wire);
+
+/* Puts all but the counts into a row, and adds to its quality. */
+void packet_store(const struct packet *, struct flow_batch *, uint32_t row);
+
+#endif /* collector/decode/packet.h */

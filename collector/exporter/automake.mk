@@ -1,0 +1,2 @@
+collector_libcollector_la_SOURCES += \
+	collector/exporter/source_table.c collector/exporter/source_table.h

@@ -1,0 +1,331 @@
+#include <config.h>
+
+#include "collector/exporter/source_table.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* Sources are only ever added, so a table of pointers that are set once, with
+ * open addressing, is all that readers without a lock need.  It has at least
+ * twice as many slots as sources may exist: a search ends at a free slot. */
+
+struct entry {
+    struct source source;       /* First: sources are handed out. */
+    struct source_table *table;
+    _Atomic bool ovs;
+    _Atomic uint64_t samplers[SOURCE_SAMPLERS]; /* id << 32 | rate. */
+};
+
+/* What is expected next from a stream of datagrams: tag << 32 | number, 0 if
+ * free.  A set-associative cache: bounded, and when a peer changes its port
+ * all the time, what it forgets first is that peer's old ports. */
+#define SEQ_WAYS 4
+#define SEQ_MIN_SETS 1024
+#define SEQ_MAX_SETS 65536
+
+struct seq_set {
+    _Atomic uint64_t way[SEQ_WAYS];
+};
+
+struct source_table {
+    size_t max, n_slots, n_seq_sets;
+    uint64_t seed;
+    struct entry *_Atomic *slots;
+    struct entry **list;
+    _Atomic size_t n;
+    struct seq_set *seq;
+    pthread_mutex_t lock;       /* For adding. */
+};
+
+static uint64_t
+mix(uint64_t h, uint64_t v)
+{
+    h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 29;
+}
+
+static uint64_t
+mix_addr(uint64_t h, const struct addr *a)
+{
+    uint64_t w[2];
+    memcpy(w, a->b, sizeof w);
+    return mix(mix(h, w[0]), w[1]);
+}
+
+static uint64_t
+key_hash(const struct source_table *t, const struct source_key *k)
+{
+    uint64_t h = mix_addr(mix_addr(t->seed, &k->exporter), &k->agent);
+    return mix(h, (uint64_t) k->protocol << 32 | k->domain);
+}
+
+static bool
+key_equal(const struct source_key *a, const struct source_key *b)
+{
+    return a->domain == b->domain && a->protocol == b->protocol
+           && addr_equal(&a->exporter, &b->exporter)
+           && addr_equal(&a->agent, &b->agent);
+}
+
+static size_t
+power_of_2(size_t n)
+{
+    size_t p = 1;
+    while (p < n) {
+        p *= 2;
+    }
+    return p;
+}
+
+struct source_table *
+source_table_create(size_t max)
+{
+    struct source_table *t = calloc(1, sizeof *t);
+    if (!t) {
+        return NULL;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    t->max = max ? max : 1;
+    t->n_slots = power_of_2(2 * t->max);
+    t->n_seq_sets = t->n_slots / 2;
+    if (t->n_seq_sets < SEQ_MIN_SETS) {
+        t->n_seq_sets = SEQ_MIN_SETS;
+    } else if (t->n_seq_sets > SEQ_MAX_SETS) {
+        t->n_seq_sets = SEQ_MAX_SETS;
+    }
+    /* Peers choose their addresses: they must not choose collisions. */
+    if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK)
+        != (ssize_t) sizeof t->seed) {
+        t->seed = (uint64_t) time(NULL) ^ (uintptr_t) t;
+    }
+    t->slots = calloc(t->n_slots, sizeof *t->slots);
+    t->list = calloc(t->max, sizeof *t->list);
+    t->seq = calloc(t->n_seq_sets, sizeof *t->seq);
+    if (!t->slots || !t->list || !t->seq) {
+        source_table_destroy(t);
+        return NULL;
+    }
+    return t;
+}
+
+void
+source_table_destroy(struct source_table *t)
+{
+    if (!t) {
+        return;
+    }
+    for (size_t i = 0; t->list && i < t->n; i++) {
+        free(t->list[i]);
+    }
+    pthread_mutex_destroy(&t->lock);
+    free(t->slots);
+    free(t->list);
+    free(t->seq);
+    free(t);
+}
+
+/* The slot of 'key', or the free one where it belongs. */
+static size_t
+find_slot(const struct source_table *t, const struct source_key *key,
+          struct entry **found)
+{
+    size_t mask = t->n_slots - 1;
+    size_t i = key_hash(t, key) & mask;
+    for (;; i = (i + 1) & mask) {
+        struct entry *e = atomic_load_explicit(&t->slots[i],
+                                               memory_order_acquire);
+        if (!e || key_equal(&e->source.key, key)) {
+            *found = e;
+            return i;
+        }
+    }
+}
+
+static struct entry *
+add_entry(struct source_table *t, const struct source_key *key)
+{
+    struct entry *e;
+    size_t slot = find_slot(t, key, &e);        /* Again, under the lock. */
+    if (e || t->n >= t->max) {
+        return e;
+    }
+    e = calloc(1, sizeof *e);
+    if (!e) {
+        return NULL;
+    }
+    e->table = t;
+    e->source.key = *key;
+    e->source.id = (uint32_t) t->n + 1;
+    t->list[t->n] = e;
+    atomic_store_explicit(&t->n, t->n + 1, memory_order_release);
+    atomic_store_explicit(&t->slots[slot], e, memory_order_release);
+    return e;
+}
+
+struct source *
+source_table_get(struct source_table *t, const struct source_key *key)
+{
+    struct entry *e;
+    find_slot(t, key, &e);
+    if (!e) {
+        pthread_mutex_lock(&t->lock);
+        e = add_entry(t, key);
+        pthread_mutex_unlock(&t->lock);
+    }
+    return e ? &e->source : NULL;
+}
+
+void
+source_table_each(struct source_table *t,
+                  bool (*each)(struct source *, void *aux), void *aux)
+{
+    size_t n = atomic_load_explicit(&t->n, memory_order_acquire);
+    for (size_t i = 0; i < n && each(&t->list[i]->source, aux); i++) {
+        continue;
+    }
+}
+
+size_t
+source_table_count(struct source_table *t)
+{
+    return atomic_load_explicit(&t->n, memory_order_acquire);
+}
+
+/* ---- Sequence numbers. ---- */
+
+/* A gap that is wider is a new start. */
+#define SEQ_MAX_GAP (1 << 22)
+/* So many datagrams may a late one be late. */
+#define SEQ_MAX_LATE 128
+
+static struct entry *
+entry_cast(const struct source *s)
+{
+    return (struct entry *) s;
+}
+
+static uint64_t
+stream_hash(const struct entry *e)
+{
+    const struct source *s = &e->source;
+    uint64_t h = mix(e->table->seed, s->port);
+    if (source_is_ovs(s)) {
+        return mix_addr(h, &s->key.exporter);
+    }
+    return mix(h, UINT64_C(1) << 40 | s->id);
+}
+
+/* The entry of a stream; a new one starts out free and takes the place of
+ * another if it must. */
+static _Atomic uint64_t *
+stream_find(struct source_table *t, uint64_t hash, uint64_t *value)
+{
+    struct seq_set *set = &t->seq[hash & (t->n_seq_sets - 1)];
+    _Atomic uint64_t *way = NULL;
+    for (size_t i = 0; i < SEQ_WAYS; i++) {
+        *value = atomic_load_explicit(&set->way[i], memory_order_relaxed);
+        if (*value >> 32 == hash >> 32) {
+            return &set->way[i];
+        } else if (!*value && !way) {
+            way = &set->way[i];
+        }
+    }
+    if (!way) {
+        way = &set->way[hash >> 24 & (SEQ_WAYS - 1)];
+    }
+    *value = 0;
+    return way;
+}
+
+static uint64_t
+stream_hash_tagged(const struct entry *e)
+{
+    uint64_t hash = stream_hash(e);
+    return hash >> 32 ? hash : hash | UINT64_C(1) << 32;
+}
+
+void
+source_sequence(struct source *s, uint32_t seq, uint32_t units)
+{
+    struct entry *e = entry_cast(s);
+    uint64_t hash = stream_hash_tagged(e);
+    uint64_t old;
+    _Atomic uint64_t *way = stream_find(e->table, hash, &old);
+    uint32_t next = seq + units;
+
+    if (old) {
+        int64_t gap = (int32_t) (seq - (uint32_t) old);
+        int64_t late = (int64_t) SEQ_MAX_LATE * (units ? units : 1);
+        if (gap > SEQ_MAX_GAP || -gap > late || (gap < 0 && seq <= 1)) {
+            counter_inc(&s->n.restarts);
+        } else if (gap > 0) {
+            counter_add(&s->n.lost, (uint64_t) gap);
+        } else if (gap < 0) {
+            counter_inc(&s->n.reordered);
+            next = (uint32_t) old;
+        }
+    }
+    atomic_store_explicit(way, hash >> 32 << 32 | next, memory_order_relaxed);
+}
+
+void
+source_sequence_skip(struct source *s)
+{
+    struct entry *e = entry_cast(s);
+    uint64_t old;
+    _Atomic uint64_t *way = stream_find(e->table, stream_hash_tagged(e), &old);
+    if (old) {
+        atomic_store_explicit(way, 0, memory_order_relaxed);
+    }
+}
+
+void
+source_mark_ovs(struct source *s)
+{
+    struct entry *e = entry_cast(s);
+    if (!atomic_load_explicit(&e->ovs, memory_order_relaxed)) {
+        atomic_store_explicit(&e->ovs, true, memory_order_relaxed);
+    }
+}
+
+bool
+source_is_ovs(const struct source *s)
+{
+    return atomic_load_explicit(&entry_cast(s)->ovs, memory_order_relaxed);
+}
+
+/* ---- Samplers. ---- */
+
+void
+source_sampler_set(struct source *s, uint64_t id, uint32_t rate)
+{
+    struct entry *e = entry_cast(s);
+    uint64_t value = id << 32 | rate;
+    for (size_t i = 0; rate && i < SOURCE_SAMPLERS; i++) {
+        uint64_t old = atomic_load_explicit(&e->samplers[i],
+                                            memory_order_relaxed);
+        if (!old || old >> 32 == value >> 32) {
+            atomic_store_explicit(&e->samplers[i], value,
+                                  memory_order_relaxed);
+            return;
+        }
+    }
+}
+
+uint32_t
+source_sampler(const struct source *s, uint64_t id)
+{
+    struct entry *e = entry_cast(s);
+    for (size_t i = 0; i < SOURCE_SAMPLERS; i++) {
+        uint64_t v = atomic_load_explicit(&e->samplers[i],
+                                          memory_order_relaxed);
+        if (!v) {
+            return 0;
+        } else if (v >> 32 == (id & UINT32_MAX)) {
+            return (uint32_t) v;
+        }
+    }
+    return 0;
+}

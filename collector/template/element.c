@@ -1,0 +1,150 @@
+#include <config.h>
+
+#include "collector/template/element.h"
+
+#include <stddef.h>
+
+#define NO_COLUMN N_COLUMNS
+
+/* X(pen, id, conversion, rank, column, twin).  Sorted by enterprise and id.
+ * Names are those of the IANA registry. */
+static const struct element elements[] = {
+    { 0, 1, CONV_UINT, 0, COL_bytes, 0 },       /* octetDeltaCount */
+    { 0, 2, CONV_UINT, 0, COL_packets, 0 },     /* packetDeltaCount */
+    { 0, 4, CONV_UINT, 0, COL_proto, 0 },       /* protocolIdentifier */
+    { 0, 5, CONV_UINT, 0, COL_tos, 0 },         /* ipClassOfService */
+    { 0, 6, CONV_UINT, 0, COL_tcp_flags, 0 },   /* tcpControlBits */
+    { 0, 7, CONV_UINT, 0, COL_src_port, 11 },   /* sourceTransportPort */
+    { 0, 8, CONV_V4, 0, COL_src_addr, 12 },     /* sourceIPv4Address */
+    { 0, 9, CONV_UINT, 0, COL_src_prefix_length, 13 },
+    { 0, 10, CONV_UINT, 0, COL_in_if, 14 },     /* ingressInterface */
+    { 0, 11, CONV_UINT, 0, COL_dst_port, 7 },
+    { 0, 12, CONV_V4, 0, COL_dst_addr, 8 },
+    { 0, 13, CONV_UINT, 0, COL_dst_prefix_length, 9 },
+    { 0, 14, CONV_UINT, 0, COL_out_if, 10 },    /* egressInterface */
+    { 0, 15, CONV_V4, 0, COL_next_hop, 0 },     /* ipNextHopIPv4Address */
+    { 0, 16, CONV_UINT, 0, COL_src_as, 17 },    /* bgpSourceAsNumber */
+    { 0, 17, CONV_UINT, 0, COL_dst_as, 16 },
+    { 0, 18, CONV_V4, 1, COL_next_hop, 0 },     /* bgpNextHopIPv4Address */
+    { 0, 21, CONV_UPTIME, 3, COL_flow_end, 0 }, /* flowEndSysUpTime */
+    { 0, 22, CONV_UPTIME, 3, COL_flow_start, 0 },
+    { 0, 23, CONV_UINT, 3, COL_bytes, 0 },      /* postOctetDeltaCount */
+    { 0, 24, CONV_UINT, 3, COL_packets, 0 },
+    { 0, 27, CONV_V6, 0, COL_src_addr, 28 },    /* sourceIPv6Address */
+    { 0, 28, CONV_V6, 0, COL_dst_addr, 27 },
+    { 0, 29, CONV_UINT, 0, COL_src_prefix_length, 30 },
+    { 0, 30, CONV_UINT, 0, COL_dst_prefix_length, 29 },
+    { 0, 31, CONV_UINT, 0, COL_flow_label, 0 },
+    { 0, 32, CONV_TYPE_CODE, 1, COL_icmp_type, 0 }, /* icmpTypeCodeIPv4 */
+    { 0, 34, CONV_UINT, 0, COL_sampling, 0 },   /* samplingInterval */
+    { 0, 48, CONV_SAMPLER, 2, COL_sampling, 0 },        /* samplerId */
+    { 0, 50, CONV_UINT, 1, COL_sampling, 0 },   /* samplerRandomInterval */
+    { 0, 52, CONV_UINT, 1, COL_ttl, 0 },        /* minimumTTL */
+    { 0, 56, CONV_MAC, 0, COL_src_mac, 80 },    /* sourceMacAddress */
+    { 0, 57, CONV_MAC, 1, COL_dst_mac, 81 },    /* postDestination.. */
+    { 0, 58, CONV_UINT, 0, COL_vlan_id, 0 },    /* vlanId */
+    { 0, 60, CONV_UINT, 0, COL_ip_version, 0 },
+    { 0, 61, CONV_DIRECTION, 0, COL_direction, 0 },
+    { 0, 62, CONV_V6, 0, COL_next_hop, 0 },     /* ipNextHopIPv6Address */
+    { 0, 63, CONV_V6, 1, COL_next_hop, 0 },     /* bgpNextHopIPv6Address */
+    { 0, 80, CONV_MAC, 0, COL_dst_mac, 56 },    /* destinationMacAddress */
+    { 0, 81, CONV_MAC, 1, COL_src_mac, 57 },    /* postSourceMacAddress */
+    { 0, 82, CONV_NAME, 0, COL_in_if_name, 0 }, /* interfaceName */
+    { 0, 85, CONV_UINT, 1, COL_bytes, 0 },      /* octetTotalCount */
+    { 0, 86, CONV_UINT, 1, COL_packets, 0 },
+    { 0, 89, CONV_UINT, 0, COL_forwarding_status, 0 },
+    { 0, 104, CONV_FRAME, 0, NO_COLUMN, 0 },    /* layer2packetSectionData */
+    { 0, 133, CONV_UINT, 0, COL_dropped_packets, 0 },
+    { 0, 136, CONV_UINT, 0, COL_flow_end_reason, 0 },
+    { 0, 138, CONV_UINT, 0, COL_observation_point_id, 0 },
+    { 0, 139, CONV_TYPE_CODE, 1, COL_icmp_type, 0 }, /* icmpTypeCodeIPv6 */
+    { 0, 150, CONV_SECONDS, 4, COL_flow_start, 0 },
+    { 0, 151, CONV_SECONDS, 4, COL_flow_end, 0 },
+    { 0, 152, CONV_MS, 1, COL_flow_start, 0 },
+    { 0, 153, CONV_MS, 1, COL_flow_end, 0 },
+    { 0, 154, CONV_NTP, 0, COL_flow_start, 0 }, /* ..Microseconds */
+    { 0, 155, CONV_NTP, 0, COL_flow_end, 0 },
+    { 0, 156, CONV_NTP, 0, COL_flow_start, 0 }, /* ..Nanoseconds */
+    { 0, 157, CONV_NTP, 0, COL_flow_end, 0 },
+    { 0, 158, CONV_DELTA_US, 2, COL_flow_start, 0 },
+    { 0, 159, CONV_DELTA_US, 2, COL_flow_end, 0 },
+    { 0, 160, CONV_BOOT_MS, 0, NO_COLUMN, 0 },  /* systemInitTime.. */
+    { 0, 161, CONV_DURATION_MS, 0, NO_COLUMN, 0 },
+    { 0, 162, CONV_DURATION_US, 0, NO_COLUMN, 0 },
+    { 0, 176, CONV_UINT, 0, COL_icmp_type, 0 },
+    { 0, 177, CONV_UINT, 0, COL_icmp_code, 0 },
+    { 0, 178, CONV_UINT, 0, COL_icmp_type, 0 },
+    { 0, 179, CONV_UINT, 0, COL_icmp_code, 0 },
+    { 0, 180, CONV_UINT, 1, COL_src_port, 181 },        /* udpSourcePort */
+    { 0, 181, CONV_UINT, 1, COL_dst_port, 180 },
+    { 0, 182, CONV_UINT, 1, COL_src_port, 183 },        /* tcpSourcePort */
+    { 0, 183, CONV_UINT, 1, COL_dst_port, 182 },
+    { 0, 192, CONV_UINT, 0, COL_ttl, 0 },       /* ipTTL */
+    { 0, 193, CONV_UINT, 1, COL_proto, 0 },     /* nextHeaderIPv6 */
+    { 0, 195, CONV_DSCP, 1, COL_tos, 0 },       /* ipDiffServCodePoint */
+    { 0, 231, CONV_UINT, 2, COL_bytes, 0 },     /* initiatorOctets */
+    { 0, 240, CONV_HEADER_SIZE, 0, NO_COLUMN, 0 },
+    { 0, 243, CONV_UINT, 1, COL_vlan_id, 0 },   /* dot1qVlanId */
+    { 0, 252, CONV_UINT, 1, COL_in_if, 253 },   /* ingressPhysical.. */
+    { 0, 253, CONV_UINT, 1, COL_out_if, 252 },
+    { 0, 256, CONV_UINT, 0, COL_ether_type, 0 },
+    { 0, 298, CONV_UINT, 2, COL_packets, 0 },   /* initiatorPackets */
+    { 0, 302, CONV_SAMPLER, 3, COL_sampling, 0 },       /* selectorId */
+    { 0, 305, CONV_UINT, 1, COL_sampling, 0 },  /* samplingPacketInterval */
+    { 0, 313, CONV_IP_PACKET, 0, NO_COLUMN, 0 },
+    { 0, 315, CONV_FRAME, 0, NO_COLUMN, 0 },    /* dataLinkFrameSection */
+    { 0, 322, CONV_SECONDS, 7, COL_flow_start, 0 },     /* observation.. */
+    { 0, 323, CONV_MS, 6, COL_flow_start, 0 },
+    { 0, 324, CONV_NTP, 5, COL_flow_start, 0 },
+    { 0, 325, CONV_NTP, 5, COL_flow_start, 0 },
+    { 0, 351, CONV_UINT, 0, COL_vni, 0 },       /* layer2SegmentId */
+    { 0, 352, CONV_UINT, 0, COL_l2_bytes, 0 },  /* layer2OctetDeltaCount */
+    { 0, 353, CONV_UINT, 1, COL_l2_bytes, 0 },  /* layer2OctetTotalCount */
+    { PEN_OVS, 891, CONV_UINT, 0, COL_tunnel_type, 0 },
+    { PEN_OVS, 892, CONV_UINT, 1, COL_vni, 0 }, /* tunnelKey */
+    { PEN_OVS, 893, CONV_V4, 0, COL_tunnel_src_addr, 894 },
+    { PEN_OVS, 894, CONV_V4, 0, COL_tunnel_dst_addr, 893 },
+};
+
+#define N_ELEMENTS (sizeof elements / sizeof elements[0])
+
+const struct element *
+element_find(uint32_t pen, uint16_t id)
+{
+    size_t low = 0, high = N_ELEMENTS;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        const struct element *e = &elements[mid];
+        if (e->pen == pen && e->id == id) {
+            return e;
+        }
+        if (e->pen < pen || (e->pen == pen && e->id < id)) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return NULL;
+}
+
+uint16_t
+element_twin(uint16_t id)
+{
+    const struct element *e = element_find(0, id);
+    return e && e->reverse ? e->reverse : id;
+}
+
+bool
+element_is_shared(uint16_t id)
+{
+    static const uint16_t shared[] = {
+        4, 21, 22, 34, 48, 50, 58, 60, 136, 138, 150, 151, 152, 153, 154, 155,
+        156, 157, 158, 159, 160, 161, 162, 193, 240, 243, 256, 302, 305, 351,
+    };
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        if (shared[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,772 @@
+#include <config.h>
+
+#include "collector/template/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/decode/packet.h"
+#include "collector/exporter/source_table.h"
+#include "collector/template/element.h"
+#include "lib/cursor.h"
+#include "lib/dict.h"
+#include "lib/source.h"
+
+/* One field into one column.  The field starts 'offset' bytes after the
+ * start of segment 'segment'; or it is the field of variable length that ends
+ * that segment ('var'). */
+struct op {
+    uint8_t conv;               /* enum element_conv. */
+    uint8_t column;             /* enum column_id. */
+    uint8_t segment;
+    bool var;
+    bool unless_zero;           /* An earlier op has set the column. */
+    uint16_t offset;
+    uint16_t size;              /* Unless 'var'. */
+};
+
+struct plan {
+    uint16_t n_segments;        /* Fields of variable length. */
+    uint16_t n_ops;
+    uint16_t segment_size[PLAN_MAX_VARLEN];     /* Before that field. */
+    bool filled[N_COLUMNS];
+    bool has_frame;
+    uint8_t ip_version;         /* Of all records, or 0. */
+    bool ip_version_by_row;     /* Tell by the address. */
+    bool icmp_from_port;
+
+    /* Values that need others; conv CONV_NONE where missing. */
+    struct op boot, duration, header_size, up_start, up_end;
+    struct op ops[];
+};
+
+/* Where the bytes of one record, or of equal records in a row, are. */
+struct view {
+    const uint8_t *segment[PLAN_MAX_VARLEN + 1];
+    const uint8_t *var[PLAN_MAX_VARLEN];
+    uint32_t var_size[PLAN_MAX_VARLEN];
+    size_t stride;
+};
+
+struct field_ref {
+    const uint8_t *p;
+    uint32_t size;
+};
+
+static inline struct field_ref
+op_field(const struct op *op, const struct view *v, uint32_t i)
+{
+    if (op->var) {
+        return (struct field_ref) { v->var[op->segment],
+                                    v->var_size[op->segment] };
+    }
+    return (struct field_ref) {
+        v->segment[op->segment] + op->offset + i * v->stride, op->size,
+    };
+}
+
+static inline uint64_t
+op_uint(const struct op *op, const struct view *v, uint32_t i)
+{
+    struct field_ref f = op_field(op, v, i);
+    return be_uint_at(f.p, f.size);
+}
+
+/* ---- Running. ---- */
+
+#define STORE_LOOP(DT, LOAD)                            \
+    for (uint32_t i = 0; i < n; i++, s += stride) {     \
+        ((DT *) dst)[i] = (DT) (LOAD);                  \
+    }                                                   \
+    break
+
+#define LOAD_FUNCTION(NAME, LOAD)                                       \
+    static void                                                         \
+    NAME(void *dst, unsigned dst_size, uint32_t n, const uint8_t *s,    \
+         size_t size, size_t stride)                                    \
+    {                                                                   \
+        (void) size;                                                    \
+        switch (dst_size) {                                             \
+        case 1: STORE_LOOP(uint8_t, LOAD);                              \
+        case 2: STORE_LOOP(uint16_t, LOAD);                             \
+        case 4: STORE_LOOP(uint32_t, LOAD);                             \
+        default: STORE_LOOP(uint64_t, LOAD);                            \
+        }                                                               \
+    }
+
+LOAD_FUNCTION(load_1, *s)
+LOAD_FUNCTION(load_2, be16_at(s))
+LOAD_FUNCTION(load_4, be32_at(s))
+LOAD_FUNCTION(load_8, be64_at(s))
+LOAD_FUNCTION(load_n, be_uint_at(s, size))
+
+static void
+run_uint(void *dst, unsigned dst_size, uint32_t n, struct field_ref f,
+         size_t stride)
+{
+    switch (f.size) {
+    case 1: load_1(dst, dst_size, n, f.p, 1, stride); break;
+    case 2: load_2(dst, dst_size, n, f.p, 2, stride); break;
+    case 4: load_4(dst, dst_size, n, f.p, 4, stride); break;
+    case 8: load_8(dst, dst_size, n, f.p, 8, stride); break;
+    default: load_n(dst, dst_size, n, f.p, f.size, stride); break;
+    }
+}
+
+static void
+run_v4(struct addr *dst, uint32_t n, const uint8_t *s, size_t stride)
+{
+    for (uint32_t i = 0; i < n; i++, s += stride) {
+        dst[i] = addr_from_v4_bytes(s);
+    }
+}
+
+static void
+run_v6(struct addr *dst, uint32_t n, const uint8_t *s, size_t stride)
+{
+    for (uint32_t i = 0; i < n; i++, s += stride) {
+        dst[i] = addr_from_v6_bytes(s);
+    }
+}
+
+static void
+run_mac(uint64_t *dst, uint32_t n, const uint8_t *s, size_t stride)
+{
+    for (uint32_t i = 0; i < n; i++, s += stride) {
+        dst[i] = (uint64_t) be16_at(s) << 32 | be32_at(s + 2);
+    }
+}
+
+/* NTP's time (RFC 7011 sections 6.1.9 and 6.1.10) in microseconds. */
+static int64_t
+ntp_us(uint64_t ntp)
+{
+    int64_t s = (int64_t) (ntp >> 32) - INT64_C(2208988800);
+    uint64_t us = ((ntp & UINT32_MAX) * 1000000) >> 32;
+    return s * 1000000 + (int64_t) us;
+}
+
+/* sysUptime wraps every 49.7 days: what counts is the difference to the one in
+ * the header. */
+static int64_t
+uptime_us(const struct plan_env *env, uint64_t ms)
+{
+    int32_t diff = (int32_t) ((uint32_t) ms - env->uptime_ms);
+    return env->export_us + (int64_t) diff * 1000;
+}
+
+static int64_t
+time_us(enum element_conv conv, const struct plan_env *env, uint64_t v)
+{
+    switch (conv) {
+    case CONV_SECONDS:
+        return v > UINT32_MAX ? env->export_us : (int64_t) v * 1000000;
+    case CONV_MS:
+        return v > INT64_MAX / 1000 ? env->export_us : (int64_t) v * 1000;
+    case CONV_NTP:
+        return ntp_us(v);
+    case CONV_DELTA_US:
+        /* Negative by definition (RFC 5102 section 5.9.9). */
+        return env->export_us - (int64_t) (v & UINT32_MAX);
+    default:
+        return uptime_us(env, v);
+    }
+}
+
+static void
+run_time(const struct op *op, const struct plan_env *env, int64_t *dst,
+         uint32_t n, const struct view *v)
+{
+    if (op->conv == CONV_UPTIME && op->size == 4 && !op->var) {
+        struct field_ref f = op_field(op, v, 0);
+        for (uint32_t i = 0; i < n; i++, f.p += v->stride) {
+            dst[i] = uptime_us(env, be32_at(f.p));
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        dst[i] = time_us(op->conv, env, op_uint(op, v, i));
+    }
+}
+
+static void
+run_name(const struct op *op, const struct plan_env *env,
+         struct flow_batch *b, uint32_t row, uint32_t n,
+         const struct view *v)
+{
+    uint32_t *dst = (uint32_t *) batch_column(b, op->column) + row;
+    for (uint32_t i = 0; i < n; i++) {
+        struct field_ref f = op_field(op, v, i);
+        size_t len = strnlen((const char *) f.p, f.size);
+        if (len) {
+            dst[i] = dict_intern(env->dict, (const char *) f.p, len);
+            batch_set_valid(b, op->column, row + i);
+        }
+    }
+}
+
+static void
+run_sampler(const struct op *op, const struct plan_env *env,
+            struct flow_batch *b, uint32_t row, uint32_t n,
+            const struct view *v)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t rate = source_sampler(env->source, op_uint(op, v, i));
+        if (rate) {
+            BATCH_SET(b, sampling, row + i, rate);
+        }
+    }
+}
+
+static void
+run_type_code(const struct op *op, struct flow_batch *b, uint32_t row,
+              uint32_t n, const struct view *v)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = op_uint(op, v, i);
+        if (op->unless_zero && !x) {
+            continue;
+        }
+        BATCH_SET(b, icmp_type, row + i, (uint8_t) (x >> 8));
+        BATCH_SET(b, icmp_code, row + i, (uint8_t) x);
+    }
+}
+
+static void
+run_frame(const struct plan *plan, const struct op *op, struct flow_batch *b,
+          uint32_t row, uint32_t n, const struct view *v)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct field_ref f = op_field(op, v, i);
+        enum packet_link link = PACKET_ETHERNET;
+        if (op->conv == CONV_IP_PACKET) {
+            link = f.size && f.p[0] >> 4 == 6 ? PACKET_IPV6 : PACKET_IPV4;
+        }
+        struct packet packet;
+        packet_parse(&packet, link, f.p, f.size, 0);
+        packet_store(&packet, b, row + i);
+        if (!plan->filled[COL_bytes]) {
+            b->bytes[row + i] = packet.ip_bytes;
+        }
+        if (!plan->filled[COL_packets]) {
+            b->packets[row + i] = 1;
+        }
+    }
+}
+
+/* The second element for a column, row by row: it counts only where it is not
+ * zero (an exporter that puts both addresses into every record zeroes the one
+ * of the wrong family). */
+static void
+run_unless_zero(const struct op *op, const struct plan_env *env,
+                struct flow_batch *b, uint32_t row, uint32_t n,
+                const struct view *v)
+{
+    uint8_t *dst = batch_column(b, op->column);
+    unsigned size = columns[op->column].size;
+    for (uint32_t i = 0; i < n; i++) {
+        struct field_ref f = op_field(op, v, i);
+        bool zero = true;
+        for (uint32_t k = 0; k < f.size && zero; k++) {
+            zero = !f.p[k];
+        }
+        if (zero) {
+            continue;
+        }
+        void *d = dst + (size_t) (row + i) * size;
+        switch (op->conv) {
+        case CONV_V4: run_v4(d, 1, f.p, 0); break;
+        case CONV_V6: run_v6(d, 1, f.p, 0); break;
+        case CONV_MAC: run_mac(d, 1, f.p, 0); break;
+        case CONV_UINT: run_uint(d, size, 1, f, 0); break;
+        case CONV_DSCP: *(uint8_t *) d = (uint8_t) (f.p[0] << 2); break;
+        default:
+            *(int64_t *) d = time_us(op->conv, env,
+                                     be_uint_at(f.p, f.size));
+            break;
+        }
+        batch_set_valid(b, op->column, row + i);
+    }
+}
+
+static void
+run_op(const struct plan *plan, const struct op *op,
+       const struct plan_env *env, struct flow_batch *b, uint32_t row,
+       uint32_t n, const struct view *v)
+{
+    switch (op->conv) {
+    case CONV_FRAME:
+    case CONV_IP_PACKET:
+        run_frame(plan, op, b, row, n, v);
+        return;
+    case CONV_NAME:
+        run_name(op, env, b, row, n, v);
+        return;
+    case CONV_SAMPLER:
+        run_sampler(op, env, b, row, n, v);
+        return;
+    case CONV_TYPE_CODE:
+        run_type_code(op, b, row, n, v);
+        return;
+    }
+    if (op->unless_zero) {
+        run_unless_zero(op, env, b, row, n, v);
+        return;
+    }
+
+    struct field_ref f = op_field(op, v, 0);
+    unsigned size = columns[op->column].size;
+    void *dst = (uint8_t *) batch_column(b, op->column) + (size_t) row * size;
+    switch (op->conv) {
+    case CONV_UINT:
+        run_uint(dst, size, n, f, v->stride);
+        break;
+    case CONV_V4:
+        run_v4(dst, n, f.p, v->stride);
+        break;
+    case CONV_V6:
+        run_v6(dst, n, f.p, v->stride);
+        break;
+    case CONV_MAC:
+        run_mac(dst, n, f.p, v->stride);
+        break;
+    case CONV_DSCP:
+        for (uint32_t i = 0; i < n; i++) {
+            ((uint8_t *) dst)[i] = (uint8_t) (op_uint(op, v, i) << 2);
+        }
+        break;
+    case CONV_DIRECTION:
+        for (uint32_t i = 0; i < n; i++) {
+            uint64_t x = op_uint(op, v, i);
+            if (x <= DIR_EGRESS) {
+                BATCH_SET(b, direction, row + i, (uint8_t) x);
+            }
+        }
+        return;
+    default:
+        run_time(op, env, dst, n, v);
+        return;                         /* Never null. */
+    }
+    if (columns[op->column].flags & CF_NULL) {
+        batch_set_valid_range(b, op->column, row, n);
+    }
+}
+
+/* ---- What needs more than one field. ---- */
+
+static int64_t
+duration_us(const struct plan *plan, const struct view *v, uint32_t i)
+{
+    if (!plan->duration.conv) {
+        return 0;
+    }
+    uint64_t d = op_uint(&plan->duration, v, i) & UINT32_MAX;
+    return (int64_t) (plan->duration.conv == CONV_DURATION_MS ? d * 1000 : d);
+}
+
+/* sysUptime without one in the header (IPFIX): relative to the start of the
+ * system, if the record names it; else only the duration is known. */
+static void
+finish_uptimes(const struct plan *plan, const struct plan_env *env,
+               struct flow_batch *b, uint32_t row, uint32_t n,
+               const struct view *v)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t start = (uint32_t) op_uint(&plan->up_start, v, i);
+        uint32_t end = (uint32_t) op_uint(&plan->up_end, v, i);
+        uint64_t boot = plan->boot.conv ? op_uint(&plan->boot, v, i) : 0;
+        if (boot && boot < INT64_MAX / 2000) {
+            b->flow_start[row + i] = ((int64_t) boot + start) * 1000;
+            b->flow_end[row + i] = ((int64_t) boot + end) * 1000;
+        } else {
+            int32_t took = (int32_t) (end - start);
+            b->flow_end[row + i] = env->export_us;
+            b->flow_start[row + i] = env->export_us
+                                     - (took > 0 ? took : 0) * INT64_C(1000);
+            b->quality[row + i] |= Q_TIME_CORRECTED;
+        }
+    }
+}
+
+static void
+finish_times(const struct plan *plan, const struct plan_env *env,
+             struct flow_batch *b, uint32_t row, uint32_t n,
+             const struct view *v)
+{
+    bool start = plan->filled[COL_flow_start];
+    bool end = plan->filled[COL_flow_end];
+    if (start && end) {
+        return;
+    }
+    if (!start && !end && plan->up_start.conv && plan->up_end.conv) {
+        finish_uptimes(plan, env, b, row, n, v);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t took = duration_us(plan, v, i);
+        if (start) {
+            b->flow_end[row + i] = b->flow_start[row + i] + took;
+        } else {
+            if (!end) {
+                b->flow_end[row + i] = env->export_us;
+            }
+            b->flow_start[row + i] = b->flow_end[row + i] - took;
+        }
+    }
+}
+
+static void
+finish_counts(const struct plan *plan, struct flow_batch *b, uint32_t row,
+              uint32_t n, const struct view *v)
+{
+    if (!plan->filled[COL_packets] && !plan->has_frame) {
+        memset(&b->packets[row], 0, n * sizeof b->packets[0]);
+    }
+    if (!plan->filled[COL_bytes] && plan->filled[COL_l2_bytes]) {
+        /* Not IP: what follows the Ethernet header. */
+        for (uint32_t i = row; i < row + n; i++) {
+            uint64_t header = plan->header_size.conv
+                              ? op_uint(&plan->header_size, v, i - row) : 14;
+            uint64_t headers = header * b->packets[i];
+            uint64_t l2 = b->l2_bytes[i];
+            b->bytes[i] = l2 > headers ? l2 - headers : 0;
+            if (!plan->header_size.conv) {
+                b->quality[i] |= Q_L3_ESTIMATED;
+            }
+        }
+    } else if (!plan->filled[COL_bytes] && !plan->has_frame) {
+        memset(&b->bytes[row], 0, n * sizeof b->bytes[0]);
+    }
+    memcpy(&b->raw_bytes[row], &b->bytes[row], n * sizeof b->bytes[0]);
+    memcpy(&b->raw_packets[row], &b->packets[row], n * sizeof b->packets[0]);
+}
+
+static void
+finish_ip_version(const struct plan *plan, struct flow_batch *b, uint32_t row,
+                  uint32_t n)
+{
+    if (plan->ip_version) {
+        memset(&b->ip_version[row], plan->ip_version, n);
+        batch_set_valid_range(b, COL_ip_version, row, n);
+    } else if (plan->ip_version_by_row) {
+        for (uint32_t i = row; i < row + n; i++) {
+            const struct addr *a = &b->src_addr[i];
+            bool v4 = addr_is_v4(a);
+            BATCH_SET(b, ip_version, i, v4 ? 4 : 6);
+        }
+    }
+}
+
+/* ICMP has no ports: NetFlow puts its type and code into the destination
+ * port.  And exporters that have the ICMP fields in every record zero them for
+ * other protocols. */
+static void
+finish_icmp(const struct plan *plan, struct flow_batch *b, uint32_t row,
+            uint32_t n)
+{
+    bool from_port = plan->icmp_from_port;
+    bool has_icmp = plan->filled[COL_icmp_type];
+    if (!plan->filled[COL_proto] || (!from_port && !has_icmp)) {
+        return;
+    }
+    for (uint32_t i = row; i < row + n; i++) {
+        bool icmp = b->proto[i] == 1 || b->proto[i] == 58;
+        if (!icmp && has_icmp) {
+            batch_clear_valid(b, COL_icmp_type, i);
+            batch_clear_valid(b, COL_icmp_code, i);
+        } else if (icmp) {
+            if (from_port) {
+                BATCH_SET(b, icmp_type, i, (uint8_t) (b->dst_port[i] >> 8));
+                BATCH_SET(b, icmp_code, i, (uint8_t) b->dst_port[i]);
+            }
+            batch_clear_valid(b, COL_src_port, i);
+            batch_clear_valid(b, COL_dst_port, i);
+        }
+    }
+}
+
+static void
+finish_sampling(const struct plan *plan, const struct plan_env *env,
+                struct flow_batch *b, uint32_t row, uint32_t n)
+{
+    uint32_t rate = atomic_load_explicit(&env->source->sampling,
+                                         memory_order_relaxed);
+    if (!plan->filled[COL_sampling]) {
+        if (rate) {
+            for (uint32_t i = row; i < row + n; i++) {
+                b->sampling[i] = rate;
+            }
+            batch_set_valid_range(b, COL_sampling, row, n);
+        }
+        return;
+    }
+    for (uint32_t i = row; i < row + n; i++) {
+        if (batch_is_valid(b, COL_sampling, i) && b->sampling[i]) {
+            continue;
+        }
+        batch_clear_valid(b, COL_sampling, i);
+        if (rate) {
+            BATCH_SET(b, sampling, i, rate);
+        }
+    }
+}
+
+static void
+run_view(const struct plan *plan, const struct plan_env *env,
+         struct flow_batch *b, uint32_t row, uint32_t n,
+         const struct view *v)
+{
+    memset(&b->quality[row], 0, n * sizeof b->quality[0]);
+    for (unsigned i = 0; i < plan->n_ops; i++) {
+        run_op(plan, &plan->ops[i], env, b, row, n, v);
+    }
+    finish_times(plan, env, b, row, n, v);
+    finish_counts(plan, b, row, n, v);
+    finish_ip_version(plan, b, row, n);
+    finish_icmp(plan, b, row, n);
+    finish_sampling(plan, env, b, row, n);
+}
+
+void
+plan_run_fixed(const struct plan *plan, const struct plan_env *env,
+               struct flow_batch *b, uint32_t row, uint32_t n,
+               const uint8_t *records, size_t stride)
+{
+    struct view v;
+    v.segment[0] = records;
+    v.stride = stride;
+    run_view(plan, env, b, row, n, &v);
+}
+
+void
+plan_run_var(const struct plan *plan, const struct plan_env *env,
+             struct flow_batch *b, uint32_t row, const uint8_t *p)
+{
+    struct view v;
+    v.stride = 0;
+    v.segment[0] = p;
+    for (unsigned s = 0; s < plan->n_segments; s++) {
+        p += plan->segment_size[s];
+        uint32_t size = *p++;
+        if (size == 255) {              /* RFC 7011 section 7. */
+            size = be16_at(p);
+            p += 2;
+        }
+        v.var[s] = p;
+        v.var_size[s] = size;
+        p += size;
+        v.segment[s + 1] = p;
+    }
+    run_view(plan, env, b, row, 1, &v);
+}
+
+/* ---- Compiling. ---- */
+
+struct compiler {
+    struct plan *plan;
+    uint8_t protocol;
+    bool reverse;
+    uint8_t best[N_COLUMNS];    /* Lowest rank seen for a column. */
+};
+
+/* A field and where it is. */
+struct place {
+    const struct element *element;
+    struct op op;
+    uint8_t rank;
+    uint16_t id;
+};
+
+/* The element that a field stands for in this direction, or NULL. */
+static const struct element *
+field_element(const struct compiler *c, const struct template_field *f,
+              uint8_t *rank)
+{
+    uint32_t pen = f->pen;
+    uint16_t id = f->id;
+    uint8_t worse = 0;
+    if (c->reverse) {
+        if (pen == PEN_REVERSE) {
+            pen = 0;
+        } else if (pen) {
+            return NULL;
+        } else if (element_twin(id) != id) {
+            id = element_twin(id);
+        } else if (element_is_shared(id)) {
+            worse = 100;        /* Its own times are better. */
+        } else {
+            return NULL;
+        }
+    }
+    const struct element *e = element_find(pen, id);
+    if (e) {
+        *rank = (uint8_t) (e->rank + worse);
+    }
+    return e;
+}
+
+/* Whether a field of that size can be converted. */
+static bool
+size_fits(const struct element *e, const struct template_field *f)
+{
+    if (f->size == TEMPLATE_VARLEN) {
+        return e->conv == CONV_UINT || e->conv == CONV_NAME
+               || e->conv == CONV_FRAME || e->conv == CONV_IP_PACKET;
+    }
+    switch (e->conv) {
+    case CONV_V4:
+        return f->size == 4;
+    case CONV_V6:
+        return f->size == 16;
+    case CONV_MAC:
+        return f->size == 6;
+    case CONV_NTP:
+        return f->size == 8;
+    case CONV_NAME:
+    case CONV_FRAME:
+    case CONV_IP_PACKET:
+        return f->size > 0;
+    default:
+        return f->size > 0 && f->size <= 8;
+    }
+}
+
+/* Values that wait for others.  True if the element is one of them. */
+static bool
+compile_special(struct compiler *c, const struct element *e, struct op op)
+{
+    struct plan *plan = c->plan;
+    struct op *slot = NULL;
+    switch (e->conv) {
+    case CONV_BOOT_MS: slot = &plan->boot; break;
+    case CONV_DURATION_MS:
+    case CONV_DURATION_US: slot = &plan->duration; break;
+    case CONV_HEADER_SIZE: slot = &plan->header_size; break;
+    case CONV_UPTIME:
+        if (c->protocol == PROTO_IPFIX) {
+            slot = e->column == COL_flow_start ? &plan->up_start
+                                               : &plan->up_end;
+        }
+        break;
+    }
+    if (slot && !slot->conv) {
+        *slot = op;
+    }
+    return slot != NULL;
+}
+
+static void
+compile_ops(struct compiler *c, const struct place *places, unsigned n)
+{
+    struct plan *plan = c->plan;
+    uint16_t first_id[N_COLUMNS] = { 0 };
+
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < n; i++) {
+            const struct place *p = &places[i];
+            bool frame = p->element->column == N_COLUMNS;
+            struct op op = p->op;
+            if (frame != !pass) {       /* Fields overrule headers. */
+                continue;
+            }
+            if (frame) {
+                plan->has_frame = true;
+                plan->ops[plan->n_ops++] = op;
+                continue;
+            }
+            unsigned col = op.column;
+            if (plan->filled[col] && first_id[col] == p->id) {
+                /* Open vSwitch's egress templates name the input interface,
+                 * then, with the same element, the output interface. */
+                if (p->element->conv != CONV_NAME
+                    || plan->filled[COL_out_if_name]) {
+                    continue;
+                }
+                op.column = COL_out_if_name;
+                col = COL_out_if_name;
+            } else if (p->rank != c->best[col]) {
+                continue;
+            }
+            op.unless_zero = plan->filled[col];
+            first_id[col] = p->id;
+            plan->filled[col] = true;
+            if (op.conv == CONV_TYPE_CODE) {
+                plan->filled[COL_icmp_code] = true;
+            }
+            plan->ops[plan->n_ops++] = op;
+        }
+    }
+}
+
+static void
+compile_facts(struct plan *plan, const struct place *places, unsigned n)
+{
+    bool v4 = false, v6 = false;
+    for (unsigned i = 0; i < n; i++) {
+        if (places[i].op.column == COL_src_addr
+            || places[i].op.column == COL_dst_addr) {
+            v4 |= places[i].op.conv == CONV_V4;
+            v6 |= places[i].op.conv == CONV_V6;
+        }
+    }
+    if (!plan->filled[COL_ip_version] && !plan->has_frame) {
+        plan->ip_version = v4 && !v6 ? 4 : v6 && !v4 ? 6 : 0;
+        plan->ip_version_by_row = v4 && v6 && plan->filled[COL_src_addr];
+    }
+    plan->icmp_from_port = plan->filled[COL_dst_port]
+                           && !plan->filled[COL_icmp_type];
+}
+
+struct plan *
+plan_compile(const struct template_field *fields, unsigned n,
+             uint8_t protocol, bool reverse)
+{
+    struct plan *plan = calloc(1, sizeof *plan + (n + 1) * sizeof(struct op));
+    struct place *places = calloc(n + 1, sizeof *places);
+    if (!plan || !places) {
+        free(plan);
+        free(places);
+        return NULL;
+    }
+    struct compiler c = { .plan = plan, .protocol = protocol,
+                          .reverse = reverse };
+    memset(c.best, 0xff, sizeof c.best);
+
+    unsigned n_places = 0;
+    uint32_t offset = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct template_field *f = &fields[i];
+        bool var = f->size == TEMPLATE_VARLEN;
+        uint8_t rank = 0;
+        const struct element *e = field_element(&c, f, &rank);
+        if (e && size_fits(e, f)) {
+            struct op op = {
+                .conv = e->conv, .column = (uint8_t) e->column, .var = var,
+                .segment = (uint8_t) plan->n_segments,
+                .offset = (uint16_t) offset, .size = f->size,
+            };
+            if (!compile_special(&c, e, op)) {
+                places[n_places++] = (struct place) { e, op, rank, f->id };
+                if (e->column < N_COLUMNS && rank < c.best[e->column]) {
+                    c.best[e->column] = rank;
+                }
+            }
+        }
+        if (var) {
+            plan->segment_size[plan->n_segments++] = (uint16_t) offset;
+            offset = 0;
+        } else {
+            offset += f->size;
+        }
+    }
+    compile_ops(&c, places, n_places);
+    compile_facts(plan, places, n_places);
+    free(places);
+    return plan;
+}
+
+void
+plan_destroy(struct plan *plan)
+{
+    free(plan);
+}

@@ -1,0 +1,48 @@
+/* collector/template/plan.h -- a template as a list of operations.
+ *
+ * Compiling decides once, per template, which field fills which column and
+ * how; running it only moves bytes.  Records of fixed size are decoded column
+ * by column, all records of a set at once. */
+#ifndef COLLECTOR_PLAN_H
+#define COLLECTOR_PLAN_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collector/template/template.h"
+#include "lib/batch.h"
+
+struct dict;
+struct source;
+
+#define PLAN_MAX_VARLEN 64      /* Fields of variable length in a template. */
+
+/* What the fields of a record mean depends on. */
+struct plan_env {
+    struct dict *dict;
+    struct source *source;
+    int64_t received_us;
+    int64_t export_us;          /* Time in the header. */
+    uint32_t uptime_ms;         /* sysUptime in the header... */
+    bool has_uptime;            /* ...if there is one. */
+};
+
+/* The plan of a data template; 'reverse' compiles the other direction of a
+ * biflow (RFC 5103).  NULL if out of memory. */
+struct plan *plan_compile(const struct template_field *, unsigned n,
+                          uint8_t protocol, bool reverse);
+void plan_destroy(struct plan *);
+
+/* Decodes 'n' records of 'stride' bytes each into rows 'row' and up.  The
+ * caller has checked that they are there and that the template is fixed. */
+void plan_run_fixed(const struct plan *, const struct plan_env *,
+                    struct flow_batch *, uint32_t row, uint32_t n,
+                    const uint8_t *records, size_t stride);
+
+/* Decodes the one record at 'p' into 'row'.  template_record_size() said that
+ * it is whole. */
+void plan_run_var(const struct plan *, const struct plan_env *,
+                  struct flow_batch *, uint32_t row, const uint8_t *p);
+
+#endif /* collector/template/plan.h */
