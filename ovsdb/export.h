@@ -242,6 +242,11 @@ struct export_self {
     /* "ip:port" of our own collector per protocol, or NULL if it does not
      * listen: then "local" can't be provisioned. */
     const char *local[N_EXPORT_TABLES];
+    /* Bridges, by name, that are to be without export whatever the policies
+     * say (export.remove), or all of them. */
+    const char *const *held;
+    size_t n_held;
+    bool held_all;
 };
 
 /* The difference between what is and what should be.  Never NULL unless out

@@ -800,10 +800,23 @@ plan_detach(struct subject *s, const char *why)
     }
 }
 
+static bool
+bridge_is_held(const struct export_self *self, const char *name)
+{
+    for (size_t i = 0; i < self->n_held; i++) {
+        if (!strcmp(self->held[i], name)) {
+            return true;
+        }
+    }
+    return self->held_all;
+}
+
 static void
 plan_unwanted(struct subject *s)
 {
-    char *why = s->policy
+    char *why = bridge_is_held(s->pl->self, s->bridge->name)
+                ? format_text(s->pl, "removed on request, until export.apply")
+                : s->policy
                 ? format_text(s->pl, "policy %s does not ask for %s",
                               s->policy->name, export_table_title(s->table))
                 : format_text(s->pl, "no policy matches this bridge");
@@ -1009,7 +1022,8 @@ export_plan_make(const struct ovs_snapshot *snap,
     assign_identities(&pl);
     pl.oom |= !plan->changes || !pl.policy;
     for (size_t i = 0; i < n && !pl.oom; i++) {
-        pl.policy[i] = find_policy(policies, &snap->bridges[i]);
+        pl.policy[i] = bridge_is_held(self, snap->bridges[i].name) ? NULL
+                       : find_policy(policies, &snap->bridges[i]);
     }
     for (size_t i = 0; i < n && !pl.oom; i++) {
         for (int t = 0; t < N_EXPORT_TABLES; t++) {

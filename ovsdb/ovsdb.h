@@ -30,10 +30,15 @@ struct ovsdb_config {
  * signals, OVS threads), after the caller's signal handlers are in place. */
 void ovsdb_global_init(const char *program, bool verbose);
 
+/* The certificates for "ssl:" remotes: PEM files.  One identity per process.
+ * Before ovsdb_start(). */
+void ovsdb_set_tls(const char *private_key, const char *certificate,
+                   const char *ca_certificate);
+
 /* Starts the thread, or returns NULL.  An absent server is not an error. */
 struct ovsdb *ovsdb_start(const struct ovsdb_config *,
                           const struct export_policies *);
-/* Stops and joins the thread.  Rows stay as they are. */
+/* Stops and joins the thread.  Rows stay as they are.  NULL is fine. */
 void ovsdb_stop(struct ovsdb *);
 
 /* Replaces the policies (copied). */

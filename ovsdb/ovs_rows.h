@@ -1,0 +1,30 @@
+/* ovsdb/ovs_rows.h -- between OVS's IDL and plain values: reads a replica into
+ * a snapshot, and puts a change into a transaction. */
+#ifndef OVSDB_OVS_ROWS_H
+#define OVSDB_OVS_ROWS_H 1
+
+#include "ovsdb/export.h"
+
+struct ovsdb_idl;
+struct ovsdb_idl_txn;
+
+/* Chooses what to monitor; before the IDL connects. */
+void ovs_rows_monitor(struct ovsdb_idl *);
+
+/* Fills in what the database says: everything of '*snap' from 'ovs_version'
+ * on.  'owner' tells which rows are ours. */
+void ovs_rows_read(const struct ovsdb_idl *, const char *owner,
+                   struct ovs_snapshot *snap);
+
+/* Adds a change to the open transaction, with what must still be true for it
+ * to commit.  'seen' is the row that the change was planned from.  Returns 0,
+ * -ESTALE if the replica has moved on (nothing was added), or 1 if there is
+ * nothing to write. */
+int ovs_rows_write(struct ovsdb_idl *, const struct export_change *,
+                   const struct export_row *seen, const char *owner);
+
+/* Makes the transaction bump Open_vSwitch.next_cfg, which tells when
+ * ovs-vswitchd has taken it up. */
+void ovs_rows_bump(struct ovsdb_idl *, struct ovsdb_idl_txn *);
+
+#endif /* ovsdb/ovs_rows.h */

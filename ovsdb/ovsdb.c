@@ -1,0 +1,1178 @@
+/* ovsdb/ovsdb.c -- the OVSDB thread.
+ *
+ * One thread owns every IDL and sleeps in OVS's poll_block(); other threads
+ * leave their wishes under 'mutex' and wake it through an eventfd.  Nothing
+ * here runs by the clock but backing off: a change in a database wakes the
+ * thread, which reads it into a snapshot, plans, and writes what differs, one
+ * transaction per bridge.
+ *
+ * The advisory lock is named after our owner id: it keeps out a second daemon
+ * with the same id (a copied state directory), which would fight over the same
+ * rows.  Daemons with other ids are kept apart by ownership: to each, the rows
+ * of the other are foreign. */
+#include "ovsdb/ovs_p.h"
+
+#include "ovsdb/ovsdb.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "ovsdb/export_p.h"
+#include "ovsdb/ovs_rows.h"
+#include "ovsdb/snapshot_p.h"
+
+/* Somebody else changes a row of ours as often as this within a minute: we
+ * stop repairing it, first for a minute, then for twice as long each time. */
+#define FIGHT_REPAIRS 6
+#define FIGHT_WINDOW_MS 60000
+#define FIGHT_PAUSE_MIN_MS 60000
+#define FIGHT_PAUSE_MAX_MS (16 * 60000)
+
+/* After a transaction that the server refused. */
+#define RETRY_MIN_MS 1000
+#define RETRY_MAX_MS 60000
+
+#define REMOVE_TIMEOUT_MS 10000
+/* How long a commit waits for the update that it causes before planning
+ * again. */
+#define SETTLE_MS 1000
+
+/* What is remembered about one bridge and protocol.  Guarded by 'mutex'. */
+struct note {
+    int64_t wait_cfg;           /* next_cfg of our last write; 0: none. */
+    int64_t applied_us;         /* Wall clock: vswitchd had taken it up. */
+    char hash[EXPORT_HASH_STRLEN];      /* Of what we wrote last. */
+    int64_t repair_ms[FIGHT_REPAIRS];   /* Ring: when we wrote it again. */
+    unsigned n_repairs;
+    int64_t pause_ms;           /* Of the last pause. */
+    int64_t paused_until_ms;    /* Somebody fights with us. */
+    char *error;                /* The server refused; or NULL. */
+    int64_t retry_delay_ms, retry_at_ms;
+};
+
+struct bridge_notes {
+    struct note table[N_EXPORT_TABLES];
+    uint64_t generation;        /* Of the last snapshot with this bridge. */
+};
+
+struct remote {
+    struct ovsdb *owner;
+    char *name;
+    bool local;
+    struct ovsdb_idl *idl;
+    bool locking;               /* The lock was asked for. */
+    bool contended;             /* Somebody else has it; guarded. */
+    unsigned seqno;             /* Of the IDL when 'snap' was made. */
+    bool dirty;                 /* Plan again, whatever the seqno says. */
+    uint64_t generation;
+    int64_t since_ms;
+    int64_t build_after_us;     /* Snapshots are paced: see paced(). */
+    const struct ovs_snapshot *snap;    /* Guarded by 'mutex'. */
+    struct export_plan *plan;           /* Made from 'snap'; guarded. */
+    struct shash notes;         /* Bridge uuid -> struct bridge_notes. */
+
+    /* The transaction under way: changes [txn_from, txn_to) of 'plan'. */
+    struct ovsdb_idl_txn *txn;
+    size_t txn_from, txn_to;
+    bool txn_has[N_EXPORT_TABLES];
+    unsigned txn_seqno;
+    size_t next;                /* First change not yet looked at. */
+    int64_t recheck_ms;         /* Look at all again then. */
+    bool hold_seqno;            /* Wait until the seqno is not this. */
+    unsigned held_seqno;
+    int64_t hold_until_ms;
+};
+
+/* export.remove under way. */
+struct removal {
+    struct removal *next;
+    char *bridge;               /* Or NULL. */
+    void (*done)(void *aux, int n);
+    void *aux;
+    int n;
+    int64_t deadline_ms;
+};
+
+struct ovsdb {
+    pthread_t thread;
+    int wake_fd;
+    char *owner;
+    char *lock;
+    char *local[N_EXPORT_TABLES];
+    void (*changed)(void *aux);
+    void *aux;
+    struct remote *remotes;
+    size_t n_remotes;
+
+    pthread_mutex_t mutex;      /* Guards what follows, and see above. */
+    struct export_policies *policies;
+    char **held;                /* Bridges to be left without export. */
+    size_t n_held;
+    bool held_all;
+    bool apply;
+    bool stopping;
+    bool renew;                 /* Plan everything again. */
+    struct removal *removals;
+};
+
+/* Process-wide. */
+
+void
+ovsdb_global_init(const char *program, bool verbose)
+{
+    set_program_name(program);
+    /* OVS logs to the console, to syslog and to files, but not to us. */
+    vlog_set_levels(NULL, VLF_ANY_DESTINATION, VLL_OFF);
+    if (verbose) {
+        vlog_set_levels(NULL, VLF_CONSOLE, VLL_INFO);
+    }
+    fatal_ignore_sigpipe();
+    /* Takes over those fatal signals that are still at their default. */
+    fatal_signal_init();
+}
+
+void
+ovsdb_set_tls(const char *private_key, const char *certificate,
+              const char *ca_certificate)
+{
+    stream_ssl_set_key_and_cert(private_key, certificate);
+    stream_ssl_set_ca_cert_file(ca_certificate, false);
+}
+
+static void
+wake(struct ovsdb *o)
+{
+    uint64_t one = 1;
+    ssize_t n = write(o->wake_fd, &one, sizeof one);
+    (void) n;                   /* Full means that it will wake anyway. */
+}
+
+/* Snapshots. */
+
+const struct ovs_snapshot *
+ovsdb_snapshot(struct ovsdb *o, size_t i)
+{
+    if (i >= o->n_remotes) {
+        return NULL;
+    }
+    pthread_mutex_lock(&o->mutex);
+    const struct ovs_snapshot *snap = snapshot_ref(o->remotes[i].snap);
+    pthread_mutex_unlock(&o->mutex);
+    return snap;
+}
+
+size_t
+ovsdb_n_remotes(const struct ovsdb *o)
+{
+    return o->n_remotes;
+}
+
+/* A unix socket, or an address of the loopback network. */
+static bool
+remote_is_local(const char *remote)
+{
+    return !strncmp(remote, "unix:", 5) || strstr(remote, ":127.")
+           || strstr(remote, ":[::1]") || strstr(remote, ":localhost:");
+}
+
+/* Why there is no connection, in words (heap). */
+static char *
+disconnected_reason(const struct remote *r)
+{
+    struct stat st;
+    const char *path = !strncmp(r->name, "unix:/", 6) ? r->name + 5 : NULL;
+    if (path && stat(path, &st)) {
+        return xasprintf("%s: %s (is ovsdb-server running?)", path,
+                         ovs_strerror(errno));
+    }
+    if (path && access(path, R_OK | W_OK)) {
+        return xasprintf("%s: %s (the user that venturid runs as must be "
+                         "allowed to open it)", path, ovs_strerror(errno));
+    }
+    int error = ovsdb_idl_get_last_error(r->idl);
+    if (error == EOF) {
+        return xstrdup("the server closed the connection");
+    }
+    if (error > 0 && ovsdb_idl_is_connected(r->idl)) {
+        return xasprintf("the server has no usable Open_vSwitch database "
+                         "(%s)", ovs_strerror(error));
+    }
+    return error > 0 ? xasprintf("%s", ovs_strerror(error))
+                     : xstrdup("connecting");
+}
+
+static bool
+remote_is_up(const struct remote *r)
+{
+    return ovsdb_idl_has_ever_connected(r->idl)
+           && ovsdb_idl_is_connected(r->idl);
+}
+
+/* Reads the replica.  Called without the mutex: it may take a while, and only
+ * this thread looks at the IDL. */
+static const struct ovs_snapshot *
+snapshot_make(struct remote *r, bool connected, char *reason)
+{
+    struct ovs_snapshot *s = snapshot_create();
+    if (!s) {
+        out_of_memory();
+    }
+    ovs_rows_read(r->idl, r->owner->owner, s);
+    char **texts[] = { &s->ovs_version, &s->db_version, &s->system_id,
+                       &s->hostname };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        if (!*texts[i]) {
+            *texts[i] = xstrdup("");
+        }
+    }
+    s->remote = xstrdup(r->name);
+    s->local = r->local;
+    s->connected = connected;
+    s->reason = reason;
+    s->since_ms = r->since_ms;
+    s->generation = ++r->generation;
+    return s;
+}
+
+/* Plans and notes. */
+
+static struct export_self
+self_of(const struct ovsdb *o)
+{
+    struct export_self self = {
+        .owner = o->owner,
+        .held = (const char *const *) o->held,
+        .n_held = o->n_held,
+        .held_all = o->held_all,
+    };
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        self.local[t] = o->local[t];
+    }
+    return self;
+}
+
+/* Out of memory ends the process here as everywhere in libopenvswitch. */
+static void
+must(int error)
+{
+    if (error) {
+        out_of_memory();
+    }
+}
+
+/* For the OVSDB thread only: remembers that the bridge is there. */
+static struct note *
+note_of(struct remote *r, const struct export_change *c)
+{
+    struct bridge_notes *n = shash_find_data(&r->notes, c->bridge_uuid);
+    if (!n) {
+        n = xzalloc(sizeof *n);
+        shash_add(&r->notes, c->bridge_uuid, n);
+    }
+    n->generation = r->generation;
+    return &n->table[c->table];
+}
+
+static void
+notes_free(struct bridge_notes *n)
+{
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        free(n->table[t].error);
+    }
+    free(n);
+}
+
+/* Forgets bridges that are gone; 'all' of them, or those that the current
+ * snapshot does not have. */
+static void
+notes_sweep(struct remote *r, bool all)
+{
+    struct shash_node *node, *next;
+    SHASH_FOR_EACH_SAFE (node, next, &r->notes) {
+        struct bridge_notes *n = node->data;
+        if (all || n->generation != r->generation) {
+            shash_delete(&r->notes, node);
+            notes_free(n);
+        }
+    }
+}
+
+/* With the new plan at hand: what has vswitchd taken up since? */
+static void
+notes_update(struct remote *r)
+{
+    const struct ovs_snapshot *snap = r->snap;
+    for (size_t i = 0; i < r->plan->n_changes; i++) {
+        const struct export_change *c = &r->plan->changes[i];
+        struct note *note = note_of(r, c);
+        if (c->state != STATE_IN_SYNC) {
+            note->applied_us = 0;
+        } else if (!note->applied_us && snap->cur_cfg >= (note->wait_cfg
+                                                          ? note->wait_cfg
+                                                          : snap->next_cfg)) {
+            note->applied_us = clock_wall_us();
+        }
+        if (c->state != STATE_PENDING && note->error) {
+            free(note->error);
+            note->error = NULL;
+            note->retry_delay_ms = 0;
+        }
+    }
+    notes_sweep(r, false);
+}
+
+static void
+tell(struct ovsdb *o)
+{
+    if (o->changed) {
+        o->changed(o->aux);
+    }
+}
+
+/* A new snapshot, and the plan that follows from it. */
+static void
+remote_publish(struct remote *r)
+{
+    struct ovsdb *o = r->owner;
+    bool connected = remote_is_up(r);
+    bool was = r->snap && r->snap->connected;
+    if (connected != was || !r->snap) {
+        r->since_ms = clock_mono_ms();
+    }
+    const struct ovs_snapshot *snap = snapshot_make(
+        r, connected, connected ? NULL : disconnected_reason(r));
+    const struct ovs_snapshot *old = r->snap;
+
+    pthread_mutex_lock(&o->mutex);
+    const struct export_self self = self_of(o);
+    struct export_plan *plan = export_plan_make(snap, o->policies,
+                                                &self);
+    if (!plan) {
+        out_of_memory();
+    }
+    export_plan_destroy(r->plan);
+    r->snap = snap;
+    r->plan = plan;
+    notes_update(r);
+    pthread_mutex_unlock(&o->mutex);
+
+    if (connected && !was) {
+        LOG(ovsdb, NOTICE, "%s: connected: Open vSwitch %s, %zu bridge%s",
+            r->name, *snap->ovs_version ? snap->ovs_version : "(version "
+            "unknown)", snap->n_bridges, snap->n_bridges == 1 ? "" : "s");
+    } else if (!connected && (!old || was
+                              || !text_equal(old->reason, snap->reason))) {
+        LOG(ovsdb, INFO, "%s: not connected: %s", r->name, snap->reason);
+    }
+    if (old) {
+        ovsdb_snapshot_unref(old);
+    }
+    r->next = 0;
+    r->recheck_ms = INT64_MAX;
+    r->dirty = false;
+    tell(o);
+}
+
+/* Writing. */
+
+static bool
+bridge_held(const struct ovsdb *o, const char *bridge)
+{
+    return o->held_all || strings_has(o->held, o->n_held, bridge);
+}
+
+/* True if this change may be written now.  If only later, that is when the
+ * plan will be looked at again. */
+static bool
+change_is_due(struct remote *r, const struct export_change *c,
+              int64_t now_ms)
+{
+    if (c->state != STATE_PENDING
+        || !(r->owner->apply || bridge_held(r->owner, c->bridge))) {
+        return false;
+    }
+    const struct note *note = note_of(r, c);
+    int64_t until = MAX(note->paused_until_ms, note->retry_at_ms);
+    if (until > now_ms) {
+        r->recheck_ms = MIN(r->recheck_ms, until);
+        return false;
+    }
+    return true;
+}
+
+/* Counts a write that only restores what we had written before.  False if
+ * there were too many: then it is not done. */
+static bool
+repair_allowed(struct remote *r, const struct export_change *c,
+               struct note *note, int64_t now_ms)
+{
+    if ((c->action != ACTION_CREATE && c->action != ACTION_UPDATE)
+        || !c->desired.hash || strcmp(c->desired.hash, note->hash)) {
+        note->n_repairs = 0;
+        note->pause_ms = 0;
+        return true;
+    }
+    if (note->pause_ms
+        && now_ms - note->paused_until_ms > FIGHT_PAUSE_MAX_MS) {
+        note->pause_ms = 0;     /* That fight is over. */
+    }
+    unsigned n = note->n_repairs;
+    if (n >= FIGHT_REPAIRS
+        && now_ms - note->repair_ms[n % FIGHT_REPAIRS] < FIGHT_WINDOW_MS) {
+        note->pause_ms = note->pause_ms
+                         ? MIN(2 * note->pause_ms, FIGHT_PAUSE_MAX_MS)
+                         : FIGHT_PAUSE_MIN_MS;
+        note->paused_until_ms = now_ms + note->pause_ms;
+        note->n_repairs = 0;
+        LOG(ovsdb, WARN, "%s: bridge %s: somebody changed our %s row %d "
+            "times within a minute; we leave it alone for %"PRId64" s",
+            r->name, c->bridge, export_table_title(c->table), FIGHT_REPAIRS,
+            note->pause_ms / 1000);
+        return false;
+    }
+    note->repair_ms[n % FIGHT_REPAIRS] = now_ms;
+    note->n_repairs++;
+    return true;
+}
+
+/* Adds what is due for one bridge to the open transaction.  Returns how many
+ * rows, or -ESTALE. */
+static int
+fill_txn(struct remote *r, const struct ovs_bridge *bridge, int64_t now_ms)
+{
+    int n = 0;
+    for (size_t i = r->txn_from; i < r->txn_to; i++) {
+        const struct export_change *c = &r->plan->changes[i];
+        struct note *note = note_of(r, c);
+        r->txn_has[c->table] = false;
+        if (!change_is_due(r, c, now_ms)) {
+            continue;
+        }
+        if (!repair_allowed(r, c, note, now_ms)) {
+            r->recheck_ms = MIN(r->recheck_ms, note->paused_until_ms);
+            continue;
+        }
+        if (ovs_rows_write(r->idl, c, &bridge->row[c->table],
+                           r->owner->owner)) {
+            return -ESTALE;
+        }
+        ovsdb_idl_txn_add_comment(r->txn, "venturid %s: %s %s on bridge %s"
+                                  "%s%s", r->owner->owner,
+                                  export_action_name(c->action),
+                                  export_table_title(c->table), c->bridge,
+                                  c->policy ? ", policy " : "",
+                                  c->policy ? c->policy : "");
+        r->txn_has[c->table] = true;
+        n++;
+    }
+    return n;
+}
+
+static void
+hold(struct remote *r, unsigned seqno, int64_t now_ms)
+{
+    r->hold_seqno = true;
+    r->held_seqno = seqno;
+    r->hold_until_ms = now_ms + SETTLE_MS;
+}
+
+/* Starts the transaction of the next bridge that needs one.  Called with the
+ * mutex.  False if there is none. */
+static bool
+start_txn(struct remote *r, int64_t now_ms)
+{
+    while (r->next < r->plan->n_changes) {
+        const struct ovs_bridge *bridge
+            = &r->snap->bridges[r->next / N_EXPORT_TABLES];
+        r->txn_from = r->next;
+        r->txn_to = r->next = r->next + N_EXPORT_TABLES;
+        bool due = false;
+        for (size_t i = r->txn_from; i < r->txn_to; i++) {
+            due |= change_is_due(r, &r->plan->changes[i], now_ms);
+        }
+        if (!due) {
+            continue;
+        }
+        r->txn = ovsdb_idl_txn_create(r->idl);
+        r->txn_seqno = ovsdb_idl_get_seqno(r->idl);
+        int n = fill_txn(r, bridge, now_ms);
+        if (n > 0) {
+            ovs_rows_bump(r->idl, r->txn);
+            return true;
+        }
+        ovsdb_idl_txn_abort(r->txn);
+        ovsdb_idl_txn_destroy(r->txn);
+        r->txn = NULL;
+        /* Stale: the plan is from before a change that we already have. */
+        r->dirty |= n < 0;
+    }
+    return false;
+}
+
+static void
+txn_succeeded(struct remote *r)
+{
+    int64_t cfg = ovsdb_idl_txn_get_increment_new_value(r->txn);
+    for (size_t i = r->txn_from; i < r->txn_to; i++) {
+        const struct export_change *c = &r->plan->changes[i];
+        struct note *note = note_of(r, c);
+        if (!r->txn_has[c->table]) {
+            continue;
+        }
+        note->wait_cfg = cfg;
+        note->applied_us = 0;
+        free(note->error);
+        note->error = NULL;
+        note->retry_delay_ms = note->retry_at_ms = 0;
+        ovs_strlcpy(note->hash, c->desired.hash ? c->desired.hash : "",
+                    sizeof note->hash);
+        LOG(ovsdb, INFO, "%s: bridge %s: %s %s (%s)", r->name, c->bridge,
+            export_action_name(c->action), export_table_title(c->table),
+            c->reason);
+        for (struct removal *m = r->owner->removals; m; m = m->next) {
+            if ((c->action == ACTION_REMOVE || c->action == ACTION_DETACH)
+                && (!m->bridge || !strcmp(m->bridge, c->bridge))) {
+                m->n++;
+            }
+        }
+    }
+}
+
+static void
+txn_failed(struct remote *r, const char *error, int64_t now_ms)
+{
+    for (size_t i = r->txn_from; i < r->txn_to; i++) {
+        const struct export_change *c = &r->plan->changes[i];
+        struct note *note = note_of(r, c);
+        if (!r->txn_has[c->table]) {
+            continue;
+        }
+        free(note->error);
+        note->error = xstrdup(error);
+        note->retry_delay_ms = note->retry_delay_ms
+                               ? MIN(2 * note->retry_delay_ms, RETRY_MAX_MS)
+                               : RETRY_MIN_MS;
+        note->retry_at_ms = now_ms + note->retry_delay_ms;
+        LOG(ovsdb, WARN, "%s: bridge %s: %s %s was refused: %s; next try in "
+            "%"PRId64" s", r->name, c->bridge,
+            export_action_name(c->action), export_table_title(c->table),
+            error, note->retry_delay_ms / 1000);
+    }
+}
+
+/* Looks after the transaction under way.  Called with the mutex. */
+static void
+run_txn(struct remote *r, int64_t now_ms)
+{
+    enum ovsdb_idl_txn_status status = ovsdb_idl_txn_commit(r->txn);
+    if (status == TXN_INCOMPLETE) {
+        return;
+    }
+    switch (status) {
+    case TXN_SUCCESS:
+        txn_succeeded(r);
+        hold(r, r->txn_seqno, now_ms);
+        break;
+    case TXN_UNCHANGED:         /* Never at full speed again and again. */
+        txn_failed(r, "there was nothing to write", now_ms);
+        break;
+    case TXN_ERROR:
+        txn_failed(r, ovsdb_idl_txn_get_error(r->txn), now_ms);
+        break;
+    case TXN_TRY_AGAIN:         /* Somebody was faster: look again. */
+    case TXN_NOT_LOCKED:
+    case TXN_ABORTED:
+    case TXN_UNCOMMITTED:
+    case TXN_INCOMPLETE:
+    default:
+        hold(r, r->txn_seqno, now_ms);
+        r->next = r->plan->n_changes;
+        break;
+    }
+    r->dirty = true;
+    ovsdb_idl_txn_destroy(r->txn);
+    r->txn = NULL;
+}
+
+/* The thread. */
+
+/* With many bridges a snapshot takes a while: never spend more than a third
+ * of the time on them. */
+static bool
+paced(struct remote *r, int64_t *wake_ms)
+{
+    int64_t now_us = clock_mono_us();
+    if (now_us < r->build_after_us) {
+        *wake_ms = MIN(*wake_ms, clock_mono_ms()
+                                 + (r->build_after_us - now_us + 999) / 1000);
+        return true;
+    }
+    return false;
+}
+
+/* Something is to be read or planned again. */
+static bool
+needs_publish(struct remote *r)
+{
+    if (!r->snap || r->dirty) {
+        return true;
+    }
+    const struct ovs_snapshot *s = r->snap;
+    if (remote_is_up(r) != s->connected
+        || ovsdb_idl_get_seqno(r->idl) != r->seqno) {
+        return true;
+    }
+    if (!s->connected) {
+        char *reason = disconnected_reason(r);
+        bool differs = !text_equal(reason, s->reason);
+        free(reason);
+        return differs;
+    }
+    return false;
+}
+
+static void
+publish_now(struct remote *r)
+{
+    int64_t start_us = clock_mono_us();
+    r->seqno = ovsdb_idl_get_seqno(r->idl);
+    remote_publish(r);
+    int64_t took_us = clock_mono_us() - start_us;
+    r->build_after_us = took_us < 1000 ? 0 : start_us + 3 * took_us;
+}
+
+/* True while the last transaction's own update has not come. */
+static bool
+settling(struct remote *r, int64_t now_ms, int64_t *wake_ms)
+{
+    if (r->hold_seqno && ovsdb_idl_get_seqno(r->idl) == r->held_seqno
+        && now_ms < r->hold_until_ms) {
+        *wake_ms = MIN(*wake_ms, r->hold_until_ms);
+        return true;
+    }
+    r->hold_seqno = false;
+    return false;
+}
+
+/* Asks for the advisory lock as soon as we are to write. */
+static bool
+may_write(struct remote *r)
+{
+    struct ovsdb *o = r->owner;
+    if (o->apply && !r->locking) {
+        ovsdb_idl_set_lock(r->idl, o->lock);
+        r->locking = true;
+    }
+    return remote_is_up(r) && (!r->locking || ovsdb_idl_has_lock(r->idl));
+}
+
+/* Notices that the lock was lost or won. */
+static void
+watch_lock(struct remote *r)
+{
+    struct ovsdb *o = r->owner;
+    bool contended = r->locking && ovsdb_idl_is_lock_contended(r->idl);
+    if (contended == r->contended) {
+        return;
+    }
+    pthread_mutex_lock(&o->mutex);
+    r->contended = contended;
+    pthread_mutex_unlock(&o->mutex);
+    if (contended) {
+        LOG(ovsdb, WARN, "%s: another venturid with our instance id %s holds "
+            "the lock %s: we write nothing", r->name, o->owner, o->lock);
+    } else {
+        LOG(ovsdb, NOTICE, "%s: the lock %s is ours", r->name, o->lock);
+    }
+    tell(o);
+}
+
+/* One step: reads what changed, or starts or ends a transaction.  True if
+ * there is more to do at once. */
+static bool
+remote_step(struct remote *r, int64_t *wake_ms)
+{
+    struct ovsdb *o = r->owner;
+    int64_t now_ms = clock_mono_ms();
+    bool started = false;
+
+    if (r->txn) {
+        pthread_mutex_lock(&o->mutex);
+        run_txn(r, now_ms);
+        pthread_mutex_unlock(&o->mutex);
+        if (r->txn) {
+            return false;       /* Under way. */
+        }
+    }
+    pthread_mutex_lock(&o->mutex);
+    bool writable = may_write(r) && r->plan;
+    if (r->plan && now_ms >= r->recheck_ms) {
+        r->next = 0;
+        r->recheck_ms = INT64_MAX;
+    }
+    if (writable) {
+        started = start_txn(r, now_ms);
+    }
+    pthread_mutex_unlock(&o->mutex);
+    if (started) {
+        return true;
+    }
+    if (needs_publish(r) && !settling(r, now_ms, wake_ms)
+        && !paced(r, wake_ms)) {
+        publish_now(r);
+        return true;
+    }
+    *wake_ms = MIN(*wake_ms, r->recheck_ms);
+    return false;
+}
+
+static void
+remote_run(struct remote *r, bool renew, int64_t *wake_ms)
+{
+    ovsdb_idl_run(r->idl);
+    watch_lock(r);
+    r->dirty |= renew;
+    while (remote_step(r, wake_ms)) {
+        continue;
+    }
+}
+
+/* Tells those who wait for export.remove.  Called without the mutex. */
+static void
+removals_run(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
+{
+    pthread_mutex_lock(&o->mutex);
+    struct removal **p = &o->removals, *finished = NULL;
+    bool settled = !o->renew;
+    size_t n_up = 0;
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        struct remote *r = &o->remotes[i];
+        n_up += remote_is_up(r);
+        settled = settled && !r->txn && !r->dirty && r->plan;
+    }
+    while (*p) {
+        struct removal *m = *p;
+        bool pending = !settled;
+        for (size_t i = 0; i < o->n_remotes && !pending; i++) {
+            struct remote *r = &o->remotes[i];
+            for (size_t j = 0; remote_is_up(r)
+                               && j < r->plan->n_changes; j++) {
+                const struct export_change *c = &r->plan->changes[j];
+                pending |= c->state == STATE_PENDING
+                           && (!m->bridge || !strcmp(m->bridge, c->bridge));
+            }
+        }
+        if (!n_up || !pending || now_ms >= m->deadline_ms || o->stopping) {
+            m->n = !n_up ? -ENOTCONN : !pending ? m->n
+                   : o->stopping ? -ECANCELED : -ETIMEDOUT;
+            *p = m->next;
+            m->next = finished;
+            finished = m;
+        } else {
+            *wake_ms = MIN(*wake_ms, m->deadline_ms);
+            p = &m->next;
+        }
+    }
+    pthread_mutex_unlock(&o->mutex);
+    while (finished) {
+        struct removal *m = finished;
+        finished = m->next;
+        m->done(m->aux, m->n);
+        free(m->bridge);
+        free(m);
+    }
+}
+
+static void
+remote_open(struct remote *r)
+{
+    r->idl = ovsdb_idl_create_unconnected(&ovsrec_idl_class, false);
+    /* Relays and followers will do. */
+    ovsdb_idl_set_leader_only(r->idl, false);
+    ovs_rows_monitor(r->idl);
+    ovsdb_idl_set_write_changed_only_all(r->idl, true);
+    ovsdb_idl_set_remote(r->idl, r->name, true);
+}
+
+static void
+remote_close(struct remote *r)
+{
+    if (r->txn) {
+        ovsdb_idl_txn_abort(r->txn);
+        ovsdb_idl_txn_destroy(r->txn);
+    }
+    ovsdb_idl_destroy(r->idl);
+    notes_sweep(r, true);
+    shash_destroy(&r->notes);
+}
+
+static void *
+thread_main(void *o_)
+{
+    struct ovsdb *o = o_;
+    bool stopping = false;
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        remote_open(&o->remotes[i]);
+    }
+    while (!stopping) {
+        uint64_t drained;
+        ssize_t got = read(o->wake_fd, &drained, sizeof drained);
+        (void) got;
+        pthread_mutex_lock(&o->mutex);
+        bool renew = o->renew;
+        o->renew = false;
+        stopping = o->stopping;
+        pthread_mutex_unlock(&o->mutex);
+
+        int64_t wake_ms = INT64_MAX;
+        for (size_t i = 0; i < o->n_remotes && !stopping; i++) {
+            remote_run(&o->remotes[i], renew, &wake_ms);
+        }
+        removals_run(o, clock_mono_ms(), &wake_ms);
+        for (size_t i = 0; i < o->n_remotes; i++) {
+            struct remote *r = &o->remotes[i];
+            ovsdb_idl_wait(r->idl);
+            if (r->txn) {
+                ovsdb_idl_txn_wait(r->txn);
+            }
+        }
+        poll_fd_wait(o->wake_fd, POLLIN);
+        if (wake_ms != INT64_MAX) {
+            int64_t left_ms = wake_ms - clock_mono_ms();
+            poll_timer_wait(left_ms > 0 ? left_ms : 0);
+        }
+        if (stopping) {
+            poll_immediate_wake();
+        }
+        poll_block();
+    }
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        remote_close(&o->remotes[i]);
+    }
+    return NULL;
+}
+
+/* Start and stop. */
+
+/* The advisory lock's name must be an OVSDB <id>, [A-Za-z_][A-Za-z0-9_]*: of
+ * any other the server complains, and the IDL does not tell. */
+static char *
+lock_name(const char *owner)
+{
+    char *name = xasprintf("venturi_%s", owner);
+    for (char *p = name; *p; p++) {
+        if (!isalnum((unsigned char) *p) || (unsigned char) *p > 127) {
+            *p = '_';
+        }
+    }
+    return name;
+}
+
+static void
+ovsdb_free(struct ovsdb *o)
+{
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        struct remote *r = &o->remotes[i];
+        export_plan_destroy(r->plan);
+        if (r->snap) {
+            ovsdb_snapshot_unref(r->snap);
+        }
+        free(r->name);
+    }
+    free(o->remotes);
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        free(o->local[t]);
+    }
+    export_policies_destroy(o->policies);
+    strings_clear(&o->held, &o->n_held);
+    if (o->wake_fd >= 0) {
+        close(o->wake_fd);
+    }
+    pthread_mutex_destroy(&o->mutex);
+    free(o->owner);
+    free(o->lock);
+    free(o);
+}
+
+struct ovsdb *
+ovsdb_start(const struct ovsdb_config *config,
+            const struct export_policies *policies)
+{
+    struct ovsdb *o = xzalloc(sizeof *o);
+    pthread_mutex_init(&o->mutex, NULL);
+    o->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    o->owner = xstrdup(config->owner);
+    o->lock = lock_name(config->owner);
+    o->changed = config->changed;
+    o->aux = config->aux;
+    o->apply = config->apply;
+    o->policies = export_policies_clone(policies);
+    o->remotes = xcalloc(config->n_remotes + 1, sizeof *o->remotes);
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        o->local[t] = nullable_xstrdup(config->local[t]);
+    }
+    for (size_t i = 0; i < config->n_remotes; i++) {
+        struct remote *r = &o->remotes[o->n_remotes++];
+        r->owner = o;
+        r->name = xstrdup(config->remotes[i]);
+        r->local = remote_is_local(r->name);
+        r->recheck_ms = INT64_MAX;
+        shash_init(&r->notes);
+    }
+    if (o->wake_fd < 0 || !o->policies) {
+        ovsdb_free(o);
+        return NULL;
+    }
+    /* Signals are the main thread's.  That thread never sleeps in
+     * poll_block(), so as far as OVS's RCU goes it is always quiescent. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    o->thread = ovs_thread_create("ovsdb", thread_main, o);
+    ovsrcu_quiesce_start();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return o;
+}
+
+void
+ovsdb_stop(struct ovsdb *o)
+{
+    if (o) {
+        pthread_mutex_lock(&o->mutex);
+        o->stopping = true;
+        pthread_mutex_unlock(&o->mutex);
+        wake(o);
+        pthread_join(o->thread, NULL);
+        ovsdb_free(o);
+    }
+}
+
+/* Wishes. */
+
+void
+ovsdb_set_policies(struct ovsdb *o, const struct export_policies *policies)
+{
+    struct export_policies *copy = export_policies_clone(policies);
+    if (!copy) {
+        LOG(ovsdb, ERR, "out of memory: the old policies stay");
+        return;
+    }
+    pthread_mutex_lock(&o->mutex);
+    export_policies_destroy(o->policies);
+    o->policies = copy;
+    o->renew = true;
+    pthread_mutex_unlock(&o->mutex);
+    wake(o);
+}
+
+void
+ovsdb_apply(struct ovsdb *o)
+{
+    pthread_mutex_lock(&o->mutex);
+    o->apply = true;
+    o->held_all = false;
+    strings_clear(&o->held, &o->n_held);
+    /* Being asked is a reason to try at once. */
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        struct shash_node *node;
+        SHASH_FOR_EACH (node, &o->remotes[i].notes) {
+            struct bridge_notes *n = node->data;
+            for (int t = 0; t < N_EXPORT_TABLES; t++) {
+                n->table[t].retry_at_ms = 0;
+                n->table[t].paused_until_ms = 0;
+            }
+        }
+    }
+    o->renew = true;
+    pthread_mutex_unlock(&o->mutex);
+    wake(o);
+}
+
+void
+ovsdb_remove(struct ovsdb *o, const char *bridge,
+             void (*done)(void *aux, int n), void *aux)
+{
+    struct removal *m = xzalloc(sizeof *m);
+    m->bridge = nullable_xstrdup(bridge);
+    m->done = done;
+    m->aux = aux;
+    m->deadline_ms = clock_mono_ms() + REMOVE_TIMEOUT_MS;
+    pthread_mutex_lock(&o->mutex);
+    if (!bridge) {
+        o->held_all = true;
+    } else if (!strings_has(o->held, o->n_held, bridge)) {
+        must(strings_add(&o->held, &o->n_held, bridge));
+    }
+    m->next = o->removals;
+    o->removals = m;
+    o->renew = true;
+    pthread_mutex_unlock(&o->mutex);
+    wake(o);
+}
+
+struct export_plan *
+ovsdb_plan(struct ovsdb *o, size_t i)
+{
+    struct export_plan *plan = NULL;
+    pthread_mutex_lock(&o->mutex);
+    if (i < o->n_remotes && o->remotes[i].snap) {
+        const struct export_self self = self_of(o);
+        plan = export_plan_make(o->remotes[i].snap, o->policies, &self);
+    }
+    pthread_mutex_unlock(&o->mutex);
+    return plan;
+}
+
+/* States. */
+
+/* Silence that is longer than this is suspicious.  NetFlow: a record comes
+ * when the flow ends or after active_timeout (OVS: 600 s); IPFIX: after the
+ * cache's timeout; sFlow: at once, but only from sampled packets. */
+static int64_t
+expect_within_us(enum export_table table, const struct export_row *row)
+{
+    const struct export_value *v = row->value;
+    int64_t s = 30;
+    if (table == EXPORT_NETFLOW) {
+        s += v[OPT_NF_ACTIVE_TIMEOUT].set
+             && v[OPT_NF_ACTIVE_TIMEOUT].number > 0
+             ? v[OPT_NF_ACTIVE_TIMEOUT].number : 600;
+    } else if (table == EXPORT_IPFIX) {
+        s += v[OPT_IX_CACHE_ACTIVE_TIMEOUT].set
+             ? v[OPT_IX_CACHE_ACTIVE_TIMEOUT].number : 0;
+    }
+    return s * 1000000;
+}
+
+static uint32_t
+sampling_of(enum export_table table, const struct export_row *row)
+{
+    enum export_option_id o = table == EXPORT_SFLOW ? OPT_SF_SAMPLING
+                                                    : OPT_IX_SAMPLING;
+    if (table == EXPORT_NETFLOW || !row->present) {
+        return 0;
+    }
+    int64_t n = row->value[o].set ? row->value[o].number : 400;
+    return n > 0 && n <= UINT32_MAX ? (uint32_t) n : 0;
+}
+
+/* Why a change that should be written is not; NULL if it will be any moment.
+ * A heap string. */
+static char *
+pending_reason(struct remote *r, const struct export_change *c,
+               const struct note *note, enum export_state *state)
+{
+    const struct ovs_snapshot *snap = r->snap;
+    int64_t now_ms = clock_mono_ms();
+    if (!snap->connected) {
+        return xasprintf("not connected to %s: %s", r->name,
+                         snap->reason ? snap->reason : "");
+    }
+    if (note->paused_until_ms > now_ms) {
+        *state = STATE_CONFLICT;
+        return xasprintf("somebody else changed our row %d times within a "
+                         "minute; left alone for another %"PRId64" s "
+                         "(export.apply tries at once)", FIGHT_REPAIRS,
+                         (note->paused_until_ms - now_ms) / 1000 + 1);
+    }
+    if (note->error) {
+        *state = STATE_ERROR;
+        return xasprintf("the server refused: %s; next try in %"PRId64" s",
+                         note->error,
+                         MAX(note->retry_at_ms - now_ms, 0) / 1000);
+    }
+    if (!r->owner->apply && !bridge_held(r->owner, c->bridge)) {
+        return xasprintf("not written before export.apply: %s", c->reason);
+    }
+    if (r->locking && r->contended) {
+        *state = STATE_ERROR;
+        return xasprintf("another venturid with the same instance id (%s) "
+                         "holds the lock %s in this database",
+                         r->owner->owner, r->owner->lock);
+    }
+    return NULL;
+}
+
+static void
+fill_status(struct remote *r, size_t i, struct ovsdb_status *st)
+{
+    const struct ovs_snapshot *snap = r->snap;
+    const struct export_change *c = &r->plan->changes[i];
+    const struct export_row *row
+        = &snap->bridges[i / N_EXPORT_TABLES].row[c->table];
+    static const struct note no_note;
+    const struct bridge_notes *notes = shash_find_data(&r->notes,
+                                                       c->bridge_uuid);
+    const struct note *note = notes ? &notes->table[c->table] : &no_note;
+
+    st->remote = r->name;
+    st->bridge = xstrdup(c->bridge);
+    st->table = c->table;
+    st->state = c->state;
+    st->policy = nullable_xstrdup(c->policy);
+    st->owner = nullable_xstrdup(row->owner);
+    st->applied_us = note->applied_us;
+    st->expect_within_us = expect_within_us(c->table, row);
+    st->sampling = sampling_of(c->table, row);
+    must(strings_copy(&st->targets, &st->n_targets, row->targets,
+                               row->n_targets));
+    if (c->state == STATE_PENDING) {
+        st->reason = pending_reason(r, c, note, &st->state);
+    } else if (c->state == STATE_IN_SYNC && !note->applied_us) {
+        st->state = STATE_PENDING;
+        st->reason = xasprintf("written, but ovs-vswitchd has not taken it "
+                               "up yet (cur_cfg %"PRId64" of %"PRId64"); is "
+                               "it running?", snap->cur_cfg,
+                               note->wait_cfg ? note->wait_cfg
+                                              : snap->next_cfg);
+    } else if (c->state == STATE_IN_SYNC && !snap->connected) {
+        st->reason = xasprintf("%s when last seen; not connected: %s",
+                               c->reason, snap->reason);
+    }
+    if (!st->reason) {
+        st->reason = xstrdup(c->reason);
+    }
+}
+
+struct ovsdb_status *
+ovsdb_status(struct ovsdb *o, size_t *n)
+{
+    size_t room = 1;
+    *n = 0;
+    pthread_mutex_lock(&o->mutex);
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        room += o->remotes[i].plan ? o->remotes[i].plan->n_changes : 0;
+    }
+    struct ovsdb_status *list = xcalloc(room, sizeof *list);
+    for (size_t i = 0; i < o->n_remotes; i++) {
+        struct remote *r = &o->remotes[i];
+        for (size_t j = 0; r->plan && j < r->plan->n_changes; j++) {
+            fill_status(r, j, &list[(*n)++]);
+        }
+    }
+    pthread_mutex_unlock(&o->mutex);
+    return list;
+}
+
+void
+ovsdb_status_destroy(struct ovsdb_status *list, size_t n)
+{
+    for (size_t i = 0; list && i < n; i++) {
+        free(list[i].bridge);
+        free(list[i].policy);
+        free(list[i].reason);
+        free(list[i].owner);
+        strings_clear(&list[i].targets, &list[i].n_targets);
+    }
+    free(list);
+}

@@ -1,0 +1,246 @@
+/* tests/interop/ovsdb_driver.c -- the OVSDB thread on a leash, for tests.
+ *
+ *   ovsdb_driver [--apply] [--owner ID] REMOTE...
+ *
+ * reads commands from standard input and answers each with lines that end in
+ * a line ".":
+ *
+ *   policy WORD...   one policy, "p": netflow sflow ipfix (wanted), none,
+ *                    append, replace (foreign), force (offload),
+ *                    match=GLOB, TABLE.OPTION=NUMBER, target=ADDR
+ *   apply, remove [BRIDGE], plan, status, snapshot, quit
+ *
+ * Fields are separated by tabs. */
+#include <config.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "ovsdb/export_p.h"
+#include "ovsdb/ovsdb.h"
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t removed = PTHREAD_COND_INITIALIZER;
+static int n_removed;
+static bool removal_done;
+static unsigned long n_changed;
+
+static void
+on_changed(void *aux)
+{
+    (void) aux;
+    pthread_mutex_lock(&mutex);
+    n_changed++;
+    pthread_mutex_unlock(&mutex);
+}
+
+static void
+on_removed(void *aux, int n)
+{
+    (void) aux;
+    pthread_mutex_lock(&mutex);
+    n_removed = n;
+    removal_done = true;
+    pthread_cond_signal(&removed);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void
+wish_add(struct export_policy *p, enum export_table t)
+{
+    p->wish[t].wanted = true;
+    p->wish[t].sampling_auto = true;
+    if (!p->wish[t].n_targets) {
+        strings_add(&p->wish[t].targets, &p->wish[t].n_targets, "local");
+    }
+}
+
+static void
+policy_option(struct export_policy *p, enum export_table t, char *text)
+{
+    char *eq = strchr(text, '=');
+    if (!eq) {
+        return;
+    }
+    *eq = '\0';
+    enum export_option_id o = export_option_find(t, text);
+    if (o != N_EXPORT_OPTIONS) {
+        p->wish[t].value[o].set = true;
+        if (export_options[o].type == EXPORT_T_STRING) {
+            p->wish[t].value[o].string = strdup(eq + 1);
+        } else {
+            p->wish[t].value[o].number = atoll(eq + 1);
+        }
+    }
+}
+
+static void
+policy_word(struct export_policy *p, char *w)
+{
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        const char *name = export_table_name(t);
+        size_t len = strlen(name);
+        if (!strcmp(w, name)) {
+            wish_add(p, t);
+        } else if (!strncmp(w, name, len) && w[len] == '.') {
+            policy_option(p, t, w + len + 1);
+        }
+        if (!strncmp(w, "target=", 7) && p->wish[t].wanted) {
+            strings_add(&p->wish[t].targets, &p->wish[t].n_targets, w + 7);
+        }
+    }
+    if (!strcmp(w, "append")) {
+        p->foreign = FOREIGN_APPEND;
+    } else if (!strcmp(w, "replace")) {
+        p->foreign = FOREIGN_REPLACE;
+    } else if (!strcmp(w, "force")) {
+        p->offload_force = true;
+    } else if (!strncmp(w, "match=", 6)) {
+        strings_add(&p->bridges, &p->n_bridges, w + 6);
+    }
+}
+
+static struct export_policies *
+policy_parse(char *words)
+{
+    struct export_policies *all = calloc(1, sizeof *all);
+    all->list = calloc(1, sizeof *all->list);
+    all->n = 1;
+    all->list[0].name = strdup("p");
+    char *save = NULL;
+    for (char *w = strtok_r(words, " ", &save); w;
+         w = strtok_r(NULL, " ", &save)) {
+        policy_word(&all->list[0], w);
+    }
+    return all;
+}
+
+static void
+show_plan(struct ovsdb *o)
+{
+    for (size_t i = 0; i < ovsdb_n_remotes(o); i++) {
+        struct export_plan *plan = ovsdb_plan(o, i);
+        for (size_t j = 0; plan && j < plan->n_changes; j++) {
+            const struct export_change *c = &plan->changes[j];
+            printf("%s\t%s\t%s\t%s\n", c->bridge,
+                   export_table_name(c->table),
+                   export_action_name(c->action), c->reason);
+        }
+        export_plan_destroy(plan);
+    }
+}
+
+static void
+show_status(struct ovsdb *o)
+{
+    size_t n;
+    struct ovsdb_status *list = ovsdb_status(o, &n);
+    for (size_t i = 0; i < n; i++) {
+        printf("%s\t%s\t%s\t%d\t%s\n", list[i].bridge,
+               export_table_name(list[i].table),
+               export_state_name(list[i].state), list[i].applied_us != 0,
+               list[i].reason);
+    }
+    ovsdb_status_destroy(list, n);
+}
+
+static void
+show_snapshot(struct ovsdb *o)
+{
+    for (size_t i = 0; i < ovsdb_n_remotes(o); i++) {
+        const struct ovs_snapshot *s = ovsdb_snapshot(o, i);
+        if (!s) {
+            continue;
+        }
+        printf("%s\t%d\t%s\t%zu\t%s\n", s->remote, s->connected,
+               s->ovs_version, s->n_bridges, s->reason ? s->reason : "");
+        for (size_t j = 0; j < s->n_bridges; j++) {
+            const struct ovs_bridge *b = &s->bridges[j];
+            for (size_t k = 0; k < b->n_interfaces; k++) {
+                printf("%s\t%s\t%lld\t%lld\n", b->name,
+                       b->interfaces[k].name,
+                       (long long) b->interfaces[k].ofport,
+                       (long long) b->interfaces[k].ifindex);
+            }
+        }
+        ovsdb_snapshot_unref(s);
+    }
+}
+
+static void
+do_remove(struct ovsdb *o, const char *bridge)
+{
+    removal_done = false;
+    ovsdb_remove(o, *bridge ? bridge : NULL, on_removed, NULL);
+    pthread_mutex_lock(&mutex);
+    while (!removal_done) {
+        pthread_cond_wait(&removed, &mutex);
+    }
+    printf("%d\n", n_removed);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void
+command(struct ovsdb *o, char *line)
+{
+    if (!strncmp(line, "policy", 6)) {
+        struct export_policies *p = policy_parse(line + 6);
+        ovsdb_set_policies(o, p);
+        export_policies_destroy(p);
+    } else if (!strcmp(line, "apply")) {
+        ovsdb_apply(o);
+    } else if (!strncmp(line, "remove", 6)) {
+        do_remove(o, line + 6 + strspn(line + 6, " "));
+    } else if (!strcmp(line, "plan")) {
+        show_plan(o);
+    } else if (!strcmp(line, "status")) {
+        show_status(o);
+    } else if (!strcmp(line, "snapshot")) {
+        show_snapshot(o);
+    }
+    puts(".");
+    fflush(stdout);
+}
+
+int
+main(int argc, char *argv[])
+{
+    char netflow[] = "127.0.0.1:2055", sflow[] = "127.0.0.1:6343";
+    char ipfix[] = "127.0.0.1:4739";
+    struct ovsdb_config config = {
+        .owner = "driver-1",
+        .local = { netflow, sflow, ipfix },
+        .changed = on_changed,
+    };
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (!strcmp(argv[i], "--apply")) {
+            config.apply = true;
+        } else if (!strcmp(argv[i], "--owner") && i + 1 < argc) {
+            config.owner = argv[++i];
+        }
+    }
+    config.remotes = (const char *const *) &argv[i];
+    config.n_remotes = (size_t) (argc - i);
+    log_set_level("ovsdb:debug");
+    ovsdb_global_init("ovsdb_driver", false);
+    struct export_policies *policies = export_policies_default();
+    struct ovsdb *o = ovsdb_start(&config, policies);
+    export_policies_destroy(policies);
+    if (!o) {
+        return 1;
+    }
+    char line[1024];
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (!strcmp(line, "quit")) {
+            break;
+        }
+        command(o, line);
+    }
+    ovsdb_stop(o);
+    return 0;
+}
