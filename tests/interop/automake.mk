@@ -2,4 +2,6 @@
 # quickstart shows.
 EXTRA_DIST += tests/interop/harness.py tests/interop/traffic.py \
 	tests/interop/demo.py $(interop_tests)
-interop_tests += tests/interop/test_first_light.py
+interop_tests += tests/interop/test_first_light.py \
+	tests/interop/test_quickstart_demo.py \
+	tests/interop/test_store_faults.py

@@ -556,9 +556,10 @@ class Daemon:
             self.process.check()
             try:
                 self.client = Client(self.api)
-                return self.client.call("system.info")
+                self.client.call("system.info")
             except OSError:
-                return None
+                return False
+            return True
         wait_until(answers, timeout, "an answer of venturid's API")
 
     def rpc(self, method, **params):
@@ -576,6 +577,25 @@ class Daemon:
                           **kwargs)
         names = [column["name"] for column in result["columns"]]
         return [dict(zip(names, row)) for row in result["rows"]]
+
+    def export_status(self):
+        """A list, one object per bridge and protocol."""
+        return self.rpc("export.status")["status"]
+
+    def observed(self, egress=False):
+        """What each export says: {"netflow": {"packets", "bytes",
+        "l2_bytes"}, ...}.  OVS's IPFIX reports packets coming in and going
+        out; 'egress' selects which."""
+        metrics = ("packets", "bytes", "l2_bytes")
+        result = {}
+        for row in self.flows(by=["export_protocol", "direction"],
+                              metrics=metrics, all_observations=True):
+            name = re.match("[a-z]+", row["export_protocol"]).group(0)
+            if (row["direction"] == "egress") == egress:
+                have = result.setdefault(name, dict.fromkeys(metrics, 0))
+                for metric in metrics:
+                    have[metric] += row[metric] or 0
+        return result
 
     def check_log(self):
         """Fails on lines that nobody announced."""
