@@ -409,13 +409,12 @@ json_scan_feed(struct json_scan *s, const char *data, size_t n, size_t *used)
         if (s->state != S_START) {
             s->size++;
         }
+        if (s->size > s->limits->size && v != JSON_BAD) {
+            v = beyond(s, "too long");
+        }
         if (v != JSON_MORE) {
             *used = i + 1;
             return v;
-        }
-        if (s->size > s->limits->size) {
-            *used = i + 1;
-            return beyond(s, "too long");
         }
     }
     *used = n;
