@@ -3,5 +3,4 @@
 EXTRA_DIST += tests/interop/harness.py tests/interop/traffic.py \
 	tests/interop/demo.py $(interop_tests)
 interop_tests += tests/interop/test_first_light.py \
-	tests/interop/test_quickstart_demo.py \
-	tests/interop/test_store_faults.py
+	tests/interop/test_quickstart_demo.py

@@ -523,7 +523,8 @@ class Daemon:
         self.expect = list(expect)
         self.process = None
         self.client = None
-        os.mkdir(self.dir)              # venturid makes the other two.
+        os.mkdir(self.dir)
+        os.mkdir(self.state_dir)        # venturid makes what is in there.
         self.write_config(config or {})
         if ovsdb is None:
             remotes = ["none"]
