@@ -402,7 +402,7 @@ json_scan_feed(struct json_scan *s, const char *data, size_t n, size_t *used)
             i--;                /* The byte after a number: once more. */
             continue;
         }
-        if (c == '\n') {
+        if (c == '\n' && v != JSON_BAD) {
             s->line++;
             s->column = 0;
         }

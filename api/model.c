@@ -376,10 +376,10 @@ clean_list(const struct model *m, const struct lysc_node *n,
             return refuse(e, below, "null in a list");
         }
         int err = clean(m, n, v, below, &new, e);
+        json_object_array_add(*out, new);
         if (err) {
             return err;
         }
-        json_object_array_add(*out, new);
     }
     return 0;
 }
