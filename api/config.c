@@ -48,6 +48,8 @@ struct config_store {
     struct config_override override;
     config_apply_fn *apply;
     void *apply_aux;
+    void (*guard)(void *, bool);
+    void *guard_aux;
 };
 
 static int __attribute__((format(printf, 4, 5)))
@@ -985,6 +987,22 @@ config_set_apply(struct config_store *s, config_apply_fn *apply, void *aux)
     s->apply_aux = aux;
 }
 
+void
+config_set_guard(struct config_store *s, void (*guard)(void *, bool),
+                 void *aux)
+{
+    s->guard = guard;
+    s->guard_aux = aux;
+}
+
+static void
+guard(struct config_store *s, bool on)
+{
+    if (s->guard) {
+        s->guard(s->guard_aux, on);
+    }
+}
+
 /* Applies 'c' and, with 'persist', writes it; then it is in effect.  On
  * failure everything is as it was, and 'c' is cleared. */
 static int
@@ -994,7 +1012,9 @@ commit(struct config_store *s, struct candidate *c, bool persist,
     int err = s->apply ? s->apply(s->apply_aux, s->config, c->config, e) : 0;
 
     if (!err && persist && s->path) {
+        guard(s, true);
         err = write_file(s->path, c->tree, &s->stamp, e);
+        guard(s, false);
         if (err && s->apply) {
             struct config_error again;
             if (s->apply(s->apply_aux, c->config, s->config, &again)) {
@@ -1024,8 +1044,11 @@ config_edit(struct config_store *s, struct json_object *json, bool merge,
     struct stamp now;
 
     /* What somebody wrote by hand must not be lost. */
-    if (s->path && (stamp_read(s->path, &now) || s->stamp.exists)
-        && !stamp_equal(&now, &s->stamp)) {
+    guard(s, true);
+    bool changed = s->path && (stamp_read(s->path, &now) || s->stamp.exists)
+                   && !stamp_equal(&now, &s->stamp);
+    guard(s, false);
+    if (changed) {
         return refuse(e, -ESTALE, s->path, "the file was changed since it was "
                       "read; reload it first (SIGHUP)");
     }
@@ -1062,7 +1085,9 @@ config_reload(struct config_store *s, struct config_error *e)
     if (!m) {
         return refuse(e, -ENOMEM, "/", "out of memory");
     }
+    guard(s, true);
     int err = read_file(s->path, false, &json, &stamp, e);
+    guard(s, false);
     if (!err) {
         err = candidate_make(m, json, &s->override, &c, e);
     }

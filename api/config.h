@@ -88,6 +88,11 @@ typedef int config_apply_fn(void *aux, const struct config *old,
                             struct config_error *error);
 void config_set_apply(struct config_store *, config_apply_fn *, void *aux);
 
+/* 'guard' is called with true before the file is touched, and with false
+ * after: venturid raises a capability there. */
+void config_set_guard(struct config_store *, void (*guard)(void *aux, bool on),
+                      void *aux);
+
 /* Replaces the tree (merge false) or merges into it (merge true, RFC 7951 JSON:
  * containers member by member, policies by name, lists of plain values as a
  * whole; a member null deletes), validates, applies, persists.  The previous

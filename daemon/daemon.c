@@ -574,6 +574,13 @@ apply_config(void *daemon_, const struct config *old,
     return 0;
 }
 
+static void
+config_guard(void *daemon_, bool on)
+{
+    struct daemon *d = daemon_;
+    privilege_override(&d->privilege, on);
+}
+
 /* ---- Signals. ---- */
 
 static void
@@ -591,10 +598,7 @@ on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
     (void) revents;
     struct daemon *d = w->data;
     struct config_error error;
-    privilege_override(&d->privilege, true);
-    int e = config_reload(d->config, &error);
-    privilege_override(&d->privilege, false);
-    if (e) {
+    if (config_reload(d->config, &error)) {
         LOG(config, ERR, "%s: %s: %s; the configuration stays as it was",
             d->config_path, error.path, error.message);
     } else {
@@ -696,7 +700,9 @@ start(struct daemon *d)
 {
     const struct config *c = config_current(d->config);
     char *error = NULL;
-    const char *user = d->options->user ? d->options->user : c->user;
+    /* The default user need not exist; one that was named must. */
+    const char *user = d->options->user ? d->options->user
+                       : strcmp(c->user, "venturi") ? c->user : NULL;
     if (set_levels(d->options, c)
         || privilege_init(&d->privilege, user)
         || make_dirs(d) || create_tables(d, c)) {
@@ -723,6 +729,7 @@ start(struct daemon *d)
     }
     d->ovsdb = start_ovsdb(d, c);
     config_set_apply(d->config, apply_config, d);
+    config_set_guard(d->config, config_guard, d);
     publish_context(d);
     return 0;
 }

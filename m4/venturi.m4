@@ -64,7 +64,15 @@ packaging/deps/ovs.sh, or point --with-ovs-source at such a tree])])
   AC_SUBST([OVS_DIR])
   OVS_CPPFLAGS="-isystem $ovs_dir -isystem $ovs_dir/include -isystem $ovs_dir/lib"
   ovs_libs=`$SED -n "s/^dependency_libs='\(.*\)'/\1/p" "$ovs_dir/lib/libopenvswitch.la"`
-  OVS_LIBS="$ovs_dir/lib/.libs/libopenvswitch.a"
+  # Open vSwitch and json-c both have a json_object_put(), and in one program
+  # each would call the other's: ours is a copy with theirs renamed.
+  AC_CHECK_TOOL([OBJCOPY], [objcopy])
+  AS_IF([test -z "$OBJCOPY"], [AC_MSG_ERROR([objcopy (binutils) is needed])])
+  AS_MKDIR_P([ovsdb])
+  AS_IF([$OBJCOPY --redefine-sym json_object_put=ovs_json_object_put \
+           "$ovs_dir/lib/.libs/libopenvswitch.a" ovsdb/libopenvswitch.a],
+        [], [AC_MSG_ERROR([objcopy failed])])
+  OVS_LIBS="`pwd`/ovsdb/libopenvswitch.a"
   for lib in $ovs_libs; do
     AS_CASE([$lib], [-l*|-L*], [OVS_LIBS="$OVS_LIBS $lib"])
   done
