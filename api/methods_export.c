@@ -1,0 +1,625 @@
+/* api/methods_export.c -- provisioning: what would be written, what is in
+ * place, and whether data proves it. */
+#include <config.h>
+
+#include "api/methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/context.h"
+#include "collector/exporter/source_table.h"
+#include "lib/clock.h"
+#include "lib/dict.h"
+#include "lib/source.h"
+#include "ovsdb/ovsdb.h"
+
+static const uint8_t protocol_of[N_EXPORT_TABLES] = {
+    [EXPORT_NETFLOW] = PROTO_NETFLOW5,
+    [EXPORT_SFLOW] = PROTO_SFLOW5,
+    [EXPORT_IPFIX] = PROTO_IPFIX,
+};
+
+/* The OVSDB thread, or NULL after answering that there is none. */
+static struct ovsdb *
+ovsdb_of(struct rpc_call *call)
+{
+    struct ovsdb *ovsdb = rpc_context(call)->ovsdb;
+    if (!ovsdb) {
+        rpc_fail(call, RPC_UNAVAILABLE, NULL, "no OVSDB is configured "
+                 "(ovsdb/remote, or --ovsdb)");
+    }
+    return ovsdb;
+}
+
+static const char *
+text_param(struct json_object *params, const char *name)
+{
+    struct json_object *v = NULL;
+    return json_object_object_get_ex(params, name, &v)
+           ? json_object_get_string(v) : NULL;
+}
+
+static bool
+flag_param(struct json_object *params, const char *name)
+{
+    struct json_object *v = NULL;
+    return json_object_object_get_ex(params, name, &v)
+           && json_object_get_boolean(v);
+}
+
+static struct json_object *
+texts_to_json(char *const *list, size_t n)
+{
+    struct json_object *array = json_object_new_array();
+    for (size_t i = 0; i < n; i++) {
+        json_object_array_add(array, json_object_new_string(list[i]));
+    }
+    return array;
+}
+
+static bool
+bridge_known(struct ovsdb *ovsdb, const char *name)
+{
+    bool known = false;
+    for (size_t i = 0; i < ovsdb_n_remotes(ovsdb); i++) {
+        const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
+        for (size_t j = 0; s && j < s->n_bridges && !known; j++) {
+            known = !strcmp(s->bridges[j].name, name);
+        }
+        ovsdb_snapshot_unref(s);
+    }
+    return known;
+}
+
+/* The parameter "bridge", or NULL for all.  False after answering that there
+ * is no such bridge. */
+static bool
+bridge_param(struct rpc_call *call, struct ovsdb *ovsdb,
+             struct json_object *params, const char **bridge)
+{
+    *bridge = text_param(params, "bridge");
+    if (*bridge && !bridge_known(ovsdb, *bridge)) {
+        rpc_fail(call, RPC_NOT_FOUND, "bridge", "there is no bridge %s",
+                 *bridge);
+        return false;
+    }
+    return true;
+}
+
+static struct json_object *
+remote_to_json(const struct ovs_snapshot *s)
+{
+    struct json_object *o = json_object_new_object();
+    reply_string(o, "remote", s->remote);
+    reply_bool(o, "connected", s->connected);
+    reply_string(o, "reason", s->reason);
+    reply_string(o, "ovs_version", *s->ovs_version ? s->ovs_version : NULL);
+    reply_string(o, "db_version", *s->db_version ? s->db_version : NULL);
+    reply_string(o, "system_id", *s->system_id ? s->system_id : NULL);
+    reply_string(o, "hostname", *s->hostname ? s->hostname : NULL);
+    reply_bool(o, "hw_offload", s->hw_offload);
+    reply_uint(o, "bridges", s->n_bridges);
+    return o;
+}
+
+static struct json_object *
+remotes_to_json(struct ovsdb *ovsdb)
+{
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < ovsdb_n_remotes(ovsdb); i++) {
+        const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
+        if (s) {
+            json_object_array_add(list, remote_to_json(s));
+            ovsdb_snapshot_unref(s);
+        }
+    }
+    return list;
+}
+
+/* export.plan */
+
+static struct json_object *
+diffs_to_json(const struct export_change *c)
+{
+    struct json_object *list = json_object_new_array();
+    for (size_t i = 0; i < c->n_diffs; i++) {
+        struct json_object *d = json_object_new_object();
+        reply_string(d, "column", c->diffs[i].column);
+        reply_string(d, "old", c->diffs[i].old_value);
+        reply_string(d, "new", c->diffs[i].new_value);
+        json_object_array_add(list, d);
+    }
+    return list;
+}
+
+static struct json_object *
+change_to_json(const struct export_change *c)
+{
+    struct json_object *o = json_object_new_object();
+    reply_string(o, "bridge", c->bridge);
+    reply_string(o, "protocol", export_table_name(c->table));
+    reply_string(o, "action", export_action_name(c->action));
+    reply_string(o, "state", export_state_name(c->state));
+    reply_string(o, "policy", c->policy);
+    reply_string(o, "reason", c->reason);
+    json_object_object_add(o, "diff", diffs_to_json(c));
+    json_object_object_add(o, "warnings",
+                           texts_to_json(c->warnings, c->n_warnings));
+    return o;
+}
+
+static struct json_object *
+plan_to_json(const struct export_plan *plan, const char *bridge, bool all)
+{
+    struct json_object *o = json_object_new_object();
+    struct json_object *changes = json_object_new_array();
+    for (size_t i = 0; i < plan->n_changes; i++) {
+        const struct export_change *c = &plan->changes[i];
+        bool shown = all || c->state == STATE_PENDING
+                     || c->action == ACTION_SKIP;
+        if (shown && (!bridge || !strcmp(bridge, c->bridge))) {
+            json_object_array_add(changes, change_to_json(c));
+        }
+    }
+    reply_string(o, "remote", plan->remote);
+    reply_uint(o, "generation", plan->generation);
+    reply_uint(o, "pending", plan->n_pending);
+    json_object_object_add(o, "changes", changes);
+    return o;
+}
+
+/* Plans of the databases that have been read; the others are listed with the
+ * reason.  Returns the number of changes that would be written. */
+static size_t
+add_plans(struct ovsdb *ovsdb, const char *bridge, bool all,
+          struct json_object *plans, struct json_object *unreachable)
+{
+    size_t pending = 0;
+    for (size_t i = 0; i < ovsdb_n_remotes(ovsdb); i++) {
+        const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
+        if (s && !s->connected) {
+            json_object_array_add(unreachable, remote_to_json(s));
+        }
+        if (s && (s->connected || s->n_bridges)) {
+            struct export_plan *plan = ovsdb_plan(ovsdb, i);
+            if (plan) {
+                pending += plan->n_pending;
+                json_object_array_add(plans,
+                                      plan_to_json(plan, bridge, all));
+            }
+            export_plan_destroy(plan);
+        }
+        ovsdb_snapshot_unref(s);
+    }
+    return pending;
+}
+
+static void
+export_plan(struct rpc_call *call, struct json_object *params)
+{
+    struct ovsdb *ovsdb = ovsdb_of(call);
+    const char *bridge;
+    if (!ovsdb || !bridge_param(call, ovsdb, params, &bridge)) {
+        return;
+    }
+    struct json_object *o = json_object_new_object();
+    struct json_object *plans = json_object_new_array();
+    struct json_object *unreachable = json_object_new_array();
+    size_t pending = add_plans(ovsdb, bridge, flag_param(params, "all"),
+                               plans, unreachable);
+    reply_uint(o, "pending", pending);
+    json_object_object_add(o, "plans", plans);
+    json_object_object_add(o, "unreachable", unreachable);
+    rpc_reply(call, o);
+}
+
+/* export.apply */
+
+static void
+export_apply(struct rpc_call *call, struct json_object *params)
+{
+    struct ovsdb *ovsdb = ovsdb_of(call);
+    (void) params;
+    if (!ovsdb) {
+        return;
+    }
+    struct json_object *o = json_object_new_object();
+    struct json_object *plans = json_object_new_array();
+    struct json_object *unreachable = json_object_new_array();
+    ovsdb_apply(ovsdb);
+    reply_uint(o, "pending", add_plans(ovsdb, NULL, false, plans,
+                                       unreachable));
+    json_object_object_add(o, "plans", plans);
+    json_object_object_add(o, "unreachable", unreachable);
+    rpc_reply(call, o);
+}
+
+/* export.remove */
+
+struct removal {
+    struct rpc_call *call;
+    struct api *api;
+    int n;
+};
+
+static void
+deliver_removal(void *m_)
+{
+    struct removal *m = m_;
+    if (m->n >= 0) {
+        struct json_object *o = json_object_new_object();
+        reply_int(o, "removed", m->n);
+        rpc_reply(m->call, o);
+    } else if (m->n == -ENOTCONN) {
+        rpc_fail(m->call, RPC_UNAVAILABLE, NULL, "no database can be "
+                 "reached; export.status says why");
+    } else if (m->n == -ETIMEDOUT) {
+        rpc_fail(m->call, RPC_TIMEOUT, NULL, "not all rows could be removed "
+                 "in time; export.status says why");
+    } else {
+        rpc_fail(m->call, RPC_FAILED, NULL, "%s", strerror(-m->n));
+    }
+    free(m);
+}
+
+/* On the OVSDB thread. */
+static void
+removal_done(void *m_, int n)
+{
+    struct removal *m = m_;
+    m->n = n;
+    api_post(m->api, deliver_removal, m);
+}
+
+static void
+export_remove(struct rpc_call *call, struct json_object *params)
+{
+    struct ovsdb *ovsdb = ovsdb_of(call);
+    const char *bridge;
+    if (!ovsdb || !bridge_param(call, ovsdb, params, &bridge)) {
+        return;
+    }
+    struct removal *m = malloc(sizeof *m);
+    if (!m) {
+        rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
+        return;
+    }
+    *m = (struct removal) { .call = call, .api = rpc_api(call) };
+    ovsdb_remove(ovsdb, bridge, removal_done, m);
+}
+
+/* export.status */
+
+/* Datagrams that came from a bridge by a protocol, whatever was in them. */
+struct heard {
+    uint32_t bridge;
+    uint8_t protocol;
+    uint64_t datagrams, counter_samples;
+};
+
+#define MAX_HEARD 4096
+
+struct listening {
+    const struct observation_map *map;
+    struct heard *list;
+    size_t n;
+};
+
+static bool
+hear(struct source *source, void *l_)
+{
+    struct listening *l = l_;
+    const struct observation *obs = observation_find(l->map, &source->key);
+    struct heard *h = NULL;
+    if (!obs || !obs->bridge) {
+        return true;
+    }
+    for (size_t i = 0; i < l->n && !h; i++) {
+        if (l->list[i].bridge == obs->bridge
+            && l->list[i].protocol == source->key.protocol) {
+            h = &l->list[i];
+        }
+    }
+    if (!h) {
+        if (l->n >= MAX_HEARD) {
+            return false;
+        }
+        h = &l->list[l->n++];
+        *h = (struct heard) { obs->bridge, source->key.protocol, 0, 0 };
+    }
+    h->datagrams += counter_get(&source->n.datagrams);
+    h->counter_samples += counter_get(&source->n.counter_records);
+    return true;
+}
+
+static void
+listen_to_sources(const struct api_context *c, struct listening *l)
+{
+    *l = (struct listening) {
+        .map = c->observations ? *c->observations : NULL,
+        .list = calloc(MAX_HEARD, sizeof *l->list),
+    };
+    if (l->map && l->list && c->sources) {
+        source_table_each(c->sources, hear, l);
+    }
+}
+
+static const struct heard *
+heard_from(const struct listening *l, uint32_t bridge, uint8_t protocol)
+{
+    static const struct heard nothing;
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->list[i].bridge == bridge
+            && l->list[i].protocol == protocol) {
+            return &l->list[i];
+        }
+    }
+    return &nothing;
+}
+
+/* Adds what data says to what the database says: "receiving" and "silent" are
+ * only ever said here.  'text' has room for 'size'. */
+static enum export_state
+judge(const struct ovsdb_status *st, int64_t first_us, int64_t last_us,
+      const struct heard *heard, int64_t started_us, int64_t now_us,
+      char *text, size_t size)
+{
+    snprintf(text, size, "%s", st->reason ? st->reason : "");
+    if (st->state != STATE_IN_SYNC) {
+        return st->state;
+    }
+    int64_t since_us = st->applied_us > started_us ? st->applied_us
+                                                   : started_us;
+    since_us = last_us > since_us ? last_us : since_us;
+    int64_t quiet_s = (now_us - since_us) / 1000000;
+    long long expect_s = st->expect_within_us / 1000000;
+    if (last_us && now_us - since_us <= st->expect_within_us) {
+        snprintf(text, size, "records arrive");
+        return STATE_RECEIVING;
+    }
+    if (now_us - since_us <= st->expect_within_us) {
+        snprintf(text, size, "in place; the first record may take %lld s",
+                 expect_s);
+        return STATE_IN_SYNC;
+    }
+    if (first_us) {
+        snprintf(text, size, "no record for %lld s: no traffic, or "
+                 "ovs-vswitchd stopped exporting", (long long) quiet_s);
+    } else if (heard->counter_samples) {
+        snprintf(text, size, "counter samples arrive, so export works; no "
+                 "packet has been sampled (1 in %u) for %lld s", st->sampling,
+                 (long long) quiet_s);
+    } else if (heard->datagrams) {
+        snprintf(text, size, "%llu datagrams came, but no record that could "
+                 "be decoded; exporter.list has the counters",
+                 (unsigned long long) heard->datagrams);
+    } else {
+        snprintf(text, size, "in place for %lld s and nothing came: no "
+                 "traffic, or ovs-vswitchd could not open the collector or "
+                 "resolve the agent (only its log says so)",
+                 (long long) quiet_s);
+    }
+    return STATE_SILENT;
+}
+
+static struct json_object *
+status_to_json(const struct api_context *c, const struct listening *l,
+               const struct ovsdb_status *st, int64_t now_us)
+{
+    struct json_object *o = json_object_new_object();
+    uint8_t protocol = protocol_of[st->table];
+    uint32_t bridge = c->dict ? dict_intern(c->dict, st->bridge,
+                                            strlen(st->bridge)) : 0;
+    const struct observation_stats *stats = observation_stats_get(bridge,
+                                                                  protocol);
+    int64_t first_us = stats ? stats->first_us : 0;
+    int64_t last_us = stats ? stats->last_us : 0;
+    char reason[512];
+    enum export_state state = judge(st, first_us, last_us,
+                                    heard_from(l, bridge, protocol),
+                                    c->started_us, now_us, reason,
+                                    sizeof reason);
+
+    reply_string(o, "remote", st->remote);
+    reply_string(o, "bridge", st->bridge);
+    reply_string(o, "protocol", export_table_name(st->table));
+    reply_string(o, "state", export_state_name(state));
+    reply_string(o, "reason", reason);
+    reply_string(o, "policy", st->policy);
+    reply_string(o, "owner", st->owner);
+    reply_bool(o, "ours", st->owner && c->owner
+                          && !strcmp(st->owner, c->owner));
+    json_object_object_add(o, "targets", texts_to_json(st->targets,
+                                                       st->n_targets));
+    if (st->sampling) {
+        reply_uint(o, "sampling", st->sampling);
+    } else {
+        json_object_object_add(o, "sampling", NULL);
+    }
+    reply_time(o, "applied", st->applied_us);
+    reply_time(o, "first_seen", first_us);
+    reply_time(o, "last_seen", last_us);
+    reply_uint(o, "records", stats ? counter_get(&stats->records) : 0);
+    reply_uint(o, "packets", stats ? counter_get(&stats->packets) : 0);
+    reply_uint(o, "bytes", stats ? counter_get(&stats->bytes) : 0);
+    return o;
+}
+
+static void
+export_status(struct rpc_call *call, struct json_object *params)
+{
+    struct ovsdb *ovsdb = ovsdb_of(call);
+    const char *bridge;
+    if (!ovsdb || !bridge_param(call, ovsdb, params, &bridge)) {
+        return;
+    }
+    struct api_context *c = rpc_context(call);
+    struct json_object *o = json_object_new_object();
+    struct json_object *list = json_object_new_array();
+    struct listening l;
+    size_t n;
+    struct ovsdb_status *status = ovsdb_status(ovsdb, &n);
+
+    listen_to_sources(c, &l);
+    for (size_t i = 0; i < n; i++) {
+        if (!bridge || !strcmp(bridge, status[i].bridge)) {
+            json_object_array_add(list, status_to_json(c, &l, &status[i],
+                                                       clock_wall_us()));
+        }
+    }
+    free(l.list);
+    ovsdb_status_destroy(status, n);
+    json_object_object_add(o, "remotes", remotes_to_json(ovsdb));
+    json_object_object_add(o, "status", list);
+    rpc_reply(call, o);
+}
+
+/* The table. */
+
+#define TEXT_OR_NULL "{\"type\":[\"string\",\"null\"]}"
+#define PROTOCOL "{\"enum\":[\"netflow\",\"sflow\",\"ipfix\"]}"
+#define STATE                                                               \
+    "{\"enum\":[\"off\",\"in-sync\",\"pending\",\"receiving\",\"silent\","  \
+    "\"conflict\",\"error\"]}"
+
+#define REMOTE_SCHEMA                                                       \
+    "{\"type\":\"object\",\"required\":[\"remote\",\"connected\"],"         \
+    "\"properties\":{\"remote\":{\"type\":\"string\"},"                     \
+    "\"connected\":{\"type\":\"boolean\"},\"reason\":" TEXT_OR_NULL ","     \
+    "\"ovs_version\":" TEXT_OR_NULL ",\"db_version\":" TEXT_OR_NULL ","     \
+    "\"system_id\":" TEXT_OR_NULL ",\"hostname\":" TEXT_OR_NULL ","         \
+    "\"hw_offload\":{\"type\":\"boolean\"},"                                \
+    "\"bridges\":{\"type\":\"integer\"}}}"
+#define REMOTE_EXAMPLE                                                      \
+    "{\"remote\":\"unix:/var/run/openvswitch/db.sock\",\"connected\":true," \
+    "\"reason\":null,\"ovs_version\":\"3.1.0\",\"db_version\":\"8.3.1\","   \
+    "\"system_id\":\"b1c3\",\"hostname\":\"node-1\",\"hw_offload\":false,"  \
+    "\"bridges\":1}"
+
+#define CHANGE_SCHEMA                                                       \
+    "{\"type\":\"object\",\"required\":[\"bridge\",\"protocol\","           \
+    "\"action\",\"state\",\"reason\",\"diff\",\"warnings\"],"               \
+    "\"properties\":{\"bridge\":{\"type\":\"string\"},"                     \
+    "\"protocol\":" PROTOCOL ","                                            \
+    "\"action\":{\"enum\":[\"none\",\"create\",\"update\",\"remove\","      \
+    "\"append\",\"detach\",\"skip\"]},\"state\":" STATE ","                 \
+    "\"policy\":" TEXT_OR_NULL ",\"reason\":{\"type\":\"string\"},"         \
+    "\"diff\":{\"type\":\"array\",\"items\":{\"type\":\"object\","          \
+    "\"properties\":{\"column\":{\"type\":\"string\"},\"old\":"             \
+    TEXT_OR_NULL ",\"new\":" TEXT_OR_NULL "}}},"                            \
+    "\"warnings\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"
+#define PLANS_SCHEMA                                                        \
+    "{\"type\":\"object\",\"required\":[\"pending\",\"plans\","             \
+    "\"unreachable\"],\"properties\":{\"pending\":{\"type\":\"integer\"},"  \
+    "\"plans\":{\"type\":\"array\",\"items\":{\"type\":\"object\","         \
+    "\"required\":[\"remote\",\"pending\",\"changes\"],\"properties\":{"    \
+    "\"remote\":{\"type\":\"string\"},\"generation\":{\"type\":"            \
+    "\"integer\"},\"pending\":{\"type\":\"integer\"},\"changes\":{"         \
+    "\"type\":\"array\",\"items\":" CHANGE_SCHEMA "}}}},"                   \
+    "\"unreachable\":{\"type\":\"array\",\"items\":" REMOTE_SCHEMA "}}}"
+#define PLANS_EXAMPLE                                                       \
+    "{\"pending\":1,\"plans\":[{\"remote\":"                                \
+    "\"unix:/var/run/openvswitch/db.sock\",\"generation\":4,\"pending\":1," \
+    "\"changes\":[{\"bridge\":\"br-int\",\"protocol\":\"sflow\","           \
+    "\"action\":\"create\",\"state\":\"pending\",\"policy\":\"default\","   \
+    "\"reason\":\"policy default asks for it\",\"diff\":[{\"column\":"      \
+    "\"targets\",\"old\":null,\"new\":\"127.0.0.1:6343\"}],"                \
+    "\"warnings\":[]}]}],\"unreachable\":[]}"
+
+#define STATUS_SCHEMA                                                       \
+    "{\"type\":\"object\",\"required\":[\"remotes\",\"status\"],"           \
+    "\"properties\":{\"remotes\":{\"type\":\"array\",\"items\":"            \
+    REMOTE_SCHEMA "},\"status\":{\"type\":\"array\",\"items\":{"            \
+    "\"type\":\"object\",\"required\":[\"bridge\",\"protocol\",\"state\","  \
+    "\"reason\"],\"properties\":{\"remote\":{\"type\":\"string\"},"         \
+    "\"bridge\":{\"type\":\"string\"},\"protocol\":" PROTOCOL ","           \
+    "\"state\":" STATE ",\"reason\":{\"type\":\"string\"},"                 \
+    "\"policy\":" TEXT_OR_NULL ",\"owner\":" TEXT_OR_NULL ","               \
+    "\"ours\":{\"type\":\"boolean\"},\"targets\":{\"type\":\"array\","      \
+    "\"items\":{\"type\":\"string\"}},\"sampling\":{\"type\":"              \
+    "[\"integer\",\"null\"]},\"applied\":" TEXT_OR_NULL ","                 \
+    "\"first_seen\":" TEXT_OR_NULL ",\"last_seen\":" TEXT_OR_NULL ","       \
+    "\"records\":{\"type\":\"integer\"},\"packets\":{\"type\":"             \
+    "\"integer\"},\"bytes\":{\"type\":\"integer\"}}}}}}"
+#define STATUS_EXAMPLE                                                      \
+    "{\"remotes\":[" REMOTE_EXAMPLE "],\"status\":[{\"remote\":"            \
+    "\"unix:/var/run/openvswitch/db.sock\",\"bridge\":\"br-int\","          \
+    "\"protocol\":\"sflow\",\"state\":\"receiving\","                       \
+    "\"reason\":\"records arrive\",\"policy\":\"default\",\"owner\":"       \
+    "\"4f0c\",\"ours\":true,\"targets\":[\"127.0.0.1:6343\"],"              \
+    "\"sampling\":400,\"applied\":\"2026-11-23T02:00:00Z\","                \
+    "\"first_seen\":\"2026-11-23T02:00:01Z\","                              \
+    "\"last_seen\":\"2026-11-23T03:00:00Z\",\"records\":1200,"              \
+    "\"packets\":480000,\"bytes\":360000000}]}"
+
+#define BRIDGE_PARAM                                                        \
+    { "bridge", PARAM_STRING, false, "only this bridge",                    \
+      "{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024}" }
+
+static const struct rpc_param plan_params[] = {
+    BRIDGE_PARAM,
+    { "all", PARAM_BOOLEAN, false,
+      "also what needs no change; false is the default", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL }
+};
+
+static const struct rpc_param bridge_params[] = {
+    BRIDGE_PARAM,
+    { NULL, PARAM_ANY, false, NULL, NULL }
+};
+
+static const struct rpc_param no_params[] = {
+    { NULL, PARAM_ANY, false, NULL, NULL }
+};
+
+const struct rpc_method methods_export[] = {
+    {
+        .name = "export.plan",
+        .role = ROLE_VIEWER,
+        .summary = "What would be written to the bridges, column by column, "
+                   "with warnings.  Nothing is written.",
+        .params = plan_params,
+        .result_schema = PLANS_SCHEMA,
+        .example_params = "{\"bridge\":\"br-int\"}",
+        .example_result = PLANS_EXAMPLE,
+        .call = export_plan,
+    }, {
+        .name = "export.apply",
+        .role = ROLE_OPERATOR,
+        .summary = "Write what export.plan says, and keep it so until the "
+                   "daemon ends.  Answers with what is still to be written; "
+                   "export.status tells what came of it.",
+        .params = no_params,
+        .result_schema = PLANS_SCHEMA,
+        .example_params = "{}",
+        .example_result = PLANS_EXAMPLE,
+        .call = export_apply,
+    }, {
+        .name = "export.status",
+        .role = ROLE_VIEWER,
+        .summary = "Each bridge and protocol: is the row in place, whose is "
+                   "it, and does data arrive?",
+        .params = bridge_params,
+        .result_schema = STATUS_SCHEMA,
+        .example_params = "{\"bridge\":\"br-int\"}",
+        .example_result = STATUS_EXAMPLE,
+        .call = export_status,
+    }, {
+        .name = "export.remove",
+        .role = ROLE_OPERATOR,
+        .summary = "Take away what we wrote, from all bridges or one; what "
+                   "it displaced comes back.  Nothing is written there again "
+                   "before export.apply.",
+        .params = bridge_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"removed\"],"
+            "\"properties\":{\"removed\":{\"type\":\"integer\"}}}",
+        .example_params = "{\"bridge\":\"br-int\"}",
+        .example_result = "{\"removed\":1}",
+        .call = export_remove,
+    },
+    { .name = NULL }
+};
