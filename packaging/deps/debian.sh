@@ -10,8 +10,8 @@
 # Only what is missing is installed, in one go and without recommended
 # packages; if nothing is missing, nothing is touched and no network is used.
 
-# Lists of packages are split on purpose.
-# shellcheck disable=SC2034,SC2086,SC2046
+# Lists of packages are split on purpose; the policy has its own $1.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2046
 set -eu
 
 # Compile and link: see configure.ac.
@@ -23,9 +23,10 @@ build="ca-certificates gcc libc6-dev make autoconf automake libtool pkg-config
 # What the quickstart plays with.
 run="openvswitch-switch iproute2 iputils-ping ethtool python3"
 
-# What "make check" and "make distcheck" need on top of these.
+# What "make check" and "make distcheck" need on top of these; nfdump and
+# tshark are second opinions about what venturi-gen sends.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
-    xz-utils procps"
+    xz-utils procps nfdump tshark"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"
@@ -102,7 +103,8 @@ say "installing $(printf '%s\n' $missing | wc -l) packages:" $missing
 export DEBIAN_FRONTEND=noninteractive
 apt="apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=
+trap 'rm -f "$log" $policy' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -113,6 +115,24 @@ run_apt() {
 }
 
 run_apt update || fail "apt-get update failed (see above)"
+
+# The package nfdump starts a collector, on the port that venturid listens on.
+# We want its programs only: the service is neither started nor enabled.
+case " $missing " in
+    *" nfdump "*)
+        if ! test -e /usr/sbin/policy-rc.d; then
+            policy=/usr/sbin/policy-rc.d
+            printf '#!/bin/sh\ntest "$1" != nfdump || exit 101\n' >$policy
+            chmod 755 $policy
+        fi
+        ;;
+esac
 run_apt install --no-install-recommends $missing ||
     fail "apt-get install failed (see above)"
+case " $missing " in
+    *" nfdump "*)
+        update-rc.d nfdump disable >/dev/null 2>&1 || :
+        say "nfdump's own collector is left off (systemctl enable nfdump)"
+        ;;
+esac
 say "done"
