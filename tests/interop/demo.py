@@ -389,10 +389,8 @@ def take_back(daemon):
     """Removes what was written, before venturid is stopped."""
     if not daemon.process.alive():
         daemon.start()
-    result = Client(daemon.api).call("export.remove")
-    say("Taken back from Open vSwitch: %s." % ", ".join(
-        "%s %s" % (value, name.replace("_", " "))
-        for name, value in result.items()))
+    n = Client(daemon.api).call("export.remove")["removed"]
+    say("Taken back from Open vSwitch: %d row%s." % (n, "s"[n == 1:]))
 
 
 def main():
