@@ -7,3 +7,18 @@ collector_libcollector_la_SOURCES += \
 	collector/decode/netflow9.c \
 	collector/decode/packet.c collector/decode/packet.h \
 	collector/decode/sflow.c
+
+if HAVE_CUNIT
+decode_tests = \
+	tests/unit/test_netflow5 \
+	tests/unit/test_packet
+decode_test_libs = collector/libcollector.la lib/liblib.la $(CUNIT_LIBS) \
+	$(COMMON_LIBS)
+check_PROGRAMS += $(decode_tests)
+unit_tests += $(decode_tests)
+EXTRA_DIST += tests/unit/decode_util.h
+tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c
+tests_unit_test_netflow5_LDADD = $(decode_test_libs)
+tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
+tests_unit_test_packet_LDADD = $(decode_test_libs)
+endif

@@ -1,0 +1,226 @@
+#include <config.h>
+
+#include "collector/decode/packet.h"
+
+#include "tests/unit/decode_util.h"
+
+/* A frame from 02:..:01 to 02:..:02 up to and with the Ethernet type. */
+#define MACS "020000000002 020000000001 "
+/* TTL 63, 10.0.0.1 to 10.0.0.2, total length 60. */
+#define IPV4(PROTO, FRAG) "45 b8 003c 1234 " FRAG " 3f " PROTO \
+    " 0000 0a000001 0a000002 "
+/* Traffic class 0x28, flow label 0xabcde, hop limit 64, payload 0x40. */
+#define IPV6(NEXT) "628abcde 0040 " NEXT " 40 " \
+    "20010db8000000000000000000000001 20010db8000000000000000000000002 "
+#define TCP "1f90 01bb 00000001 00000002 5012 ffff 0000 0000 "
+#define UDP "0035 d431 0028 0000 "
+
+static struct packet
+parse(const char *hex, enum packet_link link, size_t wire)
+{
+    struct msg *m = calloc(1, sizeof *m);
+    put_hex(m, hex);
+    uint8_t *copy = memdup_exact(m->b, m->n);
+    struct packet k;
+    packet_parse(&k, link, copy, m->n, wire);
+    free(copy);
+    free(m);
+    return k;
+}
+
+static void
+test_ipv4_tcp(void)
+{
+    struct packet k = parse(MACS "0800 " IPV4("06", "4000") TCP,
+                            PACKET_ETHERNET, 74);
+    CU_ASSERT_FALSE(k.truncated);
+    CU_ASSERT_TRUE(k.has_ethernet && k.has_ip && k.has_ports && k.has_tcp);
+    CU_ASSERT_EQUAL(k.src_mac, 0x020000000001);
+    CU_ASSERT_EQUAL(k.dst_mac, 0x020000000002);
+    CU_ASSERT_EQUAL(k.ether_type, 0x0800);
+    CU_ASSERT_EQUAL(k.tos, 0xb8);
+    CU_ASSERT_EQUAL(k.ttl, 63);
+    CU_ASSERT_EQUAL(k.proto, 6);
+    CU_ASSERT_EQUAL(k.ip_bytes, 60);
+    CU_ASSERT_FALSE(k.fragment);
+    CU_ASSERT_FALSE(k.has_vlan);
+    CHECK_ADDR(k.src, "10.0.0.1");
+    CHECK_ADDR(k.dst, "10.0.0.2");
+    CU_ASSERT_EQUAL(k.src_port, 8080);
+    CU_ASSERT_EQUAL(k.dst_port, 443);
+    CU_ASSERT_EQUAL(k.tcp_flags, 0x12);
+}
+
+static void
+test_vlans(void)
+{
+    struct packet k = parse(MACS "88a8 6064 8100 00c8 0800 "
+                            IPV4("11", "0000") UDP, PACKET_ETHERNET, 82);
+    CU_ASSERT_TRUE(k.has_vlan);
+    CU_ASSERT_EQUAL(k.vlan_id, 100);
+    CU_ASSERT_EQUAL(k.ether_type, 0x0800);
+    CU_ASSERT_EQUAL(k.src_port, 53);
+    CU_ASSERT_EQUAL(k.dst_port, 54321);
+    CU_ASSERT_FALSE(k.has_tcp);
+}
+
+static void
+test_ipv6_extensions(void)
+{
+    /* Hop-by-hop options, routing, destination options, then UDP. */
+    struct packet k = parse(MACS "86dd " IPV6("00")
+                            "2b 00 010400000000 3c 00 000000000000 "
+                            "11 01 0104000000000000000000000000 " UDP,
+                            PACKET_ETHERNET, 200);
+    CU_ASSERT_FALSE(k.truncated);
+    CU_ASSERT_EQUAL(k.ip_version, 6);
+    CU_ASSERT_EQUAL(k.tos, 0x28);
+    CU_ASSERT_EQUAL(k.flow_label, 0xabcde);
+    CU_ASSERT_EQUAL(k.ttl, 64);
+    CU_ASSERT_EQUAL(k.ip_bytes, 104);
+    CU_ASSERT_EQUAL(k.proto, 17);
+    CU_ASSERT_EQUAL(k.src_port, 53);
+    CHECK_ADDR(k.src, "2001:db8::1");
+    CHECK_ADDR(k.dst, "2001:db8::2");
+}
+
+static void
+test_ipv6_icmp_and_ah(void)
+{
+    struct packet k = parse(IPV6("33")
+                            "3a 01 0000 00000001 00000002 80 00 0000 ",
+                            PACKET_IPV6, 104);
+    CU_ASSERT_FALSE(k.truncated);
+    CU_ASSERT_EQUAL(k.proto, 58);
+    CU_ASSERT_TRUE(k.has_icmp);
+    CU_ASSERT_EQUAL(k.icmp_type, 128);
+    CU_ASSERT_EQUAL(k.icmp_code, 0);
+    CU_ASSERT_FALSE(k.has_ports);
+}
+
+static void
+test_fragments(void)
+{
+    struct packet k = parse(MACS "0800 " IPV4("11", "2000") UDP,
+                            PACKET_ETHERNET, 74);
+    CU_ASSERT_TRUE(k.fragment && k.has_ports);
+    k = parse(MACS "0800 " IPV4("11", "00b9") UDP, PACKET_ETHERNET, 74);
+    CU_ASSERT_TRUE(k.fragment);
+    CU_ASSERT_FALSE(k.has_ports);
+    CU_ASSERT_FALSE(k.truncated);
+    k = parse(MACS "86dd " IPV6("2c") "11 00 0001 00000001 " UDP,
+              PACKET_ETHERNET, 118);
+    CU_ASSERT_TRUE(k.fragment && k.has_ports);
+    k = parse(MACS "86dd " IPV6("2c") "06 00 0100 00000001 " UDP,
+              PACKET_ETHERNET, 118);
+    CU_ASSERT_TRUE(k.fragment);
+    CU_ASSERT_EQUAL(k.proto, 6);
+    CU_ASSERT_FALSE(k.has_ports);
+}
+
+static void
+test_not_ip(void)
+{
+    /* ARP in a padded frame. */
+    struct packet k = parse(MACS "0806 0001 0800 0604 0001", PACKET_ETHERNET,
+                            60);
+    CU_ASSERT_FALSE(k.truncated);
+    CU_ASSERT_FALSE(k.has_ip);
+    CU_ASSERT_EQUAL(k.ether_type, 0x0806);
+    CU_ASSERT_EQUAL(k.ip_bytes, 46);
+    /* LLC; SNAP with IPv4. */
+    k = parse(MACS "0027 42 42 03 0000", PACKET_ETHERNET, 53);
+    CU_ASSERT_EQUAL(k.ip_bytes, 39);
+    k = parse(MACS "0044 aaaa03000000 0800 " IPV4("01", "0000") "0800 0000",
+              PACKET_ETHERNET, 82);
+    CU_ASSERT_EQUAL(k.ether_type, 0x0800);
+    CU_ASSERT_TRUE(k.has_icmp);
+    CU_ASSERT_EQUAL(k.icmp_type, 8);
+}
+
+static void
+test_mpls(void)
+{
+    struct packet k = parse(MACS "8847 00064040 000c8140 "
+                            IPV4("84", "0000") UDP, PACKET_ETHERNET, 82);
+    CU_ASSERT_EQUAL(k.ether_type, 0x8847);
+    CU_ASSERT_EQUAL(k.proto, 132);
+    CU_ASSERT_EQUAL(k.src_port, 53);
+    CU_ASSERT_EQUAL(k.ip_bytes, 60);
+}
+
+static void
+test_offload(void)
+{
+    /* Segmentation offload: no total length. */
+    struct packet k = parse(MACS "0800 45 00 0000 1234 0000 40 06 0000 "
+                            "0a000001 0a000002 " TCP, PACKET_ETHERNET, 9014);
+    CU_ASSERT_EQUAL(k.ip_bytes, 9000);
+}
+
+/* Cut anywhere inside the headers, parsing says so and keeps what there was. */
+static void
+test_cut(void)
+{
+    /* A TCP header counts up to its flags; ports are 10 bytes before. */
+    struct msg *m = calloc(1, sizeof *m);
+    put_hex(m, MACS "8100 0005 0800 " IPV4("06", "0000") TCP);
+    for (size_t n = 0; n <= m->n; n++) {
+        uint8_t *cut = memdup_exact(m->b, n);
+        struct packet k;
+        packet_parse(&k, PACKET_ETHERNET, cut, n, 78);
+        CU_ASSERT_EQUAL(k.truncated, n < 18 + 20 + 14);
+        CU_ASSERT_EQUAL(k.has_tcp, n >= 18 + 20 + 14);
+        CU_ASSERT_EQUAL(k.has_ports, n >= 18 + 20 + 4);
+        CU_ASSERT_EQUAL(k.has_ip, n >= 18 + 20);
+        CU_ASSERT_EQUAL(k.has_ethernet, n >= 18);
+        free(cut);
+    }
+    free(m);
+}
+
+static void
+test_store(void)
+{
+    struct packet k = parse(MACS "0800 " IPV4("06", "4000") TCP,
+                            PACKET_ETHERNET, 74);
+    struct flow_batch *b = batch_create();
+    b->quality[0] = 0;
+    packet_store(&k, b, 0);
+    CHECK_IS(b, src_port, 0, 8080);
+    CHECK_IS(b, dst_port, 0, 443);
+    CHECK_IS(b, tcp_flags, 0, 0x12);
+    CHECK_IS(b, ip_version, 0, 4);
+    CHECK_IS(b, fragment, 0, 0);
+    CHECK_NULL(b, vlan_id, 0);
+    CHECK_NULL(b, flow_label, 0);
+    CHECK_NULL(b, icmp_type, 0);
+    CU_ASSERT_EQUAL(b->quality[0], 0);
+    batch_destroy(b);
+}
+
+static void
+test_random(void)
+{
+    uint32_t seed = 1;
+    for (unsigned i = 0; i < 20000; i++) {
+        uint8_t bytes[128];
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            seed = seed * 1664525 + 1013904223;
+            bytes[k] = (uint8_t) (seed >> 24);
+        }
+        memcpy(bytes + 12, i % 2 ? "\x08\x00\x45" : "\x86\xdd\x60", 3);
+        size_t n = seed % sizeof bytes;
+        uint8_t *copy = memdup_exact(bytes, n);
+        struct packet k;
+        packet_parse(&k, seed >> 8 & 15, copy, n, seed >> 16);
+        free(copy);
+    }
+    CU_PASS("no crash");
+}
+
+UNIT_MAIN("packet", UNIT_TEST(test_ipv4_tcp), UNIT_TEST(test_vlans),
+          UNIT_TEST(test_ipv6_extensions), UNIT_TEST(test_ipv6_icmp_and_ah),
+          UNIT_TEST(test_fragments), UNIT_TEST(test_not_ip),
+          UNIT_TEST(test_mpls), UNIT_TEST(test_offload), UNIT_TEST(test_cut),
+          UNIT_TEST(test_store), UNIT_TEST(test_random))
