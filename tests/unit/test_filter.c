@@ -111,6 +111,8 @@ test_terms(void)
         { "as 64512", "(src_as = 64512 | dst_as = 64512)" },
         { "bridge br-int", "bridge = 'br-int'" },
         { "bridge != 'and or'", "bridge != 'and or'" },
+        { "bridge \"a b\" or bridge 'it\"s'",
+          "(bridge = 'a b' | bridge = 'it\"s')" },
         { "exporter 192.0.2.1", "exporter in 192.0.2.1/32" },
         { "exporter != 192.0.2.0/24", "!exporter in 192.0.2.0/24" },
         { "flags S", "tcp_flags has 2" },

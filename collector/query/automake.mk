@@ -1,0 +1,15 @@
+collector_libcollector_la_SOURCES += \
+	collector/query/dialect_duckdb.c \
+	collector/query/exec.c \
+	collector/query/query.c collector/query/query.h \
+	collector/query/sql.c collector/query/sql.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_query
+unit_tests += tests/unit/test_query
+tests_unit_test_query_SOURCES = tests/unit/test_query.c \
+	tests/unit/store_util.h
+tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
+tests_unit_test_query_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
+endif

@@ -1,0 +1,41 @@
+#include <config.h>
+
+#include "collector/query/sql.h"
+
+static void
+table(FILE *f, const char *schema, const char *name)
+{
+    fprintf(f, "%s.main.%s", schema, name);
+}
+
+static void
+parameter(FILE *f, size_t n, enum column_type type)
+{
+    if (type == COLUMN_T_NAME) {
+        fprintf(f, "$%zu::VARCHAR", n);
+    } else {
+        fprintf(f, "$%zu::%s", n, schema_sql_type(type));
+    }
+}
+
+static void
+null(FILE *f, enum column_type type)
+{
+    fprintf(f, "NULL::%s", schema_sql_type(type));
+}
+
+static void
+bucket(FILE *f, const char *time, size_t n)
+{
+    /* time_bucket() counts from 2000; everybody else from 1970. */
+    fprintf(f, "make_timestamp(epoch_us(%s) - epoch_us(%s) %% $%zu::BIGINT)",
+            time, time, n);
+}
+
+const struct sql_dialect sql_duckdb = {
+    .name = "duckdb",
+    .table = table,
+    .parameter = parameter,
+    .null = null,
+    .bucket = bucket,
+};

@@ -1,0 +1,531 @@
+#include <config.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collector/query/query.h"
+#include "collector/query/sql.h"
+#include "collector/store/view.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/thread.h"
+
+#define MAX_THREADS 64
+#define DEFAULT_TIMEOUT_MS 30000
+#define MAX_TIMEOUT_MS INT64_C(3600000)
+/* Of one result in memory. */
+#define MAX_RESULT_BYTES ((size_t) 128 << 20)
+/* How long to sleep while only DuckDB's own threads have work. */
+#define WAIT_US 200
+
+struct job {
+    struct job *next;
+    uint64_t id;
+    struct query q;
+    struct query_result *result;
+    int64_t start_us, deadline_us;      /* Monotonic. */
+    _Atomic bool cancelled;
+    void (*done)(void *aux, struct query_result *);
+    void *aux;
+};
+
+struct query_pool {
+    struct store *store;
+    pthread_mutex_t mutex;
+    pthread_cond_t more;
+    struct job *head, **tail;   /* Waiting. */
+    unsigned n_queued, max_queued;
+    struct job *running[MAX_THREADS];
+    pthread_t threads[MAX_THREADS];
+    unsigned n_threads;
+    uint64_t next_id;
+    bool closing;
+};
+
+/* One run of a query. */
+struct run {
+    struct job *job;
+    struct query_result *r;
+    struct store_view view;
+    struct sql sql;
+    duckdb_prepared_statement st;
+    duckdb_pending_result pending;
+    duckdb_result result;
+    bool has_result;
+};
+
+static void
+fail(struct query_result *r, enum query_status status, const char *why)
+{
+    r->status = status;
+    snprintf(r->error, sizeof r->error, "%s", why ? why : "unknown error");
+}
+
+static void
+fail_duckdb(struct query_result *r, const char *why)
+{
+    /* DuckDB's own exception for what exceeds memory_limit, on disk as well. */
+    if (why && (strstr(why, "Out of Memory")
+                || strstr(why, "failed to offload"))) {
+        fail(r, QUERY_TOO_BIG, "the query needs more memory than it may "
+             "have; group by fewer columns or ask for a shorter time");
+    } else {
+        fail(r, QUERY_FAILED, why);
+    }
+}
+
+/* Whether the query has to end; says why. */
+static bool
+must_end(struct run *run)
+{
+    struct job *job = run->job;
+    if (atomic_load(&job->cancelled)) {
+        fail(run->r, QUERY_CANCELLED, "the query was cancelled");
+    } else if (clock_mono_us() >= job->deadline_us) {
+        fail(run->r, QUERY_TIMEOUT, "the query took longer than it may");
+    } else if (run->view.store && store_view_broken(&run->view)) {
+        fail(run->r, QUERY_FAILED, "the store is restarting");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int
+bind_all(struct run *run)
+{
+    for (size_t i = 0; i < run->sql.n_binds; i++) {
+        const struct sql_bind *b = &run->sql.binds[i];
+        duckdb_state st = DuckDBError;
+        switch (b->kind) {
+        case BIND_NUMBER:
+            st = duckdb_bind_uint64(run->st, i + 1, b->number);
+            break;
+        case BIND_TIME:
+            st = duckdb_bind_timestamp(run->st, i + 1,
+                                       (duckdb_timestamp) { b->time_us });
+            break;
+        case BIND_ADDR:
+            st = duckdb_bind_uhugeint(run->st, i + 1,
+                                      schema_from_addr(&b->addr));
+            break;
+        case BIND_TEXT:
+            st = duckdb_bind_varchar(run->st, i + 1, b->text);
+            break;
+        }
+        if (st != DuckDBSuccess) {
+            fail(run->r, QUERY_FAILED, "cannot bind a value");
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* Opens the view and prepares the statement. */
+static int
+prepare(struct run *run, struct store *store)
+{
+    const struct query *q = &run->job->q;
+    struct query_result *r = run->r;
+    char why[256];
+
+    if (store_view_open(store, q->from_us, q->to_us,
+                        &run->view, why, sizeof why)) {
+        fail(r, QUERY_FAILED, why);
+        return -EIO;
+    }
+    size_t n = run->view.n_segments;
+    struct sql_source *sources = calloc(n + 1, sizeof *sources);
+    for (size_t i = 0; sources && i < n; i++) {
+        sources[i].schema = run->view.segments[i].schema;
+        sources[i].has = run->view.segments[i].has;
+        r->rows_scanned += run->view.segments[i].rows;
+    }
+    r->segments = (unsigned) n;
+    int e = sources ? sql_compile(q, sources, n, &sql_duckdb, &run->sql)
+                    : -ENOMEM;
+    free(sources);
+    if (e) {
+        fail(r, QUERY_FAILED, "out of memory");
+        return e;
+    }
+    LOG(query, DBG, "%s", run->sql.text);
+    if (duckdb_prepare(run->view.conn, run->sql.text, &run->st)
+        != DuckDBSuccess) {
+        fail_duckdb(r, duckdb_prepare_error(run->st));
+        return -EIO;
+    }
+    return bind_all(run);
+}
+
+/* Runs the statement in steps, looking up between them. */
+static int
+step(struct run *run)
+{
+    if (duckdb_pending_prepared(run->st, &run->pending) != DuckDBSuccess) {
+        fail_duckdb(run->r, duckdb_pending_error(run->pending));
+        return -EIO;
+    }
+    for (;;) {
+        if (must_end(run)) {
+            duckdb_interrupt(run->view.conn);
+            return -ECANCELED;
+        }
+        duckdb_pending_state s = duckdb_pending_execute_task(run->pending);
+        if (s == DUCKDB_PENDING_ERROR) {
+            fail_duckdb(run->r, duckdb_pending_error(run->pending));
+            return -EIO;
+        }
+        if (duckdb_pending_execution_is_finished(s)) {
+            break;
+        }
+        if (s == DUCKDB_PENDING_NO_TASKS_AVAILABLE) {
+            usleep(WAIT_US);
+        }
+    }
+    if (duckdb_execute_pending(run->pending, &run->result)
+        != DuckDBSuccess) {
+        fail_duckdb(run->r, duckdb_result_error(&run->result));
+        duckdb_destroy_result(&run->result);
+        return -EIO;
+    }
+    run->has_result = true;
+    return 0;
+}
+
+/* Values. */
+
+/* Sums are of 128 bits; what does not fit into 64 is the largest number. */
+static uint64_t
+read_metric(duckdb_type type, const void *data, idx_t row)
+{
+    if (type == DUCKDB_TYPE_HUGEINT) {
+        const duckdb_hugeint *v = data;
+        return v[row].upper < 0 ? 0 : v[row].upper > 0 ? UINT64_MAX
+                                                       : v[row].lower;
+    }
+    return ((const uint64_t *) data)[row];
+}
+
+static bool
+read_value(struct query_value *v, enum column_type type, duckdb_type actual,
+           void *data, idx_t row)
+{
+    duckdb_string_t *text;
+
+    switch (actual) {
+    case DUCKDB_TYPE_BOOLEAN:
+    case DUCKDB_TYPE_UTINYINT:
+        v->u = ((uint8_t *) data)[row];
+        break;
+    case DUCKDB_TYPE_USMALLINT:
+        v->u = ((uint16_t *) data)[row];
+        break;
+    case DUCKDB_TYPE_UINTEGER:
+        v->u = ((uint32_t *) data)[row];
+        break;
+    case DUCKDB_TYPE_TIMESTAMP:
+        v->time_us = ((int64_t *) data)[row];
+        break;
+    case DUCKDB_TYPE_UHUGEINT:
+        v->addr = schema_to_addr(((duckdb_uhugeint *) data)[row]);
+        break;
+    case DUCKDB_TYPE_VARCHAR:
+        text = (duckdb_string_t *) data + row;
+        v->text = strndup(duckdb_string_t_data(text),
+                          duckdb_string_t_length(*text));
+        return v->text != NULL;
+    case DUCKDB_TYPE_HUGEINT:
+    case DUCKDB_TYPE_BIGINT:
+    case DUCKDB_TYPE_UBIGINT:
+        v->u = read_metric(actual, data, row);
+        break;
+    default:
+        return false;
+    }
+    /* A text where none was asked for, or the other way round, would confuse
+     * the owner of the result. */
+    return type != COLUMN_T_NAME;
+}
+
+/* Copies rows of one chunk to the end of the result. */
+static int
+read_chunk(struct query_result *r, duckdb_data_chunk chunk, idx_t n)
+{
+    int retval = 0;
+    size_t base = r->n_rows;
+
+    for (size_t i = 0; i < (size_t) n * r->n_columns; i++) {
+        r->values[base * r->n_columns + i].null = true;
+    }
+    r->n_rows += n;
+    for (unsigned col = 0; col < r->n_columns; col++) {
+        duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, col);
+        duckdb_logical_type logical = duckdb_vector_get_column_type(vector);
+        duckdb_type actual = duckdb_get_type_id(logical);
+        void *data = duckdb_vector_get_data(vector);
+        uint64_t *valid = duckdb_vector_get_validity(vector);
+
+        duckdb_destroy_logical_type(&logical);
+        for (idx_t row = 0; row < n && !retval; row++) {
+            struct query_value *v
+                = &r->values[(base + row) * r->n_columns + col];
+            if (!valid || duckdb_validity_row_is_valid(valid, row)) {
+                if (read_value(v, r->columns[col].type, actual, data, row)) {
+                    v->null = false;
+                } else {
+                    retval = -EIO;
+                }
+            }
+        }
+    }
+    return retval;
+}
+
+static void
+fetch(struct run *run)
+{
+    struct query_result *r = run->r;
+    uint64_t limit = run->job->q.limit;
+    idx_t n = duckdb_row_count(&run->result);
+
+    r->truncated = n > limit;
+    n = n > limit ? limit : n;
+    size_t size = (size_t) n * r->n_columns * sizeof *r->values;
+    if (size > MAX_RESULT_BYTES) {
+        fail(r, QUERY_TOO_BIG, "the result is too large; ask for fewer rows "
+             "or columns");
+        return;
+    }
+    r->values = malloc(size ? size : 1);
+    if (!r->values) {
+        fail(r, QUERY_TOO_BIG, "out of memory");
+        return;
+    }
+    while (r->n_rows < n) {
+        duckdb_data_chunk chunk = duckdb_fetch_chunk(run->result);
+        if (!chunk) {
+            break;
+        }
+        idx_t rows = duckdb_data_chunk_get_size(chunk);
+        if (rows > n - r->n_rows) {
+            rows = n - r->n_rows;
+        }
+        int e = read_chunk(r, chunk, rows);
+        duckdb_destroy_data_chunk(&chunk);
+        if (e) {
+            fail(r, QUERY_FAILED, "cannot read the result");
+            return;
+        }
+    }
+}
+
+static void
+run_job(struct query_pool *pool, struct job *job, struct query_result *r)
+{
+    struct run run = { .job = job, .r = r };
+    const char *wrong = query_check(&job->q);
+
+    if (wrong) {
+        fail(r, QUERY_FAILED, wrong);
+        return;
+    }
+    r->n_columns = query_columns(&job->q, r->columns);
+    if (!must_end(&run) && !prepare(&run, pool->store) && !step(&run)) {
+        fetch(&run);
+    }
+    if (run.has_result) {
+        duckdb_destroy_result(&run.result);
+    }
+    duckdb_destroy_pending(&run.pending);
+    duckdb_destroy_prepare(&run.st);
+    sql_clear(&run.sql);
+    if (run.view.store) {
+        store_view_close(&run.view);
+    }
+}
+
+/* The pool. */
+
+static void
+job_finish(struct job *job, struct query_result *r)
+{
+    r->tier = "raw";
+    r->elapsed_ms = (double) (clock_mono_us() - job->start_us) / 1000;
+    query_clear(&job->q);
+    job->done(job->aux, r);
+    free(job);
+}
+
+static struct job *
+next_job(struct query_pool *pool)
+{
+    while (!pool->head && !pool->closing) {
+        pthread_cond_wait(&pool->more, &pool->mutex);
+    }
+    struct job *job = pool->head;
+    if (job) {
+        pool->head = job->next;
+        if (!pool->head) {
+            pool->tail = &pool->head;
+        }
+        pool->n_queued--;
+    }
+    return job;
+}
+
+static void *
+pool_thread(void *aux)
+{
+    struct query_pool *pool = aux;
+    struct job *job;
+
+    pthread_mutex_lock(&pool->mutex);
+    while ((job = next_job(pool))) {
+        unsigned slot = 0;
+        while (pool->running[slot]) {
+            slot++;             /* There are as many as threads. */
+        }
+        pool->running[slot] = job;
+        pthread_mutex_unlock(&pool->mutex);
+
+        struct query_result *r = job->result;
+        run_job(pool, job, r);
+
+        pthread_mutex_lock(&pool->mutex);
+        pool->running[slot] = NULL;
+        pthread_mutex_unlock(&pool->mutex);
+        job_finish(job, r);
+        pthread_mutex_lock(&pool->mutex);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return NULL;
+}
+
+struct query_pool *
+query_pool_create(struct store *store, unsigned threads, unsigned max_queued)
+{
+    struct query_pool *pool = calloc(1, sizeof *pool);
+    if (!pool) {
+        return NULL;
+    }
+    threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
+    pool->store = store;
+    pool->tail = &pool->head;
+    pool->max_queued = max_queued;
+    pool->next_id = 1;
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->more, NULL);
+    while (pool->n_threads < threads) {
+        if (thread_start(&pool->threads[pool->n_threads], "query",
+                         pool_thread, pool)) {
+            break;
+        }
+        pool->n_threads++;
+    }
+    if (!pool->n_threads) {
+        query_pool_destroy(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+void
+query_pool_destroy(struct query_pool *pool)
+{
+    if (!pool) {
+        return;
+    }
+    pthread_mutex_lock(&pool->mutex);
+    pool->closing = true;
+    for (struct job *j = pool->head; j; j = j->next) {
+        atomic_store(&j->cancelled, true);
+    }
+    for (unsigned i = 0; i < MAX_THREADS; i++) {
+        if (pool->running[i]) {
+            atomic_store(&pool->running[i]->cancelled, true);
+        }
+    }
+    pthread_cond_broadcast(&pool->more);
+    pthread_mutex_unlock(&pool->mutex);
+    /* They answer what still waits, too. */
+    for (unsigned i = 0; i < pool->n_threads; i++) {
+        pthread_join(pool->threads[i], NULL);
+    }
+    pthread_mutex_destroy(&pool->mutex);
+    pthread_cond_destroy(&pool->more);
+    free(pool);
+}
+
+/* The id of the job, or 0 if it is refused. */
+static uint64_t
+enqueue(struct query_pool *pool, struct job *job)
+{
+    uint64_t id = 0;
+    pthread_mutex_lock(&pool->mutex);
+    if (!pool->closing && pool->n_queued < pool->max_queued) {
+        id = job->id = pool->next_id++;
+        *pool->tail = job;
+        pool->tail = &job->next;
+        pool->n_queued++;
+        pthread_cond_signal(&pool->more);
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return id;
+}
+
+uint64_t
+query_start(struct query_pool *pool, struct query *q,
+            void (*done)(void *aux, struct query_result *), void *aux)
+{
+    struct job *job = calloc(1, sizeof *job);
+    struct query_result *r = calloc(1, sizeof *r);
+
+    if (!job || !r) {
+        free(job);
+        free(r);
+        query_clear(q);
+        done(aux, NULL);
+        return 0;
+    }
+    int64_t timeout_ms = q->timeout_ms > 0 ? q->timeout_ms
+                                           : DEFAULT_TIMEOUT_MS;
+    if (timeout_ms > MAX_TIMEOUT_MS) {
+        timeout_ms = MAX_TIMEOUT_MS;
+    }
+    job->q = *q;
+    q->filter = NULL;
+    job->result = r;
+    job->done = done;
+    job->aux = aux;
+    job->start_us = clock_mono_us();
+    job->deadline_us = job->start_us + timeout_ms * 1000;
+    uint64_t id = enqueue(pool, job);
+    if (!id) {
+        fail(r, QUERY_BUSY, "too many queries at once; try again later");
+        job_finish(job, r);
+    }
+    return id;
+}
+
+void
+query_cancel(struct query_pool *pool, uint64_t id)
+{
+    pthread_mutex_lock(&pool->mutex);
+    for (struct job *j = pool->head; j; j = j->next) {
+        if (j->id == id) {
+            atomic_store(&j->cancelled, true);
+        }
+    }
+    for (unsigned i = 0; i < pool->n_threads; i++) {
+        if (pool->running[i] && pool->running[i]->id == id) {
+            atomic_store(&pool->running[i]->cancelled, true);
+        }
+    }
+    pthread_mutex_unlock(&pool->mutex);
+}

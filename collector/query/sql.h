@@ -1,0 +1,66 @@
+/* collector/query/sql.h -- a query as SQL text and bound values.
+ *
+ * What is the same for every engine is in sql.c; what one engine says in its
+ * own way is in its dialect. */
+#ifndef COLLECTOR_SQL_H
+#define COLLECTOR_SQL_H 1
+
+#include <stdio.h>
+
+#include "collector/query/query.h"
+#include "collector/store/schema.h"
+
+/* A place to select from: one segment. */
+struct sql_source {
+    const char *schema;
+    struct column_set has;      /* Others are null there. */
+};
+
+enum sql_bind_kind { BIND_NUMBER, BIND_TIME, BIND_ADDR, BIND_TEXT };
+
+/* A value for parameter 1, 2, ...; text is borrowed from the query. */
+struct sql_bind {
+    enum sql_bind_kind kind;
+    union {
+        uint64_t number;
+        int64_t time_us;
+        struct addr addr;
+        const char *text;
+    };
+};
+
+struct sql {
+    char *text;
+    struct sql_bind *binds;
+    size_t n_binds, allocated;
+};
+
+struct sql_dialect {
+    const char *name;
+    /* The table 'table' of a segment. */
+    void (*table)(FILE *, const char *schema, const char *table);
+    /* Parameter 'n' (from 1) as a value of type 'type'. */
+    void (*parameter)(FILE *, size_t n, enum column_type type);
+    /* A null of that type. */
+    void (*null)(FILE *, enum column_type type);
+    /* The start of the bucket, of as many microseconds as parameter 'n' says
+     * (given as a number), that column 'time' falls into. */
+    void (*bucket)(FILE *, const char *time, size_t n);
+};
+
+extern const struct sql_dialect sql_duckdb;
+
+/* Compiles 'q' over 'sources'.  The query must have passed query_check() and
+ * outlive '*sql'.  Returns 0 or -ENOMEM. */
+int sql_compile(const struct query *, const struct sql_source *, size_t n,
+                const struct sql_dialect *, struct sql *);
+void sql_clear(struct sql *);
+
+/* What is wrong with a query, or NULL. */
+const char *query_check(const struct query *);
+
+/* The output columns of a query, in order: "time", keys, metrics.  Returns how
+ * many. */
+unsigned query_columns(const struct query *, struct query_column *);
+
+#endif /* collector/query/sql.h */

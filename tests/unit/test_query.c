@@ -1,0 +1,651 @@
+#include <config.h>
+
+#include "collector/query/query.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "collector/query/sql.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "tests/unit/store_util.h"
+#include "tests/unit/unit.h"
+
+static struct dict *dict;
+static struct source source;
+static struct store *store;
+static struct query_pool *pool;
+static char *dir;
+
+/* A copy of all rows that were put into the store. */
+static struct flow_batch *rows[64];
+static unsigned n_batches;
+
+/* Waiting for an answer. */
+struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    struct query_result *r;
+    bool done;
+};
+
+static void
+on_done(void *aux, struct query_result *r)
+{
+    struct waiter *w = aux;
+    pthread_mutex_lock(&w->mutex);
+    w->r = r;
+    w->done = true;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static struct query_result *
+wait_for(struct waiter *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    while (!w->done) {
+        pthread_cond_wait(&w->cond, &w->mutex);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return w->r;
+}
+
+static struct query_result *
+ask(struct query *q)
+{
+    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+                        NULL, false };
+    query_start(pool, q, on_done, &w);
+    struct query_result *r = wait_for(&w);
+    if (r->status != QUERY_OK) {
+        fprintf(stderr, "query: %s\n", r->error);
+    }
+    return r;
+}
+
+static struct query
+make_query(const char *filter)
+{
+    struct query q = { .from_us = UTIL_T0 - UTIL_HOUR,
+                       .to_us = UTIL_T0 + 100 * UTIL_HOUR,
+                       .metrics = { COL_bytes, COL_packets,
+                                    QUERY_METRIC_FLOWS },
+                       .n_metrics = 3, .order = -1, .limit = 1000,
+                       .all_observations = true };
+    struct filter_error e;
+    if (filter) {
+        q.filter = filter_parse(filter, &e);
+        if (!q.filter) {
+            fprintf(stderr, "%.60s: %zu: %s\n", filter, e.position,
+                    e.message);
+        }
+    }
+    return q;
+}
+
+/* Three hours of random flows, 20 batches each, in a store of its own; and the
+ * same in memory. */
+static void
+setup(void)
+{
+    uint64_t seed = 77, n = 0;
+    dict = dict_create(1000, 100000);
+    dir = util_mkdir();
+    store = util_open(dir, dict, NULL);
+    CU_ASSERT_FATAL(store != NULL);
+    for (n_batches = 0; n_batches < 60; n_batches++) {
+        struct flow_batch *b = store_batch_get(store);
+        int64_t arrival = UTIL_T0 + n_batches / 20 * UTIL_HOUR
+                          + n_batches % 20 * 60000000;
+        util_fill(b, 1 + (uint32_t) (util_random(&seed) % 700), arrival,
+                  &seed, dict, &source);
+        n += b->n;
+        rows[n_batches] = batch_create();
+        memcpy(rows[n_batches], b, sizeof *b);
+        while (!store_submit(store, b)) {
+            usleep(1000);
+        }
+    }
+    CU_ASSERT(util_wait(store, n));
+    pool = query_pool_create(store, 2, 8);
+    CU_ASSERT_FATAL(pool != NULL);
+}
+
+static void
+teardown(void)
+{
+    query_pool_destroy(pool);
+    store_close(store);
+    for (unsigned i = 0; i < n_batches; i++) {
+        batch_destroy(rows[i]);
+    }
+    dict_destroy(dict);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* A filter over one row in memory: what doc/filter.md says, written down a
+ * second time. */
+static bool
+eval(const struct filter *f, struct flow_batch *b, uint32_t row)
+{
+    if (f->op == FILTER_ANY) {
+        return true;
+    } else if (f->op == FILTER_NOT) {
+        return !eval(f->left, b, row);
+    } else if (f->op != FILTER_TERM) {
+        bool left = eval(f->left, b, row), right = eval(f->right, b, row);
+        return f->op == FILTER_AND ? left && right : left || right;
+    }
+    const struct column *c = &columns[f->column];
+    bool null = (c->flags & CF_NULL) && !batch_is_valid(b, f->column, row);
+    const uint8_t *p = (uint8_t *) batch_column(b, f->column)
+                       + (size_t) row * c->size;
+    uint64_t v = 0;
+    memcpy(&v, p, c->size < 8 ? c->size : 8);
+
+    switch (f->cmp) {
+    case CMP_IS_NULL:
+        return null;
+    case CMP_IN_PREFIX:
+        return !null && prefix_contains(&f->prefix, (const struct addr *) p);
+    case CMP_BITS_ALL:
+        return !null && (v & f->number) == f->number;
+    case CMP_BITS_NONE:
+        return !null && !(v & f->number);
+    default:
+        break;
+    }
+    if (c->type == COLUMN_T_NAME) {
+        bool same = !null && !strcmp(dict_text(dict, (uint32_t) v), f->text);
+        return f->cmp == CMP_NE ? !same : same;
+    }
+    switch (f->cmp) {
+    case CMP_NE:
+        return null || v != f->number;
+    case CMP_EQ:
+        return !null && v == f->number;
+    case CMP_LT:
+        return !null && v < f->number;
+    case CMP_LE:
+        return !null && v <= f->number;
+    case CMP_GT:
+        return !null && v > f->number;
+    default:
+        return !null && v >= f->number;
+    }
+}
+
+struct sums {
+    uint64_t bytes, packets, flows;
+};
+
+static struct sums
+sum(const struct filter *f, bool all)
+{
+    struct sums s = { 0, 0, 0 };
+    for (unsigned i = 0; i < n_batches; i++) {
+        for (uint32_t row = 0; row < rows[i]->n; row++) {
+            if ((all || rows[i]->canonical[row])
+                && (!f || eval(f, rows[i], row))) {
+                s.bytes += rows[i]->bytes[row];
+                s.packets += rows[i]->packets[row];
+                s.flows++;
+            }
+        }
+    }
+    return s;
+}
+
+static void
+check_total(const char *filter, bool all)
+{
+    struct query q = make_query(filter);
+    q.all_observations = all;
+    struct sums s = sum(q.filter, all);
+    struct query_result *r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL(r->n_rows, 1);
+    CU_ASSERT_EQUAL(r->n_columns, 3);
+    CU_ASSERT_EQUAL(r->segments, 3);
+    if (r->n_rows == 1) {
+        bool same = r->values[0].u == s.bytes && r->values[1].u == s.packets
+                    && r->values[2].u == s.flows;
+        CU_ASSERT(same);
+        if (!same) {
+            fprintf(stderr, "%s: %" PRIu64 " flows, not %" PRIu64 "\n",
+                    filter ? filter : "-", r->values[2].u, s.flows);
+        }
+    }
+    query_result_destroy(r);
+}
+
+static void
+test_totals(void)
+{
+    check_total(NULL, true);
+    check_total(NULL, false);
+    check_total("any", false);
+    check_total("not any", true);
+}
+
+/* SQL and the evaluator above agree, also about what is absent. */
+static void
+test_filters(void)
+{
+    static const char *const filters[] = {
+        "proto 6", "not proto 6", "proto != 6", "not proto != 6",
+        "src host 10.0.0.5", "host 2001:db8::5", "src net 10.0.0.0/8",
+        "not src net 10.0.0.0/28", "dst net 2001:db8::/124", "port 3",
+        "not port 3", "port != 3", "dst port > 7", "not dst port > 7",
+        "dst port <= 7 and not src port 3", "bytes > 10k",
+        "bytes < 18446744073709551615", "bridge br-int",
+        "not bridge br-int", "bridge != br-int", "bridge nowhere",
+        "bridge != nowhere", "bridge 'gr\xc3\xb6\xc3\x9f\x65'",
+        "in if eth0 or out if tap1", "in if 3", "if 3",
+        "flags S and not flags A", "not (flags S or flags A)",
+        "quality rate-unknown", "not quality truncated", "vni is null",
+        "vni is not null and vni > 100", "canonical true",
+        "not canonical true", "src mac 00:00:00:00:00:03",
+        "ipv4 or ipv6", "direction ingress", "direction != ingress",
+        "flow_end >= 2026-11-23T03:00:00Z",
+        "not (proto 6 and (port 3 or port 4)) and bytes > 5k",
+        "dst port in [1 2 3]", "exporter 10.0.0.0/24",
+    };
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        check_total(filters[i], i & 1);
+    }
+}
+
+static char *
+random_filter(uint64_t *seed, unsigned depth, char *out)
+{
+    uint64_t r = util_random(seed) >> 8;
+    if (depth && r % 4) {
+        *out++ = '(';
+        if (r % 4 == 1) {
+            out += sprintf(out, "not ");
+            out = random_filter(seed, depth - 1, out);
+        } else {
+            out = random_filter(seed, depth - 1, out);
+            out += sprintf(out, r % 4 == 2 ? " and " : " or ");
+            out = random_filter(seed, depth - 1, out);
+        }
+        *out++ = ')';
+        *out = '\0';
+        return out;
+    }
+    static const char *const cmps[] = { "=", "!=", "<", "<=", ">", ">=" };
+    static const enum column_id ids[] = {
+        COL_proto, COL_src_port, COL_tcp_flags, COL_vni, COL_bytes,
+        COL_in_if, COL_src_as, COL_ttl, COL_dst_mac, COL_direction,
+    };
+    enum column_id id = ids[r / 4 % 10];
+    uint64_t v = util_random(seed) >> 9;
+    if (id == COL_dst_mac) {
+        return out + sprintf(out, "dst_mac %s 00:00:00:00:00:0%d",
+                             cmps[r / 64 % 2], (int) (v % 8));
+    }
+    return out + sprintf(out, "%s %s %d", columns[id].name,
+                         cmps[r / 64 % 6],
+                         (int) (v % (id == COL_bytes ? 65536 : 16)));
+}
+
+static void
+test_random_filters(void)
+{
+    uint64_t seed = 4711;
+    char text[4096];
+    for (unsigned i = 0; i < 100; i++) {
+        random_filter(&seed, i % 5, text);
+        check_total(text, true);
+    }
+}
+
+/* Sums of one column over the values of another, by hand: value to sums. */
+static void
+check_groups(enum column_id by, const char *filter)
+{
+    struct query q = make_query(filter);
+    q.by[0] = by;
+    q.n_by = 1;
+    q.order = 1;
+    q.descending = true;
+    struct query_result *r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT(!r->truncated);
+    CU_ASSERT_PTR_EQUAL(r->columns[0].column, &columns[by]);
+
+    struct sums total = { 0, 0, 0 };
+    struct filter_error e;
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const struct query_value *v = &r->values[i * 4];
+        char term[256], buf[PREFIX_STRLEN];
+        if (v->null) {
+            snprintf(term, sizeof term, "%s is null", columns[by].name);
+        } else if (columns[by].type == COLUMN_T_NAME) {
+            snprintf(term, sizeof term, "%s = '%s'", columns[by].name,
+                     v->text);
+        } else if (columns[by].type == COLUMN_T_ADDR) {
+            snprintf(term, sizeof term, "%s = %s", columns[by].name,
+                     addr_format(&v->addr, buf));
+        } else {
+            snprintf(term, sizeof term, "%s = %" PRIu64, columns[by].name,
+                     v->u);
+        }
+        /* Invalid UTF-8 has become question marks. */
+        char *damaged = strstr(term, "veth-??");
+        if (damaged) {
+            memcpy(damaged, "veth-\xff\xc0", 7);
+        }
+        struct filter *f = filter_parse(term, &e);
+        CU_ASSERT_FATAL(f != NULL);
+        if (damaged) {
+            free(f->text);
+            f->text = strdup("veth-\xff\xc0");
+        }
+        struct sums s = sum(f, true);
+        CU_ASSERT_EQUAL(v[1].u, s.bytes);
+        CU_ASSERT_EQUAL(v[2].u, s.packets);
+        CU_ASSERT_EQUAL(v[3].u, s.flows);
+        CU_ASSERT(!i || v[1].u <= v[-3].u);     /* In order. */
+        total.flows += v[3].u;
+        filter_destroy(f);
+    }
+    CU_ASSERT_EQUAL(total.flows, sum(NULL, true).flows);
+    query_result_destroy(r);
+}
+
+static void
+test_groups(void)
+{
+    check_groups(COL_proto, NULL);
+    check_groups(COL_src_addr, NULL);
+    check_groups(COL_dst_port, NULL);
+    check_groups(COL_bridge, NULL);
+    check_groups(COL_in_if_name, NULL);
+    check_groups(COL_exporter, NULL);
+    check_groups(COL_canonical, NULL);
+}
+
+static void
+test_limit_and_columns(void)
+{
+    struct query q = make_query(NULL);
+    q.by[0] = COL_src_addr;
+    q.by[1] = COL_bridge;
+    q.n_by = 2;
+    q.metrics[3] = COL_l2_bytes;
+    q.n_metrics = 4;
+    q.limit = 7;
+    q.order = 2;
+    q.descending = true;
+    struct query_result *r = ask(&q);
+    CU_ASSERT_EQUAL(r->n_rows, 7);
+    CU_ASSERT_EQUAL(r->n_columns, 6);
+    CU_ASSERT(r->truncated);
+    CU_ASSERT_STRING_EQUAL(r->columns[0].name, "src_addr");
+    CU_ASSERT_STRING_EQUAL(r->columns[1].name, "bridge");
+    CU_ASSERT_STRING_EQUAL(r->columns[4].name, "flows");
+    CU_ASSERT_PTR_NULL(r->columns[4].column);
+    CU_ASSERT_STRING_EQUAL(r->columns[5].unit, "B");
+    CU_ASSERT_STRING_EQUAL(r->tier, "raw");
+    CU_ASSERT(r->rows_scanned >= sum(NULL, true).flows);
+    CU_ASSERT(r->elapsed_ms > 0);
+    query_result_destroy(r);
+}
+
+static void
+test_buckets_and_time(void)
+{
+    struct query q = make_query(NULL);
+    q.bucket_us = UTIL_HOUR;
+    q.order = 0;
+    struct query_result *r = ask(&q);
+    uint64_t flows = 0;
+    CU_ASSERT_EQUAL(r->n_rows, 3);
+    CU_ASSERT_STRING_EQUAL(r->columns[0].name, "time");
+    for (size_t i = 0; i < r->n_rows; i++) {
+        CU_ASSERT_EQUAL(r->values[i * 4].time_us,
+                        UTIL_T0 + (int64_t) i * UTIL_HOUR);
+        flows += r->values[i * 4 + 3].u;
+    }
+    CU_ASSERT_EQUAL(flows, sum(NULL, true).flows);
+    query_result_destroy(r);
+
+    /* One hour touches one segment; its end is not included. */
+    q = make_query(NULL);
+    q.from_us = UTIL_T0;
+    q.to_us = UTIL_T0 + UTIL_HOUR;
+    struct filter_error e;
+    struct filter *f = filter_parse("flow_end < 2026-11-23T03:00:00Z", &e);
+    r = ask(&q);
+    CU_ASSERT_EQUAL(r->segments, 1);
+    CU_ASSERT_EQUAL(r->values[2].u, sum(f, true).flows);
+    query_result_destroy(r);
+    filter_destroy(f);
+
+    /* Nothing there: zero, not an error. */
+    q = make_query("bridge x");
+    q.from_us = 0;
+    q.to_us = 1000;
+    r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL(r->segments, 0);
+    CU_ASSERT_EQUAL(r->n_rows, 1);
+    CU_ASSERT(!r->values[0].null && r->values[0].u == 0);
+    query_result_destroy(r);
+    q = make_query(NULL);
+    q.by[0] = COL_bridge;
+    q.by[1] = COL_dst_addr;
+    q.n_by = 2;
+    q.to_us = q.from_us + 1;
+    q.bucket_us = 1000000;
+    r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL(r->n_rows, 0);
+    query_result_destroy(r);
+}
+
+/* Every column can be grouped by, alone and in one query, and every metric
+ * summed up. */
+static void
+test_all_columns(void)
+{
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        struct query q = make_query(NULL);
+        if (columns[i].flags & CF_KEY) {
+            q.by[0] = i;
+            q.n_by = 1;
+        } else if (columns[i].flags & CF_SUM) {
+            q.metrics[0] = i;
+        } else {
+            continue;
+        }
+        struct query_result *r = ask(&q);
+        CU_ASSERT_EQUAL(r->status, QUERY_OK);
+        CU_ASSERT(r->n_rows > 0);
+        query_result_destroy(r);
+    }
+}
+
+static void
+test_bad_queries(void)
+{
+    struct query good = make_query(NULL);
+    struct query bad[7];
+    for (unsigned i = 0; i < 7; i++) {
+        bad[i] = good;
+    }
+    bad[0].limit = 0;
+    bad[1].limit = QUERY_MAX_LIMIT + 1;
+    bad[2].order = 3;
+    bad[3].to_us = bad[3].from_us;
+    bad[4].by[0] = COL_bytes;
+    bad[4].n_by = 1;
+    bad[5].metrics[0] = COL_proto;
+    bad[6].n_metrics = 0;
+    for (unsigned i = 0; i < 7; i++) {
+        struct waiter w = { PTHREAD_MUTEX_INITIALIZER,
+                            PTHREAD_COND_INITIALIZER, NULL, false };
+        query_start(pool, &bad[i], on_done, &w);
+        struct query_result *r = wait_for(&w);
+        CU_ASSERT_EQUAL(r->status, QUERY_FAILED);
+        CU_ASSERT(r->error[0] != '\0');
+        query_result_destroy(r);
+    }
+}
+
+/* Values go in as parameters, whatever they look like. */
+static void
+test_sql(void)
+{
+    struct query q = make_query("bridge \"x'; DROP TABLE flows; --\" or "
+                                "bridge nothing");
+    const char *const schemas[] = { "s1", "s2" };
+    char *sql = query_sql(&q, schemas, 2);
+    CU_ASSERT(sql && !strstr(sql, "DROP"));
+    CU_ASSERT(sql && strstr(sql, "s1.main.flows")
+              && strstr(sql, "s2.main.flows"));
+    free(sql);
+    struct query_result *r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL(r->values[2].u, 0);
+    query_result_destroy(r);
+
+    /* A segment from before a column was added. */
+    struct sql_source old = { "s0", { { 0 } } };
+    struct sql s;
+    column_set_add(&old.has, COL_flow_end);
+    column_set_add(&old.has, COL_bytes);
+    q = make_query("vni 5 and not bridge x");
+    q.by[0] = COL_bridge;
+    q.n_by = 1;
+    CU_ASSERT_EQUAL(sql_compile(&q, &old, 1, &sql_duckdb, &s), 0);
+    CU_ASSERT(strstr(s.text, "NULL::UBIGINT") != NULL);
+    CU_ASSERT(strstr(s.text, "\"vni\"") == NULL);
+    CU_ASSERT_EQUAL(s.n_binds, 4);
+    sql_clear(&s);
+    query_clear(&q);
+}
+
+static void
+test_deep_filters(void)
+{
+    char *text = malloc(70000);
+    size_t n = 0;
+    for (unsigned i = 0; i < 900; i++) {
+        n += (size_t) sprintf(text + n, "%sport %u", i ? " or " : "",
+                              i + 100);
+    }
+    /* An address per term, as in the lists that people paste. */
+    check_total("port 3", true);
+    struct query q = make_query(text);
+    CU_ASSERT_FATAL(q.filter != NULL);
+    struct query_result *r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    query_result_destroy(r);
+    n = 0;
+    for (unsigned i = 0; i < 150; i++) {
+        n += (size_t) sprintf(text + n, "(port %u and (bytes > 1 or ",
+                              i % 16);
+    }
+    n += (size_t) sprintf(text + n, "ipv4");
+    for (unsigned i = 0; i < 300; i++) {
+        text[n++] = ')';
+    }
+    text[n] = '\0';
+    q = make_query(text);
+    CU_ASSERT_FATAL(q.filter != NULL);
+    r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    query_result_destroy(r);
+    free(text);
+}
+
+static void
+test_timeout_cancel_busy(void)
+{
+    struct waiter w[16];
+    uint64_t ids[16];
+    unsigned busy = 0, cancelled = 0;
+
+    struct query q = make_query(NULL);
+    q.timeout_ms = 1;
+    q.by[0] = COL_src_addr;
+    q.by[1] = COL_dst_addr;
+    q.by[2] = COL_src_port;
+    q.by[3] = COL_bridge;
+    q.n_by = 4;
+    w[0] = (struct waiter) { PTHREAD_MUTEX_INITIALIZER,
+                             PTHREAD_COND_INITIALIZER, NULL, false };
+    query_start(pool, &q, on_done, &w[0]);
+    struct query_result *r = wait_for(&w[0]);
+    CU_ASSERT_EQUAL(r->status, QUERY_TIMEOUT);
+    query_result_destroy(r);
+
+    for (unsigned i = 0; i < 16; i++) {
+        w[i] = (struct waiter) { PTHREAD_MUTEX_INITIALIZER,
+                                 PTHREAD_COND_INITIALIZER, NULL, false };
+        q = make_query("port 3");
+        q.by[0] = COL_src_addr;
+        q.n_by = 1;
+        ids[i] = query_start(pool, &q, on_done, &w[i]);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        query_cancel(pool, ids[i]);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        r = wait_for(&w[i]);
+        busy += r->status == QUERY_BUSY;
+        cancelled += r->status == QUERY_CANCELLED;
+        CU_ASSERT(r->status == QUERY_OK || r->status == QUERY_BUSY
+                  || r->status == QUERY_CANCELLED);
+        query_result_destroy(r);
+    }
+    CU_ASSERT(busy >= 4);
+    CU_ASSERT(cancelled >= 4);
+    query_cancel(pool, 999999);
+}
+
+/* Rows can be asked for within about a second of their arrival, while the
+ * writer goes on. */
+static void
+test_fresh(void)
+{
+    uint64_t seed = 5;
+    int64_t slowest = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        int64_t arrival = UTIL_T0 + 50 * UTIL_HOUR + i * 1000000;
+        struct flow_batch *b = store_batch_get(store);
+        util_fill(b, 100, arrival, &seed, dict, &source);
+        int64_t start = clock_mono_ms();
+        CU_ASSERT(store_submit(store, b));
+        for (uint64_t seen = 0; seen < 100 * (i + 1); ) {
+            struct query q = make_query(NULL);
+            q.from_us = UTIL_T0 + 50 * UTIL_HOUR;
+            struct query_result *r = ask(&q);
+            CU_ASSERT_EQUAL_FATAL(r->status, QUERY_OK);
+            seen = r->values[2].u;
+            query_result_destroy(r);
+            usleep(5000);
+            if (clock_mono_ms() - start > 10000) {
+                CU_FAIL_FATAL("rows do not appear");
+            }
+        }
+        int64_t took = clock_mono_ms() - start;
+        slowest = took > slowest ? took : slowest;
+    }
+    printf("(seen after %" PRId64 " ms) ", slowest);
+}
+
+UNIT_MAIN("query", UNIT_TEST(setup), UNIT_TEST(test_totals),
+          UNIT_TEST(test_filters), UNIT_TEST(test_random_filters),
+          UNIT_TEST(test_groups), UNIT_TEST(test_limit_and_columns),
+          UNIT_TEST(test_buckets_and_time), UNIT_TEST(test_all_columns),
+          UNIT_TEST(test_bad_queries), UNIT_TEST(test_sql),
+          UNIT_TEST(test_deep_filters), UNIT_TEST(test_timeout_cancel_busy),
+          UNIT_TEST(test_fresh), UNIT_TEST(teardown))
