@@ -672,6 +672,23 @@ create_tables(struct daemon *d, const struct config *c)
     return d->dict && d->sources && d->templates ? 0 : -ENOMEM;
 }
 
+struct store_job {
+    const struct store_config *config;
+    struct dict *dict;
+    struct store *store;
+    char *error;
+};
+
+static void *
+run_store_job(void *job_)
+{
+    struct store_job *job = job_;
+    job->store = store_open(job->config, job->dict, &job->error);
+    return NULL;
+}
+
+/* Opens the store.  DuckDB starts threads of its own, which inherit what the
+ * thread that opens it may do: that must be one of ours that may nothing. */
 static int
 open_store(struct daemon *d, const struct config *c)
 {
@@ -683,12 +700,18 @@ open_store(struct daemon *d, const struct config *c)
         .query_threads = c->query_threads,
         .ring_batches = RING_BATCHES,
     };
-    char *error = NULL;
-    d->store = store_open(&sc, d->dict, &error);
+    struct store_job job = { .config = &sc, .dict = d->dict };
+    pthread_t thread;
+    int e = thread_start(&thread, "store-open", run_store_job, &job);
+    if (e) {
+        return e;
+    }
+    pthread_join(thread, NULL);
+    d->store = job.store;
     if (!d->store) {
         LOG(store, ERR, "%s: %s", d->state_dir,
-            error ? error : "out of memory");
-        free(error);
+            job.error ? job.error : "out of memory");
+        free(job.error);
         return -EIO;
     }
     d->queries = query_pool_create(d->store, c->query_max, 64);

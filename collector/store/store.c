@@ -53,8 +53,11 @@ open_dir(struct store *s, const char *dir, char **error)
         || (mkdir(s->dir, 0750) && errno != EEXIST)) {
         return fail(error, "cannot make", s->dir, errno);
     }
-    /* DuckDB wants absolute paths where access is restricted. */
-    char *absolute = realpath(s->dir, NULL);
+    /* DuckDB wants absolute paths where access is restricted.  One that is
+     * absolute is taken as it is: it may lead through a descriptor
+     * (/proc/self/fd/N) to where we could not go by name. */
+    char *absolute = s->dir[0] == '/' ? strdup(s->dir)
+                                      : realpath(s->dir, NULL);
     char *path = NULL;
     if (!absolute) {
         return fail(error, "cannot use", s->dir, errno);
