@@ -134,6 +134,8 @@ privilege_drop(struct privilege *p, const char *const *must_reach, size_t n)
     if (!p->root) {
         return 0;
     }
+    capng_clear(CAPNG_SELECT_BOUNDS);
+    capng_apply(CAPNG_SELECT_BOUNDS);   /* Nothing comes back by exec(). */
     if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L)
         || initgroups(p->user, p->gid)
         || setresgid(p->gid, p->gid, p->gid)
