@@ -10,15 +10,21 @@ collector_libcollector_la_SOURCES += \
 
 if HAVE_CUNIT
 decode_tests = \
+	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
-	tests/unit/test_packet
+	tests/unit/test_packet \
+	tests/unit/test_sflow
 decode_test_libs = collector/libcollector.la lib/liblib.la $(CUNIT_LIBS) \
 	$(COMMON_LIBS)
 check_PROGRAMS += $(decode_tests)
 unit_tests += $(decode_tests)
 EXTRA_DIST += tests/unit/decode_util.h
+tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c
+tests_unit_test_ipfix_LDADD = $(decode_test_libs)
 tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c
 tests_unit_test_netflow5_LDADD = $(decode_test_libs)
 tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
 tests_unit_test_packet_LDADD = $(decode_test_libs)
+tests_unit_test_sflow_SOURCES = tests/unit/test_sflow.c
+tests_unit_test_sflow_LDADD = $(decode_test_libs)
 endif

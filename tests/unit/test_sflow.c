@@ -1,0 +1,406 @@
+#include <config.h>
+
+#include "tests/unit/decode_util.h"
+
+#define ETH_TCP "020000000002 020000000001 0800 " \
+    "45b8003c12344000 3f060000 0a000001 0a000002 " \
+    "1f9001bb 00000001 00000002 5012ffff 00000000 0000 "
+#define ETH_TCP_SIZE 56
+
+/* XDR pads opaque bytes. */
+static void
+pad4(struct msg *m, size_t from)
+{
+    while ((m->n - from) % 4) {
+        put8(m, 0);
+    }
+}
+
+static void
+header(struct msg *m, uint32_t seq, uint32_t n_samples)
+{
+    m->n = 0;
+    put32(m, 5);
+    put32(m, 1);
+    put_hex(m, "0a0a0a0a");     /* Agent. */
+    put32(m, 3);                /* Sub-agent. */
+    put32(m, seq);
+    put32(m, 123456);
+    put32(m, n_samples);
+}
+
+/* Sets the length of what began at 'at' with a format and a length. */
+static void
+end(struct msg *m, size_t at)
+{
+    set32(m, at + 4, (uint32_t) (m->n - at - 8));
+}
+
+static size_t
+begin(struct msg *m, uint32_t format)
+{
+    put32(m, format);
+    put32(m, 0);
+    return m->n - 8;
+}
+
+static size_t
+flow_begin(struct msg *m, uint32_t in, uint32_t out, uint32_t n_records)
+{
+    size_t at = begin(m, 1);
+    put32(m, 77);
+    put32(m, 2u << 24 | 1001);  /* Data source. */
+    put32(m, 400);              /* Rate. */
+    put32(m, 40000);
+    put32(m, 0);
+    put32(m, in);
+    put32(m, out);
+    put32(m, n_records);
+    return at;
+}
+
+static void
+raw_header(struct msg *m, const char *hex, uint32_t frame_length,
+           uint32_t stripped)
+{
+    size_t at = begin(m, 1);
+    put32(m, 1);
+    put32(m, frame_length);
+    put32(m, stripped);
+    size_t size_at = m->n;
+    put32(m, 0);
+    size_t from = m->n;
+    put_hex(m, hex);
+    set32(m, size_at, (uint32_t) (m->n - from));
+    pad4(m, from);
+    end(m, at);
+}
+
+static void
+ext_switch(struct msg *m, uint32_t vlan)
+{
+    size_t at = begin(m, 1001);
+    put32(m, vlan);
+    put32(m, 0);
+    put32(m, 0);
+    put32(m, 0);
+    end(m, at);
+}
+
+static void
+good(struct msg *m, uint32_t seq)
+{
+    header(m, seq, 1);
+    size_t at = flow_begin(m, 3, 4, 2);
+    raw_header(m, ETH_TCP, 78, 4);
+    ext_switch(m, 12);
+    end(m, at);
+}
+
+static void
+test_raw_header(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    good(&m, 1);
+    rig_feed(&r, m.b, m.n);
+    struct flow_batch *b = r.b;
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL(b->n, 1);
+    CHECK_ADDR(b->exporter[0], "10.10.10.10");
+    CU_ASSERT_EQUAL(b->observation_domain_id[0], 3);
+    CU_ASSERT_EQUAL(b->export_protocol[0], PROTO_SFLOW5);
+    CHECK_IS(b, observation_point_id, 0, 2u << 24 | 1001);
+    CU_ASSERT_EQUAL(b->flow_start[0], RECEIVED_US);
+    CU_ASSERT_EQUAL(b->flow_end[0], RECEIVED_US);
+    CHECK_IS(b, in_if, 0, 3);
+    CHECK_IS(b, out_if, 0, 4);
+    CHECK_IS(b, forwarding_status, 0, 64);
+    CHECK_IS(b, sampling, 0, 400);
+    CHECK_IS(b, vlan_id, 0, 12);
+    CHECK_IS(b, src_mac, 0, 0x020000000001);
+    CHECK_IS(b, proto, 0, 6);
+    CHECK_IS(b, dst_port, 0, 443);
+    /* Sampled values are left for the stage that scales. */
+    CU_ASSERT_EQUAL(b->packets[0], 1);
+    CU_ASSERT_EQUAL(b->bytes[0], 60);
+    CU_ASSERT_EQUAL(b->raw_bytes[0], 60);
+    CHECK_IS(b, l2_bytes, 0, 74);
+    CU_ASSERT_EQUAL(b->quality[0], 0);
+    struct source *s = rig_source(&r);
+    CHECK_ADDR(s->key.exporter, "192.0.2.1");
+    CHECK_ADDR(s->key.agent, "10.10.10.10");
+    CU_ASSERT_EQUAL(s->sampling, 400);
+    CU_ASSERT_EQUAL(s->sampling_origin, SAMPLING_HEADER);
+    rig_clear(&r);
+}
+
+static void
+test_expanded(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    header(&m, 1, 1);
+    size_t at = begin(&m, 3);
+    put32(&m, 1);
+    put32(&m, 0);               /* Data source class, index. */
+    put32(&m, 70000);
+    put32(&m, 1000);
+    put32(&m, 0);
+    put32(&m, 0);
+    put32(&m, 0);               /* Input format, value. */
+    put32(&m, 0x50000001);
+    put32(&m, 1);               /* Output: dropped by a rule. */
+    put32(&m, 258);
+    put32(&m, 1);
+    raw_header(&m, ETH_TCP, 78, 4);
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(r.b->n, 1);
+    CHECK_IS(r.b, observation_point_id, 0, 70000);
+    CHECK_IS(r.b, in_if, 0, 0x50000001);
+    CHECK_NULL(r.b, out_if, 0);
+    CHECK_IS(r.b, forwarding_status, 0, 129);
+    CHECK_NULL(r.b, vlan_id, 0);
+    CU_ASSERT_EQUAL(r.b->quality[0], 0);
+    rig_clear(&r);
+}
+
+static void
+test_interfaces(void)
+{
+    static const struct {
+        uint32_t in, out;
+        bool has_in, has_out, has_status;
+        uint8_t status;
+        uint32_t quality;
+    } cases[] = {
+        { 5, 6, true, true, true, 64, 0 },
+        { 0, 0, false, false, false, 0, Q_OUTPUT_UNKNOWN },
+        { 0x3fffffff, 0x3fffffff, false, false, true, 64, Q_OUTPUT_UNKNOWN },
+        { 5, 0x40000100, true, false, true, 128, Q_OUTPUT_UNKNOWN },
+        { 5, 0x40000002, true, false, true, 128, 0 },
+        { 5, 0x80000003, true, false, true, 64, Q_OUTPUT_UNKNOWN },
+        { 5, 0x80000000, true, false, true, 64, Q_OUTPUT_UNKNOWN },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig r;
+        static struct msg m;
+        rig_init(&r);
+        header(&m, 1, 1);
+        size_t at = flow_begin(&m, cases[i].in, cases[i].out, 1);
+        raw_header(&m, ETH_TCP, 78, 4);
+        end(&m, at);
+        rig_feed(&r, m.b, m.n);
+        struct flow_batch *b = r.b;
+        CU_ASSERT_EQUAL(batch_is_valid(b, COL_in_if, 0), cases[i].has_in);
+        CU_ASSERT_EQUAL(batch_is_valid(b, COL_out_if, 0), cases[i].has_out);
+        CU_ASSERT_EQUAL(batch_is_valid(b, COL_forwarding_status, 0),
+                        cases[i].has_status);
+        if (cases[i].has_status) {
+            CU_ASSERT_EQUAL(b->forwarding_status[0], cases[i].status);
+        }
+        CU_ASSERT_EQUAL(b->quality[0], cases[i].quality);
+        rig_clear(&r);
+    }
+}
+
+static void
+test_tunnel(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    header(&m, 1, 1);
+    size_t at = flow_begin(&m, 3, 4, 5);
+    static const struct { uint32_t format; const char *hex; } tunnels[] = {
+        { 1023, "00000000 00000011 ac100005 ac100006 0000 1000 0000 12b5"
+                "00000000 00000000" },
+        { 1024, "00000000 00000011 ac100001 ac100002 0000 1000 0000 17c1"
+                "00000000 00000000" },
+        { 1029, "00001389" },
+        { 1030, "0000138a" },
+    };
+    for (size_t i = 0; i < 4; i++) {
+        size_t t = begin(&m, tunnels[i].format);
+        put_hex(&m, tunnels[i].hex);
+        end(&m, t);
+    }
+    raw_header(&m, ETH_TCP, 78, 4);
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CHECK_IS(r.b, tunnel_type, 0, TUNNEL_GENEVE);
+    CHECK_ADDR(r.b->tunnel_src_addr[0], "172.16.0.1");
+    CHECK_ADDR(r.b->tunnel_dst_addr[0], "172.16.0.2");
+    CHECK_IS(r.b, vni, 0, 5002);
+    rig_clear(&r);
+}
+
+static void
+test_sampled_ip(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    header(&m, 1, 2);
+    size_t at = flow_begin(&m, 3, 4, 3);
+    size_t t = begin(&m, 2);
+    put_hex(&m, "0000007b 020000000001 0000 020000000002 0000 00000800");
+    end(&m, t);
+    t = begin(&m, 3);
+    put_hex(&m, "00000069 00000006 0a000001 0a000002 00001f90 000001bb"
+            "00000012 000000b8");
+    end(&m, t);
+    t = begin(&m, 1003);        /* AS path 65000 {64999 15169}. */
+    put_hex(&m, "00000001 0a000009 0000fde8 0000fbff 0000fbff 00000001"
+            "00000002 00000002 0000fde7 00003b41 00000000 00000064");
+    end(&m, t);
+    end(&m, at);
+    at = flow_begin(&m, 3, 4, 1);
+    t = begin(&m, 4);
+    put_hex(&m, "00000400 00000011 20010db8000000000000000000000001"
+            "20010db8000000000000000000000002 00000035 0000d431 00000000"
+            "00000000");
+    end(&m, t);
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    struct flow_batch *b = r.b;
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL(b->n, 2);
+    CHECK_IS(b, src_mac, 0, 0x020000000001);
+    CHECK_IS(b, ether_type, 0, 0x0800);
+    CHECK_IS(b, l2_bytes, 0, 119);
+    CU_ASSERT_EQUAL(b->bytes[0], 105);
+    CU_ASSERT_EQUAL(b->quality[0], 0);
+    CHECK_IS(b, tcp_flags, 0, 0x12);
+    CHECK_IS(b, src_as, 0, 64511);
+    CHECK_IS(b, dst_as, 0, 15169);
+    CHECK_ADDR(b->next_hop[0], "10.0.0.9");
+    CHECK_IS(b, ip_version, 1, 6);
+    CU_ASSERT_EQUAL(b->bytes[1], 1024);
+    CHECK_NULL(b, l2_bytes, 1);
+    CHECK_NULL(b, tcp_flags, 1);
+    rig_clear(&r);
+}
+
+static void
+test_counters(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    header(&m, 1, 4);
+    for (uint32_t format = 2; format <= 5; format++) {
+        if (format == 3) {
+            continue;
+        }
+        size_t at = begin(&m, format);
+        put32(&m, 1);
+        put32(&m, 1);
+        put32(&m, 0);
+        end(&m, at);
+    }
+    size_t at = flow_begin(&m, 3, 4, 1);
+    raw_header(&m, ETH_TCP, 78, 4);
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL(rig_source(&r)->n.counter_records, 2);
+    CU_ASSERT_EQUAL(r.b->n, 1);
+    rig_clear(&r);
+}
+
+static void
+test_sequence(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    static const uint32_t seqs[] = { 1, 2, 5, 6, 4, 7, 1, 2 };
+    for (size_t i = 0; i < sizeof seqs / sizeof seqs[0]; i++) {
+        good(&m, seqs[i]);
+        rig_feed(&r, m.b, m.n);
+    }
+    struct source *s = rig_source(&r);
+    CU_ASSERT_EQUAL(s->n.lost, 2);
+    CU_ASSERT_EQUAL(s->n.reordered, 1);
+    CU_ASSERT_EQUAL(s->n.restarts, 1);
+    rig_clear(&r);
+}
+
+static void
+test_cut(void)
+{
+    static struct msg m;
+    good(&m, 1);
+    for (size_t n = 0; n < m.n; n++) {
+        struct rig r;
+        rig_init(&r);
+        rig_feed(&r, m.b, n);
+        CU_ASSERT_EQUAL(r.b->n, 0);
+        CU_ASSERT_EQUAL(n < 4 ? r.n.too_short : n < 28 ? r.n.bad_header
+                        : r.n.bad_sample, 1);
+        CU_ASSERT_EQUAL(rig_refusals(&r), 1);
+        rig_clear(&r);
+    }
+}
+
+/* Lengths inside that lie; what was set for the row must not stay. */
+static void
+test_lies(void)
+{
+    static struct msg m;
+    good(&m, 1);
+    static const struct { size_t at; uint32_t value; } lies[] = {
+        { 4, 3 },               /* Agent address type. */
+        { 24, 2 },              /* Number of samples. */
+        { 32, 0xfffffff0 },     /* Sample length. */
+        { 32, 8 },
+        { 64, 3 },              /* Number of records. */
+        { 72, 0x7fffffff },     /* Record length. */
+        { 88, 0x7fffffff },     /* Header length. */
+    };
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        struct rig r;
+        static struct msg bad;
+        rig_init(&r);
+        bad = m;
+        set32(&bad, lies[i].at, lies[i].value);
+        rig_feed(&r, bad.b, bad.n);
+        CU_ASSERT_EQUAL(rig_refusals(&r), 1);
+        CU_ASSERT_EQUAL(lies[i].at == 4 ? r.n.bad_header : r.n.bad_sample, 1);
+        CU_ASSERT_EQUAL(r.b->n, lies[i].at == 24);
+        CU_ASSERT_FALSE(batch_is_valid(r.b, COL_src_addr, r.b->n));
+        rig_feed(&r, m.b, m.n);
+        CU_ASSERT_EQUAL(r.b->n, 1u + (lies[i].at == 24));
+        rig_clear(&r);
+    }
+}
+
+static void
+test_random(void)
+{
+    struct rig r;
+    static struct msg m;
+    uint32_t seed = 7;
+    rig_init(&r);
+    for (unsigned i = 0; i < 20000; i++) {
+        good(&m, i);
+        for (unsigned k = 0; k < 3; k++) {
+            seed = seed * 1664525 + 1013904223;
+            m.b[(seed >> 8) % m.n] = (uint8_t) (seed >> 24);
+        }
+        rig_feed(&r, m.b, (seed >> 4) % (m.n + 1));
+    }
+    CU_ASSERT_EQUAL(r.n.datagrams, 20000);
+    rig_clear(&r);
+}
+
+UNIT_MAIN("sflow", UNIT_TEST(test_raw_header), UNIT_TEST(test_expanded),
+          UNIT_TEST(test_interfaces), UNIT_TEST(test_tunnel),
+          UNIT_TEST(test_sampled_ip), UNIT_TEST(test_counters),
+          UNIT_TEST(test_sequence), UNIT_TEST(test_cut), UNIT_TEST(test_lies),
+          UNIT_TEST(test_random))
