@@ -12,8 +12,11 @@ if HAVE_CUNIT
 decode_tests = \
 	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
+	tests/unit/test_netflow9 \
 	tests/unit/test_packet \
-	tests/unit/test_sflow
+	tests/unit/test_sflow \
+	tests/unit/test_source_table \
+	tests/unit/test_template
 decode_test_libs = collector/libcollector.la lib/liblib.la $(CUNIT_LIBS) \
 	$(COMMON_LIBS)
 check_PROGRAMS += $(decode_tests)
@@ -23,8 +26,14 @@ tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c
 tests_unit_test_ipfix_LDADD = $(decode_test_libs)
 tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c
 tests_unit_test_netflow5_LDADD = $(decode_test_libs)
+tests_unit_test_netflow9_SOURCES = tests/unit/test_netflow9.c
+tests_unit_test_netflow9_LDADD = $(decode_test_libs)
 tests_unit_test_packet_SOURCES = tests/unit/test_packet.c
 tests_unit_test_packet_LDADD = $(decode_test_libs)
 tests_unit_test_sflow_SOURCES = tests/unit/test_sflow.c
 tests_unit_test_sflow_LDADD = $(decode_test_libs)
+tests_unit_test_source_table_SOURCES = tests/unit/test_source_table.c
+tests_unit_test_source_table_LDADD = $(decode_test_libs)
+tests_unit_test_template_SOURCES = tests/unit/test_template.c
+tests_unit_test_template_LDADD = $(decode_test_libs)
 endif
