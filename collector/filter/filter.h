@@ -12,8 +12,10 @@
 #include "lib/column.h"
 
 enum filter_op { FILTER_ANY, FILTER_AND, FILTER_OR, FILTER_NOT, FILTER_TERM };
-enum filter_cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_IN_PREFIX,
-                  CMP_BITS_ALL, CMP_BITS_NONE, CMP_IS_NULL };
+/* A term about an absent value is false, whatever it compares; CMP_NE is the
+ * negation of CMP_EQ and so true of it. */
+enum filter_cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE,
+                  CMP_IN_PREFIX, CMP_BITS_ALL, CMP_BITS_NONE, CMP_IS_NULL };
 
 struct filter {
     enum filter_op op;

@@ -69,7 +69,7 @@ fail(struct query_result *r, enum query_status status, const char *why)
 static void
 fail_duckdb(struct query_result *r, const char *why)
 {
-    /* DuckDB's own exception for what exceeds memory_limit, on disk as well. */
+    /* DuckDB's exception for what exceeds memory_limit, on disk as well. */
     if (why && (strstr(why, "Out of Memory")
                 || strstr(why, "failed to offload"))) {
         fail(r, QUERY_TOO_BIG, "the query needs more memory than it may "

@@ -218,8 +218,8 @@ open_segment(struct store *s, int64_t hour)
     return retval;
 }
 
-/* Whether rows that arrived in 'hour' go to the open segment.  A clock that was
- * set back a little does not reopen old segments. */
+/* Whether rows that arrived in 'hour' go to the open segment.  A clock that
+ * was set back a little does not reopen old segments. */
 static bool
 segment_fits(const struct segment *g, int64_t hour)
 {
