@@ -1089,7 +1089,7 @@ pending_reason(struct remote *r, const struct export_change *c,
         *state = STATE_ERROR;
         return xasprintf("the server refused: %s; next try in %"PRId64" s",
                          note->error,
-                         MAX(note->retry_at_ms - now_ms, 0) / 1000);
+                         (MAX(note->retry_at_ms - now_ms, 0) + 999) / 1000);
     }
     if (!r->owner->apply && !bridge_held(r->owner, c->bridge)) {
         return xasprintf("not written before export.apply: %s", c->reason);
