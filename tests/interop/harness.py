@@ -590,7 +590,7 @@ class Daemon:
         metrics = ("packets", "bytes", "l2_bytes")
         result = {}
         for row in self.flows(by=["export_protocol", "direction"],
-                              metrics=metrics, all_observations=True):
+                              metrics=metrics, observations="all"):
             name = re.match("[a-z]+", row["export_protocol"]).group(0)
             if (row["direction"] == "egress") == egress:
                 have = result.setdefault(name, dict.fromkeys(metrics, 0))
