@@ -12,4 +12,10 @@ tests_unit_test_query_SOURCES = tests/unit/test_query.c \
 tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_query_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS)
+
+check_PROGRAMS += tests/unit/test_flow
+unit_tests += tests/unit/test_flow
+tests_unit_test_flow_SOURCES = tests/unit/test_flow.c tests/unit/store_util.h
+tests_unit_test_flow_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
+tests_unit_test_flow_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
