@@ -807,8 +807,9 @@ remote_open(struct remote *r)
 static void
 remote_close(struct remote *r)
 {
+    /* Not aborted first: that would leave it in the IDL's list of
+     * transactions whose answer is awaited. */
     if (r->txn) {
-        ovsdb_idl_txn_abort(r->txn);
         ovsdb_idl_txn_destroy(r->txn);
     }
     ovsdb_idl_destroy(r->idl);
