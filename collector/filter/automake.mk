@@ -11,5 +11,5 @@ check_PROGRAMS += tests/unit/test_filter
 unit_tests += tests/unit/test_filter
 tests_unit_test_filter_SOURCES = tests/unit/test_filter.c
 tests_unit_test_filter_LDADD = collector/libcollector.la lib/liblib.la \
-	$(CUNIT_LIBS) $(COMMON_LIBS)
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 endif

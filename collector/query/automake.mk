@@ -11,7 +11,7 @@ tests_unit_test_query_SOURCES = tests/unit/test_query.c \
 	tests/unit/store_util.h
 tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_query_LDADD = collector/libcollector.la lib/liblib.la \
-	$(CUNIT_LIBS) $(COMMON_LIBS)
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 
 check_PROGRAMS += tests/unit/test_flow
 unit_tests += tests/unit/test_flow

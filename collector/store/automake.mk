@@ -14,11 +14,11 @@ unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h
 tests_unit_test_store_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_store_LDADD = collector/libcollector.la lib/liblib.la \
-	$(CUNIT_LIBS) $(COMMON_LIBS)
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 endif
 
 bench_programs += tests/bench/bench_store
 tests_bench_bench_store_SOURCES = tests/bench/bench_store.c \
 	tests/unit/store_util.h
 tests_bench_bench_store_LDADD = collector/libcollector.la lib/liblib.la \
-	$(COMMON_LIBS)
+	$(DUCKDB_LIBS) $(COMMON_LIBS)
