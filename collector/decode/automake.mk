@@ -10,6 +10,7 @@ collector_libcollector_la_SOURCES += \
 
 if HAVE_CUNIT
 decode_tests = \
+	tests/unit/test_corpora \
 	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
 	tests/unit/test_netflow9 \
@@ -21,7 +22,11 @@ decode_test_libs = collector/libcollector.la lib/liblib.la $(CUNIT_LIBS) \
 	$(COMMON_LIBS)
 check_PROGRAMS += $(decode_tests)
 unit_tests += $(decode_tests)
-EXTRA_DIST += tests/unit/decode_util.h
+EXTRA_DIST += tests/unit/decode_util.h tests/unit/pcap.h
+tests_unit_test_corpora_SOURCES = tests/unit/test_corpora.c
+tests_unit_test_corpora_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) \
+	-DCORPORA_DEFAULT='"$(abs_top_srcdir)/../shared/corpora"'
+tests_unit_test_corpora_LDADD = $(decode_test_libs) $(JSONC_LIBS)
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c
 tests_unit_test_ipfix_LDADD = $(decode_test_libs)
 tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c

@@ -70,4 +70,7 @@ void dataset_template(struct set_context *, uint16_t id, bool options,
                       unsigned n_scope, const struct template_field *,
                       unsigned n_fields);
 
+/* Reads a NetFlow v9 set of (options) templates. */
+void netflow9_templates(struct set_context *, struct cursor *, bool options);
+
 #endif /* collector/decode/decoder_p.h */

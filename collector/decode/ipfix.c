@@ -6,7 +6,8 @@
 
 /* RFC 7011. */
 
-enum { SET_TEMPLATE = 2, SET_OPTIONS_TEMPLATE = 3 };
+enum { SET_TEMPLATE_9 = 0, SET_OPTIONS_TEMPLATE_9 = 1,
+       SET_TEMPLATE = 2, SET_OPTIONS_TEMPLATE = 3 };
 #define HEADER_SIZE 16
 
 static bool
@@ -73,6 +74,10 @@ read_set(struct set_context *x, struct cursor *c)
     }
     if (id == SET_TEMPLATE || id == SET_OPTIONS_TEMPLATE) {
         read_templates(x, &body, id == SET_OPTIONS_TEMPLATE);
+    } else if (id == SET_TEMPLATE_9 || id == SET_OPTIONS_TEMPLATE_9) {
+        /* NetFlow v9's, which IPFIX leaves unused (section 3.3.2); exporters
+         * that were converted from one to the other still send them. */
+        netflow9_templates(x, &body, id == SET_OPTIONS_TEMPLATE_9);
     } else if (id >= TEMPLATE_ID_MIN) {
         dataset_decode(x, id, &body);
     } else {

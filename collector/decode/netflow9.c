@@ -19,43 +19,44 @@ read_fields(struct cursor *c, unsigned n, struct template_field *fields)
     return !c->bad;
 }
 
+/* A template without fields is none of RFC 3954, but some exporters take
+ * theirs back like that. */
 static void
-read_templates(struct set_context *x, struct cursor *c)
+keep(struct set_context *x, uint16_t id, bool options, unsigned n_scope,
+     const struct template_field *fields, unsigned n_fields)
+{
+    if (n_fields) {
+        dataset_template(x, id, options, n_scope, fields, n_fields);
+    } else {
+        template_withdraw(x->dec->c.templates, x->source, id);
+    }
+}
+
+void
+netflow9_templates(struct set_context *x, struct cursor *c, bool options)
 {
     struct template_field fields[TEMPLATE_MAX_FIELDS];
-    while (cur_left(c) >= 4) {          /* Less is padding. */
+    size_t head = options ? 6 : 4;
+    while (cur_left(c) >= head) {       /* Less is padding. */
         uint16_t id = cur_u16(c);
-        uint16_t n_fields = cur_u16(c);
+        unsigned n_scope = 0, n_fields;
+        if (options) {
+            /* Section 6.1: the sizes of two lists, in bytes. */
+            n_scope = cur_u16(c) / 4u;
+            n_fields = n_scope + cur_u16(c) / 4u;
+        } else {
+            n_fields = cur_u16(c);
+        }
         if (!id && !n_fields) {
             return;                     /* Padding, too. */
         }
         if (n_fields > TEMPLATE_MAX_FIELDS
             || !read_fields(c, n_fields, fields)) {
-            decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_template);
+            decode_refuse(x->dec, x->source,
+                          &x->dec->c.counters->bad_template);
             return;
         }
-        dataset_template(x, id, false, 0, fields, n_fields);
-    }
-}
-
-/* Section 6.1: sizes of the two lists are in bytes. */
-static void
-read_options_templates(struct set_context *x, struct cursor *c)
-{
-    struct template_field fields[TEMPLATE_MAX_FIELDS];
-    while (cur_left(c) >= 6) {
-        uint16_t id = cur_u16(c);
-        unsigned n_scope = cur_u16(c) / 4u;
-        unsigned n_fields = n_scope + cur_u16(c) / 4u;
-        if (!id && !n_fields) {
-            return;                     /* Padding. */
-        }
-        if (n_fields > TEMPLATE_MAX_FIELDS
-            || !read_fields(c, n_fields, fields)) {
-            decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_template);
-            return;
-        }
-        dataset_template(x, id, true, n_scope, fields, n_fields);
+        keep(x, id, options, n_scope, fields, n_fields);
     }
 }
 
@@ -70,10 +71,8 @@ read_set(struct set_context *x, struct cursor *c)
         decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_set);
         return false;
     }
-    if (id == SET_TEMPLATE) {
-        read_templates(x, &body);
-    } else if (id == SET_OPTIONS_TEMPLATE) {
-        read_options_templates(x, &body);
+    if (id == SET_TEMPLATE || id == SET_OPTIONS_TEMPLATE) {
+        netflow9_templates(x, &body, id == SET_OPTIONS_TEMPLATE);
     } else if (id >= TEMPLATE_ID_MIN) {
         dataset_decode(x, id, &body);
     } else {

@@ -1,0 +1,261 @@
+#include <config.h>
+
+#include <json-c/json.h>
+
+#include "tests/unit/decode_util.h"
+#include "tests/unit/pcap.h"
+
+/* Replays captures that nobody here wrote and compares the number of records
+ * with what independent tools settled on. */
+
+/* Where we differ, and why that is right. */
+static const struct exception {
+    const char *id;
+    int flow_records, options_records;  /* -1: do not compare. */
+    const char *why;
+} exceptions[] = {
+    /* RFC 5103: a biflow is one record on the wire and two flows here, if
+     * anything went back. */
+    { "logstash-11-ipfix", 12, 1, "biflows" },
+    { "telegraf-ipfix_example", 56, 2, "biflows" },
+    { "softflowd-ipfix-biflow-tls", 58, 1, "biflows" },
+    { "softflowd-ipfix-tcp-biflow-sip", 17, 1, "biflows, three answered" },
+    { "ovs-ipfix-flow-sample-tunnels", 24, 1,
+      "Open vSwitch's templates are built in" },
+    { "vermont-correct_variable_length_template_and_data", 3, 0,
+      "the manifest's note: three records by RFC 7011 section 7" },
+    { "tcpdump-sflow_multiple_counter_30_pdus", 7, -1,
+      "seven NetFlow v5 records came to the sFlow port; sflowtool cannot" },
+    { "lit-gopacket-layers__sflow_test.go__L224_SFlowTestPacket5.sflow", 0,
+      -1, "the sample is four bytes longer than it says" },
+    { "lit-NetGauze-crates__flow-pkt__src__wire__tests__netflow.rs__L774_"
+      "good_template_wire.nfv9", 0, 0,
+      "the template in force needs 2563 bytes, the set has 260" },
+    { NULL, 0, 0, NULL },
+};
+
+static char root[4096];
+
+static uint8_t *
+read_file(const char *name, size_t *n)
+{
+    char path[8192];
+    snprintf(path, sizeof path, "%s/public/%s", root, name);
+    FILE *f = fopen(path, "rb");
+    if (!f) {
+        return NULL;
+    }
+    uint8_t *data = NULL;
+    *n = 0;
+    for (size_t got = 1, room = 0; got; *n += got) {
+        if (*n == room) {
+            room = room ? 2 * room : 65536;
+            data = realloc(data, room);
+        }
+        got = fread(data + *n, 1, room - *n, f);
+    }
+    fclose(f);
+    return data;
+}
+
+static void
+feed_payload(void *aux, const uint8_t *p, size_t n)
+{
+    rig_feed(aux, p, n);
+}
+
+/* A stream of IPFIX messages, one datagram each. */
+static void
+feed_stream(struct rig *r, const uint8_t *p, size_t n)
+{
+    while (n) {
+        size_t size = n >= 4 ? be16_at(p + 2) : n;
+        if (size < 16 || size > n) {
+            size = n;
+        }
+        rig_feed(r, p, size);
+        p += size;
+        n -= size;
+    }
+}
+
+static void
+feed_file(struct rig *r, const char *name, const char *kind)
+{
+    size_t n;
+    uint8_t *data = read_file(name, &n);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+    if (!strcmp(kind, "pcap")) {
+        pcap_read(data, n, feed_payload, r);
+    } else if (!strncmp(kind, "ipfix-stream", 12)) {
+        feed_stream(r, data, n);
+    } else if (!strcmp(kind, "ethernet-frame")) {
+        struct pcap f = { .link = 1, .each = feed_payload, .aux = r };
+        pcap_frame(&f, cur_init(data, n));
+    } else {
+        rig_feed(r, data, n);
+    }
+    free(data);
+}
+
+struct totals {
+    uint64_t flow_records, options_records, malformed, no_template;
+};
+
+static bool
+add_source(struct source *s, void *aux)
+{
+    struct totals *t = aux;
+    t->flow_records += s->n.flow_records;
+    t->options_records += s->n.options_records;
+    t->malformed += s->n.malformed;
+    t->no_template += s->n.no_template;
+    return true;
+}
+
+static struct json_object *
+get(struct json_object *o, const char *key)
+{
+    struct json_object *v = NULL;
+    return o && json_object_object_get_ex(o, key, &v) ? v : NULL;
+}
+
+static struct json_object *kinds;
+
+static void
+load_kinds(struct json_object *manifest)
+{
+    kinds = json_object_new_object();
+    struct json_object *files = get(manifest, "files");
+    for (size_t i = 0; i < json_object_array_length(files); i++) {
+        struct json_object *f = json_object_array_get_idx(files, i);
+        json_object_object_add(kinds,
+                               json_object_get_string(get(f, "path")),
+                               json_object_get(get(f, "kind")));
+    }
+}
+
+/* Flow samples that sflowtool counted, or the settled number; -1 if none. */
+static int
+expected_flows(struct json_object *expected)
+{
+    struct json_object *n = get(expected, "flow_records");
+    if (n) {
+        return json_object_get_int(n);
+    }
+    struct json_object *samples = get(get(expected, "sflowtool"), "samples");
+    if (!samples) {
+        return -1;
+    }
+    return json_object_get_int(get(samples, "flow"))
+           + json_object_get_int(get(samples, "expanded-flow"))
+           + json_object_get_int(get(samples, "flow-expanded"));
+}
+
+static int
+expected_options(struct json_object *expected)
+{
+    struct json_object *n = get(expected, "options_records");
+    return n ? json_object_get_int(n) : -1;
+}
+
+static const struct exception *
+find_exception(const char *id)
+{
+    for (const struct exception *e = exceptions; e->id; e++) {
+        if (!strcmp(e->id, id)) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* True if the case was compared. */
+static bool
+run_case(struct json_object *c)
+{
+    struct rig r;
+    const char *id = json_object_get_string(get(c, "id"));
+    struct json_object *files = get(c, "files");
+    rig_init_limits(&r, 4096, 4096, 65536);
+    for (size_t i = 0; i < json_object_array_length(files); i++) {
+        const char *name = json_object_get_string(
+            json_object_array_get_idx(files, i));
+        feed_file(&r, name, json_object_get_string(get(kinds, name)));
+    }
+    struct totals t = { 0 };
+    source_table_each(r.sources, add_source, &t);
+    CU_ASSERT_EQUAL(t.flow_records, r.flushed + r.b->n);
+
+    struct json_object *expected = get(c, "expected");
+    int flows = expected_flows(expected);
+    int options = expected_options(expected);
+    const struct exception *e = find_exception(id);
+    if (e) {
+        flows = e->flow_records;
+        options = e->options_records;
+    }
+    bool right = (flows < 0 || t.flow_records == (unsigned) flows)
+                 && (options < 0 || t.options_records == (unsigned) options);
+    if (!right) {
+        printf("%s: %d flow and %d options records expected, %llu and %llu "
+               "found; malformed %llu, no template %llu\n", id, flows,
+               options, (unsigned long long) t.flow_records,
+               (unsigned long long) t.options_records,
+               (unsigned long long) t.malformed,
+               (unsigned long long) t.no_template);
+        for (const struct counter_def *d = decoder_counter_defs; d->name;
+             d++) {
+            if (counter_at(&r.n, d)) {
+                printf("    %s %llu\n", d->name,
+                       (unsigned long long) counter_at(&r.n, d));
+            }
+        }
+    }
+    CU_ASSERT_TRUE(right);
+    rig_clear(&r);
+    return flows >= 0;
+}
+
+static struct json_object *manifest;
+
+static void
+test_cases(void)
+{
+    static const char *const protocols[] = { "netflow5", "netflow9", "ipfix",
+                                             "sflow5" };
+    struct json_object *cases = get(manifest, "cases");
+    unsigned n = 0, compared = 0;
+    load_kinds(manifest);
+    for (size_t i = 0; i < json_object_array_length(cases); i++) {
+        struct json_object *c = json_object_array_get_idx(cases, i);
+        const char *protocol = json_object_get_string(get(c, "protocol"));
+        for (size_t k = 0; k < 4; k++) {
+            if (!strcmp(protocol, protocols[k])) {
+                n++;
+                compared += run_case(c);
+            }
+        }
+    }
+    printf("%u cases replayed, %u compared\n", n, compared);
+    CU_ASSERT_TRUE(n > 0);
+    json_object_put(kinds);
+}
+
+int
+main(void)
+{
+    static const struct unit_test tests[] = { UNIT_TEST(test_cases) };
+    const char *dir = getenv("VENTURI_CORPORA");
+    snprintf(root, sizeof root, "%s", dir ? dir : CORPORA_DEFAULT);
+    char path[8192];
+    snprintf(path, sizeof path, "%s/public/manifest.json", root);
+    manifest = json_object_from_file(path);
+    if (!manifest) {
+        printf("skipped: no %s (set VENTURI_CORPORA)\n", path);
+        return 77;
+    }
+    int result = unit_run("corpora", tests, 1);
+    json_object_put(manifest);
+    return result;
+}
