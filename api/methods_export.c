@@ -363,7 +363,7 @@ heard_from(const struct listening *l, uint32_t bridge, uint8_t protocol)
 /* Adds what data says to what the database says: "receiving" and "silent" are
  * only ever said here.  'text' has room for 'size'. */
 static enum export_state
-judge(const struct ovsdb_status *st, int64_t first_us, int64_t last_us,
+judge(const struct ovsdb_status *st, int64_t last_us,
       const struct heard *heard, int64_t started_us, int64_t now_us,
       char *text, size_t size)
 {
@@ -376,7 +376,8 @@ judge(const struct ovsdb_status *st, int64_t first_us, int64_t last_us,
     since_us = last_us > since_us ? last_us : since_us;
     int64_t quiet_s = (now_us - since_us) / 1000000;
     long long expect_s = st->expect_within_us / 1000000;
-    if (last_us && now_us - since_us <= st->expect_within_us) {
+    if (last_us > st->applied_us
+        && now_us - since_us <= st->expect_within_us) {
         snprintf(text, size, "records arrive");
         return STATE_RECEIVING;
     }
@@ -385,7 +386,7 @@ judge(const struct ovsdb_status *st, int64_t first_us, int64_t last_us,
                  expect_s);
         return STATE_IN_SYNC;
     }
-    if (first_us) {
+    if (last_us > st->applied_us) {
         snprintf(text, size, "no record for %lld s: no traffic, or "
                  "ovs-vswitchd stopped exporting", (long long) quiet_s);
     } else if (heard->counter_samples) {
@@ -418,7 +419,7 @@ status_to_json(const struct api_context *c, const struct listening *l,
     int64_t first_us = stats ? stats->first_us : 0;
     int64_t last_us = stats ? stats->last_us : 0;
     char reason[512];
-    enum export_state state = judge(st, first_us, last_us,
+    enum export_state state = judge(st, last_us,
                                     heard_from(l, bridge, protocol),
                                     c->started_us, now_us, reason,
                                     sizeof reason);

@@ -207,6 +207,10 @@ disconnected_reason(const struct remote *r)
         return xasprintf("the server has no usable Open_vSwitch database "
                          "(%s)", ovs_strerror(error));
     }
+    if (error == ENOPROTOOPT && !strncmp(r->name, "ssl:", 4)) {
+        return xstrdup("TLS needs a private key, a certificate and the "
+                       "certificate of the CA; one is not set or not valid");
+    }
     return error > 0 ? xasprintf("%s", ovs_strerror(error))
                      : xstrdup("connecting");
 }

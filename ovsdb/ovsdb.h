@@ -47,9 +47,9 @@ void ovsdb_set_policies(struct ovsdb *, const struct export_policies *);
 /* From now on differences are written (as with config.apply). */
 void ovsdb_apply(struct ovsdb *);
 
-/* Removes what is ours from every bridge (only from 'bridge' if not NULL), and
- * stops writing (for that bridge) until ovsdb_apply().  'done' is called on the
- * OVSDB thread with the number of rows removed, or a negative errno. */
+/* Removes what is ours from every bridge (only from 'bridge' if not NULL),
+ * and stops writing (for that bridge) until ovsdb_apply().  'done' is called
+ * on the OVSDB thread with the number of rows removed, or a negative errno. */
 void ovsdb_remove(struct ovsdb *, const char *bridge,
                   void (*done)(void *aux, int n), void *aux);
 

@@ -1,6 +1,6 @@
 /* tests/interop/ovsdb_driver.c -- the OVSDB thread on a leash, for tests.
  *
- *   ovsdb_driver [--apply] [--owner ID] REMOTE...
+ *   ovsdb_driver [--apply] [--owner ID] [--tls KEY CERT CA] REMOTE...
  *
  * reads commands from standard input and answers each with lines that end in
  * a line ".":
@@ -216,17 +216,20 @@ main(int argc, char *argv[])
         .changed = on_changed,
     };
     int i = 1;
+    log_set_level("ovsdb:debug");
+    ovsdb_global_init("ovsdb_driver", false);
     for (; i < argc && argv[i][0] == '-'; i++) {
         if (!strcmp(argv[i], "--apply")) {
             config.apply = true;
         } else if (!strcmp(argv[i], "--owner") && i + 1 < argc) {
             config.owner = argv[++i];
+        } else if (!strcmp(argv[i], "--tls") && i + 3 < argc) {
+            ovsdb_set_tls(argv[i + 1], argv[i + 2], argv[i + 3]);
+            i += 3;
         }
     }
     config.remotes = (const char *const *) &argv[i];
     config.n_remotes = (size_t) (argc - i);
-    log_set_level("ovsdb:debug");
-    ovsdb_global_init("ovsdb_driver", false);
     struct export_policies *policies = export_policies_default();
     struct ovsdb *o = ovsdb_start(&config, policies);
     export_policies_destroy(policies);

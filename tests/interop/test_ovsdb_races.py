@@ -314,6 +314,57 @@ def test_two_databases():
     driver.stop()
 
 
+def make_certificates(directory):
+    """A CA, and a certificate of it for each side: {name: (key, cert)}"""
+    def path(name):
+        return os.path.join(directory, name)
+
+    def openssl(*args):
+        harness.run("openssl", *args)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            "-subj", "/CN=test ca", "-keyout", path("ca.key"),
+            "-out", path("ca.pem"))
+    for name in ("server", "client"):
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj",
+                "/CN=" + name, "-keyout", path(name + ".key"),
+                "-out", path(name + ".csr"))
+        openssl("x509", "-req", "-days", "2", "-in", path(name + ".csr"),
+                "-CA", path("ca.pem"), "-CAkey", path("ca.key"),
+                "-CAcreateserial", "-out", path(name + ".pem"))
+    return path
+
+
+def test_tls():
+    """A remote behind TLS, with certificates on both sides."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    ovs.add_bridge()
+    path = make_certificates(lab.dir)
+    port = harness.free_port(socket.SOCK_STREAM)
+    ovs.stop_vswitchd()
+    ovs.stop_server()
+    harness.Process("ovsdb-server", [
+        "ovsdb-server", ovs.database, "--remote=punix:" + ovs.socket,
+        "--remote=pssl:%d:127.0.0.1" % port, "--no-chdir",
+        "--unixctl=" + os.path.join(ovs.dir, "server.ctl"),
+        "-vconsole:warn", "-vsyslog:off", "-vfile:off",
+        "--private-key=" + path("server.key"),
+        "--certificate=" + path("server.pem"),
+        "--ca-cert=" + path("ca.pem")], os.path.join(lab.dir, "tls.out"))
+    remote = "ssl:127.0.0.1:%d" % port
+    driver = Driver(lab, remote, options=(
+        "--tls", path("client.key"), path("client.pem"), path("ca.pem")))
+    driver.await_connected(20)
+    wait_until(lambda: ovs.rows("sFlow"), 5, "a row")
+    driver.stop()
+    stranger = Driver(lab, remote, owner="stranger")
+    wait_until(lambda: stranger.trouble() not in ("", "connecting"), 10,
+               "a reason")
+    print("without a certificate: " + stranger.trouble())
+    equal(stranger.connected(), False, "the stranger's connection")
+    stranger.stop()
+
+
 def test_many_bridges():
     """Many bridges at once: all rows in place, nothing on a second look."""
     lab = Lab()
