@@ -87,6 +87,29 @@ def install_signal_handlers():
     atexit.register(cleanup)
 
 
+def start_janitor():
+    """A child that cleans up after us if we are killed with -9.  (That of us
+    which dies with its parent, see Process, is not enough: the kernel forgets
+    that wish when venturid changes its user.)"""
+    parent = os.getpid()
+    end, _end_of_parent = os.pipe()     # The other end lives as long as we.
+    if os.fork():
+        os.close(end)
+        return
+    try:
+        os.setsid()
+        for sig in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(sig, signal.SIG_IGN)
+        os.close(_end_of_parent)
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):            # Whoever reads our output is free.
+            os.dup2(null, fd)
+        os.read(end, 1)
+        remove_stale(parent)
+    finally:
+        os._exit(0)
+
+
 def unique(prefix, limit=64):
     """A name that nobody else on the machine has; see also 'limit'."""
     global _counter
@@ -105,22 +128,35 @@ def scratch_dir():
     return path
 
 
-def remove_stale():
-    """Removes what programs left behind that were killed with -9: their
-    processes died with them, namespaces and directories did not."""
-    def dead(pid):
-        return not os.path.exists("/proc/%s" % pid)
+def _kill_users_of(directory):
+    """Kills the processes that were started with this scratch directory."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                words = f.read()
+            if os.fsencode(directory + "/") in words:
+                os.kill(int(pid), signal.SIGKILL)
 
-    names = run("ip", "netns", "list", check=False)
-    for name, pid in re.findall(r"^(venturi-\w+-(\d+)-\d+)", names, re.M):
-        if dead(pid):
-            run("ip", "netns", "delete", name, check=False)
+
+def remove_stale(only=None):
+    """Removes what programs left behind that were killed with -9, or only
+    what the one with the process id 'only' left: processes, namespaces,
+    directories."""
+    def dead(pid):
+        return int(pid) == only if only else \
+            not os.path.exists("/proc/%s" % pid)
+
     tmp = tempfile.gettempdir()
     for name in os.listdir(tmp):
         match = re.fullmatch(r"v-(\d+)-\w+", name)
         path = os.path.join(tmp, name)
         if match and dead(match.group(1)) and os.lstat(path).st_uid == 0:
+            _kill_users_of(path)
             shutil.rmtree(path, ignore_errors=True)
+    names = run("ip", "netns", "list", check=False)
+    for name, pid in re.findall(r"^(venturi-\w+-(\d+)-\d+)", names, re.M):
+        if dead(pid):
+            run("ip", "netns", "delete", name, check=False)
 
 
 # --- Processes -------------------------------------------------------------
@@ -130,8 +166,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent():
-    """Runs in a child before exec: nothing survives even a kill -9 of us, and
-    a Ctrl-C on the terminal is for us alone."""
+    """Runs in a child before exec: it dies with us, and a Ctrl-C on the
+    terminal is for us alone."""
     os.setpgid(0, 0)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -700,6 +736,7 @@ def main(needs=()):
     by parts of their names."""
     check_needs(needs)
     install_signal_handlers()
+    start_janitor()
     module = sys.modules["__main__"]
     tests = [(name, value) for name, value in vars(module).items()
              if name.startswith("test_") and callable(value)]
