@@ -25,4 +25,6 @@ endif
 
 dist_man_MANS += doc/venturi-gen.1
 EXTRA_DIST += tests/interop/generator.py
-interop_tests += tests/interop/test_gen.py
+interop_tests += tests/interop/test_gen.py tests/interop/test_ingest.py \
+	tests/interop/test_bad_input.py tests/interop/test_kill9.py \
+	tests/interop/test_diskfull.py

@@ -34,7 +34,7 @@ def send(lab, count=10000):
 
 def test_diskfull():
     lab = Lab()
-    daemon = Daemon(lab, start=False, user="root", expect=[".*"])
+    daemon = Daemon(lab, start=False, expect=[".*"])
     run("mount", "-t", "tmpfs", "-o", "size=" + SIZE, "tmpfs",
         daemon.state_dir)
     on_cleanup(run, "umount", "-l", daemon.state_dir)
