@@ -42,3 +42,25 @@ tests_unit_test_source_table_LDADD = $(decode_test_libs)
 tests_unit_test_template_SOURCES = tests/unit/test_template.c
 tests_unit_test_template_LDADD = $(decode_test_libs)
 endif
+
+# Fuzz targets; tests/corpus/NAME holds runs of datagrams, each after its
+# length in two bytes.
+fuzz_programs += tests/fuzz/fuzz_ipfix tests/fuzz/fuzz_netflow \
+	tests/fuzz/fuzz_sflow
+EXTRA_DIST += tests/fuzz/fuzz_decode.h tests/corpus/ipfix \
+	tests/corpus/netflow tests/corpus/sflow
+tests_fuzz_fuzz_ipfix_SOURCES = tests/fuzz/fuzz_ipfix.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_ipfix_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_ipfix_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)
+tests_fuzz_fuzz_netflow_SOURCES = tests/fuzz/fuzz_netflow.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_netflow_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_netflow_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)
+tests_fuzz_fuzz_sflow_SOURCES = tests/fuzz/fuzz_sflow.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_sflow_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_sflow_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)

@@ -28,8 +28,8 @@ static const struct element elements[] = {
     { 0, 18, CONV_V4, 1, COL_next_hop, 0 },     /* bgpNextHopIPv4Address */
     { 0, 21, CONV_UPTIME, 3, COL_flow_end, 0 }, /* flowEndSysUpTime */
     { 0, 22, CONV_UPTIME, 3, COL_flow_start, 0 },
-    { 0, 23, CONV_UINT, 3, COL_bytes, 0 },      /* postOctetDeltaCount */
-    { 0, 24, CONV_UINT, 3, COL_packets, 0 },
+    { 0, 23, CONV_UINT, 0, COL_bytes, 0 },      /* postOctetDeltaCount */
+    { 0, 24, CONV_UINT, 0, COL_packets, 0 },
     { 0, 27, CONV_V6, 0, COL_src_addr, 28 },    /* sourceIPv6Address */
     { 0, 28, CONV_V6, 0, COL_dst_addr, 27 },
     { 0, 29, CONV_UINT, 0, COL_src_prefix_length, 30 },

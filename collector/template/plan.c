@@ -20,7 +20,7 @@ struct op {
     uint8_t column;             /* enum column_id. */
     uint8_t segment;
     bool var;
-    bool unless_zero;           /* An earlier op has set the column. */
+    bool unless_zero;           /* An earlier op fills the column, too. */
     uint16_t offset;
     uint16_t size;              /* Unless 'var'. */
 };
@@ -254,9 +254,28 @@ run_frame(const struct plan *plan, const struct op *op, struct flow_batch *b,
     }
 }
 
-/* The second element for a column, row by row: it counts only where it is not
- * zero (an exporter that puts both addresses into every record zeroes the one
- * of the wrong family). */
+/* True if an earlier op has left nothing in the value at 'd'. */
+static bool
+is_unset(const struct op *op, const void *d)
+{
+    static const struct addr none[2] = { { { [10] = 0xff, 0xff } } };
+    uint64_t v = 0;
+    switch (columns[op->column].type) {
+    case COLUMN_T_ADDR:
+        return !memcmp(d, &none[0], sizeof none[0])
+               || !memcmp(d, &none[1], sizeof none[1]);
+    case COLUMN_T_TIME:
+        return true;            /* A zero is no longer one. */
+    default:
+        memcpy(&v, d, columns[op->column].size);
+        return !v;
+    }
+}
+
+/* The second element for a column, row by row: it counts only where the first
+ * is zero and it is not.  Exporters that put the addresses of both families,
+ * or the counts of both directions, into every record zero what does not
+ * apply. */
 static void
 run_unless_zero(const struct op *op, const struct plan_env *env,
                 struct flow_batch *b, uint32_t row, uint32_t n,
@@ -270,10 +289,10 @@ run_unless_zero(const struct op *op, const struct plan_env *env,
         for (uint32_t k = 0; k < f.size && zero; k++) {
             zero = !f.p[k];
         }
-        if (zero) {
+        void *d = dst + (size_t) (row + i) * size;
+        if (zero || !is_unset(op, d)) {
             continue;
         }
-        void *d = dst + (size_t) (row + i) * size;
         switch (op->conv) {
         case CONV_V4: run_v4(d, 1, f.p, 0); break;
         case CONV_V6: run_v6(d, 1, f.p, 0); break;

@@ -173,6 +173,17 @@ test_conversions(void)
     CU_ASSERT_EQUAL(r.b->packets[0], 1);
     CU_ASSERT_EQUAL(r.b->bytes[0], 2);
     rig_clear(&r);
+    /* Counts of both directions; the first that is not zero. */
+    ONE(&r, "00000000 00000000 0000000a 00000064", { 2, 4, 0 }, { 1, 4, 0 },
+        { 24, 4, 0 }, { 23, 4, 0 });
+    CU_ASSERT_EQUAL(r.b->packets[0], 10);
+    CU_ASSERT_EQUAL(r.b->bytes[0], 100);
+    rig_clear(&r);
+    ONE(&r, "00000001 00000002 0000000a 00000064", { 2, 4, 0 }, { 1, 4, 0 },
+        { 24, 4, 0 }, { 23, 4, 0 });
+    CU_ASSERT_EQUAL(r.b->packets[0], 1);
+    CU_ASSERT_EQUAL(r.b->bytes[0], 2);
+    rig_clear(&r);
     /* Sampling in the record. */
     ONE(&r, "00000200", { 34, 4, 0 });
     CHECK_IS(r.b, sampling, 0, 512);
