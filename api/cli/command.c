@@ -1,0 +1,418 @@
+#include <config.h>
+
+#include "api/cli/command.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/column.h"
+
+const struct cli_option cli_global_options[] = {
+    { "api", 'a', "ADDRESS", "venturid's socket (default: $VENTURI_API, or "
+      "/run/venturi/api.sock)", NULL },
+    { "json", 'j', NULL, "print the result as JSON", NULL },
+    { "csv", 'c', NULL, "print tables as CSV", NULL },
+    { "human", 'H', NULL, "numbers like 1.2 MB also when not on a terminal",
+      NULL },
+    { "exact", 'e', NULL, "exact numbers also on a terminal", NULL },
+    { "help", 'h', NULL, "show help; after a command, about that", NULL },
+    { "version", 'V', NULL, "show the version", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+bool
+cli_usage(const struct cli *cli, const char *format, ...)
+{
+    va_list args;
+
+    fputs("venturictl: ", cli->err);
+    va_start(args, format);
+    vfprintf(cli->err, format, args);
+    va_end(args);
+    fputc('\n', cli->err);
+    if (cli->command) {
+        fprintf(cli->err, "Try \"venturictl %s --help\".\n",
+                cli->command->name);
+    } else {
+        fputs("Try \"venturictl --help\".\n", cli->err);
+    }
+    return false;
+}
+
+const char *
+cli_value(const struct cli *cli, const char *option)
+{
+    const struct cli_option *o = cli->command->options;
+
+    for (size_t i = 0; o && o[i].name; i++) {
+        if (!strcmp(o[i].name, option)) {
+            return cli->value[i];
+        }
+    }
+    return NULL;
+}
+
+/* Help. */
+
+static void
+print_options(FILE *f, const struct cli_option *o)
+{
+    for (; o && o->name; o++) {
+        char left[64];
+        snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
+                 o->arg ? " " : "", o->arg ? o->arg : "");
+        fprintf(f, "  %-26s %s\n", left, o->doc);
+    }
+}
+
+void
+cli_help(FILE *f)
+{
+    fputs("venturictl -- asks venturid about flows, exporters and exports\n\n"
+          "usage: venturictl [OPTION]... COMMAND [ARGUMENT]...\n\n"
+          "Commands:\n", f);
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        fprintf(f, "  %-18s %s\n", c->name, c->summary);
+    }
+    fputs("\nOptions:\n", f);
+    print_options(f, cli_global_options);
+    fputs("\nExit status: 0 all is well; 1 venturid answered with an error; "
+          "2 bad usage;\n3 venturid cannot be reached.\n", f);
+}
+
+void
+cli_command_help(FILE *f, const struct cli_command *c)
+{
+    fprintf(f, "%s\n\nusage: venturictl %s%s%s%s\n", c->summary, c->name,
+            c->options ? " [OPTION]..." : "", c->operands ? " " : "",
+            c->operands ? c->operands : "");
+    if (c->options) {
+        fputs("\nOptions:\n", f);
+        print_options(f, c->options);
+    }
+    fputs("\nOptions of all commands:\n", f);
+    print_options(f, cli_global_options);
+    if (c->example) {
+        fprintf(f, "\nExample:\n  %s\n", c->example);
+    }
+    if (c->method) {
+        fprintf(f, "\nJSON-RPC method: %s\n", c->method);
+    }
+}
+
+/* The command line. */
+
+/* The command that the words begin with; the longest name wins.  '*n' is how
+ * many words its name has. */
+static const struct cli_command *
+find_command(char *const *words, int n_words, int *n)
+{
+    const struct cli_command *best = NULL;
+    char two[64];
+
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        bool has_two = strchr(c->name, ' ') != NULL;
+        if (has_two && n_words > 1) {
+            snprintf(two, sizeof two, "%s %s", words[0], words[1]);
+            if (!strcmp(two, c->name)) {
+                *n = 2;
+                return c;
+            }
+        } else if (!has_two && n_words && !strcmp(words[0], c->name)) {
+            best = c;
+            *n = 1;
+        }
+    }
+    return best;
+}
+
+/* "export" alone: which commands begin with it? */
+static int
+unknown_command(const struct cli *cli, const char *word)
+{
+    size_t n = strlen(word);
+    bool any = false;
+
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        if (!strncmp(c->name, word, n) && c->name[n] == ' ') {
+            fprintf(cli->err, "%s%s", any ? ", " : "venturictl: say more: ",
+                    c->name);
+            any = true;
+        }
+    }
+    if (any) {
+        fputc('\n', cli->err);
+    } else {
+        cli_usage(cli, "there is no command \"%s\"", word);
+    }
+    return EXIT_USAGE;
+}
+
+struct optspec {
+    struct option longs[64];
+    char shorts[160];
+    int n;
+};
+
+static void
+add_options(struct optspec *spec, const struct cli_option *o, int base)
+{
+    size_t at = strlen(spec->shorts);
+
+    for (int i = 0; o && o[i].name; i++) {
+        spec->longs[spec->n++] = (struct option) {
+            .name = o[i].name,
+            .has_arg = o[i].arg ? required_argument : no_argument,
+            .val = base + i,
+        };
+        if (o[i].letter) {
+            spec->shorts[at++] = o[i].letter;
+            if (o[i].arg) {
+                spec->shorts[at++] = ':';
+            }
+        }
+    }
+    spec->shorts[at] = '\0';
+}
+
+static int
+letter_index(const struct cli_option *o, int letter)
+{
+    for (int i = 0; o && o[i].name; i++) {
+        if (o[i].letter == letter) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Returns -1, or the exit status. */
+static int
+global_option(struct cli *cli, int which, const char *arg)
+{
+    switch (cli_global_options[which].letter) {
+    case 'a':
+        cli->api = arg;
+        break;
+    case 'j':
+        cli->format = FORMAT_JSON;
+        break;
+    case 'c':
+        cli->format = FORMAT_CSV;
+        break;
+    case 'H':
+        cli->human = true;
+        break;
+    case 'e':
+        cli->human = false;
+        break;
+    case 'h':
+        if (cli->command) {
+            cli_command_help(cli->out, cli->command);
+        } else {
+            cli_help(cli->out);
+        }
+        return EXIT_OK;
+    default:
+        fputs("venturictl " PACKAGE_VERSION "\n", cli->out);
+        return EXIT_OK;
+    }
+    return -1;
+}
+
+#define GLOBAL 1000
+#define LOCAL 2000
+
+/* Reads options; of the command, too, once it is known. */
+static int
+read_options(struct cli *cli, int argc, char *argv[])
+{
+    const struct cli_option *own = cli->command ? cli->command->options
+                                                : NULL;
+    struct optspec spec = { .n = 0 };
+    int c;
+
+    /* Before the command, options end at the first word; after it they may
+     * stand anywhere. */
+    strcpy(spec.shorts, cli->command ? ":" : "+:");
+    add_options(&spec, cli_global_options, GLOBAL);
+    add_options(&spec, own, LOCAL);
+    optind = 0;
+    while ((c = getopt_long(argc, argv, spec.shorts, spec.longs, NULL))
+           != -1) {
+        int i;
+        if (c == '?' || c == ':') {
+            const char *word = argv[optind - 1];
+            cli_usage(cli, c == '?' ? "unknown option \"%s\""
+                                    : "option \"%s\" needs a value", word);
+            return EXIT_USAGE;
+        }
+        if (c >= LOCAL || (c < GLOBAL && (i = letter_index(own, c)) >= 0)) {
+            i = c >= LOCAL ? c - LOCAL : letter_index(own, c);
+            cli->value[i] = optarg ? optarg : "";
+            continue;
+        }
+        i = c >= GLOBAL ? c - GLOBAL : letter_index(cli_global_options, c);
+        int status = global_option(cli, i, optarg);
+        if (status >= 0) {
+            return status;
+        }
+    }
+    return -1;
+}
+
+int
+cli_parse(struct cli *cli, int argc, char *argv[])
+{
+    int status = read_options(cli, argc, argv), n = 0;
+
+    if (status >= 0) {
+        return status;
+    }
+    if (optind >= argc) {
+        cli_help(cli->err);
+        return EXIT_USAGE;
+    }
+    char **words = argv + optind;
+    int n_words = argc - optind;
+    if (!strcmp(words[0], "help")) {
+        cli->command = find_command(words + 1, n_words - 1, &n);
+        if (n_words > 1 && !cli->command) {
+            return unknown_command(cli, words[1]);
+        }
+        return global_option(cli, letter_index(cli_global_options, 'h'),
+                             NULL);
+    }
+    cli->command = find_command(words, n_words, &n);
+    if (!cli->command) {
+        return unknown_command(cli, words[0]);
+    }
+    cli->method = cli->command->method;
+    status = read_options(cli, n_words - n + 1, words + n - 1);
+    if (status >= 0) {
+        return status;
+    }
+    cli->operands = words + n - 1 + optind;
+    cli->n_operands = n_words - n + 1 - optind;
+    if (cli->n_operands && !cli->command->operands) {
+        cli_usage(cli, "\"%s\" is too much", cli->operands[0]);
+        return EXIT_USAGE;
+    }
+    return -1;
+}
+
+/* Completion. */
+
+/* The words after an option.  Lists of columns grow at each comma. */
+static void
+bash_words(FILE *f, const struct cli_option *o)
+{
+    bool by = !strcmp(o->words, CLI_WORDS_BY);
+
+    if (!by && strcmp(o->words, CLI_WORDS_METRICS)) {
+        fprintf(f, "        --%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); "
+                "return ;;\n", o->name, o->words);
+        return;
+    }
+    fprintf(f, "        --%s) COMPREPLY=($(compgen -P \"${cur%%\"${cur##*,}\"}"
+            "\" -W '%s", o->name, by ? "none" : "flows");
+    for (size_t i = 0; i < N_COLUMNS; i++) {
+        if (columns[i].flags & (by ? CF_KEY : CF_SUM)) {
+            fprintf(f, " %s", columns[i].name);
+        }
+    }
+    fputs("' -- \"${cur##*,}\")); return ;;\n", f);
+}
+
+/* The second words of commands that begin alike. */
+static void
+bash_second_words(FILE *f)
+{
+    for (const struct cli_command *c = cli_commands; c->name; ) {
+        size_t n = strcspn(c->name, " ");
+        if (!c->name[n]) {
+            c++;
+            continue;
+        }
+        const char *first = c->name;
+        fprintf(f, "        '%.*s') COMPREPLY=($(compgen -W '", (int) n,
+                first);
+        for (; c->name && !strncmp(c->name, first, n + 1); c++) {
+            fprintf(f, "%s%s", c->name == first ? "" : " ", c->name + n + 1);
+        }
+        fputs("' -- \"$cur\")) ;;\n", f);
+    }
+}
+
+static void
+bash_options(FILE *f, const struct cli_option *o)
+{
+    for (; o && o->name; o++) {
+        fprintf(f, " --%s", o->name);
+    }
+}
+
+void
+cli_completion_bash(FILE *f)
+{
+    fputs("# bash completion for venturictl; made by \"venturictl completion "
+          "bash\"\n"
+          "_venturictl()\n{\n"
+          "    local cur prev command options word i\n"
+          "    cur=${COMP_WORDS[COMP_CWORD]}\n"
+          "    prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+          "    COMPREPLY=()\n"
+          "    command=\n"
+          "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+          "        word=${COMP_WORDS[i]}\n"
+          "        case $word in\n"
+          "            --api | -a) ((i++)) ;;\n"
+          "            -*) ;;\n"
+          "            *) command=\"${command:+$command }$word\" ;;\n"
+          "        esac\n"
+          "    done\n"
+          "    case $prev in\n"
+          "        --api | -a) compopt -o default; return ;;\n", f);
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        for (const struct cli_option *o = c->options; o && o->name; o++) {
+            if (o->words) {
+                bash_words(f, o);
+            }
+        }
+    }
+    fputs("    esac\n    options='", f);
+    bash_options(f, cli_global_options);
+    fputs("'\n    case $command in\n", f);
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        fprintf(f, "        '%s' | '%s '*) options+='", c->name, c->name);
+        bash_options(f, c->options);
+        fputs("' ;;\n", f);
+    }
+    fputs("    esac\n"
+          "    if [[ $cur == -* ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
+          "        return\n"
+          "    fi\n"
+          "    case $command in\n"
+          "        '') COMPREPLY=($(compgen -W 'help", f);
+    const char *last = "";
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        int n = (int) strcspn(c->name, " ");
+        if (strncmp(last, c->name, (size_t) n + 1)
+            && (strncmp(last, c->name, (size_t) n) || last[n] != ' ')) {
+            fprintf(f, " %.*s", n, c->name);
+        }
+        last = c->name;
+    }
+    fputs("' -- \"$cur\")) ;;\n", f);
+    bash_second_words(f);
+    fputs("        'config validate' | 'config edit') compopt -o default ;;\n"
+          "        'completion') COMPREPLY=($(compgen -W 'bash' -- \"$cur\")) "
+          ";;\n"
+          "    esac\n"
+          "}\n"
+          "complete -F _venturictl venturictl\n", f);
+}

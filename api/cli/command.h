@@ -1,0 +1,94 @@
+/* api/cli/command.h -- the commands of venturictl: one row each, from which
+ * help and completion follow. */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct json_object;
+
+enum cli_exit { EXIT_OK = 0, EXIT_DAEMON = 1, EXIT_USAGE = 2,
+                EXIT_NO_DAEMON = 3 };
+
+enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
+
+#define CLI_MAX_OPTIONS 24
+
+/* Completions that follow from the column table: lists of columns to group by,
+ * and of metrics. */
+#define CLI_WORDS_BY "@by"
+#define CLI_WORDS_METRICS "@metrics"
+
+/* An option of a command, or one that all have. */
+struct cli_option {
+    const char *name;           /* Without dashes; NULL ends a list. */
+    char letter;                /* Short form, or 0. */
+    const char *arg;            /* What follows, or NULL: a flag. */
+    const char *doc;
+    const char *words;          /* Completions with blanks between, or NULL. */
+};
+
+struct cli {
+    const char *api;
+    enum cli_format format;
+    bool human;                 /* Numbers for people. */
+    bool colour;
+    unsigned width;             /* Of the terminal; 0: no limit. */
+    FILE *out, *err;
+
+    /* Of the command at hand. */
+    const struct cli_command *command;
+    const char *value[CLI_MAX_OPTIONS]; /* Like 'command->options'. */
+    char *const *operands;
+    int n_operands;
+    const char *method;         /* Normally 'command->method'. */
+    char *filter;               /* To point into it when it is wrong. */
+};
+
+struct cli_command {
+    const char *name;           /* "export plan"; NULL ends the table. */
+    const char *method;         /* NULL: nothing is asked. */
+    const char *operands;       /* For the help; NULL: takes none. */
+    const char *summary;
+    const struct cli_option *options;   /* NULL: none. */
+    const char *example;
+
+    /* Fills in the parameters; false after a message about bad usage.  NULL:
+     * there are none. */
+    bool (*build)(struct cli *, struct json_object *params);
+    /* Shows the result; returns the exit status.  NULL: as JSON. */
+    int (*show)(struct cli *, struct json_object *result);
+    /* Of a command without method: does it all. */
+    int (*run)(struct cli *);
+};
+
+extern const struct cli_option cli_global_options[];
+extern const struct cli_command cli_commands[];
+
+/* Reads the command line into '*cli'.  Returns -1 to go on, or the exit status
+ * after a message or help. */
+int cli_parse(struct cli *, int argc, char *argv[]);
+
+/* The value of an option, "" for a flag that is there, or NULL. */
+const char *cli_value(const struct cli *, const char *option);
+
+/* "venturictl: ..." to 'cli->err'; returns false. */
+bool cli_usage(const struct cli *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void cli_help(FILE *);
+void cli_command_help(FILE *, const struct cli_command *);
+
+/* The completion script for bash. */
+void cli_completion_bash(FILE *);
+
+/* Shows an error object of an answer; returns EXIT_DAEMON. */
+int cli_show_error(struct cli *, struct json_object *error);
+
+/* Shows a result as JSON: on lines of their own for people, in one line for
+ * programs. */
+int cli_show_json(struct cli *, struct json_object *result);
+
+#endif /* api/cli/command.h */

@@ -1,0 +1,832 @@
+#include <config.h>
+
+#include "api/cli/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "api/cli/table.h"
+#include "api/json.h"
+
+#define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+/* ---- Small helpers. ---- */
+
+/* A member, also of a member: "counters/bytes". */
+static struct json_object *
+at(struct json_object *o, const char *path)
+{
+    while (o && *path) {
+        char name[64];
+        size_t n = strcspn(path, "/");
+        struct json_object *child = NULL;
+        snprintf(name, sizeof name, "%.*s", (int) n, path);
+        json_object_object_get_ex(o, name, &child);
+        o = child;
+        path += n + (path[n] == '/');
+    }
+    return o;
+}
+
+static const char *
+text_at(struct json_object *o, const char *path)
+{
+    struct json_object *v = at(o, path);
+
+    return v ? json_object_get_string(v) : "-";
+}
+
+static void
+set_string(struct json_object *o, const char *name, const char *value)
+{
+    if (value) {
+        json_object_object_add(o, name, json_object_new_string(value));
+    }
+}
+
+/* "a,b,c" as an array. */
+static void
+set_list(struct json_object *o, const char *name, const char *value)
+{
+    if (!value) {
+        return;
+    }
+    struct json_object *list = json_object_new_array();
+    while (*value) {
+        size_t n = strcspn(value, ", ");
+        if (n) {
+            json_object_array_add(list,
+                                  json_object_new_string_len(value, (int) n));
+        }
+        value += n + (value[n] != '\0');
+    }
+    json_object_object_add(o, name, list);
+}
+
+static bool
+set_integer(struct cli *cli, struct json_object *o, const char *name,
+            const char *option)
+{
+    const char *value = cli_value(cli, option);
+    char *end;
+
+    if (!value) {
+        return true;
+    }
+    errno = 0;
+    long long v = strtoll(value, &end, 10);
+    if (errno || end == value || *end) {
+        return cli_usage(cli, "--%s %s: not a number", option, value);
+    }
+    json_object_object_add(o, name, json_object_new_int64(v));
+    return true;
+}
+
+/* All operands with blanks between them, on the heap. */
+static char *
+join_operands(const struct cli *cli)
+{
+    size_t size = 1;
+
+    for (int i = 0; i < cli->n_operands; i++) {
+        size += strlen(cli->operands[i]) + 1;
+    }
+    char *text = calloc(1, size), *p = text;
+    for (int i = 0; text && i < cli->n_operands; i++) {
+        p += sprintf(p, "%s%s", i ? " " : "", cli->operands[i]);
+    }
+    return text;
+}
+
+/* ---- Showing. ---- */
+
+int
+cli_show_json(struct cli *cli, struct json_object *o)
+{
+    fprintf(cli->out, "%s\n", json_object_to_json_string_ext(
+                o, cli->format == FORMAT_JSON && !cli->colour ? TO_TEXT
+                : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED
+                | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return EXIT_OK;
+}
+
+/* A value as a cell.  Null is "-" for people and nothing for programs. */
+static void
+cell(struct cli *cli, struct table *t, struct json_object *v,
+     const char *unit)
+{
+    char buf[HUMAN_STRLEN];
+    enum json_type type = json_object_get_type(v);
+
+    if (!v) {
+        table_cell(t, cli->format == FORMAT_TABLE ? "-" : "");
+    } else if (unit && *unit && cli->human && cli->format == FORMAT_TABLE
+               && (type == json_type_int || type == json_type_double)) {
+        table_cell(t, human_number(json_object_get_double(v), unit, buf));
+    } else if (type == json_type_array) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *f = open_memstream(&text, &size);
+        for (size_t i = 0; f && i < json_object_array_length(v); i++) {
+            fprintf(f, "%s%s", i ? " " : "", json_object_get_string(
+                        json_object_array_get_idx(v, i)));
+        }
+        if (f) {
+            fclose(f);
+        }
+        table_cell(t, text);
+        free(text);
+    } else {
+        table_cell(t, json_object_get_string(v));
+    }
+}
+
+static void
+print_table(struct cli *cli, const struct table *t)
+{
+    if (cli->format == FORMAT_CSV) {
+        table_csv(t, cli->out);
+    } else {
+        table_print(t, cli->out, cli->width, cli->colour);
+    }
+}
+
+/* A column of a table of objects. */
+struct view {
+    const char *path, *name;
+    bool right;
+    const char *unit;           /* Of a number that may be shortened. */
+};
+
+static void
+show_list(struct cli *cli, struct json_object *list, const struct view *views,
+          size_t n_views, const char *nothing)
+{
+    struct table *t = table_create();
+
+    for (size_t i = 0; i < n_views; i++) {
+        table_column(t, views[i].name, views[i].right);
+    }
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        for (size_t j = 0; j < n_views; j++) {
+            cell(cli, t, at(o, views[j].path), views[j].unit);
+        }
+    }
+    if (!table_rows(t) && cli->format == FORMAT_TABLE) {
+        fprintf(cli->out, "%s\n", nothing);
+    } else {
+        print_table(cli, t);
+    }
+    table_destroy(t);
+}
+
+#define SHOW_LIST(CLI, LIST, VIEWS, NOTHING)                            \
+    show_list(CLI, LIST, VIEWS, sizeof VIEWS / sizeof VIEWS[0], NOTHING)
+
+/* The filter with a mark under the place that is wrong. */
+static void
+show_position(struct cli *cli, FILE *f, struct json_object *position)
+{
+    if (position && cli->filter) {
+        fprintf(f, "    %s\n    %*s^\n", cli->filter,
+                (int) json_object_get_int(position), "");
+    }
+}
+
+int
+cli_show_error(struct cli *cli, struct json_object *error)
+{
+    struct json_object *expected = at(error, "data/expected");
+
+    if (cli->format == FORMAT_JSON) {
+        fprintf(cli->err, "%s\n", json_object_to_json_string_ext(error,
+                                                                 TO_TEXT));
+        return EXIT_DAEMON;
+    }
+    fprintf(cli->err, "venturictl: %s: %s\n", cli->method,
+            text_at(error, "message"));
+    show_position(cli, cli->err, at(error, "data/position"));
+    if (expected && json_object_get_string_len(expected)) {
+        fprintf(cli->err, "expected: %s\n", json_object_get_string(expected));
+    }
+    return EXIT_DAEMON;
+}
+
+/* ---- flows ---- */
+
+static const struct cli_option flows_options[] = {
+    { "last", 'l', "DURATION", "flows of the last 90s, 15m, 1h, 2d; 1h is the "
+      "default", "5m 15m 1h 6h 1d 7d" },
+    { "from", 'f', "TIME", "flows that ended then or later: RFC 3339, seconds "
+      "since 1970, -2h", NULL },
+    { "to", 't', "TIME", "and before then; now is the default", NULL },
+    { "by", 'b', "COLUMNS", "group by these, with commas between them; none: "
+      "totals", CLI_WORDS_BY },
+    { "metrics", 'm', "COLUMNS", "what to sum up; bytes,packets,flows is the "
+      "default", CLI_WORDS_METRICS },
+    { "order", 'o', "COLUMN", "sort by this; with - before it the largest "
+      "first", NULL },
+    { "top", 'n', "N", "at most so many rows; 10 is the default", NULL },
+    { "bucket", 'B', "DURATION", "also group by time, in steps of so long",
+      "1m 5m 1h 1d" },
+    { "all-observations", 'A', NULL, "count packets at every place where they "
+      "were seen", NULL },
+    { "timeout", 0, "MS", "give up after so many milliseconds", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+static bool
+build_flows(struct cli *cli, struct json_object *params)
+{
+    const char *last = cli_value(cli, "last"), *from = cli_value(cli, "from");
+    const char *to = cli_value(cli, "to"), *by = cli_value(cli, "by");
+    const char *bucket = cli_value(cli, "bucket");
+    char since[64];
+
+    if (last && (from || to)) {
+        return cli_usage(cli, "give either --last or --from and --to");
+    }
+    if (last || !from) {
+        snprintf(since, sizeof since, "-%.60s", last ? last : "1h");
+        from = since;
+    }
+    if (!by) {
+        by = bucket ? "none" : "src_addr,dst_addr,proto,dst_port";
+    }
+    set_string(params, "from", from);
+    set_string(params, "to", to);
+    if (strcmp(by, "none")) {
+        set_list(params, "by", by);
+    }
+    set_list(params, "metrics", cli_value(cli, "metrics"));
+    set_string(params, "order", cli_value(cli, "order"));
+    set_string(params, "bucket", bucket);
+    if (cli_value(cli, "all-observations")) {
+        set_string(params, "observations", "all");
+    }
+    if (cli->n_operands) {
+        cli->filter = join_operands(cli);
+        set_string(params, "filter", cli->filter);
+    }
+    return set_integer(cli, params, "limit", "top")
+           && set_integer(cli, params, "timeout_ms", "timeout");
+}
+
+static bool
+is_number_type(const char *type)
+{
+    return type[0] == 'u' && type[1] >= '0' && type[1] <= '9';
+}
+
+/* After the rows, for people: is that all, and what did it cost? */
+static void
+show_stats(struct cli *cli, struct json_object *o, size_t n)
+{
+    bool more = json_object_get_boolean(at(o, "truncated"));
+
+    fprintf(cli->out, "%zu row%s%s, %s records in %s segment%s read in %.0f "
+            "ms\n", n, n == 1 ? "" : "s", more ? " of more (--top)" : "",
+            text_at(o, "stats/rows_scanned"), text_at(o, "stats/segments"),
+            json_object_get_int(at(o, "stats/segments")) == 1 ? "" : "s",
+            json_object_get_double(at(o, "stats/elapsed_ms")));
+}
+
+static int
+show_flows(struct cli *cli, struct json_object *o)
+{
+    struct json_object *columns = at(o, "columns"), *rows = at(o, "rows");
+    struct table *t = table_create();
+    size_t n = columns ? json_object_array_length(columns) : 0;
+    size_t n_rows = rows ? json_object_array_length(rows) : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *c = json_object_array_get_idx(columns, i);
+        table_column(t, text_at(c, "name"), is_number_type(text_at(c,
+                                                                   "type")));
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        for (size_t j = 0; j < n; j++) {
+            struct json_object *c = json_object_array_get_idx(columns, j);
+            const char *unit = text_at(c, "unit");
+            /* Bits and microseconds are not for rounding. */
+            bool sum = !strcmp(unit, "B") || !strcmp(unit, "packets")
+                       || !strcmp(unit, "flows");
+            cell(cli, t, json_object_array_get_idx(row, j),
+                 sum ? unit : NULL);
+        }
+    }
+    if (n_rows || cli->format == FORMAT_CSV) {
+        print_table(cli, t);
+    } else {
+        fputs("No flows.\n", cli->out);
+    }
+    if (cli->format == FORMAT_TABLE) {
+        show_stats(cli, o, n_rows);
+    }
+    table_destroy(t);
+    return EXIT_OK;
+}
+
+static int
+show_columns(struct cli *cli, struct json_object *o)
+{
+    static const struct view views[] = {
+        { "name", "name", false, NULL }, { "type", "type", false, NULL },
+        { "unit", "unit", false, NULL },
+        { "group_by", "by", false, NULL },
+        { "metric", "metric", false, NULL },
+        { "doc", "meaning", false, NULL },
+    };
+
+    SHOW_LIST(cli, at(o, "columns"), views, "No columns.");
+    return EXIT_OK;
+}
+
+static bool
+build_filter(struct cli *cli, struct json_object *params)
+{
+    if (!cli->n_operands) {
+        return cli_usage(cli, "give the filter to check");
+    }
+    cli->filter = join_operands(cli);
+    set_string(params, "filter", cli->filter);
+    return true;
+}
+
+static int
+show_filter(struct cli *cli, struct json_object *o)
+{
+    struct json_object *error = at(o, "error");
+
+    if (json_object_get_boolean(at(o, "valid"))) {
+        fputs("The filter is right.\n", cli->out);
+        return EXIT_OK;
+    }
+    fprintf(cli->out, "%s\n", text_at(error, "message"));
+    show_position(cli, cli->out, at(error, "position"));
+    fprintf(cli->out, "expected: %s\n", text_at(error, "expected"));
+    return EXIT_DAEMON;
+}
+
+/* ---- export ---- */
+
+static const struct cli_option bridge_options[] = {
+    { "bridge", 'b', "NAME", "only this bridge", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct cli_option plan_options[] = {
+    { "bridge", 'b', "NAME", "only this bridge", NULL },
+    { "all", 'A', NULL, "also what needs no change", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+static bool
+build_bridge(struct cli *cli, struct json_object *params)
+{
+    set_string(params, "bridge", cli_value(cli, "bridge"));
+    if (cli_value(cli, "all")) {
+        json_object_object_add(params, "all", json_object_new_boolean(true));
+    }
+    return true;
+}
+
+static void
+show_unreachable(struct cli *cli, struct json_object *list)
+{
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        struct json_object *connected = at(o, "connected");
+        if (!connected || !json_object_get_boolean(connected)) {
+            fprintf(cli->out, "%s: not connected: %s\n",
+                    text_at(o, "remote"), text_at(o, "reason"));
+        }
+    }
+}
+
+/* What a change would write, below its line. */
+static void
+show_diff(struct cli *cli, struct json_object *change)
+{
+    struct json_object *list = at(change, "diff");
+
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *d = json_object_array_get_idx(list, i);
+        fprintf(cli->out, "    %s: %s -> %s\n", text_at(d, "column"),
+                text_at(d, "old"), text_at(d, "new"));
+    }
+    list = at(change, "warnings");
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        fprintf(cli->out, "    warning: %s\n", json_object_get_string(
+                    json_object_array_get_idx(list, i)));
+    }
+}
+
+static int
+show_plan_csv(struct cli *cli, struct json_object *plans)
+{
+    static const char *const names[] = { "bridge", "protocol", "action",
+                                         "policy", "reason" };
+    struct table *t = table_create();
+
+    table_column(t, "remote", false);
+    for (size_t i = 0; i < 5; i++) {
+        table_column(t, names[i], false);
+    }
+    for (size_t i = 0; plans && i < json_object_array_length(plans); i++) {
+        struct json_object *p = json_object_array_get_idx(plans, i);
+        struct json_object *list = at(p, "changes");
+        for (size_t j = 0; list && j < json_object_array_length(list); j++) {
+            struct json_object *c = json_object_array_get_idx(list, j);
+            cell(cli, t, at(p, "remote"), NULL);
+            for (size_t k = 0; k < 5; k++) {
+                cell(cli, t, at(c, names[k]), NULL);
+            }
+        }
+    }
+    table_csv(t, cli->out);
+    table_destroy(t);
+    return EXIT_OK;
+}
+
+static int
+show_plan(struct cli *cli, struct json_object *o)
+{
+    struct json_object *plans = at(o, "plans");
+
+    if (cli->format == FORMAT_CSV) {
+        return show_plan_csv(cli, plans);
+    }
+    for (size_t i = 0; plans && i < json_object_array_length(plans); i++) {
+        struct json_object *p = json_object_array_get_idx(plans, i);
+        struct json_object *list = at(p, "changes");
+        size_t n = list ? json_object_array_length(list) : 0;
+        fprintf(cli->out, "%s: %s to write\n", text_at(p, "remote"),
+                text_at(p, "pending"));
+        for (size_t j = 0; j < n; j++) {
+            struct json_object *c = json_object_array_get_idx(list, j);
+            fprintf(cli->out, "  %s %s: %s (%s)\n", text_at(c, "bridge"),
+                    text_at(c, "protocol"), text_at(c, "action"),
+                    text_at(c, "reason"));
+            show_diff(cli, c);
+        }
+    }
+    show_unreachable(cli, at(o, "unreachable"));
+    return EXIT_OK;
+}
+
+static int
+show_status(struct cli *cli, struct json_object *o)
+{
+    static const struct view views[] = {
+        { "bridge", "bridge", false, NULL },
+        { "protocol", "protocol", false, NULL },
+        { "state", "state", false, NULL },
+        { "policy", "policy", false, NULL },
+        { "sampling", "sampling", true, NULL },
+        { "targets", "targets", false, NULL },
+        { "records", "records", true, "records" },
+        { "packets", "packets", true, "packets" },
+        { "bytes", "bytes", true, "B" },
+        { "reason", "reason", false, NULL },
+    };
+
+    SHOW_LIST(cli, at(o, "status"), views, "No bridges.");
+    if (cli->format == FORMAT_TABLE) {
+        show_unreachable(cli, at(o, "remotes"));
+    }
+    return EXIT_OK;
+}
+
+static int
+show_removed(struct cli *cli, struct json_object *o)
+{
+    fprintf(cli->out, "%s row%s removed\n", text_at(o, "removed"),
+            json_object_get_int(at(o, "removed")) == 1 ? "" : "s");
+    return EXIT_OK;
+}
+
+/* ---- exporters, info, health ---- */
+
+static const struct cli_option exporters_options[] = {
+    { "limit", 'n', "N", "at most so many", NULL },
+    { "offset", 0, "N", "leave out so many first", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+static bool
+build_exporters(struct cli *cli, struct json_object *params)
+{
+    return set_integer(cli, params, "limit", "limit")
+           && set_integer(cli, params, "offset", "offset");
+}
+
+static int
+show_exporters(struct cli *cli, struct json_object *o)
+{
+    static const struct view views[] = {
+        { "id", "id", true, NULL },
+        { "exporter", "exporter", false, NULL },
+        { "protocol", "protocol", false, NULL },
+        { "observation_domain_id", "domain", true, NULL },
+        { "bridge", "bridge", false, NULL },
+        { "sampling", "sampling", true, NULL },
+        { "sampling_origin", "by", false, NULL },
+        { "counters/datagrams", "datagrams", true, "datagrams" },
+        { "counters/flow_records", "records", true, "records" },
+        { "counters/bytes", "bytes", true, "B" },
+        { "counters/lost", "lost", true, "lost" },
+        { "counters/malformed", "malformed", true, "malformed" },
+        { "last_seen", "last seen", false, NULL },
+    };
+
+    SHOW_LIST(cli, at(o, "exporters"), views,
+              "No exporter has sent anything.");
+    return EXIT_OK;
+}
+
+/* An object as indented lines. */
+static void
+show_tree(struct cli *cli, struct json_object *o, int depth)
+{
+    struct json_object_iter it;
+
+    json_object_object_foreachC(o, it) {
+        enum json_type type = json_object_get_type(it.val);
+        if (type == json_type_object) {
+            fprintf(cli->out, "%*s%s:\n", depth * 2, "", it.key);
+            show_tree(cli, it.val, depth + 1);
+            continue;
+        }
+        if (type != json_type_array) {
+            fprintf(cli->out, "%*s%s: %s\n", depth * 2, "", it.key,
+                    it.val ? json_object_get_string(it.val) : "-");
+            continue;
+        }
+        for (size_t i = 0; i < json_object_array_length(it.val); i++) {
+            struct json_object *v = json_object_array_get_idx(it.val, i);
+            fprintf(cli->out, "%*s%s:", depth * 2, "", it.key);
+            if (json_object_is_type(v, json_type_object)) {
+                fputc('\n', cli->out);
+                show_tree(cli, v, depth + 1);
+            } else {
+                fprintf(cli->out, " %s\n", json_object_get_string(v));
+            }
+        }
+    }
+}
+
+static int
+show_info(struct cli *cli, struct json_object *o)
+{
+    show_tree(cli, o, 0);
+    return EXIT_OK;
+}
+
+static int
+show_health(struct cli *cli, struct json_object *o)
+{
+    static const struct view views[] = {
+        { "name", "check", false, NULL },
+        { "status", "status", false, NULL },
+        { "reason", "reason", false, NULL },
+    };
+
+    if (cli->format == FORMAT_TABLE) {
+        fprintf(cli->out, "status: %s\n\n", text_at(o, "status"));
+    }
+    SHOW_LIST(cli, at(o, "checks"), views, "No checks.");
+    return strcmp(text_at(o, "status"), "ok") ? EXIT_DAEMON : EXIT_OK;
+}
+
+/* ---- config ---- */
+
+static const struct cli_option get_options[] = {
+    { "file", 'f', NULL, "only what the file says, without defaults", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+static const struct cli_option edit_options[] = {
+    { "replace", 'r', NULL, "replace the configuration, instead of merging "
+      "into it", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
+static bool
+build_get(struct cli *cli, struct json_object *params)
+{
+    if (cli_value(cli, "file")) {
+        json_object_object_add(params, "defaults",
+                               json_object_new_boolean(false));
+    }
+    return true;
+}
+
+static char *
+read_stream(FILE *f, size_t *n)
+{
+    size_t room = 65536;
+    char *text = malloc(room);
+
+    *n = 0;
+    while (text) {
+        *n += fread(text + *n, 1, room - *n, f);
+        if (*n < room) {
+            break;
+        }
+        char *p = realloc(text, room *= 2);
+        if (!p) {
+            free(text);
+        }
+        text = p;
+    }
+    return text;
+}
+
+/* JSON from an operand: a text that begins like JSON, "-" for standard input,
+ * or the name of a file. */
+static bool
+read_json(struct cli *cli, const char *operand, struct json_object **o)
+{
+    struct json_limits limits = json_default_limits;
+    struct json_error e;
+    bool is_text = strchr("{[\"", *operand) != NULL;
+    size_t n = strlen(operand);
+    char *text = NULL;
+
+    limits.size = SIZE_MAX;
+    limits.values = limits.containers = UINT32_MAX;
+    if (!is_text || !*operand) {
+        FILE *f = strcmp(operand, "-") ? fopen(operand, "re") : stdin;
+        if (!f) {
+            return cli_usage(cli, "%s: %s", operand, strerror(errno));
+        }
+        text = read_stream(f, &n);
+        if (f != stdin) {
+            fclose(f);
+        }
+        if (!text) {
+            return cli_usage(cli, "out of memory");
+        }
+    }
+    int err = json_parse(text ? text : operand, n, &limits, JSON_UNIQUE, o,
+                         &e);
+    free(text);
+    if (err) {
+        cli_usage(cli, "%s: line %u, column %u: %s",
+                  is_text ? "not JSON" : operand, e.line, e.column,
+                  e.message);
+    }
+    return !err;
+}
+
+static bool
+build_config(struct cli *cli, struct json_object *params)
+{
+    struct json_object *o = NULL;
+
+    if (cli->n_operands != 1) {
+        return cli_usage(cli, "give one file, or - for standard input");
+    }
+    if (!read_json(cli, cli->operands[0], &o)) {
+        return false;
+    }
+    json_object_object_add(params, "config", o);
+    if (cli_value(cli, "replace")) {
+        json_object_object_add(params, "merge",
+                               json_object_new_boolean(false));
+    }
+    return true;
+}
+
+static int
+show_config(struct cli *cli, struct json_object *o)
+{
+    fprintf(cli->out, "%s\n", json_object_to_json_string_ext(
+                at(o, "config"), JSON_C_TO_STRING_PRETTY
+                | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
+    return EXIT_OK;
+}
+
+static int
+show_valid(struct cli *cli, struct json_object *o)
+{
+    struct json_object *list = at(o, "errors");
+
+    if (json_object_get_boolean(at(o, "valid"))) {
+        fputs("The configuration is valid.\n", cli->out);
+        return EXIT_OK;
+    }
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *e = json_object_array_get_idx(list, i);
+        fprintf(cli->out, "%s: %s\n", text_at(e, "path"),
+                text_at(e, "message"));
+    }
+    return EXIT_DAEMON;
+}
+
+static int
+show_edited(struct cli *cli, struct json_object *o)
+{
+    fprintf(cli->out, "Changed; written to %s.\n", text_at(o, "file"));
+    return EXIT_OK;
+}
+
+/* ---- call, completion ---- */
+
+static bool
+build_call(struct cli *cli, struct json_object *params)
+{
+    struct json_object *o = NULL;
+
+    if (cli->n_operands < 1 || cli->n_operands > 2) {
+        return cli_usage(cli, "give a method and, if it has any, its "
+                         "parameters");
+    }
+    cli->method = cli->operands[0];
+    if (cli->n_operands < 2) {
+        return true;
+    }
+    if (!read_json(cli, cli->operands[1], &o)) {
+        return false;
+    }
+    if (!json_object_is_type(o, json_type_object)) {
+        json_object_put(o);
+        return cli_usage(cli, "parameters are an object: {\"NAME\": VALUE}");
+    }
+    json_object_object_foreach(o, name, value) {
+        json_object_object_add(params, name, json_object_get(value));
+    }
+    json_object_put(o);
+    return true;
+}
+
+static int
+run_completion(struct cli *cli)
+{
+    if (cli->n_operands != 1 || strcmp(cli->operands[0], "bash")) {
+        cli_usage(cli, "completion is there for: bash");
+        return EXIT_USAGE;
+    }
+    cli_completion_bash(cli->out);
+    return EXIT_OK;
+}
+
+const struct cli_command cli_commands[] = {
+    { "flows", "flow.query", "[FILTER...]",
+      "sums over flows: who talks to whom, how much", flows_options,
+      "venturictl flows --last 15m --by src_addr,proto --top 5 'dst port 443'",
+      build_flows, show_flows, NULL },
+    { "columns", "flow.columns", NULL, "what a flow record can say", NULL,
+      NULL, NULL, show_columns, NULL },
+    { "filter check", "flow.filter.check", "FILTER...",
+      "check a filter without asking anything", NULL,
+      "venturictl filter check 'proto tcp and port 22'", build_filter,
+      show_filter, NULL },
+    { "export plan", "export.plan", NULL,
+      "what would be written to bridges", plan_options,
+      "venturictl export plan --bridge br-int", build_bridge, show_plan,
+      NULL },
+    { "export apply", "export.apply", NULL,
+      "write what the plan says, and keep it so", NULL, NULL, NULL,
+      show_plan, NULL },
+    { "export status", "export.status", NULL,
+      "each bridge and protocol: is it in place, does data arrive",
+      bridge_options, NULL, build_bridge, show_status, NULL },
+    { "export remove", "export.remove", NULL,
+      "take away from bridges what venturid wrote", bridge_options,
+      "venturictl export remove --bridge br-int", build_bridge,
+      show_removed, NULL },
+    { "exporters", "exporter.list", NULL,
+      "who sends, what was lost, sampling rates", exporters_options, NULL,
+      build_exporters, show_exporters, NULL },
+    { "info", "system.info", NULL, "what runs, and all counters", NULL, NULL,
+      NULL, show_info, NULL },
+    { "health", "system.health", NULL,
+      "what is degraded, and why (exit status 1 if anything is)", NULL, NULL,
+      NULL, show_health, NULL },
+    { "config get", "config.get", NULL, "the configuration in effect",
+      get_options, NULL, build_get, show_config, NULL },
+    { "config validate", "config.validate", "FILE",
+      "check a configuration (exit status 1 if it is wrong)", NULL,
+      "venturictl config validate venturi.json", build_config, show_valid,
+      NULL },
+    { "config edit", "config.edit", "FILE|JSON",
+      "merge into the configuration, apply and write it", edit_options,
+      "venturictl config edit '{\"venturi:venturi\": {\"store\": "
+      "{\"retention\": {\"raw\": \"30d\"}}}}'", build_config, show_edited,
+      NULL },
+    { "call", NULL, "METHOD [FILE|JSON]", "call any method, as JSON", NULL,
+      "venturictl call exporter.list '{\"limit\": 5}'", build_call, NULL,
+      NULL },
+    { "discover", "rpc.discover", NULL,
+      "the API as an OpenRPC document", NULL, NULL, NULL, NULL, NULL },
+    { "completion", NULL, "bash", "the completion script for a shell", NULL,
+      "source <(venturictl completion bash)", NULL, NULL, run_completion },
+    { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
+};

@@ -1,0 +1,118 @@
+/* venturictl: venturid's API for people. */
+#include <config.h>
+
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "api/cli/client.h"
+#include "api/cli/command.h"
+
+#define DEFAULT_API "/run/venturi/api.sock"
+
+static unsigned
+terminal_width(void)
+{
+    struct winsize size;
+
+    if (!isatty(STDOUT_FILENO)) {
+        return 0;
+    }
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col
+           ? 80 : size.ws_col;
+}
+
+static int
+show(struct cli *cli, struct json_object *result)
+{
+    const struct cli_command *c = cli->command;
+
+    if (cli->format == FORMAT_JSON || !c->show) {
+        if (cli->format == FORMAT_CSV) {
+            cli_usage(cli, "%s has no table: --csv is not possible", c->name);
+            return EXIT_USAGE;
+        }
+        cli_show_json(cli, result);
+        /* The exit status says the same in every format. */
+        if (c->show && cli->format == FORMAT_JSON) {
+            FILE *out = cli->out;
+            cli->out = fopen("/dev/null", "we");
+            int status = cli->out ? c->show(cli, result) : EXIT_OK;
+            if (cli->out) {
+                fclose(cli->out);
+            }
+            cli->out = out;
+            return status;
+        }
+        return EXIT_OK;
+    }
+    return c->show(cli, result);
+}
+
+static int
+ask(struct cli *cli)
+{
+    struct json_object *params = json_object_new_object(), *reply = NULL;
+    struct client *client = NULL;
+    char *error = NULL;
+    int status = EXIT_USAGE;
+
+    if (cli->command->build && !cli->command->build(cli, params)) {
+        json_object_put(params);
+        return EXIT_USAGE;
+    }
+    client = client_connect(cli->api, &error);
+    if (!client) {
+        fprintf(cli->err, "venturictl: %s\n", error ? error : "no memory");
+        json_object_put(params);
+        status = EXIT_NO_DAEMON;
+    } else {
+        int err = client_call(client, cli->method, params, &reply, &error);
+        if (!err) {
+            status = show(cli, reply);
+        } else if (reply) {
+            status = cli_show_error(cli, reply);
+        } else {
+            fprintf(cli->err, "venturictl: %s\n",
+                    error ? error : strerror(-err));
+            status = EXIT_NO_DAEMON;
+        }
+    }
+    json_object_put(reply);
+    client_close(client);
+    free(error);
+    free(cli->filter);
+    return status;
+}
+
+int
+main(int argc, char *argv[])
+{
+    const char *api = getenv("VENTURI_API");
+    struct cli cli = {
+        .api = api && *api ? api : DEFAULT_API,
+        .width = terminal_width(),
+        .out = stdout,
+        .err = stderr,
+    };
+
+    /* For the width of characters only: numbers stay as they are. */
+    setlocale(LC_CTYPE, "");
+    cli.human = cli.width != 0;
+    cli.colour = cli.width && !getenv("NO_COLOR");
+    int status = cli_parse(&cli, argc, argv);
+    if (status < 0) {
+        status = cli.command->run ? cli.command->run(&cli) : ask(&cli);
+    }
+    if (fflush(stdout) || ferror(stdout)) {
+        if (status == EXIT_OK) {
+            status = EXIT_DAEMON;
+        }
+    }
+    return status;
+}

@@ -1,0 +1,32 @@
+/* api/cli/table.h -- tables of text: fitted to a terminal, or as CSV. */
+#ifndef CLI_TABLE_H
+#define CLI_TABLE_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct table;
+
+struct table *table_create(void);
+void table_destroy(struct table *);
+
+/* Columns first, then the cells of each row from left to right.  Texts are
+ * copied; NULL is an empty cell. */
+void table_column(struct table *, const char *name, bool right);
+void table_cell(struct table *, const char *text);
+size_t table_rows(const struct table *);
+
+/* At most 'width' columns of a terminal (0: as wide as it gets); what does not
+ * fit is cut and marked. */
+void table_print(const struct table *, FILE *, unsigned width, bool bold);
+
+/* RFC 4180, with names as the first record. */
+void table_csv(const struct table *, FILE *);
+
+/* "1.2 MB", "12.3 k", "999"; 'unit' is "B" or anything else.  Returns 'buf'. */
+#define HUMAN_STRLEN 32
+char *human_number(double value, const char *unit, char buf[HUMAN_STRLEN]);
+
+#endif /* api/cli/table.h */

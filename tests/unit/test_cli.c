@@ -1,0 +1,394 @@
+/* venturictl without a daemon: command lines, requests, tables. */
+#include <config.h>
+
+#include "api/cli/command.h"
+
+#include <locale.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "api/cli/client.h"
+#include "api/cli/table.h"
+#include "api/json.h"
+#include "tests/unit/unit.h"
+
+static char *out, *err;
+static size_t out_size, err_size;
+
+static struct cli
+begin(void)
+{
+    struct cli cli = { .api = "/default" };
+
+    cli.out = open_memstream(&out, &out_size);
+    cli.err = open_memstream(&err, &err_size);
+    return cli;
+}
+
+static void
+flush(struct cli *cli)
+{
+    fflush(cli->out);
+    fflush(cli->err);
+}
+
+static void
+end(struct cli *cli)
+{
+    fclose(cli->out);
+    fclose(cli->err);
+    free(out);
+    free(err);
+    free(cli->filter);
+}
+
+#define MAX_WORDS 32
+
+/* Splits at blanks; "~" stands for a blank inside a word. */
+static int
+parse(struct cli *cli, const char *line)
+{
+    static char copy[1024];
+    static char *argv[MAX_WORDS];
+    int argc = 0;
+    char *save = NULL;
+
+    snprintf(copy, sizeof copy, "venturictl %s", line);
+    for (char *w = strtok_r(copy, " ", &save); w && argc < MAX_WORDS - 1;
+         w = strtok_r(NULL, " ", &save)) {
+        for (char *p = w; *p; p++) {
+            *p = *p == '~' ? ' ' : *p;
+        }
+        argv[argc++] = w;
+    }
+    argv[argc] = NULL;
+    int status = cli_parse(cli, argc, argv);
+    flush(cli);
+    return status;
+}
+
+/* The parameters that a command line becomes, as text; NULL: bad usage. */
+static const char *
+request(const char *line, const char **method)
+{
+    static char text[2048], name[64];
+    struct cli cli = begin();
+    struct json_object *params = json_object_new_object();
+    bool ok = parse(&cli, line) < 0
+              && (!cli.command->build || cli.command->build(&cli, params));
+
+    snprintf(text, sizeof text, "%s", json_object_to_json_string_ext(
+                 params, JSON_C_TO_STRING_PLAIN
+                 | JSON_C_TO_STRING_NOSLASHESCAPE));
+    snprintf(name, sizeof name, "%s", ok && cli.method ? cli.method : "");
+    *method = name;
+    flush(&cli);
+    if (!ok) {
+        CU_ASSERT(err_size > 0);
+    }
+    json_object_put(params);
+    end(&cli);
+    return ok ? text : NULL;
+}
+
+static void
+test_requests(void)
+{
+    static const struct {
+        const char *line, *method, *params;
+    } cases[] = {
+        { "flows", "flow.query", "{\"from\":\"-1h\",\"by\":[\"src_addr\","
+          "\"dst_addr\",\"proto\",\"dst_port\"]}" },
+        { "flows --last 5m --by none proto tcp and port 22", "flow.query",
+          "{\"from\":\"-5m\",\"filter\":\"proto tcp and port 22\"}" },
+        { "flows proto~tcp --top 3 --order -bytes --metrics bytes,flows",
+          "flow.query", "{\"from\":\"-1h\",\"by\":[\"src_addr\",\"dst_addr\","
+          "\"proto\",\"dst_port\"],\"metrics\":[\"bytes\",\"flows\"],"
+          "\"order\":\"-bytes\",\"filter\":\"proto tcp\",\"limit\":3}" },
+        { "flows --from -2h --to -1h --bucket 5m -A --timeout 500",
+          "flow.query", "{\"from\":\"-2h\",\"to\":\"-1h\",\"bucket\":\"5m\","
+          "\"observations\":\"all\",\"timeout_ms\":500}" },
+        { "--json -a /x flows -b bridge -l1d", "flow.query",
+          "{\"from\":\"-1d\",\"by\":[\"bridge\"]}" },
+        { "export plan --bridge br0 --all", "export.plan",
+          "{\"bridge\":\"br0\",\"all\":true}" },
+        { "export apply", "export.apply", "{}" },
+        { "export remove -b br0", "export.remove", "{\"bridge\":\"br0\"}" },
+        { "exporters --limit 5", "exporter.list", "{\"limit\":5}" },
+        { "health", "system.health", "{}" },
+        { "config get --file", "config.get", "{\"defaults\":false}" },
+        { "config edit --replace {\"a\":null}", "config.edit",
+          "{\"config\":{\"a\":null},\"merge\":false}" },
+        { "filter check proto tcp", "flow.filter.check",
+          "{\"filter\":\"proto tcp\"}" },
+        { "call x.y {\"a\":[1]}", "x.y", "{\"a\":[1]}" },
+        { "call x.y", "x.y", "{}" },
+        { "discover", "rpc.discover", "{}" },
+        /* Bad usage. */
+        { "flows --top x", NULL, NULL }, { "flows --top", NULL, NULL },
+        { "flows --last 1h --from 2", NULL, NULL },
+        { "flows --nope", NULL, NULL }, { "nope", NULL, NULL },
+        { "export", NULL, NULL }, { "export nope", NULL, NULL },
+        { "health x", NULL, NULL }, { "", NULL, NULL },
+        { "call", NULL, NULL }, { "call x [1]", NULL, NULL },
+        { "call x {", NULL, NULL }, { "config edit", NULL, NULL },
+        { "config edit /nonexistent", NULL, NULL },
+        { "config edit {\"a\":1,\"a\":2}", NULL, NULL },
+        { "filter check", NULL, NULL },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *method, *params = request(cases[i].line, &method);
+        if (!params != !cases[i].params
+            || (params && (strcmp(params, cases[i].params)
+                           || strcmp(method, cases[i].method)))) {
+            printf("\n%s: %s %s\n", cases[i].line, method,
+                   params ? params : "(bad usage)");
+            CU_FAIL("request");
+        }
+    }
+}
+
+static void
+test_help(void)
+{
+    struct cli cli = begin();
+
+    CU_ASSERT_EQUAL(parse(&cli, "--help"), EXIT_OK);
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        CU_ASSERT(strstr(out, c->name) != NULL);
+        CU_ASSERT(c->summary && *c->summary);
+        CU_ASSERT(c->method || c->build || c->run);
+    }
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(parse(&cli, "flows --help"), EXIT_OK);
+    CU_ASSERT(strstr(out, "--bucket") != NULL);
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(parse(&cli, "help config edit"), EXIT_OK);
+    CU_ASSERT(strstr(out, "--replace") != NULL);
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(parse(&cli, "--version"), EXIT_OK);
+    CU_ASSERT(strstr(out, PACKAGE_VERSION) != NULL);
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(parse(&cli, "export"), EXIT_USAGE);
+    CU_ASSERT(strstr(err, "export plan") != NULL);
+    end(&cli);
+}
+
+static void
+test_completion(void)
+{
+    struct cli cli = begin();
+
+    cli_completion_bash(cli.out);
+    flush(&cli);
+    CU_ASSERT(strstr(out, "complete -F") != NULL);
+    CU_ASSERT(strstr(out, "--all-observations") != NULL);
+    CU_ASSERT(strstr(out, "plan apply status remove") != NULL);
+    CU_ASSERT(strstr(out, "src_addr") != NULL);
+    FILE *f = popen("bash -n", "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    fputs(out, f);
+    CU_ASSERT_EQUAL(pclose(f), 0);
+    end(&cli);
+}
+
+static void
+test_human(void)
+{
+    static const struct {
+        double value;
+        const char *unit, *text;
+    } cases[] = {
+        { 0, "B", "0 B" }, { 999, "B", "999 B" }, { 1000, "B", "1.00 kB" },
+        { 1234567, "B", "1.23 MB" }, { 12345678, "B", "12.3 MB" },
+        { 999499, "B", "999 kB" }, { 999500, "B", "1.00 MB" },
+        { 99950, "B", "100 kB" }, { 1234, "packets", "1.23 k" },
+        { 12, "flows", "12" }, { 1.8e19, "B", "18.0 EB" },
+    };
+    char buf[HUMAN_STRLEN];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CU_ASSERT_STRING_EQUAL(human_number(cases[i].value, cases[i].unit,
+                                            buf), cases[i].text);
+    }
+}
+
+static char *
+print(const struct table *t, unsigned width)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+
+    if (width == 1) {
+        table_csv(t, f);
+    } else {
+        table_print(t, f, width, false);
+    }
+    fclose(f);
+    return text;
+}
+
+static void
+test_table(void)
+{
+    struct table *t = table_create();
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    table_column(t, "name", false);
+    table_column(t, "bytes", true);
+    table_column(t, "what", false);
+    table_cell(t, "br-\xc3\xa9" "lan");
+    table_cell(t, "12");
+    table_cell(t, "a,\"b\"");
+    table_cell(t, "x\033[31m");
+    table_cell(t, "1234567");
+    table_cell(t, NULL);
+    CU_ASSERT_EQUAL(table_rows(t), 2);
+    char *text = print(t, 0);
+    CU_ASSERT_STRING_EQUAL(text,
+                           "name       bytes  what\n"
+                           "br-\xc3\xa9lan       12  a,\"b\"\n"
+                           "x?[31m   1234567  \n");
+    free(text);
+    text = print(t, 1);
+    CU_ASSERT_STRING_EQUAL(text, "name,bytes,what\r\n"
+                           "br-\xc3\xa9lan,12,\"a,\"\"b\"\"\"\r\n"
+                           "x?[31m,1234567,\r\n");
+    free(text);
+    table_destroy(t);
+
+    /* Cut to fit; numbers never. */
+    t = table_create();
+    table_column(t, "a", false);
+    table_column(t, "n", true);
+    table_cell(t, "abcdefghijklmnopqrstuvwxyz");
+    table_cell(t, "123456789");
+    text = print(t, 20);
+    CU_ASSERT_STRING_EQUAL(text, "a                  n\n"
+                           "abcdefgh\xe2\x80\xa6  123456789\n");
+    free(text);
+    table_destroy(t);
+}
+
+static struct json_object *
+json(const char *text)
+{
+    struct json_object *o = NULL;
+
+    CU_ASSERT_EQUAL(json_parse(text, strlen(text), &json_default_limits, 0,
+                               &o, NULL), 0);
+    return o;
+}
+
+static int
+show(struct cli *cli, const char *line, const char *result)
+{
+    struct json_object *o = json(result);
+
+    CU_ASSERT_EQUAL(parse(cli, line), -1);
+    int status = cli->command->show(cli, o);
+    json_object_put(o);
+    flush(cli);
+    return status;
+}
+
+static void
+test_show(void)
+{
+    static const char flows[] =
+        "{\"columns\":[{\"name\":\"src_addr\",\"type\":\"address\",\"unit\":"
+        "\"\"},{\"name\":\"proto\",\"type\":\"u8\",\"unit\":\"\"},"
+        "{\"name\":\"bytes\",\"type\":\"u64\",\"unit\":\"B\"}],\"rows\":["
+        "[\"10.0.0.1\",6,9007199254740993],[null,17,12]],\"truncated\":true,"
+        "\"stats\":{\"tier\":\"raw\",\"segments\":1,\"rows_scanned\":77,"
+        "\"elapsed_ms\":1.6}}";
+    struct cli cli = begin();
+
+    CU_ASSERT_EQUAL(show(&cli, "flows", flows), EXIT_OK);
+    CU_ASSERT_STRING_EQUAL(out,
+        "src_addr  proto             bytes\n"
+        "10.0.0.1      6  9007199254740993\n"
+        "-            17                12\n"
+        "2 rows of more (--top), 77 records in 1 segment read in 2 ms\n");
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(show(&cli, "--human flows", flows), EXIT_OK);
+    CU_ASSERT(strstr(out, "9.01 PB") != NULL);
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(show(&cli, "--human --csv flows", flows), EXIT_OK);
+    CU_ASSERT_STRING_EQUAL(out, "src_addr,proto,bytes\r\n"
+                           "10.0.0.1,6,9007199254740993\r\n,17,12\r\n");
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(show(&cli, "health", "{\"status\":\"degraded\",\"checks\":"
+                         "[{\"name\":\"store\",\"status\":\"degraded\","
+                         "\"reason\":\"disk full\"}]}"), EXIT_DAEMON);
+    CU_ASSERT(strstr(out, "disk full") != NULL);
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(show(&cli, "export plan", "{\"pending\":1,\"plans\":[{"
+                         "\"remote\":\"unix:x\",\"pending\":1,\"changes\":[{"
+                         "\"bridge\":\"br0\",\"protocol\":\"sflow\","
+                         "\"action\":\"create\",\"reason\":\"why\",\"diff\":[{"
+                         "\"column\":\"targets\",\"old\":null,\"new\":\"y\"}],"
+                         "\"warnings\":[\"careful\"]}]}],\"unreachable\":[]}"),
+                    EXIT_OK);
+    CU_ASSERT_STRING_EQUAL(out, "unix:x: 1 to write\n"
+                           "  br0 sflow: create (why)\n"
+                           "    targets: - -> y\n    warning: careful\n");
+    end(&cli);
+    cli = begin();
+    CU_ASSERT_EQUAL(show(&cli, "config validate x", "{\"valid\":false,"
+                         "\"errors\":[{\"path\":\"/a\",\"message\":\"m\"}]}"),
+                    EXIT_DAEMON);
+    CU_ASSERT_STRING_EQUAL(out, "/a: m\n");
+    end(&cli);
+}
+
+/* An error points into the filter. */
+static void
+test_errors(void)
+{
+    struct cli cli = begin();
+    struct json_object *params = json_object_new_object();
+    struct json_object *e = json(
+        "{\"code\":-32602,\"message\":\"there is no column\",\"data\":{"
+        "\"position\":6,\"expected\":\"a protocol\"}}");
+
+    CU_ASSERT_EQUAL(parse(&cli, "flows proto xyz"), -1);
+    CU_ASSERT(cli.command->build(&cli, params));
+    CU_ASSERT_EQUAL(cli_show_error(&cli, e), EXIT_DAEMON);
+    flush(&cli);
+    CU_ASSERT_STRING_EQUAL(err, "venturictl: flow.query: there is no column\n"
+                           "    proto xyz\n          ^\n"
+                           "expected: a protocol\n");
+    json_object_put(e);
+    json_object_put(params);
+    end(&cli);
+}
+
+static void
+test_connect(void)
+{
+    char *error = NULL;
+
+    CU_ASSERT_PTR_NULL(client_connect("/nonexistent/api.sock", &error));
+    CU_ASSERT(error && strstr(error, "Is venturid running?"));
+    free(error);
+    CU_ASSERT_PTR_NULL(client_connect("api.sock", &error));
+    CU_ASSERT(error && strstr(error, "unix:/PATH"));
+    free(error);
+}
+
+UNIT_MAIN("cli", UNIT_TEST(test_requests), UNIT_TEST(test_help),
+          UNIT_TEST(test_completion), UNIT_TEST(test_human),
+          UNIT_TEST(test_table), UNIT_TEST(test_show),
+          UNIT_TEST(test_errors), UNIT_TEST(test_connect))
