@@ -6,7 +6,6 @@ collector_libcollector_la_SOURCES += \
 	collector/store/store_p.h \
 	collector/store/view.c collector/store/view.h \
 	collector/store/writer.c
-collector_libcollector_la_LIBADD += $(DUCKDB_LIBS)
 
 if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_store
