@@ -148,7 +148,7 @@ test_table(void)
         const struct export_option *opt = &export_options[o];
         CU_ASSERT(opt->min <= opt->max);
         CU_ASSERT(opt->name[0] && opt->doc[0]);
-        CU_ASSERT_EQUAL(export_option_find(opt->table, opt->name), o);
+        CU_ASSERT_EQUAL((int) export_option_find(opt->table, opt->name), o);
         CU_ASSERT_STRING_EQUAL(opt->name, *opt->key ? opt->key
                                                     : opt->column);
     }
