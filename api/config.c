@@ -1068,7 +1068,14 @@ config_edit(struct config_store *s, struct json_object *json, bool merge,
     }
     json_object_put(new);
     model_destroy(m);
-    return err ? err : commit(s, &c, true, e);
+    if (!err) {
+        err = commit(s, &c, true, e);
+    }
+    if (!err) {
+        LOG(config, NOTICE, "%s: changed through the API",
+            s->path ? s->path : "configuration");
+    }
+    return err;
 }
 
 int

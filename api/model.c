@@ -308,10 +308,13 @@ refuse_data(struct model *m, struct json_object *o, struct config_error *e)
     if (last && node_type(last)) {
         describe_node(m, last, expected, sizeof expected);
     }
-    refuse(e, path, "%.150s%s%.80s%s%.260s",
-           item ? item->msg : "cannot be read", value ? ": " : "",
-           value ? json_object_to_json_string_ext(value, TO_TEXT) : "",
-           *expected ? "; expected " : "", expected);
+    const char *message = item ? item->msg : "cannot be read";
+    const char *text = value ? json_object_to_json_string_ext(value, TO_TEXT)
+                             : "";
+    size_t n = strlen(message);
+    n -= n && message[n - 1] == '.';
+    refuse(e, path, "%.*s%s%.80s%s%.260s", (int) (n < 150 ? n : 150), message,
+           value ? ": " : "", text, *expected ? "; expected " : "", expected);
     ly_err_clean(m->ctx, NULL);
     return -EINVAL;
 }

@@ -388,7 +388,43 @@ test_connect(void)
     free(error);
 }
 
+/* The manual names every command and option. */
+static void
+test_manual(void)
+{
+    const char *srcdir = getenv("srcdir");
+    char file[512], want[128];
+    static char page[65536];
+    size_t n, to = 0;
+
+    snprintf(file, sizeof file, "%s/doc/venturictl.1", srcdir ? srcdir : ".");
+    FILE *f = fopen(file, "r");
+    if (!f) {
+        printf("\n    skipped: no %s\n    ", file);
+        return;
+    }
+    n = fread(page, 1, sizeof page - 1, f);
+    fclose(f);
+    for (size_t i = 0; i < n; i++) {    /* "\-" is a hyphen. */
+        if (page[i] != '\\') {
+            page[to++] = page[i];
+        }
+    }
+    page[to] = '\0';
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        CU_ASSERT(strstr(page, c->name) != NULL);
+        for (const struct cli_option *o = c->options; o && o->name; o++) {
+            snprintf(want, sizeof want, "--%s", o->name);
+            if (!strstr(page, want)) {
+                printf("\nnot in the manual: %s %s\n", c->name, want);
+                CU_FAIL("manual");
+            }
+        }
+    }
+}
+
 UNIT_MAIN("cli", UNIT_TEST(test_requests), UNIT_TEST(test_help),
           UNIT_TEST(test_completion), UNIT_TEST(test_human),
           UNIT_TEST(test_table), UNIT_TEST(test_show),
-          UNIT_TEST(test_errors), UNIT_TEST(test_connect))
+          UNIT_TEST(test_errors), UNIT_TEST(test_connect),
+          UNIT_TEST(test_manual))

@@ -561,8 +561,63 @@ test_options(void)
     model_destroy(m);
 }
 
+/* The pages about the file name every node. */
+
+static char page[262144];
+
+static LY_ERR
+check_documented(struct lysc_node *n, void *data, ly_bool *skip)
+{
+    char *at, want[256];
+
+    (void) skip;
+    if (!(n->nodetype & (LYS_LEAF | LYS_LEAFLIST))) {
+        return LY_SUCCESS;
+    }
+    at = lysc_path(n, LYSC_PATH_DATA, NULL, 0);
+    /* "/venturi:venturi/store/memory": what is below the container. */
+    snprintf(want, sizeof want, "%s", at + strlen("/venturi:venturi/"));
+    free(at);
+    if (!strstr(page, want)) {
+        printf("\nnot in %s: %s\n", (const char *) data, want);
+        CU_FAIL("page");
+    }
+    return LY_SUCCESS;
+}
+
+static void
+test_pages(void)
+{
+    static const char *const names[] = { "configuration.md",
+                                         "venturi.json.5" };
+    const char *srcdir = getenv("srcdir");
+    struct model *m = model_create();
+
+    for (size_t i = 0; i < 2; i++) {
+        char file[512];
+        snprintf(file, sizeof file, "%s/doc/%s", srcdir ? srcdir : ".",
+                 names[i]);
+        FILE *f = fopen(file, "r");
+        if (!f) {
+            printf("\n    skipped: no %s\n    ", file);
+            continue;
+        }
+        size_t n = fread(page, 1, sizeof page - 1, f), out = 0;
+        fclose(f);
+        for (size_t j = 0; j < n; j++) {        /* "\-" is a hyphen. */
+            if (page[j] != '\\') {
+                page[out++] = page[j];
+            }
+        }
+        page[out] = '\0';
+        lysc_tree_dfs_full(model_module(m)->compiled->data, check_documented,
+                           (void *) names[i]);
+    }
+    model_destroy(m);
+}
+
 UNIT_MAIN("config", UNIT_TEST(test_defaults), UNIT_TEST(test_example),
           UNIT_TEST(test_errors), UNIT_TEST(test_override),
           UNIT_TEST(test_edit), UNIT_TEST(test_apply),
           UNIT_TEST(test_hand_edits), UNIT_TEST(test_link),
-          UNIT_TEST(test_options))
+          UNIT_TEST(test_options), UNIT_TEST(test_pages))

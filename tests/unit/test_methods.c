@@ -193,6 +193,31 @@ test_discover(void)
     json_object_put(o);
 }
 
+/* The page about the API names every method. */
+static void
+test_page(void)
+{
+    const char *srcdir = getenv("srcdir");
+    char file[512], name[80];
+    static char text[65536];
+
+    snprintf(file, sizeof file, "%s/doc/api.md", srcdir ? srcdir : ".");
+    FILE *f = fopen(file, "r");
+    if (!f) {
+        printf("\n    skipped: no %s\n    ", file);
+        return;
+    }
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    EACH_METHOD(m) {
+        snprintf(name, sizeof name, "`%s`", m->name);
+        if (!strstr(text, name)) {
+            printf("\nnot in doc/api.md: %s\n", m->name);
+            CU_FAIL("page");
+        }
+    }
+}
+
 /* ---- Methods with nothing behind them. ---- */
 
 static char *answer;
@@ -730,6 +755,7 @@ test_garbage(void)
 }
 
 UNIT_MAIN("methods", UNIT_TEST(test_table), UNIT_TEST(test_discover),
+          UNIT_TEST(test_page),
           UNIT_TEST(test_nothing_runs), UNIT_TEST(test_with_config),
           UNIT_TEST(test_stream), UNIT_TEST(test_half_close),
           UNIT_TEST(test_too_large), UNIT_TEST(test_clients),
