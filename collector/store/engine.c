@@ -13,6 +13,8 @@
 
 /* How long the writer waits for queries that must let go. */
 #define REPLACE_WAIT_S 5
+/* What an idle engine may keep. */
+#define TRIM_MEMORY (8ULL << 20)
 
 static int
 run_va(duckdb_connection conn, duckdb_result *r, char *error, size_t size,
@@ -154,8 +156,7 @@ restrict_access(struct store *s, char *error, size_t size)
     free(tmp);
     fputs("; SET allowed_directories = [", f);
     print_quoted(f, s->dir);
-    fputs("]; SET enable_external_access = false; "
-          "SET lock_configuration = true", f);
+    fputs("]; SET enable_external_access = false", f);
     if (fclose(f)) {
         free(sql);
         return -ENOMEM;
@@ -182,7 +183,6 @@ engine_open(struct store *s, char **error)
         { "memory_limit", memory },
         { "autoinstall_known_extensions", "false" },
         { "autoload_known_extensions", "false" },
-        { "preserve_insertion_order", "false" },
     };
 
     memset(e, 0, sizeof *e);
@@ -214,6 +214,22 @@ engine_close(struct store *s)
     }
     if (s->engine.db) {
         duckdb_close(&s->engine.db);
+    }
+}
+
+void
+engine_trim(struct store *s)
+{
+    char why[256];
+    unsigned long long limit = s->config.memory_limit;
+
+    /* DuckDB evicts what is above a new limit and gives memory of its allocator
+     * back to the system then, and only then. */
+    if (s->engine.ctl
+        && !engine_run(s->engine.ctl, why, sizeof why,
+                       "SET memory_limit = '%lluB'", TRIM_MEMORY)) {
+        engine_run(s->engine.ctl, why, sizeof why,
+                   "SET memory_limit = '%lluB'", limit);
     }
 }
 

@@ -115,6 +115,8 @@ int engine_open(struct store *, char **error);
 void engine_close(struct store *);
 /* Replaces the instance once no view uses it (waits a few seconds at most). */
 int engine_replace(struct store *);
+/* Gives back memory that is not in use. */
+void engine_trim(struct store *);
 
 /* Runs SQL for its effect.  Returns 0, or -EIO with the reason in 'error' of
  * 'size' bytes. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -439,16 +440,20 @@ housekeep(struct store *s, bool idle)
     struct writer *w = &s->writer;
     int64_t now = arrival_now(w);
 
-    if (idle && w->segment
-        && segment_hour(now) > w->segment->hour_us) {
-        seal(s);
+    if (idle) {
+        seal(s);                /* It is opened again when there is need. */
     }
     pthread_mutex_lock(&s->lock);
     segments_expire(s, now);
     segments_trim(s, idle ? 0 : SEGMENTS_ATTACHED);
+    if (idle && !s->n_views) {
+        engine_trim(s);
+    }
     pthread_mutex_unlock(&s->lock);
     if (idle) {
+        /* Give back what busier times have taken. */
         store_pool_trim(s, 2);
+        malloc_trim(0);
     }
     w->housekeep_ms = clock_mono_ms() + IDLE_MS;
 }
