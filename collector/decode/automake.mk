@@ -64,3 +64,8 @@ tests_fuzz_fuzz_sflow_SOURCES = tests/fuzz/fuzz_sflow.c \
 tests_fuzz_fuzz_sflow_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_sflow_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
+
+bench_programs += tests/bench/bench_decode
+tests_bench_bench_decode_SOURCES = tests/bench/bench_decode.c
+tests_bench_bench_decode_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)

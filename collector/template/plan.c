@@ -17,12 +17,23 @@
  * that segment ('var'). */
 struct op {
     uint8_t conv;               /* enum element_conv. */
+    uint8_t code;               /* enum op_code, for single records. */
     uint8_t column;             /* enum column_id. */
     uint8_t segment;
     bool var;
     bool unless_zero;           /* An earlier op fills the column, too. */
     uint16_t offset;
     uint16_t size;              /* Unless 'var'. */
+    uint32_t dst;               /* Of the column in a batch, bytes. */
+};
+
+/* Records that come one at a time have no loop over rows to hide the cost of
+ * choosing a conversion, so the common pairs of sizes have a code of their
+ * own. */
+enum op_code {
+    OP_GENERAL,                 /* As for many rows. */
+    OP_1_1, OP_1_2, OP_2_2, OP_2_4, OP_4_4, OP_4_8, OP_8_8,
+    OP_V4, OP_V6, OP_MAC, OP_DELTA_US,
 };
 
 struct plan {
@@ -34,6 +45,8 @@ struct plan {
     uint8_t ip_version;         /* Of all records, or 0. */
     bool ip_version_by_row;     /* Tell by the address. */
     bool icmp_from_port;
+    uint16_t n_nullable;        /* Columns that ops with a code fill. */
+    uint8_t nullable[N_COLUMNS];
 
     /* Values that need others; conv CONV_NONE where missing. */
     struct op boot, duration, header_size, up_start, up_end;
@@ -173,16 +186,25 @@ time_us(enum element_conv conv, const struct plan_env *env, uint64_t v)
     }
 }
 
+#define TIME_LOOP(SIZE, EXPR)                                   \
+    if (op->size == SIZE) {                                     \
+        const uint8_t *s = op_field(op, v, 0).p;                \
+        for (uint32_t i = 0; i < n; i++, s += v->stride) {      \
+            dst[i] = (EXPR);                                    \
+        }                                                       \
+        return;                                                 \
+    }                                                           \
+    break
+
 static void
 run_time(const struct op *op, const struct plan_env *env, int64_t *dst,
          uint32_t n, const struct view *v)
 {
-    if (op->conv == CONV_UPTIME && op->size == 4 && !op->var) {
-        struct field_ref f = op_field(op, v, 0);
-        for (uint32_t i = 0; i < n; i++, f.p += v->stride) {
-            dst[i] = uptime_us(env, be32_at(f.p));
-        }
-        return;
+    switch (op->conv) {
+    case CONV_UPTIME: TIME_LOOP(4, uptime_us(env, be32_at(s)));
+    case CONV_SECONDS: TIME_LOOP(4, (int64_t) be32_at(s) * 1000000);
+    case CONV_MS: TIME_LOOP(8, time_us(CONV_MS, env, be64_at(s)));
+    case CONV_DELTA_US: TIME_LOOP(4, env->export_us - be32_at(s));
     }
     for (uint32_t i = 0; i < n; i++) {
         dst[i] = time_us(op->conv, env, op_uint(op, v, i));
@@ -309,6 +331,27 @@ run_unless_zero(const struct op *op, const struct plan_env *env,
 }
 
 static void
+run_direction(const struct op *op, struct flow_batch *b, uint32_t row,
+              uint32_t n, const struct view *v)
+{
+    uint8_t all = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t x = (uint8_t) op_uint(op, v, i);
+        b->direction[row + i] = x;
+        all |= x;
+    }
+    if (all <= DIR_EGRESS) {
+        batch_set_valid_range(b, COL_direction, row, n);
+        return;
+    }
+    for (uint32_t i = row; i < row + n; i++) {
+        if (b->direction[i] <= DIR_EGRESS) {
+            batch_set_valid(b, COL_direction, i);
+        }
+    }
+}
+
+static void
 run_op(const struct plan *plan, const struct op *op,
        const struct plan_env *env, struct flow_batch *b, uint32_t row,
        uint32_t n, const struct view *v)
@@ -326,6 +369,9 @@ run_op(const struct plan *plan, const struct op *op,
         return;
     case CONV_TYPE_CODE:
         run_type_code(op, b, row, n, v);
+        return;
+    case CONV_DIRECTION:
+        run_direction(op, b, row, n, v);
         return;
     }
     if (op->unless_zero) {
@@ -354,14 +400,6 @@ run_op(const struct plan *plan, const struct op *op,
             ((uint8_t *) dst)[i] = (uint8_t) (op_uint(op, v, i) << 2);
         }
         break;
-    case CONV_DIRECTION:
-        for (uint32_t i = 0; i < n; i++) {
-            uint64_t x = op_uint(op, v, i);
-            if (x <= DIR_EGRESS) {
-                BATCH_SET(b, direction, row + i, (uint8_t) x);
-            }
-        }
-        return;
     default:
         run_time(op, env, dst, n, v);
         return;                         /* Never null. */
@@ -530,14 +568,56 @@ finish_sampling(const struct plan *plan, const struct plan_env *env,
     }
 }
 
+/* The ops for one record. */
+static void
+run_ops_once(const struct plan *plan, const struct plan_env *env,
+             struct flow_batch *b, uint32_t row, const struct view *v)
+{
+    for (unsigned i = 0; i < plan->n_ops; i++) {
+        const struct op *op = &plan->ops[i];
+        const uint8_t *s = v->segment[op->segment] + op->offset;
+        void *dst = (uint8_t *) b + op->dst;
+        switch (op->code) {
+        case OP_1_1: ((uint8_t *) dst)[row] = *s; break;
+        case OP_1_2: ((uint16_t *) dst)[row] = *s; break;
+        case OP_2_2: ((uint16_t *) dst)[row] = be16_at(s); break;
+        case OP_2_4: ((uint32_t *) dst)[row] = be16_at(s); break;
+        case OP_4_4: ((uint32_t *) dst)[row] = be32_at(s); break;
+        case OP_4_8: ((uint64_t *) dst)[row] = be32_at(s); break;
+        case OP_8_8: ((uint64_t *) dst)[row] = be64_at(s); break;
+        case OP_V4: ((struct addr *) dst)[row] = addr_from_v4_bytes(s); break;
+        case OP_V6: ((struct addr *) dst)[row] = addr_from_v6_bytes(s); break;
+        case OP_MAC:
+            ((uint64_t *) dst)[row] = (uint64_t) be16_at(s) << 32
+                                      | be32_at(s + 2);
+            break;
+        case OP_DELTA_US:
+            ((int64_t *) dst)[row] = env->export_us - be32_at(s);
+            break;
+        default:
+            run_op(plan, op, env, b, row, 1, v);
+            break;
+        }
+    }
+    uint64_t bit = UINT64_C(1) << row % 64;
+    for (unsigned i = 0; i < plan->n_nullable; i++) {
+        b->valid[plan->nullable[i]][row / 64] |= bit;
+    }
+}
+
 static void
 run_view(const struct plan *plan, const struct plan_env *env,
          struct flow_batch *b, uint32_t row, uint32_t n,
          const struct view *v)
 {
-    memset(&b->quality[row], 0, n * sizeof b->quality[0]);
-    for (unsigned i = 0; i < plan->n_ops; i++) {
-        run_op(plan, &plan->ops[i], env, b, row, n, v);
+    if (n == 1) {
+        b->quality[row] = 0;
+        run_ops_once(plan, env, b, row, v);
+    } else {
+        memset(&b->quality[row], 0, n * sizeof b->quality[0]);
+        for (unsigned i = 0; i < plan->n_ops; i++) {
+            run_op(plan, &plan->ops[i], env, b, row, n, v);
+        }
     }
     finish_times(plan, env, b, row, n, v);
     finish_counts(plan, b, row, n, v);
@@ -717,6 +797,48 @@ compile_ops(struct compiler *c, const struct place *places, unsigned n)
     }
 }
 
+static enum op_code
+op_code(const struct op *op)
+{
+    static const struct {
+        uint8_t conv;
+        uint16_t src, dst;
+        uint8_t code;
+    } codes[] = {
+        { CONV_UINT, 1, 1, OP_1_1 }, { CONV_UINT, 1, 2, OP_1_2 },
+        { CONV_UINT, 2, 2, OP_2_2 }, { CONV_UINT, 2, 4, OP_2_4 },
+        { CONV_UINT, 4, 4, OP_4_4 }, { CONV_UINT, 4, 8, OP_4_8 },
+        { CONV_UINT, 8, 8, OP_8_8 }, { CONV_V4, 4, 16, OP_V4 },
+        { CONV_V6, 16, 16, OP_V6 }, { CONV_MAC, 6, 8, OP_MAC },
+        { CONV_DELTA_US, 4, 8, OP_DELTA_US },
+    };
+    for (size_t i = 0; !op->var && !op->unless_zero
+                       && op->column < N_COLUMNS
+                       && i < sizeof codes / sizeof codes[0]; i++) {
+        if (codes[i].conv == op->conv && codes[i].src == op->size
+            && codes[i].dst == columns[op->column].size) {
+            return codes[i].code;
+        }
+    }
+    return OP_GENERAL;
+}
+
+static void
+compile_codes(struct plan *plan)
+{
+    for (unsigned i = 0; i < plan->n_ops; i++) {
+        struct op *op = &plan->ops[i];
+        if (op->column >= N_COLUMNS) {
+            continue;
+        }
+        op->dst = columns[op->column].offset;
+        op->code = (uint8_t) op_code(op);
+        if (op->code && columns[op->column].flags & CF_NULL) {
+            plan->nullable[plan->n_nullable++] = op->column;
+        }
+    }
+}
+
 static void
 compile_facts(struct plan *plan, const struct place *places, unsigned n)
 {
@@ -779,6 +901,7 @@ plan_compile(const struct template_field *fields, unsigned n,
         }
     }
     compile_ops(&c, places, n_places);
+    compile_codes(plan);
     compile_facts(plan, places, n_places);
     free(places);
     return plan;

@@ -1,8 +1,8 @@
 /* tests/fuzz/fuzz_decode.h -- what the fuzz targets of the decoders share.
  *
  * An input is a run of datagrams, each after its length in two bytes, so that
- * templates and data can follow each other.  All go to one fresh decoder with
- * small limits; each also once more with its version set right, so that a
+ * templates and data can follow each other.  All go to a decoder with small
+ * limits; each also once more with its version set right, so that a
  * mutated version does not waste it. */
 #ifndef TESTS_FUZZ_DECODE_H
 #define TESTS_FUZZ_DECODE_H 1
@@ -26,9 +26,34 @@ fuzz_flush(void *aux, struct flow_batch *b)
     return b;
 }
 
+/* One decoder serves many inputs: making it takes longer than decoding.  Each
+ * input comes from an address of its own, so that it meets no templates of
+ * another. */
+#define FUZZ_SOURCES 65536
+
+static struct decoder_counters fuzz_counters;
+static struct decoder_config fuzz_config = {
+    .counters = &fuzz_counters, .flush = fuzz_flush,
+};
+static struct decoder *fuzz_decoder;
+
+static inline void
+fuzz_renew(void)
+{
+    decoder_destroy(fuzz_decoder);
+    template_cache_destroy(fuzz_config.templates);
+    source_table_destroy(fuzz_config.sources);
+    if (!fuzz_config.dict) {
+        fuzz_config.dict = dict_create(64, 4096);
+    }
+    fuzz_config.sources = source_table_create(FUZZ_SOURCES);
+    fuzz_config.templates = template_cache_create(16, 64);
+    fuzz_decoder = decoder_create(&fuzz_config);
+}
+
 static inline struct flow_batch *
-fuzz_feed(struct decoder *decoder, const uint8_t *p, size_t n, unsigned version,
-          size_t version_size, struct flow_batch *b)
+fuzz_feed(const uint8_t *p, size_t n, unsigned version, size_t version_size,
+          uint32_t input, struct flow_batch *b)
 {
     uint8_t *copy = malloc(n ? n : 1);
     if (!copy) {
@@ -43,7 +68,8 @@ fuzz_feed(struct decoder *decoder, const uint8_t *p, size_t n, unsigned version,
         .data = copy, .size = n, .src_port = 1,
         .received_us = INT64_C(1700000000000000),
     };
-    b = decoder_datagram(decoder, &d, b);
+    memcpy(d.src.b, &input, sizeof input);
+    b = decoder_datagram(fuzz_decoder, &d, b);
     free(copy);
     return b;
 }
@@ -52,20 +78,16 @@ static inline int
 fuzz_decode(const uint8_t *data, size_t size, unsigned version,
             size_t version_size)
 {
-    struct decoder_counters counters;
-    memset(&counters, 0, sizeof counters);
-    struct decoder_config c = {
-        .dict = dict_create(64, 4096),
-        .sources = source_table_create(16),
-        .templates = template_cache_create(16, 64),
-        .counters = &counters, .flush = fuzz_flush,
-    };
-    struct decoder *decoder = decoder_create(&c);
     static struct flow_batch *b;
+    static uint32_t input;
     if (!b) {
         b = batch_create();
     }
-    batch_reset(b);
+    if (!fuzz_decoder
+        || source_table_count(fuzz_config.sources) >= FUZZ_SOURCES - 4096) {
+        fuzz_renew();
+    }
+    input++;
     struct cursor in = cur_init(data, size);
     while (cur_left(&in) > 2) {
         size_t n = cur_u16(&in);
@@ -73,13 +95,9 @@ fuzz_decode(const uint8_t *data, size_t size, unsigned version,
             n = cur_left(&in);
         }
         const uint8_t *p = cur_take(&in, n);
-        b = fuzz_feed(decoder, p, n, version, 0, b);
-        b = fuzz_feed(decoder, p, n, version, version_size, b);
+        b = fuzz_feed(p, n, version, 0, input, b);
+        b = fuzz_feed(p, n, version, version_size, input, b);
     }
-    decoder_destroy(decoder);
-    template_cache_destroy(c.templates);
-    source_table_destroy(c.sources);
-    dict_destroy(c.dict);
     return 0;
 }
 
