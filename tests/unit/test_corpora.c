@@ -219,6 +219,47 @@ run_case(struct json_object *c)
 
 static struct json_object *manifest;
 
+/* ---- Open vSwitch 3.1.0, as recorded. ---- */
+
+static bool
+check_layout(const struct template *t, void *aux)
+{
+    CU_ASSERT_TRUE(t->ovs);
+    *(unsigned *) aux += 1;
+    return true;
+}
+
+/* Each template that it sent is what we have built in. */
+static void
+test_ovs_templates(void)
+{
+    static const struct { const char *file; unsigned n; } files[] = {
+        { "ipfix-bridge-tunnel-mixed.pcap", 89 },
+        { "ipfix-flow-sample-tunnels.pcap", 89 },
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct rig r;
+        char name[256];
+        rig_init_limits(&r, 1024, 256, 1024);
+        snprintf(name, sizeof name, "openvswitch+ovs/_captures-3.1.0/%s",
+                 files[i].file);
+        feed_file(&r, name, "pcap");
+        unsigned n = 0;
+        for (struct source_key k = { .exporter = r.from, .agent = r.from,
+                                     .protocol = PROTO_IPFIX };
+             k.domain < 1000; k.domain++) {
+            struct source *s = source_table_get(r.sources, &k);
+            if (!s) {
+                break;
+            }
+            template_each(r.templates, s, check_layout, &n);
+        }
+        printf("%s: %u templates\n", files[i].file, n);
+        CU_ASSERT_EQUAL(n, files[i].n);
+        rig_clear(&r);
+    }
+}
+
 static void
 test_cases(void)
 {
@@ -245,7 +286,9 @@ test_cases(void)
 int
 main(void)
 {
-    static const struct unit_test tests[] = { UNIT_TEST(test_cases) };
+    static const struct unit_test tests[] = {
+        UNIT_TEST(test_cases), UNIT_TEST(test_ovs_templates),
+    };
     const char *dir = getenv("VENTURI_CORPORA");
     snprintf(root, sizeof root, "%s", dir ? dir : CORPORA_DEFAULT);
     char path[8192];
@@ -255,7 +298,7 @@ main(void)
         printf("skipped: no %s (set VENTURI_CORPORA)\n", path);
         return 77;
     }
-    int result = unit_run("corpora", tests, 1);
+    int result = unit_run("corpora", tests, 2);
     json_object_put(manifest);
     return result;
 }
