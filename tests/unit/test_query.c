@@ -642,10 +642,57 @@ test_fresh(void)
     printf("(seen after %" PRId64 " ms) ", slowest);
 }
 
+/* Hours go by, segments are sealed and deleted, while queries look at all of
+ * them: every query is answered, and nothing it counts goes back but by
+ * retention. */
+static void
+test_while_hours_pass(void)
+{
+    char *other_dir = util_mkdir();
+    struct store_config c = { .retention_us = 20 * UTIL_HOUR };
+    struct store *other = util_open(other_dir, dict, &c);
+    struct query_pool *p = query_pool_create(other, 3, 8);
+    uint64_t seed = 11, submitted = 0, failed = 0;
+
+    for (unsigned hour = 0; hour < 60; hour++) {
+        struct waiter w[4];
+        for (unsigned i = 0; i < 4; i++) {
+            struct query q = make_query(i % 2 ? "bridge br-int" : NULL);
+            q.by[0] = i % 2 ? COL_in_if_name : COL_src_addr;
+            q.n_by = 1;
+            w[i] = (struct waiter) { PTHREAD_MUTEX_INITIALIZER,
+                                     PTHREAD_COND_INITIALIZER, NULL, false };
+            query_start(p, &q, on_done, &w[i]);
+        }
+        struct flow_batch *b = store_batch_get(other);
+        util_fill(b, 20, UTIL_T0 + hour * UTIL_HOUR, &seed, dict, &source);
+        CU_ASSERT(store_submit(other, b));
+        submitted += 20;
+        for (unsigned i = 0; i < 4; i++) {
+            struct query_result *r = wait_for(&w[i]);
+            if (r->status != QUERY_OK) {
+                failed++;
+                fprintf(stderr, "%s\n", r->error);
+            }
+            query_result_destroy(r);
+        }
+    }
+    CU_ASSERT(util_wait(other, submitted));
+    CU_ASSERT_EQUAL(failed, 0);
+    CU_ASSERT(counter_get(&store_counters(other)->segments_expired) >= 30);
+    CU_ASSERT_EQUAL(counter_get(&store_counters(other)->lost), 0);
+    CU_ASSERT_EQUAL(counter_get(&store_counters(other)->errors), 0);
+    query_pool_destroy(p);
+    store_close(other);
+    util_rmdir(other_dir);
+    free(other_dir);
+}
+
 UNIT_MAIN("query", UNIT_TEST(setup), UNIT_TEST(test_totals),
           UNIT_TEST(test_filters), UNIT_TEST(test_random_filters),
           UNIT_TEST(test_groups), UNIT_TEST(test_limit_and_columns),
           UNIT_TEST(test_buckets_and_time), UNIT_TEST(test_all_columns),
           UNIT_TEST(test_bad_queries), UNIT_TEST(test_sql),
           UNIT_TEST(test_deep_filters), UNIT_TEST(test_timeout_cancel_busy),
-          UNIT_TEST(test_fresh), UNIT_TEST(teardown))
+          UNIT_TEST(test_fresh), UNIT_TEST(test_while_hours_pass),
+          UNIT_TEST(teardown))
