@@ -184,7 +184,8 @@ correct_process(void *aux, struct flow_batch *b)
 {
     struct correct *c = aux;
     rcu_read_lock();
-    const struct observation_map *map = rcu_dereference(c->map);
+    const struct observation_map *map = 
+        atomic_load_explicit(&c->map, memory_order_acquire);
     for (uint32_t s = 0; s < b->n_spans; s++) {
         const struct batch_span *span = &b->spans[s];
         struct observation *o = observation_of(map, span->source);
@@ -207,8 +208,7 @@ correct_process(void *aux, struct flow_batch *b)
 void
 correct_publish(struct correct *c, struct observation_map *map)
 {
-    struct observation_map *old = c->map;
-    rcu_assign_pointer(c->map, map);
+    struct observation_map *old = atomic_exchange(&c->map, map);
     synchronize_rcu();
     observation_map_destroy(old);
 }

@@ -16,9 +16,11 @@
 #define CORRECT_MAX_FUTURE_US (INT64_C(300) * 1000000)
 #define CORRECT_MAX_PAST_US (INT64_C(86400) * 1000000)
 
-/* What the stage works with.  'map' is read under RCU. */
+/* What the stage works with.  'map' is read under RCU; it is a C11 atomic
+ * rather than an rcu_dereference()d pointer so that ThreadSanitizer can see the
+ * order. */
 struct correct {
-    struct observation_map *map;        /* rcu_dereference()d; NULL: none. */
+    struct observation_map *_Atomic map;        /* NULL: none. */
 };
 
 /* Processes a batch; for struct stage, 'aux' is a struct correct.  The calling
