@@ -59,6 +59,20 @@ decode_records(struct decoder *dec, const struct plan *plan, size_t stride,
     }
 }
 
+/* The header's lower 14 bits are the interval, the upper two say how packets
+ * were picked.  Zero takes an earlier interval back. */
+static void
+learn_sampling(struct source *s, uint16_t sampling)
+{
+    uint16_t interval = sampling & 0x3fff;
+    if (!interval && s->sampling_origin == SAMPLING_HEADER) {
+        atomic_store_explicit(&s->sampling, 0, memory_order_relaxed);
+        atomic_store_explicit(&s->sampling_origin, SAMPLING_NONE,
+                              memory_order_relaxed);
+    }
+    decode_sampling(s, interval, SAMPLING_HEADER);
+}
+
 void
 netflow5_decode(struct decoder *dec, struct cursor *c)
 {
@@ -91,8 +105,7 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
         return;
     }
     if (v5) {
-        /* The upper two bits say how packets were picked. */
-        decode_sampling(source, sampling & 0x3fff, SAMPLING_HEADER);
+        learn_sampling(source, sampling);
     }
     source_sequence(source, seq, count);
 

@@ -84,7 +84,7 @@ read_set(struct set_context *x, struct cursor *c)
 void
 netflow9_decode(struct decoder *dec, struct cursor *c)
 {
-    cur_skip(c, 4);     /* Version; and a count that many exporters get wrong. */
+    cur_skip(c, 4);             /* Version; a count that many get wrong. */
     uint32_t uptime_ms = cur_u32(c);
     uint32_t export_s = cur_u32(c);
     uint32_t seq = cur_u32(c);

@@ -104,6 +104,11 @@ test_fields(void)
     CU_ASSERT_EQUAL(s->port, 50000);
     CU_ASSERT_EQUAL(s->sampling, 100);
     CU_ASSERT_EQUAL(s->sampling_origin, SAMPLING_HEADER);
+
+    good(&m, 1, 2, 0);                  /* Not sampled any more. */
+    rig_feed(&r, m.b, m.n);
+    CHECK_NULL(r.b, sampling, 2);
+    CU_ASSERT_EQUAL(s->sampling, 0);
     rig_clear(&r);
 }
 

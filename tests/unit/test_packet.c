@@ -158,7 +158,7 @@ test_offload(void)
     CU_ASSERT_EQUAL(k.ip_bytes, 9000);
 }
 
-/* Cut anywhere inside the headers, parsing says so and keeps what there was. */
+/* Cut anywhere inside the headers: parsing says so and keeps what it has. */
 static void
 test_cut(void)
 {
