@@ -286,7 +286,8 @@ health_input(struct health *h, struct input *input)
     for (size_t i = 0; i < n; i++) {
         const struct input_status *s = &status[i];
         char name[128];
-        snprintf(name, sizeof name, "input:%s:%s", s->name, s->address);
+        snprintf(name, sizeof name, "input:%s:%.*s", s->name,
+                 (int) sizeof s->address, s->address);
         uint64_t lately = grown(name, s->kernel_drops);
         health_check(h, name, !lately, "%" PRIu64 " datagrams received, %"
                      PRIu64 " dropped by the kernel, %" PRIu64 " of them "
