@@ -442,7 +442,6 @@ json_scan_end(struct json_scan *s)
 /* The builder: walks a text that the scanner has accepted. */
 struct build {
     const char *p;
-    const char *text;
     unsigned flags;
     bool no_memory;
     const char *reason;         /* Set: refused. */
@@ -541,10 +540,19 @@ build_text(struct build *b, size_t *len)
 static struct json_object *
 build_string(struct build *b)
 {
-    size_t len;
-    char *text = build_text(b, &len);
+    const char *end = b->p + 1;
     struct json_object *o;
+    size_t len;
 
+    while (*end != '"' && *end != '\\') {
+        end++;
+    }
+    if (*end == '"') {          /* Nothing to unescape. */
+        o = json_object_new_string_len(b->p + 1, (int) (end - b->p - 1));
+        b->p = end + 1;
+        return o;
+    }
+    char *text = build_text(b, &len);
     if (!text) {
         return NULL;
     }
@@ -748,25 +756,28 @@ json_parse(const char *text, size_t n, const struct json_limits *limits,
            struct json_error *error)
 {
     *value = NULL;
-    int err = scan_all(text, n, limits, error);
+    int err = flags & JSON_SCANNED ? 0 : scan_all(text, n, limits, error);
     if (err) {
         return err;
     }
 
-    /* The builder looks one byte ahead: it wants a byte after the value. */
-    char *copy = malloc(n + 1);
-    if (!copy) {
-        return fail(error, -ENOMEM, 1, 1, "out of memory");
+    struct build b = { .p = text, .flags = flags };
+    char *copy = NULL;
+    while (is_space((uint8_t) *b.p)) {
+        b.p++;
     }
-    memcpy(copy, text, n);
-    copy[n] = '\0';
-
-    struct build b = { .p = copy, .text = copy, .flags = flags };
-    skip_space(&b);
+    /* Of all values only a number ends with the byte behind it. */
+    if (!strchr("{[\"tfn", *b.p)) {
+        copy = strndup(b.p, (size_t) (text + n - b.p));
+        if (!copy) {
+            return fail(error, -ENOMEM, 1, 1, "out of memory");
+        }
+        b.p = copy;
+    }
     struct json_object *o = build_value(&b);
     if (b.reason || b.no_memory) {
         uint32_t line, column;
-        position(copy, b.p, &line, &column);
+        position(text, b.p, &line, &column);
         err = b.reason ? fail(error, -EINVAL, line, column, b.reason)
                        : fail(error, -ENOMEM, line, column, "out of memory");
         json_object_put(o);

@@ -69,6 +69,7 @@ struct json_error {
 };
 
 #define JSON_UNIQUE 0x01        /* Refuse the same member twice. */
+#define JSON_SCANNED 0x02       /* json_scan_feed() found it complete. */
 
 /* Parses one text of 'n' bytes.  Returns 0 and the tree (NULL is JSON's null),
  * which the caller owns, or -EINVAL, -E2BIG or -ENOMEM with '*error' (which

@@ -918,11 +918,12 @@ run_batch(struct rpc_peer *peer, struct json_object *array)
 }
 
 void
-rpc_peer_text(struct rpc_peer *peer, const char *text, size_t n)
+rpc_peer_text(struct rpc_peer *peer, const char *text, size_t n, bool scanned)
 {
     struct json_object *o;
     struct json_error e;
-    int err = json_parse(text, n, peer->core->limits, 0, &o, &e);
+    int err = json_parse(text, n, peer->core->limits,
+                         scanned ? JSON_SCANNED : 0, &o, &e);
 
     if (err) {
         rpc_peer_error(peer, err == -EINVAL ? RPC_PARSE_ERROR

@@ -56,8 +56,10 @@ struct rpc_peer *rpc_peer_create(struct rpc_core *,
 /* Cancels what is unanswered; answers to it will be dropped. */
 void rpc_peer_destroy(struct rpc_peer *);
 
-/* One request, notification or batch. */
-void rpc_peer_text(struct rpc_peer *, const char *text, size_t n);
+/* One request, notification or batch.  'scanned': json_scan_feed() has found
+ * it complete, within the limits. */
+void rpc_peer_text(struct rpc_peer *, const char *text, size_t n,
+                   bool scanned);
 
 /* Sends an error that belongs to no request (id null). */
 void rpc_peer_error(struct rpc_peer *, int code, const char *reason,

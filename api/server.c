@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@
 
 #define READ_SIZE 65536
 #define SLICE_US 2000           /* Longest run for one client. */
+#define TRIM_SIZE 131072        /* A long text. */
 #define MAX_PENDING 32          /* Unanswered calls of one client. */
 #define MAX_PARSE_ERRORS 8      /* In a row. */
 #define OUT_HIGH 262144         /* Stop reading: nobody reads our answers. */
@@ -326,6 +328,16 @@ big_text(struct client *c)
     client_linger(c);
 }
 
+/* The tree of a long text takes a multiple of its size, in pieces too small to
+ * go back to the system by themselves. */
+static void
+give_back_memory(size_t n)
+{
+    if (n >= TRIM_SIZE) {
+        malloc_trim(0);
+    }
+}
+
 /* Looks at one text at 'buf', of which 'c->scanned' bytes were seen before.
  * Returns how many bytes are done with: 0 if it goes on. */
 static size_t
@@ -351,7 +363,8 @@ take_text(struct client *c, const char *buf, size_t n)
         break;
     case JSON_DONE:
         c->parse_errors = 0;
-        rpc_peer_text(c->peer, buf, done);
+        rpc_peer_text(c->peer, buf, done, true);
+        give_back_memory(done);
         break;
     case JSON_BAD:
         bad_text(c, buf[done - 1]);
@@ -470,7 +483,7 @@ client_input_end(struct client *c)
     v = json_scan_end(&c->scan);
     c->corked = true;
     if (v == JSON_DONE) {
-        rpc_peer_text(c->peer, c->in, c->in_size);
+        rpc_peer_text(c->peer, c->in, c->in_size, true);
     } else {
         bad_text(c, '\n');
     }

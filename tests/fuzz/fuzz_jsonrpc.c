@@ -42,7 +42,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct rpc_peer *peer = rpc_peer_create(core, on_send, NULL, NULL);
     n_answers = 0;
-    rpc_peer_text(peer, (const char *) data, size);
+    rpc_peer_text(peer, (const char *) data, size, false);
     if (n_answers > 1) {
         abort();
     }

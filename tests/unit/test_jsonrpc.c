@@ -177,7 +177,7 @@ ask_n(const char *text, size_t n)
     got_size = 0;
     n_got = 0;
     got[0] = '\0';
-    rpc_peer_text(peer, copy, n);
+    rpc_peer_text(peer, copy, n, false);
     free(copy);
     return got;
 }

@@ -242,7 +242,7 @@ call(struct rpc_peer *peer, const char *method, const char *params)
     }
     free(answer);
     answer = NULL;
-    rpc_peer_text(peer, text, strlen(text));
+    rpc_peer_text(peer, text, strlen(text), false);
     free(text);
     return parse(answer);
 }
