@@ -21,3 +21,5 @@ tests_bench_bench_store_SOURCES = tests/bench/bench_store.c \
 	tests/unit/store_util.h
 tests_bench_bench_store_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(COMMON_LIBS)
+
+dist_doc_DATA += doc/store.md
