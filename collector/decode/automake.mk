@@ -69,3 +69,5 @@ bench_programs += tests/bench/bench_decode
 tests_bench_bench_decode_SOURCES = tests/bench/bench_decode.c
 tests_bench_bench_decode_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
+
+dist_doc_DATA += doc/decoding.md
