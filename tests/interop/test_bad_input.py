@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Hostile datagrams and requests: refused or counted, and nothing breaks."""
+# exclusive
 
 import contextlib
 import json

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """kill -9 while flows come in: at most the last second is missing."""
+# exclusive
 
 import os
 import signal
