@@ -26,7 +26,7 @@ run="openvswitch-switch iproute2 iputils-ping ethtool python3"
 # What "make check" and "make distcheck" need on top of these; nfdump and
 # tshark are second opinions about what venturi-gen sends.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
-    xz-utils procps nfdump tshark"
+    xz-utils procps nfdump nfdump-sflow tshark"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"

@@ -259,15 +259,15 @@ def lab_demo(options):
 
 def stay(daemon, lab=None, hosts=None):
     """Until Ctrl-C; in the laboratory with a little traffic going on."""
-    say()
-    say("It goes on until Ctrl-C, and then removes everything it made.")
     processes = [daemon.process]
-    if hosts:
-        for address in (hosts[1].ipv4, hosts[1].ipv6):
-            processes.append(Process(
-                "ping", ["ping", "-q", "-i", "1", address],
-                os.path.join(lab.dir, "ping.out"), hosts[0].name))
     with UntilInterrupt():
+        if hosts:
+            for address in (hosts[1].ipv4, hosts[1].ipv6):
+                processes.append(Process(
+                    "ping", ["ping", "-q", "-i", "1", address],
+                    os.path.join(lab.dir, "ping.out"), hosts[0].name))
+        say()
+        say("It goes on until Ctrl-C, and then removes everything it made.")
         while True:
             for process in processes:
                 process.check()
