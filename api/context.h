@@ -27,7 +27,7 @@ struct api_context {
     struct dict *dict;
     /* What OVSDB says about sources, as it is when the main thread looks (it
      * alone replaces it); may be NULL. */
-    struct observation_map *const *observations;
+    struct observation_map *_Atomic *observations;
     int64_t started_us;                 /* Wall clock. */
     const char *state_dir, *run_dir;
     const char *owner;                  /* Instance id. */

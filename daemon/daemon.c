@@ -85,6 +85,7 @@ publish_context(struct daemon *d)
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
     d->context.dict = d->dict;
+    d->context.observations = &d->correct.map;
     if (d->api) {
         api_set_context(d->api, &d->context);
     }

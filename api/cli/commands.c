@@ -289,7 +289,7 @@ show_stats(struct cli *cli, struct json_object *o, size_t n)
     bool more = json_object_get_boolean(at(o, "truncated"));
 
     fprintf(cli->out, "%zu row%s%s, %s records in %s segment%s read in %.0f "
-            "ms\n", n, n == 1 ? "" : "s", more ? " of more (--top)" : "",
+            "ms\n", n, n == 1 ? "" : "s", more ? ", there are more (see --top)" : "",
             text_at(o, "stats/rows_scanned"), text_at(o, "stats/segments"),
             json_object_get_int(at(o, "stats/segments")) == 1 ? "" : "s",
             json_object_get_double(at(o, "stats/elapsed_ms")));
