@@ -1,5 +1,5 @@
 # The whole suite: unit programs, replayed fuzz corpora, tests with real parts.
-EXTRA_DIST += tests/run tests/tsan.supp tests/unit/unit.h
+EXTRA_DIST += tests/run tests/tsan.supp tests/unit/unit.h tests/corpus
 
 include tests/bench/automake.mk
 include tests/interop/automake.mk

@@ -47,8 +47,7 @@ endif
 # length in two bytes.
 fuzz_programs += tests/fuzz/fuzz_ipfix tests/fuzz/fuzz_netflow \
 	tests/fuzz/fuzz_sflow
-EXTRA_DIST += tests/fuzz/fuzz_decode.h tests/corpus/ipfix \
-	tests/corpus/netflow tests/corpus/sflow
+EXTRA_DIST += tests/fuzz/fuzz_decode.h
 tests_fuzz_fuzz_ipfix_SOURCES = tests/fuzz/fuzz_ipfix.c \
 	tests/fuzz/replay_main.c
 tests_fuzz_fuzz_ipfix_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
