@@ -15,3 +15,11 @@ tests_unit_test_filter_LDADD = collector/libcollector.la lib/liblib.la \
 endif
 
 dist_doc_DATA += doc/filter.md
+
+fuzz_programs += tests/fuzz/fuzz_filter
+tests_fuzz_fuzz_filter_SOURCES = tests/fuzz/fuzz_filter.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_filter_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_filter_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(COMMON_LIBS)
+EXTRA_DIST += tests/corpus/filter
