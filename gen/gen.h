@@ -164,8 +164,8 @@ struct gen {
 /* Builds the model.  Returns 0 or a negative errno. */
 int gen_init(struct gen *, const struct gen_config *);
 
-/* Lays out the records; call it when addresses and domains of the exporters are
- * settled.  Returns 0 or a negative errno. */
+/* Lays out the records; call it when addresses and domains of the exporters
+ * are settled.  Returns 0 or a negative errno. */
 int gen_prepare(struct gen *);
 void gen_clear(struct gen *);
 

@@ -252,8 +252,8 @@ export_seconds(int64_t now_us)
     return (now_us + 999999) / 1000000;
 }
 
-/* Template message 'wanted', from 0, or 0 if there are fewer: '*wanted' is then
- * reduced by their number. */
+/* Template message 'wanted', from 0, or 0 if there are fewer: '*wanted' is
+ * then reduced by their number. */
 static size_t
 put_template_message(const struct gen *g, const struct gen_stream *s,
                      unsigned *wanted, int64_t now_us, uint8_t *buf)
@@ -451,7 +451,7 @@ put_counts(const struct gen_ovs_totals *t, const struct gen_draw *d,
     p = put_u64(put_u64(p, f->dropped ? n : 0), t->dropped_packets);
     p = put_u64(put_u64(p, n), t->packets);
     p = put_u64(p, t->in_ucast);
-    p = put_u64(put_u64(p, 0), 0);                      /* Multi-, broadcast. */
+    p = put_u64(put_u64(p, 0), 0);                      /* Multi-/broadcast. */
     p = put_u64(put_u64(p, t->out_ucast), 0);
     p = put_u64(put_u64(p, 0), 0);                      /* postMCast. */
     p = put_u64(put_u64(p, n * (size + gen_l2_header(f))), t->l2_octets);
@@ -496,8 +496,8 @@ ovs_fill(struct gen *g, struct gen_stream *s, int64_t now_us, uint32_t *n,
 
 const struct gen_encoder gen_ipfix_ovs = {
     .name = "ipfix-ovs",
-    .doc = "IPFIX exactly as Open vSwitch sends it: its templates, one sampled "
-           "packet per datagram",
+    .doc = "IPFIX exactly as Open vSwitch sends it: its templates, one "
+           "sampled packet per datagram",
     .port = 4739,
     .default_sampling = 400,
     .max_sampling = UINT32_MAX,

@@ -1,6 +1,6 @@
-/* gen/sflow.c -- sFlow version 5 as Open vSwitch sends it: compact flow samples
- * with an extended switch record and the first 128 octets of the frame, which
- * are real headers with right lengths and checksums.
+/* gen/sflow.c -- sFlow version 5 as Open vSwitch sends it: compact flow
+ * samples with an extended switch record and the first 128 octets of the
+ * frame, which are real headers with right lengths and checksums.
  *
  * As OVS does, 'frame_length' counts a checksum of 4 octets that is 'stripped'
  * from the header; the sample pool grows by the rate with each sample. */

@@ -15,10 +15,10 @@
 
 struct sink;
 
-/* Resolves the target and opens the sockets or the file of 'g', whose exporters
- * it gives their addresses, and their streams other domains if they share an
- * address.  Call gen_prepare() after it.  On failure returns NULL and a message
- * to free() in '*error' (NULL if out of memory). */
+/* Resolves the target and opens the sockets or the file of 'g', whose
+ * exporters it gives their addresses, and their streams other domains if they
+ * share an address.  Call gen_prepare() after it.  On failure returns NULL and
+ * a message to free() in '*error' (NULL if out of memory). */
 struct sink *sink_open(struct gen *g, char **error);
 
 /* Returns 0, or a negative errno if not all could be written to the file. */

@@ -212,7 +212,7 @@ put_sampling_v9(const struct gen *g, const struct gen_stream *s, uint8_t *p)
     return p + 3;
 }
 
-/* IPFIX: scope observationDomainId, then algorithm (1: systematic count-based),
+/* IPFIX: scope observationDomainId, then algorithm (1: systematic, by count),
  * one packet in an interval, the rest its space (RFC 5477 section 8.2). */
 static uint8_t *
 put_sampling_ipfix(const struct gen *g, const struct gen_stream *s,

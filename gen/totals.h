@@ -1,5 +1,5 @@
-/* gen/totals.h -- what was sent, in the meaning of Venturi's columns, so that a
- * test can compare it with what a collector answers.
+/* gen/totals.h -- what was sent, in the meaning of Venturi's columns, so that
+ * a test can compare it with what a collector answers.
  *
  * "bytes" are octets of IP packets; "raw" is what the exporter saw, the rest
  * is multiplied by the sampling rate where one is announced. */

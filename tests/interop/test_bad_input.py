@@ -298,7 +298,8 @@ def test_large_request():
     lab = Lab()
     daemon = start(lab)
     before = rss(daemon)
-    head = b'{"jsonrpc":"2.0","id":1,"method":"flow.query","params":{"filter":"'
+    head = (b'{"jsonrpc":"2.0","id":1,"method":"flow.query",'
+            b'"params":{"filter":"')
     for chunk in (b"x" * (1 << 20), b'","a":"b' * (1 << 17)):
         client = Client(daemon.api, 60)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
