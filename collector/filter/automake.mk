@@ -22,4 +22,3 @@ tests_fuzz_fuzz_filter_SOURCES = tests/fuzz/fuzz_filter.c \
 tests_fuzz_fuzz_filter_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_filter_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(COMMON_LIBS)
-EXTRA_DIST += tests/corpus/filter
