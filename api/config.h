@@ -93,7 +93,7 @@ void config_set_apply(struct config_store *, config_apply_fn *, void *aux);
 void config_set_guard(struct config_store *, void (*guard)(void *aux, bool on),
                       void *aux);
 
-/* Replaces the tree (merge false) or merges into it (merge true, RFC 7951 JSON:
+/* Replaces the tree (merge false) or merges into it (merge true; RFC 7951:
  * containers member by member, policies by name, lists of plain values as a
  * whole; a member null deletes), validates, applies, persists.  The previous
  * file stays as PATH.1.  0 or a negative errno with '*error'; -ESTALE if the

@@ -36,8 +36,8 @@ struct rpc_counters {
 };
 extern const struct counter_def rpc_counter_defs[];
 
-/* 'tables' ends with NULL.  It, 'limits', 'api' and 'context' (the last two may
- * be NULL) are borrowed.  The core lives until its last peer and its last
+/* 'tables' ends with NULL.  It, 'limits', 'api' and 'context' (the last two
+ * may be NULL) are borrowed.  The core lives until its last peer and its last
  * unanswered call are gone. */
 struct rpc_core *rpc_core_create(const struct rpc_method *const *tables,
                                  const struct json_limits *, struct api *,

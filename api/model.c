@@ -240,8 +240,8 @@ location(const struct ly_err_item *item, char *path, size_t size)
     }
 }
 
-/* One step down a data path, "policy[name='x']": the schema node and, as far as
- * there is one, the value. */
+/* One step down a data path, "policy[name='x']": the schema node and, as far
+ * as there is one, the value. */
 static void
 descend(const struct model *m, const char **path,
         const struct lysc_node **node, struct json_object **value)
@@ -532,7 +532,7 @@ copy(struct json_object *o)
     return json_object_deep_copy(o, &new, NULL) ? NULL : new;
 }
 
-/* The index of the entry in 'list' that has the key of 'entry', or SIZE_MAX. */
+/* The index of the entry in 'list' with the key of 'entry', or SIZE_MAX. */
 static size_t
 find_entry(struct json_object *list, const char *key,
            struct json_object *entry)

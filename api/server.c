@@ -378,7 +378,7 @@ take_text(struct client *c, const char *buf, size_t n)
     return done;
 }
 
-/* Takes texts from 'buf' for a while.  Returns how many bytes are done with. */
+/* Takes texts from 'buf' for a while.  Returns how many bytes are through. */
 static size_t
 take_texts(struct client *c, const char *buf, size_t n)
 {

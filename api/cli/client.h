@@ -11,7 +11,7 @@ struct client *client_connect(const char *address, char **error);
 void client_close(struct client *);
 
 /* Calls 'method' with 'params' (taken over; may be NULL).  Returns 0 with the
- * result, or -1 with the error object of the answer, in '*reply'; or a negative
+ * result, or -1 with the answer's error object, in '*reply'; or a negative
  * errno and a message to free() in '*error'. */
 int client_call(struct client *, const char *method,
                 struct json_object *params, struct json_object **reply,

@@ -3,6 +3,8 @@
 #include "api/cli/command.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 
 #include "api/cli/table.h"
 #include "api/json.h"
+#include "lib/clock.h"
 
 #define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
@@ -113,6 +116,34 @@ cli_show_json(struct cli *cli, struct json_object *o)
     return EXIT_OK;
 }
 
+/* Units of their own, for people: a time as an age, a protocol as a word. */
+#define UNIT_AGE "@age"
+#define UNIT_PROTO "@proto"
+
+static const char *
+human_age(const char *text, char buf[HUMAN_STRLEN])
+{
+    int64_t now = clock_wall_us(), us;
+
+    if (!text || time_parse_us(text, now, &us)) {
+        return text;
+    }
+    int64_t s = (now - us) / 1000000;
+    snprintf(buf, HUMAN_STRLEN, "%" PRId64 " %s ago",
+             s < 120 ? s : s < 7200 ? s / 60 : s < 172800 ? s / 3600
+                                                          : s / 86400,
+             s < 120 ? "s" : s < 7200 ? "min" : s < 172800 ? "h" : "d");
+    return buf;
+}
+
+static const char *
+human_proto(struct json_object *v)
+{
+    struct protoent *p = getprotobynumber(json_object_get_int(v));
+
+    return p ? p->p_name : json_object_get_string(v);
+}
+
 /* A value as a cell.  Null is "-" for people and nothing for programs. */
 static void
 cell(struct cli *cli, struct table *t, struct json_object *v,
@@ -120,10 +151,15 @@ cell(struct cli *cli, struct table *t, struct json_object *v,
 {
     char buf[HUMAN_STRLEN];
     enum json_type type = json_object_get_type(v);
+    bool human = cli->human && cli->format == FORMAT_TABLE && unit && *unit;
 
     if (!v) {
         table_cell(t, cli->format == FORMAT_TABLE ? "-" : "");
-    } else if (unit && *unit && cli->human && cli->format == FORMAT_TABLE
+    } else if (human && !strcmp(unit, UNIT_AGE)) {
+        table_cell(t, human_age(json_object_get_string(v), buf));
+    } else if (human && !strcmp(unit, UNIT_PROTO)) {
+        table_cell(t, human_proto(v));
+    } else if (human
                && (type == json_type_int || type == json_type_double)) {
         table_cell(t, human_number(json_object_get_double(v), unit, buf));
     } else if (type == json_type_array) {
@@ -159,21 +195,30 @@ struct view {
     const char *path, *name;
     bool right;
     const char *unit;           /* Of a number that may be shortened. */
+    bool wide;                  /* Only where there is room. */
 };
+
+#define WIDE 110
 
 static void
 show_list(struct cli *cli, struct json_object *list, const struct view *views,
           size_t n_views, const char *nothing)
 {
     struct table *t = table_create();
+    bool narrow = cli->format == FORMAT_TABLE && cli->width
+                  && cli->width < WIDE;
 
     for (size_t i = 0; i < n_views; i++) {
-        table_column(t, views[i].name, views[i].right);
+        if (!narrow || !views[i].wide) {
+            table_column(t, views[i].name, views[i].right);
+        }
     }
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *o = json_object_array_get_idx(list, i);
         for (size_t j = 0; j < n_views; j++) {
-            cell(cli, t, at(o, views[j].path), views[j].unit);
+            if (!narrow || !views[j].wide) {
+                cell(cli, t, at(o, views[j].path), views[j].unit);
+            }
         }
     }
     if (!table_rows(t) && cli->format == FORMAT_TABLE) {
@@ -289,7 +334,8 @@ show_stats(struct cli *cli, struct json_object *o, size_t n)
     bool more = json_object_get_boolean(at(o, "truncated"));
 
     fprintf(cli->out, "%zu row%s%s, %s records in %s segment%s read in %.0f "
-            "ms\n", n, n == 1 ? "" : "s", more ? ", there are more (see --top)" : "",
+            "ms\n", n, n == 1 ? "" : "s",
+            more ? ", there are more (see --top)" : "",
             text_at(o, "stats/rows_scanned"), text_at(o, "stats/segments"),
             json_object_get_int(at(o, "stats/segments")) == 1 ? "" : "s",
             json_object_get_double(at(o, "stats/elapsed_ms")));
@@ -316,8 +362,9 @@ show_flows(struct cli *cli, struct json_object *o)
             /* Bits and microseconds are not for rounding. */
             bool sum = !strcmp(unit, "B") || !strcmp(unit, "packets")
                        || !strcmp(unit, "flows");
+            bool proto = !strcmp(text_at(c, "name"), "proto");
             cell(cli, t, json_object_array_get_idx(row, j),
-                 sum ? unit : NULL);
+                 sum ? unit : proto ? UNIT_PROTO : NULL);
         }
     }
     if (n_rows || cli->format == FORMAT_CSV) {
@@ -336,11 +383,12 @@ static int
 show_columns(struct cli *cli, struct json_object *o)
 {
     static const struct view views[] = {
-        { "name", "name", false, NULL }, { "type", "type", false, NULL },
-        { "unit", "unit", false, NULL },
-        { "group_by", "by", false, NULL },
-        { "metric", "metric", false, NULL },
-        { "doc", "meaning", false, NULL },
+        { "name", "name", false, NULL, false },
+        { "type", "type", false, NULL, false },
+        { "unit", "unit", false, NULL, false },
+        { "group_by", "by", false, NULL, false },
+        { "metric", "metric", false, NULL, false },
+        { "doc", "meaning", false, NULL, false },
     };
 
     SHOW_LIST(cli, at(o, "columns"), views, "No columns.");
@@ -484,16 +532,16 @@ static int
 show_status(struct cli *cli, struct json_object *o)
 {
     static const struct view views[] = {
-        { "bridge", "bridge", false, NULL },
-        { "protocol", "protocol", false, NULL },
-        { "state", "state", false, NULL },
-        { "policy", "policy", false, NULL },
-        { "sampling", "sampling", true, NULL },
-        { "targets", "targets", false, NULL },
-        { "records", "records", true, "records" },
-        { "packets", "packets", true, "packets" },
-        { "bytes", "bytes", true, "B" },
-        { "reason", "reason", false, NULL },
+        { "bridge", "bridge", false, NULL, false },
+        { "protocol", "protocol", false, NULL, false },
+        { "state", "state", false, NULL, false },
+        { "policy", "policy", false, NULL, false },
+        { "sampling", "sampling", true, NULL, false },
+        { "targets", "targets", false, NULL, false },
+        { "records", "records", true, "records", false },
+        { "packets", "packets", true, "packets", false },
+        { "bytes", "bytes", true, "B", false },
+        { "reason", "reason", false, NULL, false },
     };
 
     SHOW_LIST(cli, at(o, "status"), views, "No bridges.");
@@ -530,19 +578,19 @@ static int
 show_exporters(struct cli *cli, struct json_object *o)
 {
     static const struct view views[] = {
-        { "id", "id", true, NULL },
-        { "exporter", "exporter", false, NULL },
-        { "protocol", "protocol", false, NULL },
-        { "observation_domain_id", "domain", true, NULL },
-        { "bridge", "bridge", false, NULL },
-        { "sampling", "sampling", true, NULL },
-        { "sampling_origin", "by", false, NULL },
-        { "counters/datagrams", "datagrams", true, "datagrams" },
-        { "counters/flow_records", "records", true, "records" },
-        { "counters/bytes", "bytes", true, "B" },
-        { "counters/lost", "lost", true, "lost" },
-        { "counters/malformed", "malformed", true, "malformed" },
-        { "last_seen", "last seen", false, NULL },
+        { "id", "id", true, NULL, false },
+        { "exporter", "exporter", false, NULL, false },
+        { "protocol", "protocol", false, NULL, false },
+        { "observation_domain_id", "domain", true, NULL, false },
+        { "bridge", "bridge", false, NULL, false },
+        { "sampling", "sampling", true, NULL, false },
+        { "sampling_origin", "by", false, NULL, true },
+        { "counters/datagrams", "datagrams", true, "datagrams", true },
+        { "counters/flow_records", "records", true, "records", false },
+        { "counters/bytes", "bytes", true, "B", false },
+        { "counters/lost", "lost", true, "lost", false },
+        { "counters/malformed", "malformed", true, "malformed", true },
+        { "last_seen", "last seen", false, UNIT_AGE, false },
     };
 
     SHOW_LIST(cli, at(o, "exporters"), views,
@@ -592,9 +640,9 @@ static int
 show_health(struct cli *cli, struct json_object *o)
 {
     static const struct view views[] = {
-        { "name", "check", false, NULL },
-        { "status", "status", false, NULL },
-        { "reason", "reason", false, NULL },
+        { "name", "check", false, NULL, false },
+        { "status", "status", false, NULL, false },
+        { "reason", "reason", false, NULL, false },
     };
 
     if (cli->format == FORMAT_TABLE) {

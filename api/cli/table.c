@@ -8,6 +8,7 @@
 #include <wchar.h>
 
 #define MIN_WIDTH 6             /* No column is cut to less. */
+#define MIN_WRAP 24             /* Nor is text wrapped to less. */
 
 struct column {
     char *name;
@@ -137,15 +138,23 @@ table_rows(const struct table *t)
     return t->n_columns ? t->n_cells / t->n_columns : 0;
 }
 
-/* Takes from the widest text column until all fit. */
+/* Takes from the last column, which can be wrapped, then from the widest text
+ * column until all fit. */
 static void
 fit(const struct table *t, unsigned *widths, unsigned limit)
 {
-    unsigned total = 0;
+    unsigned total = 0, *last = &widths[t->n_columns - 1];
 
     for (size_t i = 0; i < t->n_columns; i++) {
         widths[i] = t->columns[i].width;
         total += widths[i] + (i ? 2 : 0);
+    }
+    if (limit && total > limit && *last > MIN_WRAP
+        && !t->columns[t->n_columns - 1].right) {
+        unsigned less = total - limit;
+        less = less < *last - MIN_WRAP ? less : *last - MIN_WRAP;
+        *last -= less;
+        total -= less;
     }
     while (limit && total > limit) {
         size_t widest = t->n_columns;
@@ -192,13 +201,49 @@ print_cell(FILE *f, const char *s, unsigned width, bool right, bool last)
     }
 }
 
+/* The last cell, on as many lines as it takes. */
+static void
+print_wrapped(FILE *f, const char *s, unsigned width, unsigned indent)
+{
+    while (text_width(s) > width) {
+        size_t n = 0, at = 0;
+        unsigned used = 0, one;
+        while (used <= width) {
+            if (s[n] == ' ') {
+                at = n;
+            }
+            size_t len = next_char(s + n, &one);
+            used += one;
+            if (used > width) {
+                break;
+            }
+            n += len;
+        }
+        if (s[n] != ' ' && at) {        /* Between words, if there are. */
+            n = at;
+        }
+        fwrite(s, 1, n, f);
+        fprintf(f, "\n%*s", (int) indent, "");
+        s += n + (s[n] == ' ');
+    }
+    fputs(s, f);
+}
+
 static void
 print_row(const struct table *t, FILE *f, const unsigned *widths,
           char *const *cells)
 {
+    unsigned indent = 0;
+
     for (size_t i = 0; i < t->n_columns; i++) {
         const struct column *c = &t->columns[i];
         fputs(i ? "  " : "", f);
+        if (cells && i + 1 == t->n_columns && !c->right
+            && widths[i] >= MIN_WRAP) {
+            print_wrapped(f, cells[i], widths[i], indent);
+            continue;
+        }
+        indent += widths[i] + 2;
         print_cell(f, cells ? cells[i] : c->name, widths[i], c->right,
                    i + 1 == t->n_columns);
     }

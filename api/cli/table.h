@@ -18,14 +18,14 @@ void table_column(struct table *, const char *name, bool right);
 void table_cell(struct table *, const char *text);
 size_t table_rows(const struct table *);
 
-/* At most 'width' columns of a terminal (0: as wide as it gets); what does not
- * fit is cut and marked. */
+/* At most 'width' columns of a terminal (0: as wide as it gets).  A long text
+ * in the last column is wrapped; what else does not fit is cut and marked. */
 void table_print(const struct table *, FILE *, unsigned width, bool bold);
 
 /* RFC 4180, with names as the first record. */
 void table_csv(const struct table *, FILE *);
 
-/* "1.2 MB", "12.3 k", "999"; 'unit' is "B" or anything else.  Returns 'buf'. */
+/* "1.2 MB", "12.3 k", "999"; 'unit' is "B" or any other.  Returns 'buf'. */
 #define HUMAN_STRLEN 32
 char *human_number(double value, const char *unit, char buf[HUMAN_STRLEN]);
 

@@ -275,6 +275,21 @@ test_table(void)
                            "abcdefgh\xe2\x80\xa6  123456789\n");
     free(text);
     table_destroy(t);
+
+    /* A long text at the end is wrapped, between words if there are any. */
+    t = table_create();
+    table_column(t, "n", true);
+    table_column(t, "why", false);
+    table_cell(t, "1");
+    table_cell(t, "not connected: the server has gone away");
+    table_cell(t, "2");
+    table_cell(t, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    text = print(t, 30);
+    CU_ASSERT_STRING_EQUAL(text, "n  why\n"
+                           "1  not connected: the server\n   has gone away\n"
+                           "2  xxxxxxxxxxxxxxxxxxxxxxxxxxx\n   xxxxxxxx\n");
+    free(text);
+    table_destroy(t);
 }
 
 static struct json_object *
@@ -316,7 +331,8 @@ test_show(void)
         "src_addr  proto             bytes\n"
         "10.0.0.1      6  9007199254740993\n"
         "-            17                12\n"
-        "2 rows of more (--top), 77 records in 1 segment read in 2 ms\n");
+        "2 rows, there are more (see --top), 77 records in 1 segment read "
+        "in 2 ms\n");
     end(&cli);
     cli = begin();
     CU_ASSERT_EQUAL(show(&cli, "--human flows", flows), EXIT_OK);

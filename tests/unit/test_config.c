@@ -535,7 +535,8 @@ test_options(void)
             CU_ASSERT_EQUAL(type->basetype, LY_TYPE_BOOL);
             break;
         case EXPORT_T_STRING: {
-            const struct lysc_type_str *t = (const struct lysc_type_str *) type;
+            const struct lysc_type_str *t =
+                (const struct lysc_type_str *) type;
             CU_ASSERT_EQUAL(type->basetype, LY_TYPE_STRING);
             CU_ASSERT_PTR_NOT_NULL_FATAL(t->length);
             CU_ASSERT_EQUAL(t->length->parts[0].min_u64, (uint64_t) o->min);

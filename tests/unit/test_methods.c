@@ -586,7 +586,7 @@ test_back_pressure(void)
             sent += (size_t) n;
             idle = 0;
         } else if (n > 0) {     /* The rest of it must follow. */
-            const char *rest = HEALTH + n;
+            const char *rest = &HEALTH[n];
             while (*rest) {
                 n = send(fd, rest, strlen(rest), MSG_NOSIGNAL);
                 rest += n > 0 ? n : 0;
