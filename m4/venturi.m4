@@ -98,7 +98,12 @@ AC_DEFUN([VENTURI_DUCKDB], [
 packaging/deps/duckdb.sh, or point --with-duckdb at it])])
   DUCKDB_DIR=$duckdb_dir
   DUCKDB_CPPFLAGS="-isystem $duckdb_dir/include"
-  DUCKDB_LIBS="-L$duckdb_dir/lib -lduckdb -Wl,-rpath,\$(pkglibdir) -Wl,-rpath,$duckdb_dir/lib"
+  # The build tree finds it through a link beside the programs, so that what is
+  # installed does not name the directory that it was built with.
+  AS_MKDIR_P([.duckdb])
+  rm -f .duckdb/libduckdb.so
+  $LN_S "`cd "$duckdb_dir/lib" && pwd`/libduckdb.so" .duckdb/libduckdb.so
+  DUCKDB_LIBS="-L$duckdb_dir/lib -lduckdb"' -Wl,-rpath,'\''$$ORIGIN/.duckdb'\'' -Wl,-rpath,'\''$$ORIGIN/../../.duckdb'\'' -Wl,-rpath,$(pkglibdir)'
   AC_SUBST([DUCKDB_DIR])
   AC_SUBST([DUCKDB_CPPFLAGS])
   AC_SUBST([DUCKDB_LIBS])
