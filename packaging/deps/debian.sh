@@ -21,7 +21,7 @@ build="ca-certificates gcc libc6-dev make autoconf automake libtool pkg-config
     libssl-dev libunbound-dev"
 
 # What the quickstart plays with.
-run="openvswitch-switch iproute2 iputils-ping ethtool python3"
+run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 
 # What "make check" and "make distcheck" need on top of these; nfdump and
 # tshark are second opinions about what venturi-gen sends.
