@@ -408,7 +408,7 @@ test_connect(void)
 static void
 test_manual(void)
 {
-    const char *srcdir = getenv("srcdir");
+    const char *srcdir = getenv("VENTURI_SRCDIR");
     char file[512], want[128];
     static char page[65536];
     size_t n, to = 0;

@@ -591,7 +591,7 @@ test_pages(void)
 {
     static const char *const names[] = { "configuration.md",
                                          "venturi.json.5" };
-    const char *srcdir = getenv("srcdir");
+    const char *srcdir = getenv("VENTURI_SRCDIR");
     struct model *m = model_create();
 
     for (size_t i = 0; i < 2; i++) {

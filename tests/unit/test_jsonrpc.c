@@ -376,7 +376,7 @@ static bool
 corpus_path(const char *name, char *path, size_t size)
 {
     const char *dir = getenv("VENTURI_CORPORA");
-    const char *srcdir = getenv("srcdir");
+    const char *srcdir = getenv("VENTURI_SRCDIR");
 
     if (dir) {
         snprintf(path, size, "%s/public/%s", dir, name);

@@ -197,7 +197,7 @@ test_discover(void)
 static void
 test_page(void)
 {
-    const char *srcdir = getenv("srcdir");
+    const char *srcdir = getenv("VENTURI_SRCDIR");
     char file[512], name[80];
     static char text[65536];
 
