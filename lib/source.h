@@ -31,6 +31,7 @@
     X(no_template, "Data sets without a known template")                      \
     X(malformed, "Datagrams, sets or samples that do not parse")              \
     X(rate_unknown, "Flow records whose sampling rate nobody told")           \
+    X(time_corrected, "Flow records whose times could not be right")          \
     X(ring_full, "Flow records lost because the writer could not keep up")    \
     X(store_lost, "Flow records lost because they could not be written")
 
@@ -64,6 +65,8 @@ struct source {
     _Atomic uint32_t sampling;  /* 1 in so many; 0: not announced. */
     _Atomic uint8_t sampling_origin;    /* enum sampling_origin. */
     _Atomic uint16_t port;      /* UDP port of the last datagram. */
+    _Atomic int64_t skew_us;    /* Its clock, by the last header, less ours;
+                                 * 0 also if headers do not tell. */
     struct source_counters n;
 
     /* Resolved lazily by the workers: the map's generation in the upper 40

@@ -2,6 +2,8 @@
 #ifndef COLLECTOR_DECODER_P_H
 #define COLLECTOR_DECODER_P_H 1
 
+#include <stdatomic.h>
+
 #include "collector/decode/decoder.h"
 #include "collector/template/plan.h"
 #include "collector/template/template.h"
@@ -49,6 +51,16 @@ void decode_abandon(struct decoder *);
  * known. */
 void decode_sampling(struct source *, uint32_t rate,
                      enum sampling_origin origin);
+
+/* Notes how far the exporter's clock, 'export_us' in a header, is from ours. */
+static inline void
+decode_clock(const struct decoder *dec, struct source *source,
+             int64_t export_us)
+{
+    atomic_store_explicit(&source->skew_us,
+                          export_us ? export_us - dec->d->received_us : 0,
+                          memory_order_relaxed);
+}
 
 /* ---- Sets (dataset.c), for NetFlow v9 and IPFIX. ---- */
 

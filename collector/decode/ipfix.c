@@ -129,6 +129,7 @@ read_message(struct decoder *dec, struct cursor *c, struct source **source)
             .export_us = (int64_t) export_s * 1000000,
         },
     };
+    decode_clock(dec, *source, x.env.export_us);
     while (cur_more(&sets) && read_set(&x, &sets)) {
         continue;
     }

@@ -107,7 +107,8 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
     if (v5) {
         learn_sampling(source, sampling);
     }
-    source_sequence(source, seq, count);
+    source_sequence_v5(source, seq, count);
+    decode_clock(dec, source, (int64_t) secs * 1000000);
 
     struct plan_env env = {
         .dict = dec->c.dict, .source = source,

@@ -107,6 +107,7 @@ netflow9_decode(struct decoder *dec, struct cursor *c)
             .uptime_ms = uptime_ms, .has_uptime = true,
         },
     };
+    decode_clock(dec, source, x.env.export_us);
     while (cur_more(c) && read_set(&x, c)) {
         continue;
     }

@@ -154,6 +154,7 @@ count_span(struct flow_batch *b, const struct batch_span *span,
            struct observation *o)
 {
     uint64_t packets = 0, bytes = 0, l2_bytes = 0, raw_packets = 0;
+    uint64_t corrected = 0;
     int64_t last = 0;
     for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
         packets += b->packets[i];
@@ -162,7 +163,11 @@ count_span(struct flow_batch *b, const struct batch_span *span,
         if (batch_is_valid(b, COL_l2_bytes, i)) {
             l2_bytes += b->l2_bytes[i];
         }
+        corrected += (b->quality[i] & Q_TIME_CORRECTED) != 0;
         last = b->received[i];
+    }
+    if (corrected) {
+        counter_add(&span->source->n.time_corrected, corrected);
     }
     counter_add(&span->source->n.packets, packets);
     counter_add(&span->source->n.bytes, bytes);

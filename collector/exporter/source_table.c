@@ -15,6 +15,7 @@ struct entry {
     struct source source;       /* First: sources are handed out. */
     struct source_table *table;
     _Atomic bool ovs;
+    _Atomic uint32_t v5;        /* NetFlow v5's convention: struct v5_state. */
     _Atomic uint64_t samplers[SOURCE_SAMPLERS]; /* id << 32 | rate. */
 };
 
@@ -246,6 +247,24 @@ stream_hash_tagged(const struct entry *e)
     return hash >> 32 ? hash : hash | UINT64_C(1) << 32;
 }
 
+/* Judges a number that must be 'next', of a datagram with 'units'.  Returns
+ * what is expected then. */
+static uint32_t
+judge(struct source *s, uint32_t next, uint32_t seq, uint32_t units)
+{
+    int64_t gap = (int32_t) (seq - next);
+    int64_t late = (int64_t) SEQ_MAX_LATE * (units ? units : 1);
+    if (gap > SEQ_MAX_GAP || -gap > late || (gap < 0 && seq <= 1)) {
+        counter_inc(&s->n.restarts);
+    } else if (gap > 0) {
+        counter_add(&s->n.lost, (uint64_t) gap);
+    } else if (gap < 0) {
+        counter_inc(&s->n.reordered);
+        return next;
+    }
+    return seq + units;
+}
+
 void
 source_sequence(struct source *s, uint32_t seq, uint32_t units)
 {
@@ -253,20 +272,84 @@ source_sequence(struct source *s, uint32_t seq, uint32_t units)
     uint64_t hash = stream_hash_tagged(e);
     uint64_t old;
     _Atomic uint64_t *way = stream_find(e->table, hash, &old);
-    uint32_t next = seq + units;
+    uint32_t next = old ? judge(s, (uint32_t) old, seq, units) : seq + units;
+    atomic_store_explicit(way, hash >> 32 << 32 | next, memory_order_relaxed);
+}
 
-    if (old) {
-        int64_t gap = (int32_t) (seq - (uint32_t) old);
-        int64_t late = (int64_t) SEQ_MAX_LATE * (units ? units : 1);
-        if (gap > SEQ_MAX_GAP || -gap > late || (gap < 0 && seq <= 1)) {
-            counter_inc(&s->n.restarts);
-        } else if (gap > 0) {
-            counter_add(&s->n.lost, (uint64_t) gap);
-        } else if (gap < 0) {
-            counter_inc(&s->n.reordered);
-            next = (uint32_t) old;
+/* What is known of a source of NetFlow v5, packed into 32 bits: the number of
+ * flows in its last datagram, 8 bits of the port that this came from, and how
+ * often its numbers fitted one convention and not the other (positive: the
+ * header counts flows before the datagram; negative: it names the last). */
+struct v5_state {
+    uint8_t count, port;
+    int8_t score;
+};
+#define V5_SURE 4               /* The score goes no further. */
+
+static struct v5_state
+v5_unpack(uint32_t v)
+{
+    return (struct v5_state) { (uint8_t) v, (uint8_t) (v >> 8),
+                               (int8_t) (uint8_t) (v >> 16) };
+}
+
+static uint32_t
+v5_pack(struct v5_state v)
+{
+    return v.count | (uint32_t) v.port << 8
+           | (uint32_t) (uint8_t) v.score << 16;
+}
+
+/* Cisco's header counts the flows before the datagram, so that the next is
+ * 'seq' plus its flows.  Open vSwitch sets it anew for each flow it adds
+ * (ofproto/netflow.c), so that it names the last flow of the datagram.  Both
+ * expectations are compared with what comes: 'next' is by the convention in
+ * force; 'v' is of the datagram before. */
+static void
+v5_learn(struct v5_state *v, uint32_t next, uint32_t seq, uint32_t count)
+{
+    bool last = v->score < 0;
+    uint32_t by_first = last ? next + v->count - 1 : next;
+    uint32_t by_last = last ? next : next - v->count + 1;
+    bool first_fits = seq == by_first;
+    bool last_fits = seq - count + 1 == by_last;
+    if (first_fits && !last_fits && v->score < V5_SURE) {
+        v->score++;
+        v->score += !v->score;  /* Zero was never one of the two. */
+    } else if (last_fits && !first_fits && v->score > -V5_SURE) {
+        v->score--;
+        v->score -= !v->score;
+    }
+}
+
+void
+source_sequence_v5(struct source *s, uint32_t seq, uint32_t count)
+{
+    struct entry *e = entry_cast(s);
+    uint64_t hash = stream_hash_tagged(e);
+    uint64_t old;
+    _Atomic uint64_t *way = stream_find(e->table, hash, &old);
+    struct v5_state v = v5_unpack(atomic_load_explicit(&e->v5,
+                                                       memory_order_relaxed));
+    uint8_t port = (uint8_t) (s->port ^ s->port >> 8);
+    uint32_t expected = (uint32_t) old;
+
+    if (old && v.port == port && v.count && count <= UINT8_MAX) {
+        bool last = v.score < 0;
+        v5_learn(&v, expected, seq, count);
+        if (!last && v.score < 0) {
+            expected -= v.count - 1u;
+        } else if (last && v.score > 0) {
+            expected += v.count - 1u;
         }
     }
+    uint32_t first = v.score < 0 ? seq - count + 1 : seq;
+    uint32_t next = old ? judge(s, expected, first, count) : first + count;
+    if (next == first + count) {
+        v.count = count <= UINT8_MAX ? (uint8_t) count : 0;
+        v.port = port;
+    }
+    atomic_store_explicit(&e->v5, v5_pack(v), memory_order_relaxed);
     atomic_store_explicit(way, hash >> 32 << 32 | next, memory_order_relaxed);
 }
 

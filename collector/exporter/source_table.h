@@ -40,6 +40,11 @@ size_t source_table_count(struct source_table *);
  * counter runs across domains, per (exporter, source->port). */
 void source_sequence(struct source *, uint32_t seq, uint32_t units);
 
+/* The same for NetFlow v5, whose header counts flows: those before the
+ * datagram, or, from Open vSwitch, up to its last one.  Which of the two fits
+ * is learned per source; until then the first is assumed. */
+void source_sequence_v5(struct source *, uint32_t seq, uint32_t count);
+
 /* The number of units is not known: the next datagram is not judged. */
 void source_sequence_skip(struct source *);
 

@@ -132,6 +132,71 @@ test_sequence(void)
     source_table_destroy(t);
 }
 
+/* Cisco's convention of NetFlow v5 and Open vSwitch's, where the header names
+ * the last flow of the datagram. */
+static void
+test_sequence_v5(void)
+{
+    static const unsigned counts[] = { 1, 3, 2, 2, 2, 1, 30, 5, 1, 1, 7 };
+    for (unsigned ovs = 0; ovs < 2; ovs++) {
+        struct source_table *t = source_table_create(8);
+        struct source *s = one_source(t);
+        uint32_t seq = UINT32_MAX - 4;
+        for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+            unsigned n = counts[i];
+            source_sequence_v5(s, ovs ? seq + n - 1 : seq, n);
+            seq += n;
+        }
+        CU_ASSERT_EQUAL(s->n.lost, 0);
+        CU_ASSERT_EQUAL(s->n.reordered, 0);
+        CU_ASSERT_EQUAL(s->n.restarts, 0);
+        seq += 13;                      /* Lost. */
+        source_sequence_v5(s, ovs ? seq + 8 : seq, 9);
+        seq += 9;
+        CU_ASSERT_EQUAL(s->n.lost, 13);
+        /* Late, and the one that should have come before it. */
+        source_sequence_v5(s, ovs ? seq - 22 + 12 : seq - 22, 13);
+        CU_ASSERT_EQUAL(s->n.reordered, 1);
+        /* What looks like the other convention once changes nothing: there
+         * are 6 flows missing between the two. */
+        unsigned before = ovs ? 10 : 4, after = 14 - before;
+        source_sequence_v5(s, ovs ? seq + before - 1 : seq, before);
+        seq += before + 6;
+        source_sequence_v5(s, ovs ? seq + after - 1 : seq, after);
+        seq += after;
+        CU_ASSERT_EQUAL(s->n.lost, 13 + 6);
+        uint64_t lost = s->n.lost;
+        source_sequence_v5(s, ovs ? seq + 2 : seq, 3);
+        seq += 3;
+        source_sequence_v5(s, ovs ? seq + 7 : seq, 8);
+        CU_ASSERT_EQUAL(s->n.lost, lost);
+        CU_ASSERT_EQUAL(s->n.reordered, 1);
+        CU_ASSERT_EQUAL(s->n.restarts, 0);
+        source_table_destroy(t);
+    }
+}
+
+/* A source that turns from the one to the other, as when an exporter is
+ * replaced: believed again after a few datagrams. */
+static void
+test_sequence_v5_change(void)
+{
+    struct source_table *t = source_table_create(8);
+    struct source *s = one_source(t);
+    uint32_t seq = 1;
+    for (unsigned i = 0; i < 60; i++) {
+        unsigned n = 1 + i * 7 % 13;
+        source_sequence_v5(s, i < 30 ? seq : seq + n - 1, n);
+        seq += n;
+        if (i == 40) {
+            s->n.lost = s->n.reordered = 0;
+        }
+    }
+    CU_ASSERT_EQUAL(s->n.lost, 0);
+    CU_ASSERT_EQUAL(s->n.reordered, 0);
+    source_table_destroy(t);
+}
+
 /* A peer whose port changes all the time takes no memory, and does not
  * disturb the numbers of others. */
 static void
@@ -168,5 +233,6 @@ test_samplers(void)
 }
 
 UNIT_MAIN("source_table", UNIT_TEST(test_get), UNIT_TEST(test_race),
-          UNIT_TEST(test_sequence), UNIT_TEST(test_ports),
+          UNIT_TEST(test_sequence), UNIT_TEST(test_sequence_v5),
+          UNIT_TEST(test_sequence_v5_change), UNIT_TEST(test_ports),
           UNIT_TEST(test_samplers))
