@@ -221,26 +221,6 @@ health_ovsdb(struct health *h, const struct api_context *c)
     }
 }
 
-static void
-health_store(struct health *h, struct store *store)
-{
-    struct store_health s;
-    char since[TIME_STRLEN];
-
-    if (!store) {
-        health_check(h, "store", false, "not running");
-        return;
-    }
-    store_health(store, &s);
-    if (s.writing) {
-        health_check(h, "store", true, "writing, %" PRIu32 " segments, %"
-                     PRIu64 " bytes", s.n_segments, s.bytes);
-    } else {
-        health_check(h, "store", false, "not writing since %s: %s",
-                     time_format_us(s.since_us, since), s.reason);
-    }
-}
-
 /* Counters only grow; what matters to health is what happened lately: since
  * the last look that is at least a minute ago. */
 struct recent {
@@ -262,9 +242,8 @@ grown(const char *name, uint64_t value)
     }
     if (!r->name[0] || value < r->value) {
         snprintf(r->name, sizeof r->name, "%s", name);
-        r->value = value;
+        r->value = 0;           /* All is news at the first look. */
         r->at_us = now;
-        return value;           /* Everything is news at the first look. */
     }
     uint64_t grew = value - r->value;
     if (now - r->at_us > 60000000) {
@@ -272,6 +251,35 @@ grown(const char *name, uint64_t value)
         r->at_us = now;
     }
     return grew;
+}
+
+static void
+health_store(struct health *h, struct store *store)
+{
+    struct store_health s;
+    char since[TIME_STRLEN];
+
+    if (!store) {
+        health_check(h, "store", false, "not running");
+        return;
+    }
+    store_health(store, &s);
+    uint64_t lost = counter_get(&store_counters(store)->lost);
+    uint64_t full = counter_get(&store_counters(store)->ring_full);
+    uint64_t lost_lately = grown("store lost", lost);
+    uint64_t full_lately = grown("store ring_full", full);
+    if (!s.writing) {
+        health_check(h, "store", false, "not writing since %s: %s (%" PRIu64
+                     " records lost)", time_format_us(s.since_us, since),
+                     s.reason, lost + full);
+    } else {
+        health_check(h, "store", !lost_lately && !full_lately, "writing, %"
+                     PRIu32 " segments, %" PRIu64 " bytes; %" PRIu64
+                     " records lost, %" PRIu64 " of them lately%s",
+                     s.n_segments, s.bytes, lost + full,
+                     lost_lately + full_lately, full_lately
+                     ? ": more arrive than can be written" : "");
+    }
 }
 
 static void
@@ -321,7 +329,9 @@ health_decoder(struct health *h, const struct decoder_counters *n)
     bad_lately = grown("decoder bad", bad);
     all_lately = grown("decoder all", all);
     health_check(h, "decoder", !bad_lately || bad_lately * 10 <= all_lately,
-                 "%" PRIu64 " datagrams%s", all, what);
+                 "%" PRIu64 " datagrams%s%s", all, what,
+                 bad_lately * 10 > all_lately
+                 ? ": many of the latest cannot be decoded" : "");
 }
 
 static void
