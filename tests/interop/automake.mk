@@ -4,3 +4,6 @@ EXTRA_DIST += tests/interop/harness.py tests/interop/traffic.py \
 	tests/interop/demo.py $(interop_tests)
 interop_tests += tests/interop/test_first_light.py \
 	tests/interop/test_quickstart_demo.py
+
+clean-local:
+	rm -rf tests/log
