@@ -57,9 +57,11 @@ struct source_key {
 };
 
 struct observation;
+struct source_table;
 
 struct source {
     struct source_key key;
+    struct source_table *table; /* That it is in; NULL: none. */
     uint32_t id;                /* Small, unique, from 1. */
     _Atomic int64_t first_us, last_us;  /* Wall clock of datagrams. */
     _Atomic uint32_t sampling;  /* 1 in so many; 0: not announced. */
@@ -67,6 +69,9 @@ struct source {
     _Atomic uint16_t port;      /* UDP port of the last datagram. */
     _Atomic int64_t skew_us;    /* Its clock, by the last header, less ours;
                                  * 0 also if headers do not tell. */
+    _Atomic bool ovs;           /* IPFIX of Open vSwitch, by its templates. */
+    _Atomic int64_t ingress_us; /* Its last record of a packet that entered;
+                                 * kept for Open vSwitch. */
     struct source_counters n;
 
     /* Resolved lazily by the workers: the map's generation in the upper 40

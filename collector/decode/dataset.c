@@ -254,7 +254,7 @@ dataset_decode(struct set_context *x, uint16_t id, struct cursor *c)
         x->unknown = true;
     } else {
         if (t->ovs) {
-            source_mark_ovs(x->source);
+            source_mark_ovs(x->source, true);
         }
         if (t->options) {
             decode_options(x, t, c);
@@ -263,6 +263,21 @@ dataset_decode(struct set_context *x, uint16_t id, struct cursor *c)
         } else {
             decode_var(x, t, c);
         }
+    }
+    template_read_unlock();
+}
+
+/* A source that was taken for Open vSwitch by the size of its records alone,
+ * and now explains them as something else, is none. */
+static void
+forget_guess(struct set_context *x, uint16_t id)
+{
+    template_read_lock();
+    const struct template *t = template_get(x->dec->c.templates, x->source,
+                                            id);
+    if (t && !t->ovs
+        && template_builtin_ovs(x->dec->c.templates, id, false)) {
+        source_mark_ovs(x->source, false);
     }
     template_read_unlock();
 }
@@ -277,6 +292,9 @@ dataset_template(struct set_context *x, uint16_t id, bool options,
                               n_scope, fields, n_fields);
     if (result >= 0) {
         counter_inc(&x->source->n.templates);
+        if (result != TEMPLATE_SAME && source_is_ovs(x->source)) {
+            forget_guess(x, id);
+        }
     } else if (result == -EBADMSG) {
         decode_refuse(x->dec, x->source, &n->bad_template);
     } else {

@@ -363,6 +363,21 @@ dropped_status(uint32_t reason)
     return 128;
 }
 
+/* A data source that is an interface (class 0) looks at what enters or leaves
+ * there. */
+static void
+set_direction(struct sample *s, uint64_t data_source, uint32_t in,
+              uint32_t out_format, uint32_t out)
+{
+    if (!data_source || data_source >> 24) {
+        return;
+    } else if (data_source == in) {
+        BATCH_SET(s->b, direction, s->row, DIR_INGRESS);
+    } else if (out_format == INTERFACE_SINGLE && data_source == out) {
+        BATCH_SET(s->b, direction, s->row, DIR_EGRESS);
+    }
+}
+
 static void
 set_output(struct sample *s, uint32_t format, uint32_t value)
 {
@@ -452,6 +467,7 @@ read_flow_sample(struct decoder *dec, struct source *source,
         BATCH_SET(b, in_if, s.row, h.in_value);
     }
     set_output(&s, h.out_format, h.out_value);
+    set_direction(&s, h.data_source, h.in_value, h.out_format, h.out_value);
     if (h.rate) {
         BATCH_SET(b, sampling, s.row, h.rate);
         decode_sampling(source, h.rate, SAMPLING_HEADER);

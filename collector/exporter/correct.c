@@ -4,6 +4,7 @@
 
 #include <urcu.h>
 
+#include "collector/exporter/source_table.h"
 #include "lib/log.h"
 
 /* A dropped frame check sequence aside, what precedes the IP packet in a frame
@@ -72,7 +73,8 @@ scale_span(struct flow_batch *b, const struct batch_span *span,
            const struct observation *o)
 {
     uint32_t rate = source_rate(span->source, o);
-    bool by_exporter = o && o->scaled_by_exporter;
+    bool by_exporter = (o && o->scaled_by_exporter)
+                       || source_is_ovs(span->source);
     uint64_t unknown = 0;
     for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
         if (!batch_is_valid(b, COL_sampling, i)) {
@@ -129,6 +131,70 @@ observe_span(struct flow_batch *b, const struct batch_span *span,
         b->canonical[i] = o->canonical
                           && (!batch_is_valid(b, COL_direction, i)
                               || b->direction[i] == wanted);
+    }
+}
+
+/* Open vSwitch reports a packet when it enters and again wherever it leaves;
+ * bridges can be told to do only one of the two. */
+static void
+canonical_ovs(struct flow_batch *b, const struct batch_span *span)
+{
+    struct source *s = span->source;
+    uint32_t end = (uint32_t) span->from + span->n;
+    int64_t seen = atomic_load_explicit(&s->ingress_us, memory_order_relaxed);
+    for (uint32_t i = span->from; i < end; i++) {
+        bool known = batch_is_valid(b, COL_direction, i);
+        if (known && b->direction[i] == DIR_INGRESS) {
+            seen = b->received[i];
+        }
+        b->canonical[i] = !known || b->direction[i] == DIR_INGRESS || !seen
+                          || b->received[i] - seen
+                             > SOURCE_INTERFACE_S * INT64_C(1000000);
+    }
+    if (seen) {
+        atomic_store_explicit(&s->ingress_us, seen, memory_order_relaxed);
+    }
+}
+
+static bool
+has_direction(const struct flow_batch *b, uint32_t from, uint32_t end,
+              uint8_t direction)
+{
+    for (uint32_t i = from; i < end; i++) {
+        if (batch_is_valid(b, COL_direction, i)
+            && b->direction[i] == direction) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An exporter that reports packets when they leave, too: such a record repeats
+ * another one if the exporter also reports what enters where these packets
+ * entered. */
+static void
+canonical_any(struct flow_batch *b, const struct batch_span *span)
+{
+    const struct source *s = span->source;
+    uint32_t from = span->from, end = from + span->n;
+    uint32_t now_s = (uint32_t) (b->received[from] / 1000000);
+
+    memset(&b->canonical[from], 1, span->n);
+    if (has_direction(b, from, end, DIR_EGRESS)) {
+        source_interface_note(s, SOURCE_SENDS_EGRESS, now_s);
+    } else if (!has_direction(b, from, end, DIR_INGRESS)
+               || !source_interface_known(s, SOURCE_SENDS_EGRESS, now_s)) {
+        return;
+    }
+    for (uint32_t i = from; i < end; i++) {
+        if (!batch_is_valid(b, COL_direction, i)
+            || !batch_is_valid(b, COL_in_if, i) || !b->in_if[i]) {
+            continue;
+        } else if (b->direction[i] == DIR_INGRESS) {
+            source_interface_note(s, b->in_if[i], now_s);
+        } else {
+            b->canonical[i] = !source_interface_known(s, b->in_if[i], now_s);
+        }
     }
 }
 
@@ -200,9 +266,10 @@ correct_process(void *aux, struct flow_batch *b)
         scale_span(b, span, o);
         if (o) {
             observe_span(b, span, o);
+        } else if (source_is_ovs(span->source)) {
+            canonical_ovs(b, span);
         } else {
-            /* Nobody else is known to report these packets. */
-            memset(&b->canonical[span->from], 1, span->n);
+            canonical_any(b, span);
         }
         repair_times(b, span->from, span->n);
         count_span(b, span, o);

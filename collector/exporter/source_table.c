@@ -13,8 +13,6 @@
 
 struct entry {
     struct source source;       /* First: sources are handed out. */
-    struct source_table *table;
-    _Atomic bool ovs;
     _Atomic uint32_t v5;        /* NetFlow v5's convention: struct v5_state. */
     _Atomic uint64_t samplers[SOURCE_SAMPLERS]; /* id << 32 | rate. */
 };
@@ -37,6 +35,7 @@ struct source_table {
     struct entry **list;
     _Atomic size_t n;
     struct seq_set *seq;
+    struct seq_set *interfaces; /* The same with seconds for numbers. */
     pthread_mutex_t lock;       /* For adding. */
 };
 
@@ -104,7 +103,8 @@ source_table_create(size_t max)
     t->slots = calloc(t->n_slots, sizeof *t->slots);
     t->list = calloc(t->max, sizeof *t->list);
     t->seq = calloc(t->n_seq_sets, sizeof *t->seq);
-    if (!t->slots || !t->list || !t->seq) {
+    t->interfaces = calloc(t->n_seq_sets, sizeof *t->interfaces);
+    if (!t->slots || !t->list || !t->seq || !t->interfaces) {
         source_table_destroy(t);
         return NULL;
     }
@@ -124,6 +124,7 @@ source_table_destroy(struct source_table *t)
     free(t->slots);
     free(t->list);
     free(t->seq);
+    free(t->interfaces);
     free(t);
 }
 
@@ -156,7 +157,7 @@ add_entry(struct source_table *t, const struct source_key *key)
     if (!e) {
         return NULL;
     }
-    e->table = t;
+    e->source.table = t;
     e->source.key = *key;
     e->source.id = (uint32_t) t->n + 1;
     t->list[t->n] = e;
@@ -211,7 +212,7 @@ static uint64_t
 stream_hash(const struct entry *e)
 {
     const struct source *s = &e->source;
-    uint64_t h = mix(e->table->seed, s->port);
+    uint64_t h = mix(e->source.table->seed, s->port);
     if (source_is_ovs(s)) {
         return mix_addr(h, &s->key.exporter);
     }
@@ -221,9 +222,8 @@ stream_hash(const struct entry *e)
 /* The entry of a stream; a new one starts out free and takes the place of
  * another if it must. */
 static _Atomic uint64_t *
-stream_find(struct source_table *t, uint64_t hash, uint64_t *value)
+set_find(struct seq_set *set, uint64_t hash, uint64_t *value)
 {
-    struct seq_set *set = &t->seq[hash & (t->n_seq_sets - 1)];
     _Atomic uint64_t *way = NULL;
     for (size_t i = 0; i < SEQ_WAYS; i++) {
         *value = atomic_load_explicit(&set->way[i], memory_order_relaxed);
@@ -238,6 +238,12 @@ stream_find(struct source_table *t, uint64_t hash, uint64_t *value)
     }
     *value = 0;
     return way;
+}
+
+static _Atomic uint64_t *
+stream_find(struct source_table *t, uint64_t hash, uint64_t *value)
+{
+    return set_find(&t->seq[hash & (t->n_seq_sets - 1)], hash, value);
 }
 
 static uint64_t
@@ -271,7 +277,7 @@ source_sequence(struct source *s, uint32_t seq, uint32_t units)
     struct entry *e = entry_cast(s);
     uint64_t hash = stream_hash_tagged(e);
     uint64_t old;
-    _Atomic uint64_t *way = stream_find(e->table, hash, &old);
+    _Atomic uint64_t *way = stream_find(e->source.table, hash, &old);
     uint32_t next = old ? judge(s, (uint32_t) old, seq, units) : seq + units;
     atomic_store_explicit(way, hash >> 32 << 32 | next, memory_order_relaxed);
 }
@@ -328,7 +334,7 @@ source_sequence_v5(struct source *s, uint32_t seq, uint32_t count)
     struct entry *e = entry_cast(s);
     uint64_t hash = stream_hash_tagged(e);
     uint64_t old;
-    _Atomic uint64_t *way = stream_find(e->table, hash, &old);
+    _Atomic uint64_t *way = stream_find(e->source.table, hash, &old);
     struct v5_state v = v5_unpack(atomic_load_explicit(&e->v5,
                                                        memory_order_relaxed));
     uint8_t port = (uint8_t) (s->port ^ s->port >> 8);
@@ -358,25 +364,55 @@ source_sequence_skip(struct source *s)
 {
     struct entry *e = entry_cast(s);
     uint64_t old;
-    _Atomic uint64_t *way = stream_find(e->table, stream_hash_tagged(e), &old);
+    _Atomic uint64_t *way = stream_find(e->source.table, stream_hash_tagged(e), &old);
     if (old) {
         atomic_store_explicit(way, 0, memory_order_relaxed);
     }
 }
 
 void
-source_mark_ovs(struct source *s)
+source_mark_ovs(struct source *s, bool ovs)
 {
-    struct entry *e = entry_cast(s);
-    if (!atomic_load_explicit(&e->ovs, memory_order_relaxed)) {
-        atomic_store_explicit(&e->ovs, true, memory_order_relaxed);
+    if (source_is_ovs(s) != ovs) {
+        atomic_store_explicit(&s->ovs, ovs, memory_order_relaxed);
+    }
+}
+
+/* ---- Where packets are seen. ---- */
+
+static _Atomic uint64_t *
+interface_find(const struct source *s, uint32_t in_if, uint64_t *tag,
+               uint64_t *value)
+{
+    struct source_table *t = s->table;
+    uint64_t hash = mix_addr(t->seed, &s->key.exporter);
+    hash = mix(hash, (uint64_t) s->key.protocol << 32 | in_if);
+    hash |= (uint64_t) !(hash >> 32) << 32;
+    *tag = hash >> 32 << 32;
+    return set_find(&t->interfaces[hash & (t->n_seq_sets - 1)], hash, value);
+}
+
+void
+source_interface_note(const struct source *s, uint32_t in_if, uint32_t now_s)
+{
+    if (s->table) {
+        uint64_t tag, old;
+        _Atomic uint64_t *way = interface_find(s, in_if, &tag, &old);
+        if (old != (tag | now_s)) {
+            atomic_store_explicit(way, tag | now_s, memory_order_relaxed);
+        }
     }
 }
 
 bool
-source_is_ovs(const struct source *s)
+source_interface_known(const struct source *s, uint32_t in_if, uint32_t now_s)
 {
-    return atomic_load_explicit(&entry_cast(s)->ovs, memory_order_relaxed);
+    uint64_t tag, old;
+    if (!s->table) {
+        return false;
+    }
+    interface_find(s, in_if, &tag, &old);
+    return old && now_s - (uint32_t) old + 1 <= SOURCE_INTERFACE_S + 1;
 }
 
 /* ---- Samplers. ---- */

@@ -2,6 +2,7 @@
 #ifndef COLLECTOR_SOURCE_TABLE_H
 #define COLLECTOR_SOURCE_TABLE_H 1
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,9 +49,25 @@ void source_sequence_v5(struct source *, uint32_t seq, uint32_t count);
 /* The number of units is not known: the next datagram is not judged. */
 void source_sequence_skip(struct source *);
 
-/* The source is Open vSwitch's IPFIX, known by its templates. */
-void source_mark_ovs(struct source *);
-bool source_is_ovs(const struct source *);
+/* The source is, or after all is not, Open vSwitch's IPFIX, which is known by
+ * its templates. */
+void source_mark_ovs(struct source *, bool ovs);
+
+static inline bool
+source_is_ovs(const struct source *s)
+{
+    return atomic_load_explicit(&s->ovs, memory_order_relaxed);
+}
+
+/* Remembers that the exporter of a source, by the same protocol, reports the
+ * packets that enter at 'in_if'; and whether it did within the last so many
+ * seconds.  Bounded: the oldest are displaced, as with sequence numbers. */
+#define SOURCE_INTERFACE_S 3600
+#define SOURCE_SENDS_EGRESS UINT32_MAX  /* For 'in_if': reports both ways. */
+void source_interface_note(const struct source *, uint32_t in_if,
+                           uint32_t now_s);
+bool source_interface_known(const struct source *, uint32_t in_if,
+                            uint32_t now_s);
 
 /* What options records say about one of several samplers: 1 in 'rate' (0: not
  * known).  Bounded: the first SOURCE_SAMPLERS ids are kept. */

@@ -4,6 +4,7 @@
 
 #include <urcu.h>
 
+#include "collector/exporter/source_table.h"
 #include "tests/unit/unit.h"
 
 #define T INT64_C(1763874000000000)
@@ -144,6 +145,81 @@ test_ovs_netflow(void)
     batch_destroy(b);
 }
 
+/* Open vSwitch that no OVSDB explains. */
+static void
+test_foreign_ovs(void)
+{
+    struct flow_batch *b = one_row(PROTO_IPFIX, 64, 6400);
+    src.ovs = true;
+    run(b, NULL);
+    CU_ASSERT_EQUAL(b->packets[0], 64);
+    CU_ASSERT_EQUAL(b->quality[0], Q_RATE_UNKNOWN);
+    CU_ASSERT_TRUE(b->canonical[0]);
+    batch_destroy(b);
+
+    b = one_row(PROTO_IPFIX, 64, 6400); /* Its rate is configured. */
+    src.ovs = true;
+    src.sampling = 64;
+    run(b, NULL);
+    CU_ASSERT_EQUAL(b->packets[0], 64);
+    CU_ASSERT_EQUAL(b->raw_packets[0], 1);
+    CU_ASSERT_EQUAL(b->quality[0], Q_SCALED_BY_EXPORTER);
+    batch_destroy(b);
+
+    b = one_row(PROTO_IPFIX, 1, 1);     /* It sends egress only... */
+    src.ovs = true;
+    BATCH_SET(b, direction, 0, DIR_EGRESS);
+    run(b, NULL);
+    CU_ASSERT_TRUE(b->canonical[0]);
+    b->direction[0] = DIR_INGRESS;      /* ...and now ingress, too. */
+    run(b, NULL);
+    CU_ASSERT_TRUE(b->canonical[0]);
+    b->direction[0] = DIR_EGRESS;
+    run(b, NULL);
+    CU_ASSERT_FALSE(b->canonical[0]);
+    b->received[0] += (SOURCE_INTERFACE_S + 1) * INT64_C(1000000);
+    run(b, NULL);                       /* That is long ago. */
+    CU_ASSERT_TRUE(b->canonical[0]);
+    batch_destroy(b);
+}
+
+/* A router that reports both directions at some interfaces. */
+static void
+test_both_directions(void)
+{
+    static const struct { uint8_t direction; uint32_t in_if; bool canonical; }
+    steps[] = {
+        { DIR_INGRESS, 1, true },
+        { DIR_EGRESS, 1, true },        /* Nothing is known yet. */
+        { DIR_INGRESS, 1, true },
+        { DIR_EGRESS, 1, false },
+        { DIR_EGRESS, 2, true },        /* Nobody reports what enters at 2. */
+        { DIR_EGRESS, 0, true },
+        { DIR_INGRESS, 2, true },
+        { DIR_EGRESS, 2, false },
+    };
+    struct source_table *t = source_table_create(4);
+    struct source_key key = { .protocol = PROTO_NETFLOW9, .domain = 1 };
+    struct source *s[2];
+    s[0] = source_table_get(t, &key);
+    key.domain = 2;                     /* Another line card. */
+    s[1] = source_table_get(t, &key);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct flow_batch *b = one_row(PROTO_NETFLOW9, 1, 1);
+        b->spans[0].source = s[i / 2 % 2];
+        BATCH_SET(b, direction, 0, steps[i].direction);
+        BATCH_SET(b, in_if, 0, steps[i].in_if);
+        run(b, NULL);
+        CU_ASSERT_EQUAL(b->canonical[0], steps[i].canonical);
+        batch_destroy(b);
+    }
+    CU_ASSERT_TRUE(source_interface_known(s[0], 1, T / 1000000));
+    CU_ASSERT_FALSE(source_interface_known(s[0], 1, T / 1000000
+                                                    + SOURCE_INTERFACE_S
+                                                    + 1));
+    source_table_destroy(t);
+}
+
 static void
 test_times(void)
 {
@@ -176,6 +252,7 @@ run_registered(void)
     static const struct unit_test tests[] = {
         UNIT_TEST(test_unknown_rate), UNIT_TEST(test_scaled_by_us),
         UNIT_TEST(test_ovs_ipfix), UNIT_TEST(test_ovs_netflow),
+        UNIT_TEST(test_foreign_ovs), UNIT_TEST(test_both_directions),
         UNIT_TEST(test_times),
     };
     return unit_run("correct", tests, sizeof tests / sizeof tests[0]);

@@ -227,7 +227,7 @@ test_samplers(void)
                     100 + SOURCE_SAMPLERS - 1);
     CU_ASSERT_EQUAL(source_sampler(s, SOURCE_SAMPLERS), 0);
     CU_ASSERT_FALSE(source_is_ovs(s));
-    source_mark_ovs(s);
+    source_mark_ovs(s, true);
     CU_ASSERT_TRUE(source_is_ovs(s));
     source_table_destroy(t);
 }
