@@ -13,6 +13,8 @@
 
 /* How long the writer waits for queries that must let go. */
 #define REPLACE_WAIT_S 5
+/* Large queries may put so many times their memory on disk. */
+#define TEMP_FACTOR 4
 /* What an idle engine may keep. */
 #define TRIM_MEMORY (8ULL << 20)
 
@@ -154,6 +156,8 @@ restrict_access(struct store *s, char *error, size_t size)
     }
     print_quoted(f, tmp ? tmp : "");
     free(tmp);
+    fprintf(f, "; SET max_temp_directory_size = '%lluB'",
+            (unsigned long long) s->config.memory_limit * TEMP_FACTOR);
     fputs("; SET allowed_directories = [", f);
     print_quoted(f, s->dir);
     fputs("]; SET enable_external_access = false", f);

@@ -2,6 +2,7 @@
 
 #include "collector/store/store_p.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,6 +40,24 @@ fail(char **error, const char *what, const char *path, int e)
         *error = NULL;
     }
     return -e;
+}
+
+/* Removes what queries of a process that was killed left on disk. */
+static void
+clean_temporary(struct store *s)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tmp", s->dir);
+    DIR *dir = opendir(path);
+    struct dirent *d;
+    while (dir && (d = readdir(dir))) {
+        if (!strncmp(d->d_name, "duckdb_temp", 11)) {
+            unlinkat(dirfd(dir), d->d_name, 0);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
 }
 
 /* Makes the directory and takes its lock. */
@@ -84,6 +103,9 @@ open_dir(struct store *s, const char *dir, char **error)
         }
     }
     free(path);
+    if (!retval) {
+        clean_temporary(s);
+    }
     return retval;
 }
 
