@@ -38,7 +38,7 @@ struct port {
     struct worker *worker;
     struct listener *listener;
     int fd;
-    uint32_t ovfl;              /* SO_RXQ_OVFL so far; wraps around. */
+    _Atomic uint32_t drops;     /* The kernel's count so far; it wraps. */
     ev_io io;
 };
 
@@ -109,22 +109,35 @@ hand_over(void *worker_, struct flow_batch *b)
     return next;
 }
 
-/* The kernel's count of datagrams dropped before this one. */
+/* Takes note that the kernel's count of dropped datagrams is 'total'.  Worker
+ * and main thread both come here; the count only goes forward.  Returns how
+ * many are new. */
+static uint32_t
+note_kernel_drops(struct port *port, uint32_t total)
+{
+    uint32_t old = atomic_load(&port->drops);
+    do {
+        if ((int32_t) (total - old) <= 0) {
+            return 0;
+        }
+    } while (!atomic_compare_exchange_weak(&port->drops, &old, total));
+    counter_add(&port->listener->kernel_drops, total - old);
+    return total - old;
+}
+
+/* The kernel's count at the time when this datagram was queued. */
 static void
-note_kernel_drops(struct port *port, struct msghdr *msg)
+read_ancillary(struct port *port, struct msghdr *msg)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
             uint32_t total;
             memcpy(&total, CMSG_DATA(c), sizeof total);
-            if (total != port->ovfl) {
-                counter_add(&port->listener->kernel_drops,
-                            (uint32_t) (total - port->ovfl));
+            uint32_t n = note_kernel_drops(port, total);
+            if (n) {
                 LOG_RATE(input, WARN, "%s: the kernel dropped %u datagrams "
                          "because the receive buffer was full",
-                         port->listener->address,
-                         (unsigned) (total - port->ovfl));
-                port->ovfl = total;
+                         port->listener->address, (unsigned) n);
             }
         }
     }
@@ -139,7 +152,7 @@ take_datagram(struct port *port, struct mmsghdr *m, int64_t now_us)
         .size = m->msg_len,
         .received_us = now_us,
     };
-    note_kernel_drops(port, &m->msg_hdr);
+    read_ancillary(port, &m->msg_hdr);
     counter_inc(&port->listener->datagrams);
     counter_add(&port->listener->octets, m->msg_len);
     addr_from_sockaddr(m->msg_hdr.msg_name, &d.src, &d.src_port);
@@ -452,6 +465,12 @@ input_status(struct input *in, struct input_status *status, size_t max)
 {
     for (size_t i = 0; i < in->n_listeners && i < max; i++) {
         const struct listener *l = &in->listeners[i];
+        /* What was dropped after the last datagram that got through has not
+         * been told with any. */
+        for (unsigned w = 0; w < in->n_workers; w++) {
+            struct port *p = &in->workers[w].ports[i];
+            note_kernel_drops(p, socket_drops(p->fd));
+        }
         snprintf(status[i].address, sizeof status[i].address, "%s",
                  l->address);
         status[i].name = l->name;

@@ -3,6 +3,7 @@
 #include "collector/input/socket.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -109,4 +110,16 @@ socket_port(int fd)
         addr_from_sockaddr((struct sockaddr *) &ss, &a, &port);
     }
     return port;
+}
+
+uint32_t
+socket_drops(int fd)
+{
+    uint32_t info[SK_MEMINFO_VARS];
+    socklen_t len = sizeof info;
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len)
+        || len <= SK_MEMINFO_DROPS * sizeof info[0]) {
+        return 0;
+    }
+    return info[SK_MEMINFO_DROPS];
 }

@@ -18,4 +18,8 @@ int socket_bind_shared(const struct addr *, uint16_t port,
 uint32_t socket_receive_buffer(int fd);
 uint16_t socket_port(int fd);
 
+/* Datagrams that the kernel has dropped on this socket since it was opened; the
+ * count wraps around.  0 if the kernel does not tell. */
+uint32_t socket_drops(int fd);
+
 #endif /* collector/input/socket.h */
