@@ -642,6 +642,60 @@ test_fresh(void)
     printf("(seen after %" PRId64 " ms) ", slowest);
 }
 
+/* A segment of an older release, with fewer columns and another type. */
+static void
+test_old_segment(void)
+{
+    char *old_dir = util_mkdir(), path[512], sql[1024];
+    duckdb_database db;
+    duckdb_connection conn;
+    duckdb_result result;
+
+    store_close(util_open(old_dir, dict, NULL));
+    snprintf(path, sizeof path, "%s/flows/2026-11-23T02.duckdb", old_dir);
+    CU_ASSERT_EQUAL_FATAL(duckdb_open(path, &db), DuckDBSuccess);
+    duckdb_connect(db, &conn);
+    snprintf(sql, sizeof sql, "CREATE TABLE names (id UINTEGER, text VARCHAR);"
+             "CREATE TABLE flows (bytes UBIGINT, flow_end TIMESTAMP, "
+             "vni VARCHAR, unheard_of INTEGER);"
+             "INSERT INTO flows VALUES (5, make_timestamp(%" PRId64 "), 'x', "
+             "1), (6, make_timestamp(%" PRId64 "), 'y', 2)", UTIL_T0 + 1,
+             UTIL_T0 + 2);
+    CU_ASSERT_EQUAL(duckdb_query(conn, sql, &result), DuckDBSuccess);
+    duckdb_destroy_result(&result);
+    duckdb_disconnect(&conn);
+    duckdb_close(&db);
+
+    struct store *s = util_open(old_dir, dict, NULL);
+    struct query_pool *now = pool, *p = query_pool_create(s, 1, 4);
+    uint64_t seed = 2;
+    struct flow_batch *b = store_batch_get(s);
+    util_fill(b, 1, UTIL_T0 + 3, &seed, dict, &source);
+    BATCH_SET(b, bridge, 0, dict_intern(dict, "br-int", 6));
+    b->bytes[0] = 100;
+    CU_ASSERT(store_submit(s, b));      /* Not into the old one. */
+    CU_ASSERT(util_wait(s, 1));
+    pool = p;
+    struct query q = make_query("not vni 1000000");
+    q.by[0] = COL_bridge;
+    q.n_by = 1;
+    q.order = 1;
+    struct query_result *r = ask(&q);
+    pool = now;
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL(r->segments, 2);
+    CU_ASSERT_EQUAL_FATAL(r->n_rows, 2);
+    CU_ASSERT(r->values[0].null);
+    CU_ASSERT_EQUAL(r->values[1].u, 11);
+    CU_ASSERT(!r->values[4].null);
+    CU_ASSERT_EQUAL(r->values[5].u, 100);
+    query_result_destroy(r);
+    query_pool_destroy(p);
+    store_close(s);
+    util_rmdir(old_dir);
+    free(old_dir);
+}
+
 /* Hours go by, segments are sealed and deleted, while queries look at all of
  * them: every query is answered, and nothing it counts goes back but by
  * retention. */
@@ -695,4 +749,5 @@ UNIT_MAIN("query", UNIT_TEST(setup), UNIT_TEST(test_totals),
           UNIT_TEST(test_bad_queries), UNIT_TEST(test_sql),
           UNIT_TEST(test_deep_filters), UNIT_TEST(test_timeout_cancel_busy),
           UNIT_TEST(test_fresh), UNIT_TEST(test_while_hours_pass),
+          UNIT_TEST(test_old_segment),
           UNIT_TEST(teardown))
