@@ -86,9 +86,9 @@ struct query_pool *query_pool_create(struct store *, unsigned threads,
 void query_pool_destroy(struct query_pool *);   /* Cancels what runs. */
 
 /* Starts 'q', whose contents it takes over (also on failure).  'done' is
- * called once, on a thread of the pool (or at once, with QUERY_BUSY, or NULL if
- * there is no memory), and owns the result.  Returns an id for query_cancel(), or
- * 0 if the query was refused. */
+ * called once, on a thread of the pool (or at once, with QUERY_BUSY, or NULL
+ * if there is no memory), and owns the result.  Returns an id for
+ * query_cancel(), or 0 if the query was refused. */
 uint64_t query_start(struct query_pool *, struct query *q,
                      void (*done)(void *aux, struct query_result *),
                      void *aux);

@@ -227,8 +227,8 @@ engine_trim(struct store *s)
     char why[256];
     unsigned long long limit = s->config.memory_limit;
 
-    /* DuckDB evicts what is above a new limit and gives memory of its allocator
-     * back to the system then, and only then. */
+    /* DuckDB evicts what is above a new limit and gives memory of its
+     * allocator back to the system then, and only then. */
     if (s->engine.ctl
         && !engine_run(s->engine.ctl, why, sizeof why,
                        "SET memory_limit = '%lluB'", TRIM_MEMORY)) {
