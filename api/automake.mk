@@ -3,11 +3,13 @@ api_libapi_la_SOURCES = \
 	api/config.c api/config.h \
 	api/context.h \
 	api/discover.c \
+	api/doctor.c api/doctor.h \
 	api/json.c api/json.h \
 	api/jsonrpc.c api/jsonrpc.h \
 	api/method.h \
 	api/methods.c api/methods.h \
 	api/methods_config.c \
+	api/methods_doctor.c \
 	api/methods_export.c \
 	api/methods_exporter.c \
 	api/methods_flow.c \
@@ -38,7 +40,9 @@ venturictl_SOURCES = \
 	api/cli/client.c api/cli/client.h \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
-	api/cli/main.c \
+	api/cli/decode.c api/cli/decode.h \
+	api/cli/doctor.c \
+	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h
 venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
 venturictl_LDADD = api/libapi.la lib/liblib.la $(JSONC_LIBS) $(COMMON_LIBS)
@@ -62,16 +66,20 @@ api_tests = \
 	tests/unit/test_config \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_methods
+	tests/unit/test_doctor \
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
-	api/cli/client.c api/cli/command.c api/cli/commands.c api/cli/table.c
-tests_unit_test_cli_LDADD = api/libapi.la lib/liblib.la $(JSONC_LIBS) \
-	$(CUNIT_LIBS) $(COMMON_LIBS)
+	api/cli/client.c api/cli/command.c api/cli/commands.c \
+	api/cli/decode.c api/cli/doctor.c api/cli/table.c
+tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
+	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c
 tests_unit_test_jsonrpc_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
+tests_unit_test_doctor_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_methods_SOURCES = tests/unit/test_methods.c
 tests_unit_test_methods_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif

@@ -243,20 +243,16 @@ check_database(struct doctor *d, const struct doctor_remote *r)
         return;
     }
     unsigned version = version_number(s->ovs_version);
-    if (!version) {
-        say(d, DOCTOR_OVSDB, DOCTOR_WARN, r->remote, "connected; no "
-            "ovs-vswitchd has told its version there\nstart it: systemctl "
-            "restart openvswitch-switch; a database that was never used "
-            "needs ovs-vsctl --no-wait init");
-    } else if (version < 209) {
+    if (version && version < 209) {
         say(d, DOCTOR_OVSDB, DOCTOR_WARN, r->remote, "Open vSwitch %s is "
             "older than 2.9: its IPFIX templates are not built in, and "
             "agents by address are not known to it\nupdate Open vSwitch",
             s->ovs_version);
     } else {
-        say(d, DOCTOR_OVSDB, DOCTOR_PASS, r->remote, "Open vSwitch %s, "
-            "schema %s, %zu bridge%s", s->ovs_version,
-            s->db_version && *s->db_version ? s->db_version : "unknown",
+        /* ovs-ctl writes the version down, not the programs. */
+        say(d, DOCTOR_OVSDB, DOCTOR_PASS, r->remote, "Open vSwitch%s%s, "
+            "schema %s, %zu bridge%s", version ? " " : " of a version that "
+            "nobody told", version ? s->ovs_version : "", s->db_version && *s->db_version ? s->db_version : "unknown",
             s->n_bridges, s->n_bridges == 1 ? "" : "s");
     }
 }
@@ -364,28 +360,29 @@ check_row(struct doctor *d, const struct doctor_export *e,
         break;
     default:
         if (e->row) {
-            say(d, DOCTOR_ROW, DOCTOR_PASS, subject, e->ours
-                ? "ours, in place%s%s"
-                : "of %s%s; not ours", e->ours ? "" : e->row->owner
-                ? e->row->owner : "somebody", e->ours && e->row->n_refs > 1
-                ? ", shared with other bridges" : "");
+            say(d, DOCTOR_ROW, DOCTOR_PASS, subject, "%s%s%s%s",
+                e->ours ? "ours, in place" : "not ours, left alone; owner ",
+                e->ours ? "" : e->row->owner ? e->row->owner : "not told",
+                e->row->n_refs > 1 ? ", shared with other bridges" : "",
+                !e->ours && e->row->n_appended ? "; our target was added"
+                                               : "");
         }
         break;
     }
 }
 
-/* Nothing came since the row was taken up. */
+/* No record came since the row was taken up; 'recent': datagrams do. */
 static void
 check_silence(struct doctor *d, const struct doctor_export *e,
-              const char *subject, int64_t quiet_us)
+              const char *subject, int64_t quiet_us, bool recent)
 {
     char quiet[32];
 
     ago(quiet_us, quiet);
-    if (e->counter_samples) {
+    if (recent && e->counter_samples) {
         say(d, DOCTOR_DATA, DOCTOR_PASS, subject, "counter samples arrive, "
             "so export works; no packet was sampled for %s", quiet);
-    } else if (e->datagrams) {
+    } else if (recent && e->datagrams) {
         say(d, DOCTOR_DATA, DOCTOR_WARN, subject, "%" PRIu64 " datagrams "
             "came, but no record that could be decoded\nventurictl "
             "exporters; the lines about templates say more", e->datagrams);
@@ -423,7 +420,9 @@ check_data(struct doctor *d, const struct doctor_export *e,
             "first record may take %" PRId64 " s", ago(now_us - since, text),
             e->expect_within_us / SECOND);
     } else {
-        check_silence(d, e, subject, now_us - since);
+        int64_t heard = e->last_datagram_us;
+        check_silence(d, e, subject, now_us - (heard > since ? heard : since),
+                      now_us - heard <= e->expect_within_us);
     }
 }
 

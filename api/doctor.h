@@ -107,6 +107,7 @@ struct doctor_export {
     int64_t applied_us, last_us;        /* Wall clock; 0: never. */
     int64_t expect_within_us;
     uint64_t datagrams, counter_samples;
+    int64_t last_datagram_us;   /* Wall clock; 0: never. */
 };
 void doctor_export(struct doctor *, const struct doctor_export *,
                    int64_t started_us, int64_t now_us);

@@ -5,8 +5,8 @@
 #include "lib/clock.h"
 
 const struct rpc_method *const method_tables[] = {
-    methods_system, methods_config, methods_exporter, methods_flow,
-    methods_export, NULL
+    methods_system, methods_doctor, methods_config, methods_exporter,
+    methods_flow, methods_export, NULL
 };
 
 void

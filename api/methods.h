@@ -11,6 +11,7 @@
 #include "lib/counter.h"
 
 extern const struct rpc_method methods_system[];    /* methods_system.c */
+extern const struct rpc_method methods_doctor[];    /* methods_doctor.c */
 extern const struct rpc_method methods_config[];    /* methods_config.c */
 extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */

@@ -10,6 +10,8 @@
 
 #include <json-c/json.h>
 
+#include "api/cli/show.h"
+#include "api/cli/decode.h"
 #include "api/cli/table.h"
 #include "api/json.h"
 #include "lib/clock.h"
@@ -855,6 +857,10 @@ const struct cli_command cli_commands[] = {
       build_exporters, show_exporters, NULL },
     { "info", "system.info", NULL, "what runs, and all counters", NULL, NULL,
       NULL, show_info, NULL },
+    { "doctor", "system.doctor", NULL,
+      "why does nothing arrive, and what to do (exit status 1 if anything "
+      "fails)", cli_doctor_options, "venturictl doctor --strict",
+      cli_build_doctor, cli_show_doctor, NULL },
     { "health", "system.health", NULL,
       "what is degraded, and why (exit status 1 if anything is)", NULL, NULL,
       NULL, show_health, NULL },

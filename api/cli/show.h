@@ -1,0 +1,18 @@
+/* api/cli/show.h -- what the files of commands share, and the commands that
+ * stand in files of their own. */
+#ifndef CLI_SHOW_H
+#define CLI_SHOW_H 1
+
+#include "api/cli/command.h"
+
+/* A member, also of a member ("counters/bytes"), or NULL; the same as text,
+ * "-" if there is none. */
+struct json_object *cli_at(struct json_object *, const char *path);
+const char *cli_text(struct json_object *, const char *path);
+
+/* doctor.c */
+extern const struct cli_option cli_doctor_options[];
+bool cli_build_doctor(struct cli *, struct json_object *params);
+int cli_show_doctor(struct cli *, struct json_object *result);
+
+#endif /* api/cli/show.h */
