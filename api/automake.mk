@@ -40,7 +40,6 @@ venturictl_SOURCES = \
 	api/cli/client.c api/cli/client.h \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
-	api/cli/decode.c api/cli/decode.h \
 	api/cli/doctor.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h
@@ -71,7 +70,7 @@ check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
-	api/cli/decode.c api/cli/doctor.c api/cli/table.c
+	api/cli/doctor.c api/cli/table.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -11,7 +11,6 @@
 #include <json-c/json.h>
 
 #include "api/cli/show.h"
-#include "api/cli/decode.h"
 #include "api/cli/table.h"
 #include "api/json.h"
 #include "lib/clock.h"
