@@ -34,7 +34,7 @@ struct gen_config {
     uint64_t rate;              /* Records/s; 0: as fast as possible. */
     uint32_t exporters, domains;
     uint64_t seed;
-    uint32_t ipv6_percent, vlan_percent, tunnel_percent;
+    uint32_t ipv6_percent, vlan_percent, tunnel_percent, egress_percent;
     uint32_t sampling;          /* 0: the protocol's habit. */
     int64_t duration_us;        /* 0: no limit. */
     uint32_t records_per_datagram;      /* 0: the protocol's habit. */

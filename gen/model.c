@@ -248,7 +248,8 @@ draw_flow(struct gen *g, const double *zipf, struct gen_flow *f)
               ? 100 + gen_random(g) % 16 : 0;
     f->vni = percent_chance(g, g->config.tunnel_percent)
              ? 5000 + gen_random(g) % 16 : 0;
-    f->direction = g->encoder->scales && gen_random(g) % 2;
+    f->direction = g->encoder->scales
+                   && percent_chance(g, g->config.egress_percent);
     f->dropped = !f->direction && percent_chance(g, 1);
     draw_transport(g, f, percent_chance(g, 50));
 }

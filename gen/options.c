@@ -77,6 +77,9 @@ static const struct option_def options[] = {
       "flows in a VLAN, for sflow and ipfix-ovs (10)" },
     { 0, "tunnel", "PERCENT", KIND_U32, MEMBER(tunnel_percent), 0, 100,
       "flows in a VXLAN tunnel, for ipfix-ovs (0)" },
+    { 0, "egress", "PERCENT", KIND_U32, MEMBER(egress_percent), 0, 100,
+      "records of packets on their way out, for ipfix-ovs (0); venturid's "
+      "totals count those that come in" },
     { 0, "start-time", "TIME", KIND_TIME, MEMBER(start_us), 0, 0,
       "pretend that it is this time at the first record, such as -1h or "
       "2026-11-23T05:00:00Z; time then passes by --rate, or --span" },

@@ -192,7 +192,7 @@ def test_tshark_ipfix_sampling():
 
 def test_tshark_ipfix_ovs():
     sent, path = pcap("ipfix-ovs", "--virtual-obs-id", "host-1/br0",
-                      "--tunnel", 30, "--exporters", 2)
+                      "--tunnel", 30, "--exporters", 2, "--egress", 40)
     rows = tshark(path, "cflow.packets", "cflow.octets",
                   "cflow.layer2_octet_delta_count", "cflow.protocol",
                   "cflow.direction", "_ws.malformed")

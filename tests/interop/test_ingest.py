@@ -125,6 +125,23 @@ def test_ipfix_ovs_virtual_obs_id():
     check("ipfix-ovs", "--virtual-obs-id", "host-1/br0", "--tunnel", 20)
 
 
+def test_ipfix_ovs_both_directions():
+    """A packet that comes in and goes out is counted once, unless all is
+    asked for."""
+    lab = Lab()
+    daemon = Daemon(lab)
+    sent = generate("ipfix-ovs", "--count", 5000, "--rate", RATE,
+                    "--egress", 50, netns=lab.name)
+    wait_until(lambda: flows_of(daemon, observations="all") == 5000)
+    by_direction = {s["direction"]: s for s in sent["by_direction"]}
+    rows = daemon.flows(metrics=["flows", "packets", "bytes"])
+    equal([rows[0][m] for m in ("flows", "packets", "bytes")],
+          [by_direction[0][m] for m in ("records", "packets", "bytes")],
+          "what came in")
+    rows = daemon.flows(metrics=["packets"], observations="all")
+    equal(rows[0]["packets"], sent["packets"], "everything")
+
+
 def test_sflow():
     check("sflow", "--vlan", 30)
 

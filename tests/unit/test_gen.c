@@ -20,6 +20,7 @@ small_config(enum gen_protocol protocol)
         .seed = 7,
         .ipv6_percent = 30,
         .vlan_percent = 20,
+        .egress_percent = 50,
         .tunnel_percent = 20,
         .hosts = 50,
         .flows = 400,
