@@ -135,21 +135,29 @@ observe_span(struct flow_batch *b, const struct batch_span *span,
 }
 
 /* Open vSwitch reports a packet when it enters and again wherever it leaves;
- * bridges can be told to do only one of the two. */
+ * bridges can be told to do only one of the two.  A source counts as one that
+ * only sends what leaves when nothing else came for this long: rather too
+ * little for a moment than everything twice. */
+#define EGRESS_ONLY_AFTER_US (INT64_C(10) * 1000000)
+
 static void
 canonical_ovs(struct flow_batch *b, const struct batch_span *span)
 {
     struct source *s = span->source;
     uint32_t end = (uint32_t) span->from + span->n;
     int64_t seen = atomic_load_explicit(&s->ingress_us, memory_order_relaxed);
+    int64_t first = atomic_load_explicit(&s->first_us, memory_order_relaxed);
     for (uint32_t i = span->from; i < end; i++) {
         bool known = batch_is_valid(b, COL_direction, i);
         if (known && b->direction[i] == DIR_INGRESS) {
             seen = b->received[i];
         }
-        b->canonical[i] = !known || b->direction[i] == DIR_INGRESS || !seen
-                          || b->received[i] - seen
-                             > SOURCE_INTERFACE_S * INT64_C(1000000);
+        bool only_egress = seen
+                           ? b->received[i] - seen
+                             > SOURCE_INTERFACE_S * INT64_C(1000000)
+                           : b->received[i] - first > EGRESS_ONLY_AFTER_US;
+        b->canonical[i] = !known || b->direction[i] == DIR_INGRESS
+                          || only_egress;
     }
     if (seen) {
         atomic_store_explicit(&s->ingress_us, seen, memory_order_relaxed);

@@ -71,7 +71,7 @@ def test_diskfull():
     flows_of(daemon)            # Queries are answered, too.
 
     os.unlink(ballast)
-    wait_until(lambda: store_check(daemon)["status"] == "ok", 30,
+    wait_until(lambda: store_check(daemon)["reason"].startswith("writing"), 30,
                lambda: "the store to write again: %s" % store_check(daemon))
     added = send(lab, 3000)
     sent += added

@@ -166,9 +166,13 @@ test_foreign_ovs(void)
     CU_ASSERT_EQUAL(b->quality[0], Q_SCALED_BY_EXPORTER);
     batch_destroy(b);
 
-    b = one_row(PROTO_IPFIX, 1, 1);     /* It sends egress only... */
+    b = one_row(PROTO_IPFIX, 1, 1);     /* Ingress may still come... */
     src.ovs = true;
+    src.first_us = T;
     BATCH_SET(b, direction, 0, DIR_EGRESS);
+    run(b, NULL);
+    CU_ASSERT_FALSE(b->canonical[0]);
+    src.first_us = T - INT64_C(11000000);       /* ...it did not... */
     run(b, NULL);
     CU_ASSERT_TRUE(b->canonical[0]);
     b->direction[0] = DIR_INGRESS;      /* ...and now ingress, too. */
