@@ -16,7 +16,8 @@ api_libapi_la_SOURCES = \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/schema.c api/schema.h \
-	api/server.c api/server.h
+	api/server.c api/server.h \
+	api/value.c api/value.h
 nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
 api_libapi_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(YANG_CFLAGS) \
 	$(DUCKDB_CPPFLAGS)
@@ -40,11 +41,13 @@ venturictl_SOURCES = \
 	api/cli/client.c api/cli/client.h \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
+	api/cli/decode.c api/cli/decode.h \
 	api/cli/doctor.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h
-venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
-venturictl_LDADD = api/libapi.la lib/liblib.la $(JSONC_LIBS) $(COMMON_LIBS)
+venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS)
+venturictl_LDADD = api/libapi.la collector/libcollector.la lib/liblib.la \
+	$(JSONC_LIBS) $(ZLIB_LIBS) $(COMMON_LIBS)
 
 bashcompdir = $(datadir)/bash-completion/completions
 nodist_bashcomp_DATA = api/cli/completion/venturictl
@@ -63,14 +66,14 @@ if HAVE_CUNIT
 api_tests = \
 	tests/unit/test_cli \
 	tests/unit/test_config \
+	tests/unit/test_doctor \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_methods
-	tests/unit/test_doctor \
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
-	api/cli/doctor.c api/cli/table.c
+	api/cli/decode.c api/cli/doctor.c api/cli/table.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -10,6 +10,7 @@
 
 #include "api/config.h"
 #include "api/context.h"
+#include "api/value.h"
 #include "collector/filter/filter.h"
 #include "collector/query/query.h"
 #include "lib/addr.h"
@@ -296,111 +297,6 @@ read_query(struct rpc_call *call, struct json_object *params,
 
 /* ---- A result as text: made on the query's thread, row by row. ---- */
 
-static void
-put_string(FILE *f, const char *text)
-{
-    putc('"', f);
-    for (const unsigned char *p = (const unsigned char *) text; *p; p++) {
-        if (*p == '"' || *p == '\\') {
-            putc('\\', f);
-            putc(*p, f);
-        } else if (*p < 0x20) {
-            fprintf(f, "\\u%04x", *p);
-        } else {
-            putc(*p, f);
-        }
-    }
-    putc('"', f);
-}
-
-static void
-put_number(FILE *f, const struct query_value *v, const struct column *c)
-{
-    (void) c;
-    fprintf(f, "%" PRIu64, v->u);
-}
-
-static void
-put_bool(FILE *f, const struct query_value *v, const struct column *c)
-{
-    (void) c;
-    fputs(v->u ? "true" : "false", f);
-}
-
-static void
-put_time(FILE *f, const struct query_value *v, const struct column *c)
-{
-    char buf[TIME_STRLEN];
-    (void) c;
-    fprintf(f, "\"%s\"", time_format_us(v->time_us, buf));
-}
-
-static void
-put_addr(FILE *f, const struct query_value *v, const struct column *c)
-{
-    char buf[ADDR_STRLEN];
-    (void) c;
-    fprintf(f, "\"%s\"", addr_format(&v->addr, buf));
-}
-
-static void
-put_mac(FILE *f, const struct query_value *v, const struct column *c)
-{
-    char buf[MAC_STRLEN];
-    (void) c;
-    fprintf(f, "\"%s\"", mac_format(v->u, buf));
-}
-
-static void
-put_name(FILE *f, const struct query_value *v, const struct column *c)
-{
-    (void) c;
-    put_string(f, v->text);
-}
-
-static void
-put_enum(FILE *f, const struct query_value *v, const struct column *c)
-{
-    const char *word = column_word_name(c, (uint32_t) v->u);
-    if (word) {
-        put_string(f, word);
-    } else {
-        put_number(f, v, c);
-    }
-}
-
-/* Words with commas between them; bits without a word as a number. */
-static void
-put_bits(FILE *f, const struct query_value *v, const struct column *c)
-{
-    uint64_t left = v->u;
-    const char *comma = "";
-    putc('"', f);
-    for (const struct column_word *w = c->words; w && w->name; w++) {
-        if (left & w->value) {
-            fprintf(f, "%s%s", comma, w->name);
-            left &= ~(uint64_t) w->value;
-            comma = ",";
-        }
-    }
-    if (left) {
-        fprintf(f, "%s0x%" PRIx64, comma, left);
-    }
-    putc('"', f);
-}
-
-typedef void put_fn(FILE *, const struct query_value *,
-                    const struct column *);
-
-static put_fn *const puts_[N_COLUMN_TYPES] = {
-    [COLUMN_T_U8] = put_number, [COLUMN_T_U16] = put_number,
-    [COLUMN_T_U32] = put_number, [COLUMN_T_U64] = put_number,
-    [COLUMN_T_BOOL] = put_bool, [COLUMN_T_TIME] = put_time,
-    [COLUMN_T_ADDR] = put_addr, [COLUMN_T_MAC] = put_mac,
-    [COLUMN_T_NAME] = put_name, [COLUMN_T_ENUM] = put_enum,
-    [COLUMN_T_BITS] = put_bits,
-};
-
 static char *
 result_to_text(const struct query_result *r)
 {
@@ -425,7 +321,8 @@ result_to_text(const struct query_result *r)
             if (v->null) {
                 fputs("null", f);
             } else {
-                puts_[r->columns[i].type](f, v, r->columns[i].column);
+                value_put(f, r->columns[i].type,
+                          r->columns[i].column, v);
             }
         }
         putc(']', f);

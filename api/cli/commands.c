@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 
+#include "api/cli/decode.h"
 #include "api/cli/show.h"
 #include "api/cli/table.h"
 #include "api/json.h"
@@ -874,6 +875,10 @@ const struct cli_command cli_commands[] = {
       "venturictl config edit '{\"venturi:venturi\": {\"store\": "
       "{\"retention\": {\"raw\": \"30d\"}}}}'", build_config, show_edited,
       NULL },
+    { "decode", NULL, "FILE...",
+      "what captures and datagrams say, without venturid",
+      cli_decode_options, "venturictl decode --summary exporter.pcapng.gz",
+      NULL, NULL, cli_decode },
     { "call", NULL, "METHOD [FILE|JSON]", "call any method, as JSON", NULL,
       "venturictl call exporter.list '{\"limit\": 5}'", build_call, NULL,
       NULL },

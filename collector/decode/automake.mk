@@ -1,4 +1,7 @@
 collector_libcollector_la_SOURCES += \
+	collector/decode/capture.c collector/decode/capture.h \
+	collector/decode/capture_link.c collector/decode/capture_p.h \
+	collector/decode/capture_tcp.c \
 	collector/decode/dataset.c \
 	collector/decode/decoder.c collector/decode/decoder.h \
 	collector/decode/decoder_p.h \
@@ -6,10 +9,13 @@ collector_libcollector_la_SOURCES += \
 	collector/decode/netflow5.c \
 	collector/decode/netflow9.c \
 	collector/decode/packet.c collector/decode/packet.h \
-	collector/decode/sflow.c
+	collector/decode/pcap.c collector/decode/pcap.h \
+	collector/decode/sflow.c \
+	collector/decode/stream.c collector/decode/stream.h
 
 if HAVE_CUNIT
 decode_tests = \
+	tests/unit/test_capture \
 	tests/unit/test_corpora \
 	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
@@ -23,6 +29,8 @@ decode_test_libs = collector/libcollector.la lib/liblib.la $(CUNIT_LIBS) \
 check_PROGRAMS += $(decode_tests)
 unit_tests += $(decode_tests)
 EXTRA_DIST += tests/unit/decode_util.h tests/unit/pcap.h
+tests_unit_test_capture_SOURCES = tests/unit/test_capture.c
+tests_unit_test_capture_LDADD = $(decode_test_libs)
 tests_unit_test_corpora_SOURCES = tests/unit/test_corpora.c
 tests_unit_test_corpora_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) \
 	-DCORPORA_DEFAULT='"$(abs_top_srcdir)/../shared/corpora"'
@@ -45,6 +53,12 @@ endif
 
 # Fuzz targets; tests/corpus/NAME holds runs of datagrams, each after its
 # length in two bytes.
+fuzz_programs += tests/fuzz/fuzz_capture
+tests_fuzz_fuzz_capture_SOURCES = tests/fuzz/fuzz_capture.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_capture_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_capture_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)
 fuzz_programs += tests/fuzz/fuzz_ipfix tests/fuzz/fuzz_netflow \
 	tests/fuzz/fuzz_sflow
 EXTRA_DIST += tests/fuzz/fuzz_decode.h
@@ -70,3 +84,4 @@ tests_bench_bench_decode_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
 
 dist_doc_DATA += doc/decoding.md
+interop_tests += tests/interop/test_decode_corpora.py

@@ -1,0 +1,197 @@
+#include <config.h>
+
+#include "collector/decode/capture_p.h"
+
+/* https://www.tcpdump.org/linktypes.html */
+
+static bool
+is_tag(int type)
+{
+    return type == 0x8100 || type == 0x88a8 || type == 0x9100;
+}
+
+/* MPLS labels, then whatever its first nibble says. */
+static int
+skip_mpls(struct cursor *c)
+{
+    const uint8_t *p;
+    do {
+        p = cur_take(c, 4);
+    } while (p && !(p[2] & 1));
+    if (!cur_more(c)) {
+        return 0;
+    }
+    return c->p[0] >> 4 == 4 ? ETHERTYPE_IPV4
+           : c->p[0] >> 4 == 6 ? ETHERTYPE_IPV6 : 0;
+}
+
+static int
+ppp_protocol(uint16_t protocol)
+{
+    return protocol == 0x0021 ? ETHERTYPE_IPV4
+           : protocol == 0x0057 ? ETHERTYPE_IPV6 : 0;
+}
+
+/* What an Ethernet type leads to: tags, labels and PPPoE are passed. */
+static int
+ether_type(int type, struct cursor *c)
+{
+    while (is_tag(type)) {
+        cur_skip(c, 2);
+        type = cur_u16(c);
+    }
+    if (type == 0x8847 || type == 0x8848) {
+        return skip_mpls(c);
+    } else if (type == 0x8864) {
+        cur_skip(c, 6);
+        return ppp_protocol(cur_u16(c));
+    } else if (type < 0x600) {          /* IEEE 802.3: a length, then LLC. */
+        const uint8_t *llc = cur_take(c, 6);
+        if (!llc || llc[0] != 0xaa || llc[1] != 0xaa) {
+            return 0;
+        }
+        type = cur_u16(c);              /* SNAP. */
+    }
+    return type == ETHERTYPE_IPV4 || type == ETHERTYPE_IPV6 ? type : 0;
+}
+
+static int
+ethernet(struct cursor *c)
+{
+    cur_skip(c, 12);
+    return ether_type(cur_u16(c), c);
+}
+
+static int
+raw_ip(struct cursor *c)
+{
+    if (!cur_more(c)) {
+        return 0;
+    }
+    return c->p[0] >> 4 == 4 ? ETHERTYPE_IPV4
+           : c->p[0] >> 4 == 6 ? ETHERTYPE_IPV6 : 0;
+}
+
+/* BSD's loopback: an address family in the byte order of the host, whichever
+ * that was; IPv6 has another number on every system. */
+static int
+null_loopback(struct cursor *c)
+{
+    uint32_t family = cur_u32(c);
+    if (family > 0xffff) {
+        family = __builtin_bswap32(family);
+    }
+    return family == 2 ? ETHERTYPE_IPV4
+           : family == 10 || family == 24 || family == 28 || family == 30
+             ? ETHERTYPE_IPV6 : 0;
+}
+
+/* RFC 1661 and 1662; some capture Cisco HDLC under this name. */
+static int
+ppp(struct cursor *c)
+{
+    if (cur_left(c) >= 4 && (c->p[0] == 0x0f || c->p[0] == 0x8f)
+        && c->p[1] == 0) {
+        cur_skip(c, 2);
+        return ether_type(cur_u16(c), c);
+    }
+    if (cur_left(c) >= 2 && c->p[0] == 0xff && c->p[1] == 0x03) {
+        cur_skip(c, 2);
+    }
+    if (!cur_more(c)) {
+        return 0;
+    }
+    /* The protocol may be shortened to one byte, which is odd then. */
+    return ppp_protocol(c->p[0] & 1 ? cur_u8(c) : cur_u16(c));
+}
+
+static int
+cisco_hdlc(struct cursor *c)
+{
+    cur_skip(c, 2);
+    return ether_type(cur_u16(c), c);
+}
+
+/* RFC 2427, and Cisco's own, which has an Ethernet type instead. */
+static int
+frame_relay(struct cursor *c)
+{
+    const uint8_t *p;
+    do {                                /* Q.922: the last byte is odd. */
+        p = cur_take(c, 1);
+    } while (p && !(*p & 1));
+    if (cur_left(c) < 2) {
+        return 0;
+    }
+    if (c->p[0] != 0x03) {
+        return ether_type(cur_u16(c), c);
+    }
+    cur_skip(c, 1);
+    uint8_t nlpid = cur_u8(c);
+    if (!nlpid) {                       /* Padding. */
+        nlpid = cur_u8(c);
+    }
+    if (nlpid == 0x80) {                /* SNAP: OUI and type. */
+        cur_skip(c, 3);
+        return ether_type(cur_u16(c), c);
+    }
+    return nlpid == 0xcc ? ETHERTYPE_IPV4
+           : nlpid == 0x8e ? ETHERTYPE_IPV6 : 0;
+}
+
+static int
+linux_sll(struct cursor *c)
+{
+    cur_skip(c, 14);
+    return ether_type(cur_u16(c), c);
+}
+
+static int
+linux_sll2(struct cursor *c)
+{
+    int type = cur_u16(c);
+    cur_skip(c, 18);
+    return ether_type(type, c);
+}
+
+/* Juniper: "MGC", flags, and extensions if flag 0x80 says so; flag 0x02: the
+ * frame's own header is not there, but a protocol family. */
+static int
+juniper_ethernet(struct cursor *c)
+{
+    const uint8_t *p = cur_take(c, 4);
+    if (!p || p[0] != 0x4d || p[1] != 0x47 || p[2] != 0x43) {
+        return 0;
+    }
+    if (p[3] & 0x80) {
+        cur_skip(c, cur_u16(c));
+    }
+    if (p[3] & 0x02) {
+        cur_skip(c, 4);
+        return raw_ip(c);
+    }
+    return ethernet(c);
+}
+
+static const struct {
+    uint16_t link;
+    int (*read)(struct cursor *);
+} links[] = {
+    { 0, null_loopback }, { 1, ethernet }, { 9, ppp }, { 12, raw_ip },
+    { 14, raw_ip }, { 50, ppp }, { 101, raw_ip }, { 104, cisco_hdlc },
+    { 107, frame_relay }, { 108, null_loopback }, { 113, linux_sll },
+    { 178, juniper_ethernet }, { 228, raw_ip }, { 229, raw_ip },
+    { 276, linux_sll2 },
+};
+
+int
+capture_link(uint32_t link, struct cursor *c)
+{
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+        if (links[i].link == link) {
+            int type = links[i].read(c);
+            return c->bad ? 0 : type;
+        }
+    }
+    return -1;
+}

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Captures that nobody here wrote, through "venturictl decode".
+
+Every file and every case of the corpora's manifest is replayed; what it says
+about flow, options and counter records and datagrams must come out, or there is
+a reason in EXCEPTIONS.  Inputs of fuzzers, torn files and the captures of other
+protocols must neither crash nor hang, and the next good input must decode.
+"""
+# timeout: 900
+
+import functools
+import gzip
+import json
+import os
+import subprocess
+
+from harness import (BUILDDIR, Failure, SRCDIR, Skip, equal, main,
+                     scratch_dir)
+
+CORPORA = os.environ.get("VENTURI_CORPORA",
+                         os.path.join(SRCDIR, "..", "shared", "corpora"))
+PUBLIC = os.path.join(CORPORA, "public")
+VENTURICTL = os.path.join(BUILDDIR, "venturictl")
+FLOW_PROTOCOLS = ("netflow1", "netflow5", "netflow7", "netflow9", "ipfix",
+                  "sflow5")
+# What the sanitizers exit with; 0 and 1 are ours.
+SANITIZER_EXIT = 23
+
+# Where we differ from the manifest: the fact, our number, and why it is right.
+EXCEPTIONS = {
+    "logstash-11-ipfix": {
+        "flow_records": (12, "RFC 5103: a biflow is two flows here, if "
+                         "anything went back"),
+        "datagrams": (3, "the file is a stream of three messages")},
+    "telegraf-ipfix_example": {
+        "flow_records": (56, "biflows")},
+    "softflowd-ipfix-biflow-tls": {
+        "flow_records": (58, "biflows")},
+    "softflowd-ipfix-tcp-biflow-sip": {
+        "flow_records": (17, "biflows, three of which were answered")},
+    "ovs-ipfix-flow-sample-tunnels": {
+        "flow_records": (24, "Open vSwitch's templates are built in")},
+    "vermont-correct_variable_length_template_and_data": {
+        "flow_records": (3, "the manifest's note: three records by RFC 7011 "
+                         "section 7")},
+    "tcpdump-sflow_multiple_counter_30_pdus": {
+        "flow_records": (7, "seven NetFlow v5 records came to the sFlow port; "
+                         "sflowtool cannot read them")},
+    "softflowd-v1-mixed": {
+        "flow_records": (0, "NetFlow v1 is refused, and counted: Cisco ended "
+                         "it in the nineties, and it tells no sampling")},
+    "lit-gopacket-layers__sflow_test.go__L224_SFlowTestPacket5.sflow": {
+        "flow_records": (0, "the sample is four bytes longer than it says; "
+                         "sflowtool stops there, too")},
+    "lit-gopacket-layers__sflow_test.go__L320_SFlowTestPacket11.sflow": {
+        "counter_records": (0, "the sample says 116 bytes and has 76; "
+                            "sflowtool stops there, too")},
+    "lit-NetGauze-crates__flow-pkt__src__wire__tests__netflow.rs__L774_"
+    "good_template_wire.nfv9": {
+        "options_records": (0, "the template in force needs 2563 bytes, the "
+                            "set has 260")},
+}
+
+# Kinds of files that "decode" is for.
+INPUT = ("pcap", "udp-datagram", "ethernet-frame",
+         "ipfix-stream (concatenated messages, TCP or file)")
+# Kinds of files that are not for "decode": texts about the others.
+NO_INPUT = ("expected-output", "licence", "json", "vectors (JSON)",
+            "OVSDB schema")
+
+
+@functools.lru_cache(maxsize=None)
+def manifest():
+    path = os.path.join(PUBLIC, "manifest.json")
+    if not os.path.exists(path):
+        raise Skip("no %s (set VENTURI_CORPORA)" % path)
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
+
+
+def decode(*args, status=(0,), stdin=None):
+    """What "venturictl decode" prints; Failure for a crash or a hang."""
+    env = dict(os.environ)
+    env["ASAN_OPTIONS"] = "exitcode=%d:%s" % (
+        SANITIZER_EXIT, env.get("ASAN_OPTIONS", ""))
+    env["UBSAN_OPTIONS"] = "halt_on_error=1:exitcode=%d:%s" % (
+        SANITIZER_EXIT, env.get("UBSAN_OPTIONS", ""))
+    try:
+        done = subprocess.run([VENTURICTL, "decode", *args], env=env,
+                              input=stdin, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=60,
+                              check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failure("%s hangs" % (args,)) from error
+    if done.returncode not in status:
+        raise Failure("%s: exit status %d\n%s" % (
+            args, done.returncode, done.stderr.decode(errors="replace")))
+    return done.stdout
+
+
+def summary(*args, status=(0,), stdin=None):
+    return json.loads(decode("--summary", *args, status=status, stdin=stdin))
+
+
+def path_of(name):
+    return os.path.join(PUBLIC, name)
+
+
+def facts(expected):
+    """What the manifest has settled about a case."""
+    result = {key: expected[key] for key in
+              ("datagrams", "flow_records", "options_records")
+              if isinstance(expected.get(key), int)}
+    tool = expected.get("sflowtool")
+    if tool:
+        samples = tool["samples"]
+        result["datagrams"] = tool["datagrams"]
+        result["flow_records"] = (samples.get("flow", 0)
+                                  + samples.get("expanded-flow", 0))
+        result["counter_records"] = (samples.get("counters", 0)
+                                     + samples.get("expanded-counters", 0))
+    return result
+
+
+def test_cases():
+    used, compared, wrong = set(), 0, []
+    for case in manifest()["cases"]:
+        if case["protocol"] not in FLOW_PROTOCOLS:
+            continue
+        exceptions = EXCEPTIONS.get(case["id"], {})
+        said = summary(*map(path_of, case["files"]))
+        for fact, value in facts(case["expected"]).items():
+            if fact in exceptions:
+                value = exceptions[fact][0]
+                used.add((case["id"], fact))
+            compared += 1
+            if said[fact] != value:
+                wrong.append("%s: %s: %d expected, %d found; errors %s" % (
+                    case["id"], fact, value, said[fact], said["errors"]))
+    listed = {(name, fact) for name, exceptions in EXCEPTIONS.items()
+              for fact in exceptions}
+    if compared < 500 or wrong:
+        raise Failure("%d facts compared\n%s" % (compared, "\n".join(wrong)))
+    equal(used, listed, "exceptions in use")
+
+
+def test_every_file():
+    """Files one by one, as records and summed up: the two agree, and each
+    line is JSON of its own."""
+    n = 0
+    for entry in manifest()["files"]:
+        if entry["kind"] in NO_INPUT or "transcript" in entry["kind"]:
+            continue
+        path = path_of(entry["path"])
+        # A table dump, say, is neither a capture nor a datagram.
+        status = (0,) if entry["kind"] in INPUT else (0, 1)
+        said = summary(path, status=status)
+        lines = decode(path, status=status).splitlines()
+        records = [json.loads(line) for line in lines]
+        equal(len(records), said["flow_records"], entry["path"])
+        for record in records:
+            if None in record.values() or "exporter" not in record:
+                raise Failure("%s: %s" % (entry["path"], record))
+        n += 1
+    if n < 400:
+        raise Failure("only %d files" % n)
+
+
+def test_fuzz_inputs():
+    """Each hostile input, then a good one in the same run."""
+    good = path_of("irino+softflowd/_captures-1.1.0/v9-vlan.pcap")
+    alone = summary(good)
+    equal(alone["flow_records"], 6, "flow records of v9-vlan.pcap")
+    n = 0
+    for entry in manifest()["files"]:
+        if entry["kind"] == "fuzz-input" or entry["protocol"] == "malformed":
+            bad = path_of(entry["path"])
+            before, both = summary(bad), summary(bad, good)
+            equal(both["flow_records"] - before["flow_records"],
+                  alone["flow_records"], entry["path"])
+            n += 1
+    if not n:
+        raise Skip("no inputs of fuzzers")
+
+
+def test_torn_files():
+    """A capture cut off anywhere, and with bytes changed."""
+    with open(path_of("openvswitch+ovs/_captures-3.1.0/"
+                      "sflow-basic-ipv4.pcap"), "rb") as f:
+        capture = f.read()
+    last = 0
+    for size in range(0, len(capture), 37):
+        said = summary("-", stdin=capture[:size], status=(0, 1))
+        if said["flow_records"] < last and size > 24:
+            raise Failure("%d bytes: fewer records" % size)
+        last = said["flow_records"] if size > 24 else 0
+    for at in range(0, len(capture), 61):
+        changed = bytearray(capture)
+        changed[at] ^= 0xff
+        summary("-", stdin=bytes(changed), status=(0, 1))
+
+
+def test_packings():
+    """gzip, the standard input, pcapng: the same answer."""
+    directory = scratch_dir()
+    name = path_of("irino+softflowd/_captures-1.1.0/ipfix-mixed-milli.pcap")
+    with open(name, "rb") as f:
+        data = f.read()
+    wanted = summary(name)
+    packed = os.path.join(directory, "c.pcap.gz")
+    with gzip.open(packed, "wb") as f:
+        f.write(data)
+    equal(summary(packed), wanted, "gzip")
+    equal(summary("-", stdin=data), wanted, "standard input")
+    ng = os.path.join(directory, "c.pcapng")
+    if subprocess.run(["editcap", "-F", "pcapng", name, ng], check=False,
+                      stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL).returncode == 0:
+        equal(summary(ng), wanted, "pcapng")
+        equal(decode(ng), decode(name), "records of pcapng")
+
+
+def test_usage():
+    directory = scratch_dir()
+    missing = os.path.join(directory, "missing")
+    equal(summary(missing, status=(1,))["errors"], {"not_readable": 1},
+          "errors of a file that is missing")
+    equal(summary(directory, status=(1,))["errors"], {"not_readable": 1},
+          "errors of a directory")
+    decode(status=(2,))
+    decode("--protocol", "bgp", "-", status=(2,), stdin=b"")
+    name = path_of("irino+softflowd/_captures-1.1.0/v9-vlan.pcap")
+    equal(summary("--protocol", "netflow", name)["flow_records"], 6,
+          "flow records of a protocol that was given")
+    said = summary("--protocol", "ipfix", name)
+    equal(said["flow_records"], 0, "flow records of another protocol")
+    equal(set(said["errors"]), {"other_protocol"}, "errors")
+    huge = os.path.join(directory, "huge")
+    with open(huge, "wb") as f:
+        f.truncate(1 << 20)
+    equal(summary(huge, status=(1,))["errors"], {"not_readable": 1},
+          "errors of a file that is nothing")
+
+
+if __name__ == "__main__":
+    main(needs=("venturictl",))
