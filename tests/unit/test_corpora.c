@@ -2,8 +2,7 @@
 
 #include <json-c/json.h>
 
-#include "tests/unit/decode_util.h"
-#include "tests/unit/pcap.h"
+#include "tests/unit/corpora.h"
 
 /* Replays captures that nobody here wrote and compares the number of records
  * with what independent tools settled on. */
@@ -34,70 +33,6 @@ static const struct exception {
     { NULL, 0, 0, NULL },
 };
 
-static char root[4096];
-
-static uint8_t *
-read_file(const char *name, size_t *n)
-{
-    char path[8192];
-    snprintf(path, sizeof path, "%s/public/%s", root, name);
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        return NULL;
-    }
-    uint8_t *data = NULL;
-    *n = 0;
-    for (size_t got = 1, room = 0; got; *n += got) {
-        if (*n == room) {
-            room = room ? 2 * room : 65536;
-            data = realloc(data, room);
-        }
-        got = fread(data + *n, 1, room - *n, f);
-    }
-    fclose(f);
-    return data;
-}
-
-static void
-feed_payload(void *aux, const uint8_t *p, size_t n)
-{
-    rig_feed(aux, p, n);
-}
-
-/* A stream of IPFIX messages, one datagram each. */
-static void
-feed_stream(struct rig *r, const uint8_t *p, size_t n)
-{
-    while (n) {
-        size_t size = n >= 4 ? be16_at(p + 2) : n;
-        if (size < 16 || size > n) {
-            size = n;
-        }
-        rig_feed(r, p, size);
-        p += size;
-        n -= size;
-    }
-}
-
-static void
-feed_file(struct rig *r, const char *name, const char *kind)
-{
-    size_t n;
-    uint8_t *data = read_file(name, &n);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(data);
-    if (!strcmp(kind, "pcap")) {
-        pcap_read(data, n, feed_payload, r);
-    } else if (!strncmp(kind, "ipfix-stream", 12)) {
-        feed_stream(r, data, n);
-    } else if (!strcmp(kind, "ethernet-frame")) {
-        struct pcap f = { .link = 1, .each = feed_payload, .aux = r };
-        pcap_frame(&f, cur_init(data, n));
-    } else {
-        rig_feed(r, data, n);
-    }
-    free(data);
-}
-
 struct totals {
     uint64_t flow_records, options_records, malformed, no_template;
 };
@@ -111,28 +46,6 @@ add_source(struct source *s, void *aux)
     t->malformed += s->n.malformed;
     t->no_template += s->n.no_template;
     return true;
-}
-
-static struct json_object *
-get(struct json_object *o, const char *key)
-{
-    struct json_object *v = NULL;
-    return o && json_object_object_get_ex(o, key, &v) ? v : NULL;
-}
-
-static struct json_object *kinds;
-
-static void
-load_kinds(struct json_object *manifest)
-{
-    kinds = json_object_new_object();
-    struct json_object *files = get(manifest, "files");
-    for (size_t i = 0; i < json_object_array_length(files); i++) {
-        struct json_object *f = json_object_array_get_idx(files, i);
-        json_object_object_add(kinds,
-                               json_object_get_string(get(f, "path")),
-                               json_object_get(get(f, "kind")));
-    }
 }
 
 /* Flow samples that sflowtool counted, or the settled number; -1 if none. */
@@ -176,13 +89,8 @@ run_case(struct json_object *c)
 {
     struct rig r;
     const char *id = json_object_get_string(get(c, "id"));
-    struct json_object *files = get(c, "files");
     rig_init_limits(&r, 4096, 4096, 65536);
-    for (size_t i = 0; i < json_object_array_length(files); i++) {
-        const char *name = json_object_get_string(
-            json_object_array_get_idx(files, i));
-        feed_file(&r, name, json_object_get_string(get(kinds, name)));
-    }
+    feed_case(&r, c);
     struct totals t = { 0 };
     source_table_each(r.sources, add_source, &t);
     CU_ASSERT_EQUAL(t.flow_records, r.flushed + r.b->n);
@@ -216,8 +124,6 @@ run_case(struct json_object *c)
     rig_clear(&r);
     return flows >= 0;
 }
-
-static struct json_object *manifest;
 
 /* ---- Open vSwitch 3.1.0, as recorded. ---- */
 
@@ -267,7 +173,6 @@ test_cases(void)
                                              "sflow5" };
     struct json_object *cases = get(manifest, "cases");
     unsigned n = 0, compared = 0;
-    load_kinds(manifest);
     for (size_t i = 0; i < json_object_array_length(cases); i++) {
         struct json_object *c = json_object_array_get_idx(cases, i);
         const char *protocol = json_object_get_string(get(c, "protocol"));
@@ -280,7 +185,6 @@ test_cases(void)
     }
     printf("%u cases replayed, %u compared\n", n, compared);
     CU_ASSERT_TRUE(n > 0);
-    json_object_put(kinds);
 }
 
 int
@@ -289,16 +193,10 @@ main(void)
     static const struct unit_test tests[] = {
         UNIT_TEST(test_cases), UNIT_TEST(test_ovs_templates),
     };
-    const char *dir = getenv("VENTURI_CORPORA");
-    snprintf(root, sizeof root, "%s", dir ? dir : CORPORA_DEFAULT);
-    char path[8192];
-    snprintf(path, sizeof path, "%s/public/manifest.json", root);
-    manifest = json_object_from_file(path);
-    if (!manifest) {
-        printf("skipped: no %s (set VENTURI_CORPORA)\n", path);
+    if (!corpora_open()) {
         return 77;
     }
     int result = unit_run("corpora", tests, 2);
-    json_object_put(manifest);
+    corpora_close();
     return result;
 }
