@@ -55,7 +55,7 @@ feed_stream(struct rig *r, const uint8_t *p, size_t n)
 static void
 feed_file(struct rig *r, const char *name, const char *kind)
 {
-    size_t n;
+    size_t n = 0;
     uint8_t *data = read_file(name, &n);
     CU_ASSERT_PTR_NOT_NULL_FATAL(data);
     if (!strcmp(kind, "pcap")) {
