@@ -13,6 +13,7 @@ api_libapi_la_SOURCES = \
 	api/methods_export.c \
 	api/methods_exporter.c \
 	api/methods_flow.c \
+	api/methods_policy.c \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/schema.c api/schema.h \
@@ -43,6 +44,7 @@ venturictl_SOURCES = \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode.h \
 	api/cli/doctor.c \
+	api/cli/export.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h
 venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS)
@@ -57,7 +59,7 @@ api/cli/completion/venturictl: venturictl
 	  ./venturictl completion bash > $@.tmp && mv $@.tmp $@
 
 dist_man_MANS += doc/venturictl.1 doc/venturi.json.5
-dist_doc_DATA += doc/api.md doc/configuration.md
+dist_doc_DATA += doc/api.md doc/configuration.md doc/ovs-vsctl.md
 
 api_test_libs = api/libapi.la collector/libcollector.la ovsdb/libovsdb.la \
 	lib/liblib.la $(JSONC_LIBS) $(YANG_LIBS) $(EV_LIBS) $(DUCKDB_LIBS) \
@@ -73,15 +75,16 @@ check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
-	api/cli/decode.c api/cli/doctor.c api/cli/table.c
+	api/cli/decode.c api/cli/doctor.c \
+	api/cli/export.c api/cli/table.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
-tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c
-tests_unit_test_jsonrpc_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
 tests_unit_test_doctor_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c
+tests_unit_test_jsonrpc_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_methods_SOURCES = tests/unit/test_methods.c
 tests_unit_test_methods_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif

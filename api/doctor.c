@@ -251,9 +251,9 @@ check_database(struct doctor *d, const struct doctor_remote *r)
     } else {
         /* ovs-ctl writes the version down, not the programs. */
         say(d, DOCTOR_OVSDB, DOCTOR_PASS, r->remote, "Open vSwitch%s%s, "
-            "schema %s, %zu bridge%s", version ? " " : " of a version that "
-            "nobody told", version ? s->ovs_version : "", s->db_version && *s->db_version ? s->db_version : "unknown",
-            s->n_bridges, s->n_bridges == 1 ? "" : "s");
+            "%zu bridge%s", version ? " " : " of a version that nobody told",
+            version ? s->ovs_version : "", s->n_bridges,
+            s->n_bridges == 1 ? "" : "s");
     }
 }
 

@@ -16,6 +16,7 @@ extern const struct rpc_method methods_config[];    /* methods_config.c */
 extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */
 extern const struct rpc_method methods_export[];    /* methods_export.c */
+extern const struct rpc_method methods_policy[];    /* methods_policy.c */
 
 /* All of them, in the order of the manual; ends with NULL. */
 extern const struct rpc_method *const method_tables[];

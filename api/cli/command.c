@@ -105,25 +105,39 @@ cli_command_help(FILE *f, const struct cli_command *c)
 
 /* The command line. */
 
+/* How many words a name has, if the words begin with it; else 0. */
+static int
+match_words(const char *name, char *const *words, int n_words)
+{
+    for (int i = 0; i < n_words; i++) {
+        size_t n = strlen(words[i]);
+        if (!n || strncmp(name, words[i], n)) {
+            return 0;
+        }
+        if (!name[n]) {
+            return i + 1;
+        }
+        if (name[n] != ' ') {
+            return 0;
+        }
+        name += n + 1;
+    }
+    return 0;
+}
+
 /* The command that the words begin with; the longest name wins.  '*n' is how
  * many words its name has. */
 static const struct cli_command *
 find_command(char *const *words, int n_words, int *n)
 {
     const struct cli_command *best = NULL;
-    char two[64];
 
+    *n = 0;
     for (const struct cli_command *c = cli_commands; c->name; c++) {
-        bool has_two = strchr(c->name, ' ') != NULL;
-        if (has_two && n_words > 1) {
-            snprintf(two, sizeof two, "%s %s", words[0], words[1]);
-            if (!strcmp(two, c->name)) {
-                *n = 2;
-                return c;
-            }
-        } else if (!has_two && n_words && !strcmp(words[0], c->name)) {
+        int k = match_words(c->name, words, n_words);
+        if (k > *n) {
             best = c;
-            *n = 1;
+            *n = k;
         }
     }
     return best;
@@ -327,21 +341,39 @@ bash_words(FILE *f, const struct cli_option *o)
     fputs("' -- \"${cur##*,}\")); return ;;\n", f);
 }
 
-/* The second words of commands that begin alike. */
+/* The length of the first 'n' words, or 0 if there are not more of them. */
+static size_t
+words_length(const char *name, int n)
+{
+    const char *p = name;
+
+    for (; n && p; n--) {
+        p = strchr(p + (p != name), ' ');
+    }
+    return p ? (size_t) (p - name) : 0;
+}
+
+/* What follows the first 'depth' words of commands that begin alike. */
 static void
-bash_second_words(FILE *f)
+bash_next_words(FILE *f, int depth)
 {
     for (const struct cli_command *c = cli_commands; c->name; ) {
-        size_t n = strcspn(c->name, " ");
-        if (!c->name[n]) {
+        size_t n = words_length(c->name, depth), last_n = 0;
+        const char *first = c->name, *last = NULL;
+        if (!n) {
             c++;
             continue;
         }
-        const char *first = c->name;
         fprintf(f, "        '%.*s') COMPREPLY=($(compgen -W '", (int) n,
                 first);
         for (; c->name && !strncmp(c->name, first, n + 1); c++) {
-            fprintf(f, "%s%s", c->name == first ? "" : " ", c->name + n + 1);
+            const char *word = c->name + n + 1;
+            size_t word_n = strcspn(word, " ");
+            if (!last || word_n != last_n || strncmp(word, last, word_n)) {
+                fprintf(f, "%s%.*s", last ? " " : "", (int) word_n, word);
+            }
+            last = word;
+            last_n = word_n;
         }
         fputs("' -- \"$cur\")) ;;\n", f);
     }
@@ -408,7 +440,8 @@ cli_completion_bash(FILE *f)
         last = c->name;
     }
     fputs("' -- \"$cur\")) ;;\n", f);
-    bash_second_words(f);
+    bash_next_words(f, 1);
+    bash_next_words(f, 2);
     fputs("        'config validate' | 'config edit') compopt -o default ;;\n"
           "        'completion') COMPREPLY=($(compgen -W 'bash' -- \"$cur\")) "
           ";;\n"

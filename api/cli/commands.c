@@ -553,14 +553,6 @@ show_status(struct cli *cli, struct json_object *o)
     return EXIT_OK;
 }
 
-static int
-show_removed(struct cli *cli, struct json_object *o)
-{
-    fprintf(cli->out, "%s row%s removed\n", text_at(o, "removed"),
-            json_object_get_int(at(o, "removed")) == 1 ? "" : "s");
-    return EXIT_OK;
-}
-
 /* ---- exporters, info, health ---- */
 
 static const struct cli_option exporters_options[] = {
@@ -698,10 +690,8 @@ read_stream(FILE *f, size_t *n)
     return text;
 }
 
-/* JSON from an operand: a text that begins like JSON, "-" for standard input,
- * or the name of a file. */
-static bool
-read_json(struct cli *cli, const char *operand, struct json_object **o)
+bool
+cli_read_json(struct cli *cli, const char *operand, struct json_object **o)
 {
     struct json_limits limits = json_default_limits;
     struct json_error e;
@@ -743,7 +733,7 @@ build_config(struct cli *cli, struct json_object *params)
     if (cli->n_operands != 1) {
         return cli_usage(cli, "give one file, or - for standard input");
     }
-    if (!read_json(cli, cli->operands[0], &o)) {
+    if (!cli_read_json(cli, cli->operands[0], &o)) {
         return false;
     }
     json_object_object_add(params, "config", o);
@@ -802,7 +792,7 @@ build_call(struct cli *cli, struct json_object *params)
     if (cli->n_operands < 2) {
         return true;
     }
-    if (!read_json(cli, cli->operands[1], &o)) {
+    if (!cli_read_json(cli, cli->operands[1], &o)) {
         return false;
     }
     if (!json_object_is_type(o, json_type_object)) {
@@ -848,10 +838,30 @@ const struct cli_command cli_commands[] = {
     { "export status", "export.status", NULL,
       "each bridge and protocol: is it in place, does data arrive",
       bridge_options, NULL, build_bridge, show_status, NULL },
-    { "export remove", "export.remove", NULL,
-      "take away from bridges what venturid wrote", bridge_options,
-      "venturictl export remove --bridge br-int", build_bridge,
-      show_removed, NULL },
+    { "export remove", "export.remove", "[PROTOCOL BRIDGE]",
+      "export a protocol from a bridge no longer; or take away from bridges "
+      "all that venturid wrote, until export apply", bridge_options,
+      "venturictl export remove sflow br0", cli_build_remove,
+      cli_show_remove, NULL },
+    { "export list", "export.status", "[PROTOCOL]",
+      "what the bridges export, where to, and whose rows these are", NULL,
+      NULL, NULL, cli_show_exports, NULL },
+    { "export add", "export.bridge.add",
+      "PROTOCOL BRIDGE [COLUMN=VALUE...]",
+      "export netflow, sflow or ipfix from one bridge", cli_add_options,
+      "venturictl export add sflow br0 --sampling 64 --polling 5 --target "
+      "10.0.0.1:6343", cli_build_add, cli_show_changed, NULL },
+    { "export policy list", "export.policy.list", NULL,
+      "export policies; the first that matches a bridge decides", NULL, NULL,
+      NULL, cli_show_policies, NULL },
+    { "export policy set", "export.policy.set", "NAME FILE|JSON",
+      "add or replace a policy; a new one goes first", cli_policy_options,
+      "venturictl export policy set edge '{\"match\": {\"bridges\": "
+      "[\"br-*\"]}, \"sflow\": {\"sampling\": 64}}'",
+      cli_build_policy_set, cli_show_changed, NULL },
+    { "export policy delete", "export.policy.delete", "NAME",
+      "delete a policy", NULL, NULL, cli_build_policy_delete,
+      cli_show_deleted, NULL },
     { "exporters", "exporter.list", NULL,
       "who sends, what was lost, sampling rates", exporters_options, NULL,
       build_exporters, show_exporters, NULL },

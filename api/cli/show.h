@@ -15,4 +15,20 @@ extern const struct cli_option cli_doctor_options[];
 bool cli_build_doctor(struct cli *, struct json_object *params);
 int cli_show_doctor(struct cli *, struct json_object *result);
 
+/* commands.c: JSON from an operand: a text that begins like JSON, "-" for
+ * standard input, or the name of a file.  False after a message. */
+bool cli_read_json(struct cli *, const char *operand, struct json_object **);
+
+/* export.c */
+extern const struct cli_option cli_add_options[], cli_policy_options[];
+bool cli_build_add(struct cli *, struct json_object *params);
+bool cli_build_remove(struct cli *, struct json_object *params);
+bool cli_build_policy_set(struct cli *, struct json_object *params);
+bool cli_build_policy_delete(struct cli *, struct json_object *params);
+int cli_show_exports(struct cli *, struct json_object *result);
+int cli_show_changed(struct cli *, struct json_object *result);
+int cli_show_remove(struct cli *, struct json_object *result);
+int cli_show_deleted(struct cli *, struct json_object *result);
+int cli_show_policies(struct cli *, struct json_object *result);
+
 #endif /* api/cli/show.h */
