@@ -89,7 +89,7 @@ at(struct json_object *o, const char *path)
 static const char *
 data_path(const char *path)
 {
-    static _Thread_local char buf[256];
+    static _Thread_local char buf[512];
 
     snprintf(buf, sizeof buf, "/%s/%s", MODEL_ROOT, path);
     return buf;
@@ -237,6 +237,22 @@ get_option(struct json_object *o, const struct export_option *option,
 }
 
 static int
+get_ipfix_sample(struct json_object *o, struct export_wish *wish)
+{
+    int err = 0;
+
+    wish->wanted = true;
+    for (size_t i = 0; !err && i < N_EXPORT_OPTIONS; i++) {
+        if (export_options[i].table == EXPORT_IPFIX
+            && export_option_is_for_samples((enum export_option_id) i)) {
+            err = get_option(o, &export_options[i], wish, &wish->value[i]);
+        }
+    }
+    return err ? err : get_strings(o, "targets", &wish->targets,
+                                   &wish->n_targets);
+}
+
+static int
 check_targets(const struct export_policy *p, enum export_table t,
               struct config_error *e)
 {
@@ -282,6 +298,47 @@ get_wish(struct json_object *policy, struct export_policy *p,
 }
 
 static int
+get_samples(struct json_object *o, struct export_policy *p)
+{
+    struct json_object *list = at(o, "flow-sample");
+    size_t n = list ? json_object_array_length(list) : 0;
+    int err = 0;
+
+    p->samples = calloc(n + 1, sizeof *p->samples);
+    for (size_t i = 0; p->samples && !err && i < n; i++) {
+        struct json_object *s = json_object_array_get_idx(list, i);
+        struct json_object *ipfix = at(s, "ipfix");
+        struct json_object *group = at(s, "local_group_id");
+        struct export_sample_wish *wish = &p->samples[p->n_samples++];
+        wish->id = get_uint(s, "id");
+        if (group) {
+            wish->group.set = true;
+            wish->group.number = json_object_get_int64(group);
+        }
+        if (ipfix) {
+            err = get_ipfix_sample(ipfix, &wish->ipfix);
+        }
+    }
+    return p->samples ? err : -ENOMEM;
+}
+
+static int
+get_match(struct json_object *o, struct export_policy *p)
+{
+    p->datapath_type =
+        strdup(json_object_get_string(at(o, "match/datapath-type")));
+    return !p->datapath_type
+           || get_strings(o, "match/bridges", &p->bridges, &p->n_bridges)
+           || get_strings(o, "match/exclude", &p->exclude, &p->n_exclude)
+           || get_strings(o, "match/external-ids", &p->bridge_ids,
+                          &p->n_bridge_ids)
+           || get_strings(o, "match/host-external-ids", &p->host_ids,
+                          &p->n_host_ids)
+           || get_strings(o, "match/host-labels", &p->labels, &p->n_labels)
+           ? -ENOMEM : 0;
+}
+
+static int
 get_policy(struct json_object *o, struct export_policy *p,
            struct config_error *e)
 {
@@ -292,11 +349,7 @@ get_policy(struct json_object *o, struct export_policy *p,
     const char *word = json_object_get_string(at(o, "foreign"));
 
     p->name = strdup(json_object_get_string(at(o, "name")));
-    p->datapath_type =
-        strdup(json_object_get_string(at(o, "match/datapath-type")));
-    if (!p->name || !p->datapath_type
-        || get_strings(o, "match/bridges", &p->bridges, &p->n_bridges)
-        || get_strings(o, "match/exclude", &p->exclude, &p->n_exclude)) {
+    if (!p->name || get_match(o, p)) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
@@ -312,7 +365,26 @@ get_policy(struct json_object *o, struct export_policy *p,
             return err;
         }
     }
-    return 0;
+    return get_samples(o, p);
+}
+
+/* What the model can't say: policies that collide, or match nothing.  The
+ * checker's "policy[x]/member" becomes a path of the model. */
+static int
+check_policies(const struct export_policies *policies,
+               struct config_error *e)
+{
+    char member[256], message[300], path[400];
+
+    if (!export_policies_check(policies, member, sizeof member, message,
+                               sizeof message)) {
+        return 0;
+    }
+    const char *name = member + strcspn(member, "["), *end = strchr(name,
+                                                                    ']');
+    snprintf(path, sizeof path, "export/policy[name='%.*s']%s",
+             end ? (int) (end - name - 1) : 0, name + 1, end ? end + 1 : "");
+    return refuse(e, -EINVAL, data_path(path), "%s", message);
 }
 
 static int
@@ -323,21 +395,22 @@ get_policies(struct json_object *root, struct config *c,
     size_t n = list ? json_object_array_length(list) : 0;
     int err = 0;
 
-    if (!n) {
-        c->policies = export_policies_default();
-        return c->policies ? 0 : -ENOMEM;
-    }
-    c->policies = calloc(1, sizeof *c->policies);
+    c->policies = n ? calloc(1, sizeof *c->policies)
+                    : export_policies_default();
     if (!c->policies
-        || !(c->policies->list = calloc(n, sizeof *c->policies->list))) {
+        || (n && !(c->policies->list = calloc(n,
+                                              sizeof *c->policies->list)))
+        || get_strings(root, "ovsdb/labels", &c->policies->labels,
+                       &c->policies->n_labels)) {
         return -ENOMEM;
     }
+    c->policies->budget = get_uint(root, "export/budget");
     for (size_t i = 0; !err && i < n; i++) {
         c->policies->n++;       /* Also a half-made one is freed. */
         err = get_policy(json_object_array_get_idx(list, i),
                          &c->policies->list[i], e);
     }
-    return err;
+    return err ? err : check_policies(c->policies, e);
 }
 
 /* The default policy, to be shown with the other defaults. */
@@ -426,6 +499,9 @@ config_destroy(struct config *c)
         return;
     }
     free_strings(c->ovsdb_remotes, c->n_ovsdb_remotes);
+    free(c->ovsdb_private_key);
+    free(c->ovsdb_certificate);
+    free(c->ovsdb_ca);
     export_policies_destroy(c->policies);
     free_strings(c->netflow_listen, c->n_netflow_listen);
     free_strings(c->ipfix_listen, c->n_ipfix_listen);
@@ -510,6 +586,35 @@ check_log_level(const char *spec, struct config_error *e)
                   "module; expected one of %s", spec, list);
 }
 
+/* All three files, or none. */
+static int
+get_tls(struct json_object *root, struct config *c, struct config_error *e)
+{
+    static const char *const names[] = { "private-key", "certificate", "ca" };
+    char **const to[] = { &c->ovsdb_private_key, &c->ovsdb_certificate,
+                          &c->ovsdb_ca };
+    size_t n = 0;
+
+    for (size_t i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "ovsdb/tls/%s", names[i]);
+        struct json_object *o = at(root, path);
+        if (o && !(*to[i] = strdup(json_object_get_string(o)))) {
+            return -ENOMEM;
+        }
+        n += o != NULL;
+    }
+    for (size_t i = 0; n && i < 3; i++) {
+        if (!*to[i]) {
+            char path[64];
+            snprintf(path, sizeof path, "ovsdb/tls/%s", names[i]);
+            return refuse(e, -EINVAL, data_path(path), "is missing; expected "
+                          "private-key, certificate and ca together");
+        }
+    }
+    return 0;
+}
+
 static int
 get_rest(struct json_object *root, const struct config_override *o,
          struct config *c, struct config_error *e)
@@ -538,6 +643,9 @@ get_rest(struct json_object *root, const struct config_override *o,
     if (!err && !o->n_ovsdb) {
         err = get_strings(root, "ovsdb/remote", &c->ovsdb_remotes,
                           &c->n_ovsdb_remotes);
+    }
+    if (!err) {
+        err = get_tls(root, c, e);
     }
     if (!err) {
         err = get_size(root, "api/max-request", "4kB", "64MB", &request, e);

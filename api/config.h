@@ -21,6 +21,8 @@ struct config_store;
 struct config {
     char **ovsdb_remotes;       /* Empty: no OVSDB ("none"). */
     size_t n_ovsdb_remotes;
+    char *ovsdb_private_key, *ovsdb_certificate;        /* ovsdb/tls; all of */
+    char *ovsdb_ca;             /* them or none: NULL. */
     bool export_apply;          /* export/mode is "apply", not "plan". */
     struct export_policies *policies;
     char **netflow_listen, **ipfix_listen, **sflow_listen;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/config.h"
 #include "api/context.h"
 #include "collector/exporter/source_table.h"
 #include "lib/clock.h"
@@ -89,6 +90,27 @@ bridge_param(struct rpc_call *call, struct ovsdb *ovsdb,
     return true;
 }
 
+/* The parameter "policy", or NULL for any.  False after answering that there
+ * is no such policy. */
+static bool
+policy_param(struct rpc_call *call, struct json_object *params,
+             const char **policy)
+{
+    const struct api_context *c = rpc_context(call);
+    const struct config *config = c->config ? config_current(c->config)
+                                            : NULL;
+    *policy = text_param(params, "policy");
+    bool known = !*policy || !config;
+    for (size_t i = 0; !known && i < config->policies->n; i++) {
+        known = !strcmp(config->policies->list[i].name, *policy);
+    }
+    if (!known) {
+        rpc_fail(call, RPC_NOT_FOUND, "policy", "there is no policy %s",
+                 *policy);
+    }
+    return known;
+}
+
 static struct json_object *
 remote_to_json(const struct ovs_snapshot *s)
 {
@@ -135,12 +157,40 @@ diffs_to_json(const struct export_change *c)
     return list;
 }
 
+/* What part of an answer is about: everything, a bridge, a policy. */
+struct scope {
+    const char *bridge, *policy;
+};
+
+/* "flow-sample" has an id. */
+static void
+add_protocol(struct json_object *o, enum export_table table, bool sample,
+             uint32_t id)
+{
+    reply_string(o, "protocol", sample ? "flow-sample"
+                                       : export_table_name(table));
+    if (sample) {
+        reply_uint(o, "id", id);
+    }
+}
+
+/* A predicted rate, rounded; null if it is not known. */
+static void
+add_rate(struct json_object *o, const char *name, double rate)
+{
+    if (rate >= 0) {
+        reply_uint(o, name, (uint64_t) (rate + 0.5));
+    } else {
+        json_object_object_add(o, name, NULL);
+    }
+}
+
 static struct json_object *
 change_to_json(const struct export_change *c)
 {
     struct json_object *o = json_object_new_object();
     reply_string(o, "bridge", c->bridge);
-    reply_string(o, "protocol", export_table_name(c->table));
+    add_protocol(o, c->table, c->sample, c->sample_id);
     reply_string(o, "action", export_action_name(c->action));
     reply_string(o, "state", export_state_name(c->state));
     reply_string(o, "policy", c->policy);
@@ -148,19 +198,24 @@ change_to_json(const struct export_change *c)
     json_object_object_add(o, "diff", diffs_to_json(c));
     json_object_object_add(o, "warnings",
                            texts_to_json(c->warnings, c->n_warnings));
+    add_rate(o, "records_per_second", c->records_per_s);
+    add_rate(o, "bytes_per_second", c->bytes_per_s);
     return o;
 }
 
 static struct json_object *
-plan_to_json(const struct export_plan *plan, const char *bridge, bool all)
+plan_to_json(const struct export_plan *plan, const struct scope *scope,
+             bool all)
 {
+    const char *bridge = scope->bridge, *policy = scope->policy;
     struct json_object *o = json_object_new_object();
     struct json_object *changes = json_object_new_array();
     for (size_t i = 0; i < plan->n_changes; i++) {
         const struct export_change *c = &plan->changes[i];
         bool shown = all || c->state == STATE_PENDING
                      || c->action == ACTION_SKIP;
-        if (shown && (!bridge || !strcmp(bridge, c->bridge))) {
+        if (shown && (!bridge || !strcmp(bridge, c->bridge))
+            && (!policy || (c->policy && !strcmp(policy, c->policy)))) {
             json_object_array_add(changes, change_to_json(c));
         }
     }
@@ -168,13 +223,23 @@ plan_to_json(const struct export_plan *plan, const char *bridge, bool all)
     reply_uint(o, "generation", plan->generation);
     reply_uint(o, "pending", plan->n_pending);
     json_object_object_add(o, "changes", changes);
+    json_object_object_add(o, "warnings", texts_to_json(plan->warnings,
+                                                        plan->n_warnings));
     return o;
+}
+
+static bool
+scope_param(struct rpc_call *call, struct ovsdb *ovsdb,
+            struct json_object *params, struct scope *scope)
+{
+    return bridge_param(call, ovsdb, params, &scope->bridge)
+           && policy_param(call, params, &scope->policy);
 }
 
 /* Plans of the databases that have been read; the others are listed with the
  * reason.  Returns the number of changes that would be written. */
 static size_t
-add_plans(struct ovsdb *ovsdb, const char *bridge, bool all,
+add_plans(struct ovsdb *ovsdb, const struct scope *scope, bool all,
           struct json_object *plans, struct json_object *unreachable)
 {
     size_t pending = 0;
@@ -188,7 +253,7 @@ add_plans(struct ovsdb *ovsdb, const char *bridge, bool all,
             if (plan) {
                 pending += plan->n_pending;
                 json_object_array_add(plans,
-                                      plan_to_json(plan, bridge, all));
+                                      plan_to_json(plan, scope, all));
             }
             export_plan_destroy(plan);
         }
@@ -201,14 +266,14 @@ static void
 export_plan(struct rpc_call *call, struct json_object *params)
 {
     struct ovsdb *ovsdb = ovsdb_of(call);
-    const char *bridge;
-    if (!ovsdb || !bridge_param(call, ovsdb, params, &bridge)) {
+    struct scope scope;
+    if (!ovsdb || !scope_param(call, ovsdb, params, &scope)) {
         return;
     }
     struct json_object *o = json_object_new_object();
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
-    size_t pending = add_plans(ovsdb, bridge, flag_param(params, "all"),
+    size_t pending = add_plans(ovsdb, &scope, flag_param(params, "all"),
                                plans, unreachable);
     reply_uint(o, "pending", pending);
     json_object_object_add(o, "plans", plans);
@@ -222,15 +287,15 @@ static void
 export_apply(struct rpc_call *call, struct json_object *params)
 {
     struct ovsdb *ovsdb = ovsdb_of(call);
-    (void) params;
-    if (!ovsdb) {
+    struct scope scope;
+    if (!ovsdb || !scope_param(call, ovsdb, params, &scope)) {
         return;
     }
     struct json_object *o = json_object_new_object();
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
-    ovsdb_apply(ovsdb);
-    reply_uint(o, "pending", add_plans(ovsdb, NULL, false, plans,
+    ovsdb_apply_to(ovsdb, scope.bridge, scope.policy);
+    reply_uint(o, "pending", add_plans(ovsdb, &scope, false, plans,
                                        unreachable));
     json_object_object_add(o, "plans", plans);
     json_object_object_add(o, "unreachable", unreachable);
@@ -278,8 +343,8 @@ static void
 export_remove(struct rpc_call *call, struct json_object *params)
 {
     struct ovsdb *ovsdb = ovsdb_of(call);
-    const char *bridge;
-    if (!ovsdb || !bridge_param(call, ovsdb, params, &bridge)) {
+    struct scope scope;
+    if (!ovsdb || !scope_param(call, ovsdb, params, &scope)) {
         return;
     }
     struct removal *m = malloc(sizeof *m);
@@ -288,7 +353,7 @@ export_remove(struct rpc_call *call, struct json_object *params)
         return;
     }
     *m = (struct removal) { .call = call, .api = rpc_api(call) };
-    ovsdb_remove(ovsdb, bridge, removal_done, m);
+    ovsdb_remove(ovsdb, scope.bridge, scope.policy, removal_done, m);
 }
 
 /* export.status */
@@ -368,7 +433,8 @@ judge(const struct ovsdb_status *st, int64_t last_us,
       char *text, size_t size)
 {
     snprintf(text, size, "%s", st->reason ? st->reason : "");
-    if (st->state != STATE_IN_SYNC) {
+    /* What OpenFlow's sample() samples comes when flows say so. */
+    if (st->state != STATE_IN_SYNC || st->sample) {
         return st->state;
     }
     int64_t since_us = st->applied_us > started_us ? st->applied_us
@@ -426,7 +492,7 @@ status_to_json(const struct api_context *c, const struct listening *l,
 
     reply_string(o, "remote", st->remote);
     reply_string(o, "bridge", st->bridge);
-    reply_string(o, "protocol", export_table_name(st->table));
+    add_protocol(o, st->table, st->sample, st->sample_id);
     reply_string(o, "state", export_state_name(state));
     reply_string(o, "reason", reason);
     reply_string(o, "policy", st->policy);
@@ -481,7 +547,10 @@ export_status(struct rpc_call *call, struct json_object *params)
 /* The table. */
 
 #define TEXT_OR_NULL "{\"type\":[\"string\",\"null\"]}"
-#define PROTOCOL "{\"enum\":[\"netflow\",\"sflow\",\"ipfix\"]}"
+#define PROTOCOL                                                            \
+    "{\"enum\":[\"netflow\",\"sflow\",\"ipfix\",\"flow-sample\"]},"         \
+    "\"id\":{\"type\":\"integer\"}"
+#define RATE_OR_NULL "{\"type\":[\"integer\",\"null\"]}"
 #define STATE                                                               \
     "{\"enum\":[\"off\",\"in-sync\",\"pending\",\"receiving\",\"silent\","  \
     "\"conflict\",\"error\"]}"
@@ -511,6 +580,8 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"diff\":{\"type\":\"array\",\"items\":{\"type\":\"object\","          \
     "\"properties\":{\"column\":{\"type\":\"string\"},\"old\":"             \
     TEXT_OR_NULL ",\"new\":" TEXT_OR_NULL "}}},"                            \
+    "\"records_per_second\":" RATE_OR_NULL ","                              \
+    "\"bytes_per_second\":" RATE_OR_NULL ","                                \
     "\"warnings\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"
 #define PLANS_SCHEMA                                                        \
     "{\"type\":\"object\",\"required\":[\"pending\",\"plans\","             \
@@ -519,7 +590,8 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"required\":[\"remote\",\"pending\",\"changes\"],\"properties\":{"    \
     "\"remote\":{\"type\":\"string\"},\"generation\":{\"type\":"            \
     "\"integer\"},\"pending\":{\"type\":\"integer\"},\"changes\":{"         \
-    "\"type\":\"array\",\"items\":" CHANGE_SCHEMA "}}}},"                   \
+    "\"type\":\"array\",\"items\":" CHANGE_SCHEMA "},\"warnings\":{"       \
+    "\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}},"               \
     "\"unreachable\":{\"type\":\"array\",\"items\":" REMOTE_SCHEMA "}}}"
 #define PLANS_EXAMPLE                                                       \
     "{\"pending\":1,\"plans\":[{\"remote\":"                                \
@@ -528,7 +600,8 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"action\":\"create\",\"state\":\"pending\",\"policy\":\"default\","   \
     "\"reason\":\"policy default asks for it\",\"diff\":[{\"column\":"      \
     "\"targets\",\"old\":null,\"new\":\"127.0.0.1:6343\"}],"                \
-    "\"warnings\":[]}]}],\"unreachable\":[]}"
+    "\"warnings\":[],\"records_per_second\":20,"                            \
+    "\"bytes_per_second\":5600}],\"warnings\":[]}],\"unreachable\":[]}"
 
 #define STATUS_SCHEMA                                                       \
     "{\"type\":\"object\",\"required\":[\"remotes\",\"status\"],"           \
@@ -560,8 +633,12 @@ export_status(struct rpc_call *call, struct json_object *params)
     { "bridge", PARAM_STRING, false, "only this bridge",                    \
       "{\"type\":\"string\",\"minLength\":1,\"maxLength\":1024}" }
 
+#define POLICY_PARAM                                                        \
+    { "policy", PARAM_STRING, false, "only the bridges of this policy",     \
+      "{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}" }
+
 static const struct rpc_param plan_params[] = {
-    BRIDGE_PARAM,
+    BRIDGE_PARAM, POLICY_PARAM,
     { "all", PARAM_BOOLEAN, false,
       "also what needs no change; false is the default", NULL },
     { NULL, PARAM_ANY, false, NULL, NULL }
@@ -572,7 +649,8 @@ static const struct rpc_param bridge_params[] = {
     { NULL, PARAM_ANY, false, NULL, NULL }
 };
 
-static const struct rpc_param no_params[] = {
+static const struct rpc_param scope_params[] = {
+    BRIDGE_PARAM, POLICY_PARAM,
     { NULL, PARAM_ANY, false, NULL, NULL }
 };
 
@@ -593,9 +671,9 @@ const struct rpc_method methods_export[] = {
         .summary = "Write what export.plan says, and keep it so until the "
                    "daemon ends.  Answers with what is still to be written; "
                    "export.status tells what came of it.",
-        .params = no_params,
+        .params = scope_params,
         .result_schema = PLANS_SCHEMA,
-        .example_params = "{}",
+        .example_params = "{\"bridge\":\"br-int\"}",
         .example_result = PLANS_EXAMPLE,
         .call = export_apply,
     }, {
@@ -611,10 +689,10 @@ const struct rpc_method methods_export[] = {
     }, {
         .name = "export.remove",
         .role = ROLE_OPERATOR,
-        .summary = "Take away what we wrote, from all bridges or one; what "
-                   "it displaced comes back.  Nothing is written there again "
-                   "before export.apply.",
-        .params = bridge_params,
+        .summary = "Take away what we wrote, from all bridges, from one, or "
+                   "from those of a policy; what it displaced comes back.  "
+                   "Nothing is written there again before export.apply.",
+        .params = scope_params,
         .result_schema =
             "{\"type\":\"object\",\"required\":[\"removed\"],"
             "\"properties\":{\"removed\":{\"type\":\"integer\"}}}",

@@ -345,6 +345,10 @@ clean_empty(const struct lysc_node *n, const char *path,
     if (n->nodetype == LYS_LEAFLIST && !(n->flags & LYS_SET_DFLT)) {
         return 0;
     }
+    if (n->nodetype == LYS_LIST && n->parent
+        && n->parent->nodetype == LYS_LIST) {
+        return 0;               /* Part of an entry: none is none. */
+    }
     return refuse(e, path, "an empty list would mean the default; leave it "
                   "out for that%s",
                   takes_none(n) ? ", or write [\"none\"]"

@@ -287,6 +287,10 @@ start_ovsdb(struct daemon *d, const struct config *c)
     }
     /* The new thread inherits what is in effect now. */
     privilege_override(&d->privilege, true);
+    if (c->ovsdb_private_key) {
+        ovsdb_set_tls(c->ovsdb_private_key, c->ovsdb_certificate,
+                      c->ovsdb_ca);
+    }
     struct ovsdb *ovsdb = ovsdb_start(&oc, c->policies);
     privilege_override(&d->privilege, false);
     return ovsdb;
@@ -534,6 +538,20 @@ replace_input(struct daemon *d, const struct config *old,
     return result;
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool
+same_tls(const struct config *a, const struct config *b)
+{
+    return same_text(a->ovsdb_private_key, b->ovsdb_private_key)
+           && same_text(a->ovsdb_certificate, b->ovsdb_certificate)
+           && same_text(a->ovsdb_ca, b->ovsdb_ca);
+}
+
 static int
 apply_config(void *daemon_, const struct config *old,
              const struct config *new_, struct config_error *error)
@@ -557,6 +575,7 @@ apply_config(void *daemon_, const struct config *old,
     if (input_changes
         || !same_list(old->ovsdb_remotes, old->n_ovsdb_remotes,
                       new_->ovsdb_remotes, new_->n_ovsdb_remotes)
+        || !same_tls(old, new_)
         || (old->export_apply && !new_->export_apply)) {
         ovsdb_stop(d->ovsdb);
         d->ovsdb = start_ovsdb(d, new_);

@@ -2,11 +2,16 @@
 # links $(OVS_LIBS) as well.
 noinst_LTLIBRARIES += ovsdb/libovsdb.la
 ovsdb_libovsdb_la_SOURCES = \
+	ovsdb/budget.c ovsdb/budget.h \
 	ovsdb/export.c ovsdb/export.h ovsdb/export_p.h \
-	ovsdb/export_plan.c \
+	ovsdb/export_load.c \
+	ovsdb/export_match.c \
+	ovsdb/export_plan.c ovsdb/export_plan_p.h \
 	ovsdb/export_row.c \
+	ovsdb/export_sample.c \
 	ovsdb/ovs_p.h \
 	ovsdb/ovs_rows.c ovsdb/ovs_rows.h \
+	ovsdb/ovs_schema.c ovsdb/ovs_schema.h \
 	ovsdb/ovsdb.c ovsdb/ovsdb.h \
 	ovsdb/snapshot.c ovsdb/snapshot_p.h
 ovsdb_libovsdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS)

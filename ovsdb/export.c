@@ -61,6 +61,14 @@ export_option_find(enum export_table table, const char *name)
     return N_EXPORT_OPTIONS;
 }
 
+bool
+export_option_is_for_samples(enum export_option_id o)
+{
+    return o == OPT_IX_CACHE_ACTIVE_TIMEOUT || o == OPT_IX_CACHE_MAX_FLOWS
+           || o == OPT_IX_TEMPLATE_INTERVAL || o == OPT_IX_STATS_INTERVAL
+           || o == OPT_IX_TUNNEL_SAMPLING || o == OPT_IX_VIRTUAL_OBS_ID;
+}
+
 const char *
 export_action_name(enum export_action action)
 {
@@ -241,6 +249,20 @@ wish_copy(struct export_wish *to, const struct export_wish *from)
     return error;
 }
 
+static int
+samples_copy(struct export_policy *to, const struct export_policy *from)
+{
+    int error = 0;
+    to->samples = calloc(from->n_samples + 1, sizeof *to->samples);
+    for (size_t i = 0; to->samples && i < from->n_samples && !error; i++) {
+        struct export_sample_wish *wish = &to->samples[to->n_samples++];
+        wish->id = from->samples[i].id;
+        wish->group = from->samples[i].group;
+        error = wish_copy(&wish->ipfix, &from->samples[i].ipfix);
+    }
+    return to->samples ? error : -ENOMEM;
+}
+
 /* Copies into '*to', which is all zero.  On error it is half done but can be
  * destroyed. */
 static int
@@ -255,10 +277,17 @@ policy_copy(struct export_policy *to, const struct export_policy *from)
                                          from->bridges, from->n_bridges);
     error = error ? error : strings_copy(&to->exclude, &to->n_exclude,
                                          from->exclude, from->n_exclude);
+    error = error ? error : strings_copy(&to->bridge_ids, &to->n_bridge_ids,
+                                         from->bridge_ids,
+                                         from->n_bridge_ids);
+    error = error ? error : strings_copy(&to->host_ids, &to->n_host_ids,
+                                         from->host_ids, from->n_host_ids);
+    error = error ? error : strings_copy(&to->labels, &to->n_labels,
+                                         from->labels, from->n_labels);
     for (int t = 0; t < N_EXPORT_TABLES && !error; t++) {
         error = wish_copy(&to->wish[t], &from->wish[t]);
     }
-    return error;
+    return error ? error : samples_copy(to, from);
 }
 
 struct export_policies *
@@ -269,8 +298,10 @@ export_policies_clone(const struct export_policies *from)
         return NULL;
     }
     to->list = calloc(from->n ? from->n : 1, sizeof *to->list);
-    if (!to->list) {
-        free(to);
+    to->budget = from->budget;
+    if (!to->list || strings_copy(&to->labels, &to->n_labels, from->labels,
+                                  from->n_labels)) {
+        export_policies_destroy(to);
         return NULL;
     }
     for (size_t i = 0; i < from->n; i++) {
@@ -304,8 +335,16 @@ export_policies_destroy(struct export_policies *policies)
         for (int t = 0; t < N_EXPORT_TABLES; t++) {
             wish_clear(&p->wish[t]);
         }
+        strings_clear(&p->bridge_ids, &p->n_bridge_ids);
+        strings_clear(&p->host_ids, &p->n_host_ids);
+        strings_clear(&p->labels, &p->n_labels);
+        for (size_t j = 0; j < p->n_samples; j++) {
+            wish_clear(&p->samples[j].ipfix);
+        }
+        free(p->samples);
     }
     if (policies) {
+        strings_clear(&policies->labels, &policies->n_labels);
         free(policies->list);
         free(policies);
     }
@@ -330,7 +369,9 @@ export_policies_default(void)
             .value[OPT_SF_HEADER] = { .set = true, .number = 128 },
         },
     };
-    const struct export_policies all = { .list = &policy, .n = 1 };
+    const struct export_policies all = {
+        .list = &policy, .n = 1, .budget = EXPORT_BUDGET,
+    };
     return export_policies_clone(&all);
 }
 
@@ -397,6 +438,86 @@ export_wish_check(const struct export_wish *wish, enum export_table table,
 }
 
 static bool
+sample_check(const struct export_policy *p, size_t i, char *member,
+             size_t member_size, char *message, size_t message_size)
+{
+    const struct export_sample_wish *wish = &p->samples[i];
+    char inner[128];
+    snprintf(member, member_size, "flow-sample[%u]/id", wish->id);
+    for (size_t j = 0; j < i; j++) {
+        if (p->samples[j].id == wish->id) {
+            snprintf(message, message_size, "is used twice");
+            return false;
+        }
+    }
+    snprintf(member, member_size, "flow-sample[%u]", wish->id);
+    if (!wish->ipfix.wanted && !wish->group.set) {
+        snprintf(message, message_size, "must have ipfix or local_group_id");
+        return false;
+    }
+    if (wish->group.set && (wish->group.number < 0
+                            || wish->group.number > UINT32_MAX)) {
+        snprintf(member, member_size, "flow-sample[%u]/local_group_id",
+                 wish->id);
+        snprintf(message, message_size, "must be from 0 to 4294967295");
+        return false;
+    }
+    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
+        if (wish->ipfix.value[o].set && !export_option_is_for_samples(o)) {
+            snprintf(member, member_size, "flow-sample[%u]/ipfix/%s",
+                     wish->id, export_options[o].name);
+            snprintf(message, message_size, "is not an option of "
+                     "Flow_Sample_Collector_Set");
+            return false;
+        }
+    }
+    if (wish->ipfix.wanted
+        && !export_wish_check(&wish->ipfix, EXPORT_IPFIX, inner,
+                              sizeof inner, message, message_size)) {
+        snprintf(member, member_size, "flow-sample[%u]/%s", wish->id, inner);
+        return false;
+    }
+    return true;
+}
+
+/* Two policies collide if the later one could never decide anything. */
+static bool
+match_check(const struct export_policies *all, size_t i, char *message,
+            size_t message_size)
+{
+    const struct export_policy *p = &all->list[i];
+    if (export_policy_is_nothing(p)) {
+        snprintf(message, message_size, "excludes all that it names: it "
+                 "would match no bridge");
+        return false;
+    }
+    for (size_t j = 0; j < i; j++) {
+        bool everything = export_policy_is_everything(&all->list[j]);
+        if (everything || export_policy_same_match(&all->list[j], p)) {
+            snprintf(message, message_size, "collides with policy %.64s, "
+                     "which stands before it and matches %s: this one would "
+                     "never decide anything", all->list[j].name,
+                     everything ? "every bridge" : "the same bridges");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+ids_check(char *const *list, size_t n, char *message, size_t message_size)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!*list[i] || *list[i] == '=') {
+            snprintf(message, message_size, "\"%.80s\" is neither a key nor "
+                     "key=value", list[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 policy_check(const struct export_policies *all, size_t i, char *member,
              size_t member_size, char *message, size_t message_size)
 {
@@ -421,6 +542,14 @@ policy_check(const struct export_policies *all, size_t i, char *member,
                  "must be \"any\", \"system\" or \"netdev\"");
         return false;
     }
+    snprintf(member, member_size, "match/external-ids");
+    if (!ids_check(p->bridge_ids, p->n_bridge_ids, message, message_size)) {
+        return false;
+    }
+    snprintf(member, member_size, "match/host-external-ids");
+    if (!ids_check(p->host_ids, p->n_host_ids, message, message_size)) {
+        return false;
+    }
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         if (p->wish[t].wanted
             && !export_wish_check(&p->wish[t], t, member, member_size,
@@ -428,7 +557,14 @@ policy_check(const struct export_policies *all, size_t i, char *member,
             return false;
         }
     }
-    return true;
+    for (size_t j = 0; j < p->n_samples; j++) {
+        if (!sample_check(p, j, member, member_size, message,
+                          message_size)) {
+            return false;
+        }
+    }
+    snprintf(member, member_size, "match");
+    return match_check(all, i, message, message_size);
 }
 
 int

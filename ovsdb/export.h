@@ -126,6 +126,18 @@ char *export_row_hash(const struct export_row *, enum export_table,
 char *export_row_encode(const struct export_row *, enum export_table);
 int export_row_decode(const char *, enum export_table, struct export_row *);
 
+/* A Flow_Sample_Collector_Set: who gets what OpenFlow's sample(...) with that
+ * number samples.  Its IPFIX row is not the bridge's. */
+struct export_sample {
+    uint32_t id;
+    char uuid[37];
+    struct export_value group;  /* local_group_id (OVS 3.4). */
+    char *owner;                /* external_ids:venturi-owner, or NULL. */
+    char *bridge;               /* Of an orphan: name and uuid of a bridge */
+    char bridge_uuid[37];       /* that the switch does not have any more. */
+    struct export_row ipfix;    /* May be absent. */
+};
+
 struct ovs_interface {
     char *name, *type;
     char uuid[37];
@@ -140,9 +152,17 @@ struct ovs_bridge {
     char uuid[37];
     char *datapath_type;        /* "" is system. */
     uint64_t datapath_id;       /* 0: none. */
+    char **external_ids;        /* "key=value", sorted. */
+    size_t n_external_ids;
     struct ovs_interface *interfaces;
     size_t n_interfaces;
     struct export_row row[N_EXPORT_TABLES];
+    struct export_sample *samples;      /* Sorted by id. */
+    size_t n_samples;
+
+    /* What the OVSDB thread has worked out. */
+    double in_pps, out_pps;     /* Packets per second; < 0: not known. */
+    uint32_t auto_sampling;     /* What "auto" means here; 0: undecided. */
 };
 
 /* What one OVSDB server says.  Immutable, reference-counted. */
@@ -154,11 +174,17 @@ struct ovs_snapshot {
     int64_t since_ms;           /* Monotonic: when 'connected' changed. */
     char *reason;               /* Why not connected, in words; or NULL. */
     char *ovs_version, *db_version, *system_id, *hostname;  /* "" unknown. */
+    char **external_ids;        /* Of Open_vSwitch: "key=value", sorted. */
+    size_t n_external_ids;
     bool hw_offload;            /* other_config:hw-offload. */
+    bool lacks_group;           /* No Flow_Sample_Collector_Set.
+                                 * local_group_id in this server. */
     int64_t next_cfg, cur_cfg;
     uint64_t missing_options[1];/* Bit set: the server lacks the column. */
     struct ovs_bridge *bridges; /* Sorted by name. */
     size_t n_bridges;
+    struct export_sample *orphans;      /* They keep a Bridge row alive that */
+    size_t n_orphans;                   /* nobody can use or replace. */
 };
 
 enum export_foreign { FOREIGN_RESPECT, FOREIGN_APPEND, FOREIGN_REPLACE };
@@ -172,24 +198,59 @@ struct export_wish {
     struct export_value value[N_EXPORT_OPTIONS];
 };
 
+/* One Flow_Sample_Collector_Set. */
+struct export_sample_wish {
+    uint32_t id;
+    struct export_value group;  /* local_group_id. */
+    struct export_wish ipfix;   /* Not 'wanted': only the group. */
+};
+
+/* Options of IPFIX that mean something for Flow_Sample_Collector_Set; the
+ * others come with the OpenFlow action, or are the bridge's. */
+bool export_option_is_for_samples(enum export_option_id);
+
 struct export_policy {
     char *name;
+
+    /* Bridges that it matches: all that is said must hold. */
     char **bridges;             /* Globs; none: all. */
     size_t n_bridges;
     char **exclude;             /* Globs. */
     size_t n_exclude;
     char *datapath_type;        /* "any", "system", "netdev". */
+    char **bridge_ids;          /* Bridge.external_ids: "key=glob", or "key" */
+    size_t n_bridge_ids;        /* if it only has to be there. */
+    char **host_ids;            /* Open_vSwitch.external_ids, the same. */
+    size_t n_host_ids;
+    char **labels;              /* Globs, each for one of our labels. */
+    size_t n_labels;
+
     struct export_wish wish[N_EXPORT_TABLES];
+    struct export_sample_wish *samples;
+    size_t n_samples;
     enum export_foreign foreign;
     bool offload_force;         /* Provision bridges that offload, too. */
 };
+
+/* Samples per second and host, unless the configuration says otherwise. */
+#define EXPORT_BUDGET 1000
 
 /* In order of precedence: the first policy that matches a bridge decides all
  * of that bridge's protocols. */
 struct export_policies {
     struct export_policy *list;
     size_t n;
+    uint32_t budget;            /* Samples per second and host for "auto"; 0:
+                                 * no limit, OVS's own rate. */
+    char **labels;              /* What this host is: for match/labels. */
+    size_t n_labels;
 };
+
+/* True if the policy's selectors fit the bridge; others may come first. */
+bool export_policy_matches(const struct export_policy *,
+                           const struct export_policies *,
+                           const struct ovs_snapshot *,
+                           const struct ovs_bridge *);
 
 /* States of a bridge and protocol. */
 enum export_state { STATE_OFF, STATE_IN_SYNC, STATE_PENDING, STATE_RECEIVING,
@@ -210,11 +271,18 @@ struct export_diff {            /* One column that would change. */
     char *old_value, *new_value;        /* Text; NULL: absent. */
 };
 
-/* What is to be done about one protocol of one bridge. */
+/* What is to be done about one protocol of one bridge, or about one
+ * Flow_Sample_Collector_Set. */
 struct export_change {
     char *bridge;
     char bridge_uuid[37];
+    size_t bridge_index;        /* In the snapshot; n_bridges: an orphan. */
+    bool ordered;               /* Somebody asked for it: see export_order. */
     enum export_table table;
+    bool sample;                /* Flow_Sample_Collector_Set: then table is */
+    uint32_t sample_id;         /* IPFIX, and the rows are its IPFIX row. */
+    char sample_uuid[37];       /* "": there is none yet. */
+    struct export_value group;  /* As it will be. */
     enum export_action action;
     enum export_state state;    /* OFF, IN_SYNC, PENDING, CONFLICT, ERROR. */
     char *policy;               /* Which policy decided, or NULL. */
@@ -225,15 +293,33 @@ struct export_change {
     size_t n_diffs;
     char **warnings;
     size_t n_warnings;
-    struct export_row desired;  /* The row as it will be. */
+    double records_per_s;       /* What it will send, by what passed lately; */
+    double bytes_per_s;         /* < 0: not known. */
+    struct export_row *desired; /* The row as it will be; NULL unless
+                                 * something is to be written. */
 };
 
 struct export_plan {
     char *remote;
     uint64_t generation;        /* Of the snapshot it was made from. */
-    struct export_change *changes;      /* Every bridge and protocol. */
+    /* Every bridge and protocol: bridge by bridge, first the protocols, then
+     * its Flow_Sample_Collector_Sets; orphans at the end. */
+    struct export_change *changes;
     size_t n_changes;
+    size_t n_bridges;
+    size_t *first;              /* First change of bridge i; [n_bridges]: the
+                                 * orphans; [n_bridges + 1]: n_changes. */
     size_t n_pending;           /* Those that would write something. */
+    char **warnings;            /* About the whole. */
+    size_t n_warnings;
+};
+
+/* That a bridge, the bridges of a policy, or all of them are to be as the
+ * policies say, or without export of ours whatever they say. */
+struct export_order {
+    bool apply;                 /* Or remove. */
+    char *bridge;               /* NULL: any. */
+    char *policy;               /* NULL: any. */
 };
 
 /* What this daemon is, for plans. */
@@ -242,11 +328,10 @@ struct export_self {
     /* "ip:port" of our own collector per protocol, or NULL if it does not
      * listen: then "local" can't be provisioned. */
     const char *local[N_EXPORT_TABLES];
-    /* Bridges, by name, that are to be without export whatever the policies
-     * say (export.remove), or all of them. */
-    const char *const *held;
-    size_t n_held;
-    bool held_all;
+    /* export.apply and export.remove, oldest first: of those that fit a
+     * bridge the last one counts. */
+    const struct export_order *orders;
+    size_t n_orders;
 };
 
 /* The difference between what is and what should be.  Never NULL unless out

@@ -36,6 +36,15 @@ int export_row_copy(struct export_row *to, const struct export_row *from);
 bool export_row_equal(const struct export_row *, const struct export_row *,
                       enum export_table);
 
+void export_sample_clear(struct export_sample *);
+
+/* Policies that are for every bridge, for the same bridges in the same words,
+ * for none at all. */
+bool export_policy_is_everything(const struct export_policy *);
+bool export_policy_same_match(const struct export_policy *,
+                              const struct export_policy *);
+bool export_policy_is_nothing(const struct export_policy *);
+
 /* The usual text of a target: "local", "ip:port" or "[ip]:port".  The port
  * may be left out.  Returns a heap string, or NULL with errno EINVAL or
  * ENOMEM. */
@@ -46,5 +55,10 @@ char *export_target_normal(const char *, enum export_table);
 bool export_wish_check(const struct export_wish *, enum export_table,
                        char *member, size_t member_size,
                        char *message, size_t message_size);
+
+/* Sampling that "auto" starts with, and what it may become: powers of two. */
+#define AUTO_SAMPLING 512
+#define AUTO_SAMPLING_MIN 64
+#define AUTO_SAMPLING_MAX (1 << 20)
 
 #endif /* ovsdb/export_p.h */

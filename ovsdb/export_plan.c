@@ -11,7 +11,6 @@
 #include "ovsdb/export.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,18 +18,15 @@
 #include <string.h>
 
 #include "lib/addr.h"
-#include "ovsdb/export_p.h"
-
-/* "auto" sampling: OVS's own default.  One place, because a budget of samples
- * per second per host will choose here instead. */
-#define AUTO_SAMPLING 400
+#include "ovsdb/export_plan_p.h"
 
 /* Agents of our own: 127.64.0.0/10, an address per bridge.  OVS takes any
  * literal (since 2.10) and only puts it into the datagram. */
 #define AGENT_NET UINT32_C(0x7f400000)
 #define AGENT_MASK UINT32_C(0x003fffff)
 
-enum identity { ID_ENGINE, ID_AGENT, ID_OBSERVATION, N_IDENTITIES };
+/* What OVS takes where sampling is not set. */
+#define OVS_SAMPLING 400
 
 static const struct identity_rule {
     enum export_table table;
@@ -41,36 +37,7 @@ static const struct identity_rule {
     [ID_OBSERVATION] = { EXPORT_IPFIX, UINT32_MAX },
 };
 
-struct planner {
-    const struct ovs_snapshot *snap;
-    const struct export_policies *policies;
-    const struct export_self *self;
-    uint32_t *identity[N_IDENTITIES];   /* Per bridge. */
-    const struct export_policy **policy;        /* Per bridge; or NULL. */
-    bool oom;                           /* Sticky. */
-};
-
-/* One bridge and protocol being decided. */
-struct subject {
-    struct planner *pl;
-    size_t index;               /* Of the bridge. */
-    const struct ovs_bridge *bridge;
-    const struct export_policy *policy;
-    const struct export_wish *wish;     /* NULL: not wanted. */
-    const struct export_row *row;
-    enum export_table table;
-    bool ours;
-    struct export_change *out;
-    char **targets;             /* Of the wish, resolved. */
-    size_t n_targets;
-};
-
-/* Text that may fail: the planner remembers. */
-
-static char *format_text(struct planner *, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static char *
+char *
 format_text(struct planner *pl, const char *format, ...)
 {
     va_list args;
@@ -98,18 +65,15 @@ list_add(struct planner *pl, char ***list, size_t *n, const char *text)
     }
 }
 
-#define REASON(S, ...) set_reason(S, format_text((S)->pl, __VA_ARGS__))
-#define WARN(S, ...) add_warning(S, format_text((S)->pl, __VA_ARGS__))
-
-static void
-set_reason(struct subject *s, char *text)
+void
+plan_set_reason(struct subject *s, char *text)
 {
     free(s->out->reason);
     s->out->reason = text;
 }
 
-static void
-add_warning(struct subject *s, char *text)
+void
+plan_add_warning(struct subject *s, char *text)
 {
     list_add(s->pl, &s->out->warnings, &s->out->n_warnings, text);
     free(text);
@@ -255,40 +219,36 @@ assign_identities(struct planner *pl)
 
 /* Which policy decides. */
 
-static bool
-any_match(char *const *globs, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!fnmatch(globs[i], name, 0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool
-policy_matches(const struct export_policy *p, const struct ovs_bridge *b)
-{
-    const char *dp = p->datapath_type;
-    const char *have = b->datapath_type && *b->datapath_type
-                       ? b->datapath_type : "system";
-    if (dp && strcmp(dp, "any") && strcmp(dp, have)) {
-        return false;
-    }
-    return (!p->n_bridges || any_match(p->bridges, p->n_bridges, b->name))
-           && !any_match(p->exclude, p->n_exclude, b->name);
-}
-
 static const struct export_policy *
-find_policy(const struct export_policies *policies,
-            const struct ovs_bridge *b)
+find_policy(const struct planner *pl, const struct ovs_bridge *b)
 {
+    const struct export_policies *policies = pl->policies;
     for (size_t i = 0; i < policies->n; i++) {
-        if (policy_matches(&policies->list[i], b)) {
+        if (export_policy_matches(&policies->list[i], policies, pl->snap,
+                                  b)) {
             return &policies->list[i];
         }
     }
     return NULL;
+}
+
+static void
+choose_policies(struct planner *pl)
+{
+    const struct export_self *self = pl->self;
+    for (size_t i = 0; i < pl->snap->n_bridges; i++) {
+        const struct ovs_bridge *b = &pl->snap->bridges[i];
+        const struct export_policy *p = find_policy(pl, b);
+        for (size_t j = 0; j < self->n_orders; j++) {
+            const struct export_order *o = &self->orders[j];
+            if ((!o->bridge || !strcmp(o->bridge, b->name))
+                && (!o->policy || (p && !strcmp(o->policy, p->name)))) {
+                pl->ordered[i] = true;
+                pl->held[i] = !o->apply;
+            }
+        }
+        pl->policy[i] = pl->held[i] ? NULL : p;
+    }
 }
 
 /* Targets. */
@@ -349,8 +309,8 @@ resolve_local(struct subject *s, char **why)
 
 /* Turns the wish's targets into sorted addresses without doubles.  Those that
  * can't be resolved are warned about; '*why' (heap) is the last reason. */
-static void
-resolve_targets(struct subject *s, char **why)
+void
+plan_resolve_targets(struct subject *s, char **why)
 {
     *why = NULL;
     for (size_t i = 0; i < s->wish->n_targets; i++) {
@@ -367,7 +327,7 @@ resolve_targets(struct subject *s, char **why)
         if (reason) {
             free(*why);
             *why = reason;
-            add_warning(s, copy_text(s->pl, reason));
+            plan_add_warning(s, copy_text(s->pl, reason));
         }
         free(target);
     }
@@ -415,6 +375,23 @@ virtual_obs_id(struct subject *s)
     return text;
 }
 
+/* What "auto" means for this bridge: what the budget says; before it has said
+ * anything, what a row of ours has, so that a restart changes nothing. */
+static int64_t
+auto_sampling(const struct subject *s, enum export_option_id o)
+{
+    const struct export_value *v = &s->row->value[o];
+    if (s->bridge->auto_sampling) {
+        return s->bridge->auto_sampling;
+    }
+    if (s->ours && v->set && v->number >= AUTO_SAMPLING_MIN
+        && v->number <= AUTO_SAMPLING_MAX && !(v->number & (v->number - 1))
+        && row_is_genuine(s->row, s->table)) {
+        return v->number;
+    }
+    return AUTO_SAMPLING;
+}
+
 static void
 fill_netflow(struct subject *s, struct export_value *v)
 {
@@ -445,7 +422,7 @@ fill_sflow(struct subject *s, struct export_value *v)
                                ip >> 16 & 255, ip >> 8 & 255, ip & 255));
     }
     if (s->wish->sampling_auto && !v[OPT_SF_SAMPLING].set) {
-        set_number(&v[OPT_SF_SAMPLING], AUTO_SAMPLING);
+        set_number(&v[OPT_SF_SAMPLING], auto_sampling(s, OPT_SF_SAMPLING));
     }
 }
 
@@ -453,17 +430,20 @@ static void
 fill_ipfix(struct subject *s, struct export_value *v)
 {
     uint32_t id = s->pl->identity[ID_OBSERVATION][s->index];
+    if (!v[OPT_IX_VIRTUAL_OBS_ID].set) {
+        set_string(s->pl, &v[OPT_IX_VIRTUAL_OBS_ID], virtual_obs_id(s));
+    }
+    if (s->out->sample) {
+        return;                 /* The OpenFlow action says the rest. */
+    }
     if (!v[OPT_IX_OBS_DOMAIN_ID].set) {
         set_number(&v[OPT_IX_OBS_DOMAIN_ID], id);
     }
     if (!v[OPT_IX_OBS_POINT_ID].set) {
         set_number(&v[OPT_IX_OBS_POINT_ID], id);
     }
-    if (!v[OPT_IX_VIRTUAL_OBS_ID].set) {
-        set_string(s->pl, &v[OPT_IX_VIRTUAL_OBS_ID], virtual_obs_id(s));
-    }
     if (s->wish->sampling_auto && !v[OPT_IX_SAMPLING].set) {
-        set_number(&v[OPT_IX_SAMPLING], AUTO_SAMPLING);
+        set_number(&v[OPT_IX_SAMPLING], auto_sampling(s, OPT_IX_SAMPLING));
     }
 }
 
@@ -487,8 +467,8 @@ drop_missing(struct subject *s, struct export_value *v)
     }
 }
 
-static void
-build_desired(struct subject *s)
+void
+plan_build_row(struct subject *s)
 {
     static void (*const fill[N_EXPORT_TABLES])(struct subject *,
                                                struct export_value *) = {
@@ -497,7 +477,7 @@ build_desired(struct subject *s)
         [EXPORT_IPFIX] = fill_ipfix,
     };
     struct planner *pl = s->pl;
-    struct export_row *d = &s->out->desired;
+    struct export_row *d = s->out->desired;
     char hash[EXPORT_HASH_STRLEN];
 
     d->present = true;
@@ -530,8 +510,8 @@ build_desired(struct subject *s)
 /* Differences. */
 
 /* Takes over both texts; keeps them only if they differ. */
-static void
-add_diff(struct subject *s, const char *column, char *old_value,
+void
+plan_add_diff(struct subject *s, const char *column, char *old_value,
          char *new_value)
 {
     struct export_change *c = s->out;
@@ -562,27 +542,27 @@ targets_text(struct planner *pl, const struct export_row *row)
     return text;
 }
 
-static void
-diff_rows(struct subject *s, const struct export_row *from,
+void
+plan_diff_rows(struct subject *s, const struct export_row *from,
           const struct export_row *to)
 {
     struct planner *pl = s->pl;
-    add_diff(s, "targets", targets_text(pl, from), targets_text(pl, to));
+    plan_add_diff(s, "targets", targets_text(pl, from), targets_text(pl, to));
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         const struct export_option *opt = &export_options[o];
         if (opt->table == s->table) {
-            add_diff(s, opt->name,
+            plan_add_diff(s, opt->name,
                      from->present ? export_value_text(opt, &from->value[o])
                                    : NULL,
                      to->present ? export_value_text(opt, &to->value[o])
                                  : NULL);
         }
     }
-    add_diff(s, VENTURI_OWNER, copy_text(pl, from->owner),
+    plan_add_diff(s, VENTURI_OWNER, copy_text(pl, from->owner),
              copy_text(pl, to->owner));
-    add_diff(s, VENTURI_POLICY, copy_text(pl, from->policy),
+    plan_add_diff(s, VENTURI_POLICY, copy_text(pl, from->policy),
              copy_text(pl, to->policy));
-    add_diff(s, VENTURI_HASH, copy_text(pl, from->hash),
+    plan_add_diff(s, VENTURI_HASH, copy_text(pl, from->hash),
              copy_text(pl, to->hash));
 }
 
@@ -591,9 +571,9 @@ diff_rows(struct subject *s, const struct export_row *from,
 static void
 warn_ipfix(struct subject *s)
 {
-    const struct export_value *v = s->out->desired.value;
+    const struct export_value *v = s->out->desired->value;
     int64_t rate = v[OPT_IX_SAMPLING].set ? v[OPT_IX_SAMPLING].number
-                                          : AUTO_SAMPLING;
+                                          : OVS_SAMPLING;
     bool in = !v[OPT_IX_INPUT_SAMPLING].set
               || v[OPT_IX_INPUT_SAMPLING].number;
     bool out = !v[OPT_IX_OUTPUT_SAMPLING].set
@@ -613,7 +593,7 @@ warn_ipfix(struct subject *s)
     }
     /* Measured: 290 to 303 bytes per record, one record per datagram. */
     double records = 100000.0 / (double) rate * (in + out);
-    if (!(timeout && flows)) {
+    if (!(timeout && flows) && s->out->records_per_s < 0) {
         WARN(s, "without a cache each sampled packet is one record, one "
              "datagram and one upcall: each 100,000 packets/s will make "
              "about %.0f records/s and %.0f kB/s", records,
@@ -621,10 +601,50 @@ warn_ipfix(struct subject *s)
     }
 }
 
+/* An agent that names no address: whether OVS can make one of it can't be
+ * seen in the database, but some can be told to be wrong. */
+static void
+warn_agent(struct subject *s)
+{
+    const struct export_value *v = &s->out->desired->value[OPT_SF_AGENT];
+    struct addr a;
+    if (!v->set) {
+        WARN(s, "without an agent Open vSwitch takes the address of its "
+             "route to the first target; if there is none, it exports "
+             "nothing and says so only in its log");
+    } else if (addr_parse(v->string, &a)) {
+        bool device = strlen(v->string) < 16 && !strpbrk(v->string, "/ :");
+        WARN(s, device ? "agent %s is taken for a device: if it has no IPv4 "
+             "address, Open vSwitch exports nothing and says so only in its "
+             "log" : "agent %s is neither an address nor the name of a "
+             "device: Open vSwitch will export nothing", v->string);
+    }
+}
+
+/* An identity that the policy gives to several bridges. */
+static void
+warn_identity(struct subject *s)
+{
+    static const enum export_option_id ids[N_EXPORT_TABLES] = {
+        [EXPORT_NETFLOW] = OPT_NF_ENGINE_ID, [EXPORT_SFLOW] = OPT_SF_AGENT,
+        [EXPORT_IPFIX] = OPT_IX_OBS_DOMAIN_ID,
+    };
+    size_t n = 0;
+    for (size_t i = 0; s->wish->value[ids[s->table]].set
+                       && i < s->pl->snap->n_bridges; i++) {
+        n += s->pl->policy[i] == s->policy;
+    }
+    if (n > 1) {
+        WARN(s, "policy %s gives the same %s to %zu bridges: their records "
+             "can't be told apart", s->policy->name,
+             export_options[ids[s->table]].name, n);
+    }
+}
+
 static void
 add_warnings(struct subject *s)
 {
-    const struct export_value *v = s->out->desired.value;
+    const struct export_value *v = s->out->desired->value;
     enum export_option_id sampling = s->table == EXPORT_SFLOW
                                      ? OPT_SF_SAMPLING : OPT_IX_SAMPLING;
     if (s->table == EXPORT_NETFLOW) {
@@ -642,17 +662,21 @@ add_warnings(struct subject *s)
     if (s->table == EXPORT_IPFIX) {
         warn_ipfix(s);
     }
-    if (s->table == EXPORT_SFLOW && !v[OPT_SF_AGENT].set) {
-        WARN(s, "without an agent Open vSwitch takes the address of its "
-             "route to the first target; if there is none, it exports "
-             "nothing and says so only in its log");
+    if (s->table == EXPORT_SFLOW) {
+        warn_agent(s);
+    }
+    warn_identity(s);
+    if (s->out->records_per_s >= 0) {
+        WARN(s, "by what passed lately: %.0f records/s, %.0f kB/s",
+             s->out->records_per_s, s->out->bytes_per_s / 1000);
     }
 }
 
 /* Decisions. */
 
-static void
-decide(struct subject *s, enum export_action action, enum export_state state)
+void
+plan_decide(struct subject *s, enum export_action action,
+            enum export_state state)
 {
     s->out->action = action;
     s->out->state = state;
@@ -708,8 +732,8 @@ row_shared_by(struct subject *s, bool before, bool appends)
 static void
 plan_remove(struct subject *s)
 {
-    struct export_row *d = &s->out->desired;
-    decide(s, ACTION_REMOVE, STATE_PENDING);
+    struct export_row *d = s->out->desired;
+    plan_decide(s, ACTION_REMOVE, STATE_PENDING);
     if (s->row->prev) {
         int error = export_row_decode(s->row->prev, s->table, d);
         if (error == -ENOMEM) {
@@ -719,7 +743,7 @@ plan_remove(struct subject *s)
                  ", which can't be read: it is not restored");
         }
     }
-    diff_rows(s, s->row, d);
+    plan_diff_rows(s, s->row, d);
 }
 
 static void
@@ -748,9 +772,9 @@ plan_mutate(struct subject *s, enum export_action action,
 {
     struct planner *pl = s->pl;
     struct export_change *c = s->out;
-    struct export_row *d = &c->desired;
+    struct export_row *d = c->desired;
 
-    decide(s, action, STATE_PENDING);
+    plan_decide(s, action, STATE_PENDING);
     copy_change_lists(s, wanted, n_wanted);
     pl->oom |= export_row_copy(d, s->row) != 0;
     strings_clear(&d->targets, &d->n_targets);
@@ -773,7 +797,7 @@ plan_mutate(struct subject *s, enum export_action action,
     }
     strings_sort(d->targets, d->n_targets);
     strings_sort(d->appended, d->n_appended);
-    add_diff(s, "targets", targets_text(pl, s->row), targets_text(pl, d));
+    plan_add_diff(s, "targets", targets_text(pl, s->row), targets_text(pl, d));
     if (action == ACTION_APPEND && s->row->n_refs > 1) {
         WARN(s, "%u bridges share this row: all of them will export to us",
              s->row->n_refs);
@@ -787,41 +811,36 @@ plan_detach(struct subject *s, const char *why)
 {
     const struct ovs_bridge *other = row_shared_by(s, false, true);
     if (other) {
-        decide(s, ACTION_NONE, STATE_OFF);
+        plan_decide(s, ACTION_NONE, STATE_OFF);
         REASON(s, "our target stays in a row of somebody else, which bridge "
                "%s shares and asks for", other->name);
         return;
     }
     plan_mutate(s, ACTION_DETACH, NULL, 0);
     REASON(s, "%s: our target leaves the row of somebody else", why);
-    if (!s->out->desired.n_targets && s->table != EXPORT_IPFIX) {
-        s->out->desired.present = false;
+    if (!s->out->desired->n_targets && s->table != EXPORT_IPFIX) {
+        s->out->desired->present = false;
         WARN(s, "ours is the last target of that row: the row goes with it");
     }
 }
 
-static bool
-bridge_is_held(const struct export_self *self, const char *name)
+char *
+plan_unwanted_reason(struct subject *s, const char *what)
 {
-    for (size_t i = 0; i < self->n_held; i++) {
-        if (!strcmp(self->held[i], name)) {
-            return true;
-        }
-    }
-    return self->held_all;
+    return s->pl->held[s->index]
+           ? format_text(s->pl, "removed on request, until export.apply")
+           : s->policy
+           ? format_text(s->pl, "policy %s does not ask for %s",
+                         s->policy->name, what)
+           : format_text(s->pl, "no policy matches this bridge");
 }
 
 static void
 plan_unwanted(struct subject *s)
 {
-    char *why = bridge_is_held(s->pl->self, s->bridge->name)
-                ? format_text(s->pl, "removed on request, until export.apply")
-                : s->policy
-                ? format_text(s->pl, "policy %s does not ask for %s",
-                              s->policy->name, export_table_title(s->table))
-                : format_text(s->pl, "no policy matches this bridge");
+    char *why = plan_unwanted_reason(s, export_table_title(s->table));
     if (!s->row->present) {
-        decide(s, ACTION_NONE, STATE_OFF);
+        plan_decide(s, ACTION_NONE, STATE_OFF);
         REASON(s, "%s", why ? why : "");
     } else if (s->ours) {
         plan_remove(s);
@@ -830,7 +849,7 @@ plan_unwanted(struct subject *s)
         plan_detach(s, why ? why : "");
     } else {
         char *who = row_owner_text(s);
-        decide(s, ACTION_NONE, STATE_OFF);
+        plan_decide(s, ACTION_NONE, STATE_OFF);
         REASON(s, "%s; the row of %s stays as it is", why ? why : "",
                who ? who : "somebody else");
         free(who);
@@ -861,14 +880,14 @@ plan_foreign(struct subject *s)
     if (mode == FOREIGN_RESPECT && row->n_appended) {
         plan_detach(s, "policy says to respect rows of others");
     } else if (all && !stale) {
-        decide(s, ACTION_NONE, STATE_IN_SYNC);
+        plan_decide(s, ACTION_NONE, STATE_IN_SYNC);
         REASON(s, "the row of %s has our target", who ? who : "");
     } else if (mode == FOREIGN_APPEND) {
         plan_mutate(s, ACTION_APPEND, s->targets, s->n_targets);
         REASON(s, "policy %s adds our target to the row of %s",
                s->policy->name, who ? who : "");
     } else {
-        decide(s, ACTION_SKIP, STATE_CONFLICT);
+        plan_decide(s, ACTION_SKIP, STATE_CONFLICT);
         REASON(s, "left alone: the row belongs to %s; policy %s says to "
                "respect it (foreign: append or replace would not)",
                who ? who : "", s->policy->name);
@@ -894,7 +913,7 @@ plan_offload(struct subject *s)
     if (s->ours) {
         plan_remove(s);
     } else {
-        decide(s, ACTION_SKIP, STATE_OFF);
+        plan_decide(s, ACTION_SKIP, STATE_OFF);
     }
     REASON(s, "%s; policy %s says to respect that (offload: force would not)",
            why, s->policy->name);
@@ -906,10 +925,10 @@ plan_create(struct subject *s)
     const struct ovs_bridge *other = s->ours ? row_shared_by(s, true, false)
                                              : NULL;
     const struct export_row none = { .present = false };
-    struct export_row *d = &s->out->desired;
+    struct export_row *d = s->out->desired;
 
-    decide(s, ACTION_CREATE, STATE_PENDING);
-    diff_rows(s, s->ours ? &none : s->row, d);
+    plan_decide(s, ACTION_CREATE, STATE_PENDING);
+    plan_diff_rows(s, s->ours ? &none : s->row, d);
     if (other) {
         REASON(s, "bridge %s has the same row; each bridge needs its own",
                other->name);
@@ -929,13 +948,13 @@ plan_create(struct subject *s)
 static void
 plan_update(struct subject *s)
 {
-    diff_rows(s, s->row, &s->out->desired);
+    plan_diff_rows(s, s->row, s->out->desired);
     if (!s->out->n_diffs) {
-        decide(s, ACTION_NONE, STATE_IN_SYNC);
+        plan_decide(s, ACTION_NONE, STATE_IN_SYNC);
         REASON(s, "as policy %s wants it", s->policy->name);
         return;
     }
-    decide(s, ACTION_UPDATE, STATE_PENDING);
+    plan_decide(s, ACTION_UPDATE, STATE_PENDING);
     if (row_is_genuine(s->row, s->table)) {
         REASON(s, "policy %s asks for other values", s->policy->name);
     } else {
@@ -944,32 +963,38 @@ plan_update(struct subject *s)
     }
 }
 
-static void
-plan_wanted(struct subject *s)
+bool
+plan_wish_is_good(struct subject *s)
 {
     char member[64], message[256], *why;
     if (!export_wish_check(s->wish, s->table, member, sizeof member, message,
                            sizeof message)) {
-        decide(s, ACTION_SKIP, STATE_ERROR);
+        plan_decide(s, ACTION_SKIP, STATE_ERROR);
         REASON(s, "policy %s: %s %s", s->policy->name, member, message);
-        return;
+        return false;
     }
-    resolve_targets(s, &why);
+    plan_resolve_targets(s, &why);
     if (!s->n_targets) {
-        decide(s, ACTION_SKIP, STATE_ERROR);
+        plan_decide(s, ACTION_SKIP, STATE_ERROR);
         REASON(s, "%s", why ? why : "no target");
-        free(why);
-        return;
     }
     free(why);
-    if (s->row->present && !s->ours && plan_foreign(s)) {
+    return s->n_targets != 0;
+}
+
+static void
+plan_wanted(struct subject *s)
+{
+    if (!plan_wish_is_good(s)
+        || (s->row->present && !s->ours && plan_foreign(s))) {
         return;
     }
     if (offload_forbids(s)) {
         plan_offload(s);
         return;
     }
-    build_desired(s);
+    plan_build_row(s);
+    plan_load(s);
     if (!s->ours || row_shared_by(s, true, false)) {
         plan_create(s);
     } else {
@@ -981,21 +1006,23 @@ plan_wanted(struct subject *s)
 }
 
 static void
-plan_one(struct planner *pl, size_t i, enum export_table table,
-         struct export_change *out)
+plan_one(struct planner *pl, struct export_plan *plan, size_t i,
+         enum export_table table)
 {
     const struct ovs_bridge *b = &pl->snap->bridges[i];
     const struct export_policy *p = pl->policy[i];
+    struct export_change *out = plan_add_change(pl, plan, i);
+    if (!out) {
+        return;
+    }
     struct subject s = {
         .pl = pl, .index = i, .bridge = b, .policy = p, .table = table,
         .wish = p && p->wish[table].wanted ? &p->wish[table] : NULL,
         .row = &b->row[table], .out = out,
     };
     s.ours = row_is_ours(pl, s.row);
-    out->bridge = copy_text(pl, b->name);
     out->policy = p ? copy_text(pl, p->name) : NULL;
     out->table = table;
-    memcpy(out->bridge_uuid, b->uuid, sizeof out->bridge_uuid);
     if (s.wish) {
         plan_wanted(&s);
     } else {
@@ -1004,38 +1031,137 @@ plan_one(struct planner *pl, size_t i, enum export_table table,
     strings_clear(&s.targets, &s.n_targets);
 }
 
+struct export_change *
+plan_add_change(struct planner *pl, struct export_plan *plan, size_t bridge)
+{
+    const struct ovs_bridge *b = bridge < pl->snap->n_bridges
+                                 ? &pl->snap->bridges[bridge] : NULL;
+    /* Room for what every bridge has is there; more comes one by one. */
+    if (plan->n_changes >= pl->snap->n_bridges * N_EXPORT_TABLES) {
+        struct export_change *grown = realloc(
+            plan->changes, (plan->n_changes + 1) * sizeof *grown);
+        if (!grown) {
+            pl->oom = true;
+            return NULL;
+        }
+        plan->changes = grown;
+    }
+    struct export_change *c = &plan->changes[plan->n_changes];
+    memset(c, 0, sizeof *c);
+    c->desired = calloc(1, sizeof *c->desired);
+    c->bridge = b ? copy_text(pl, b->name) : NULL;
+    c->bridge_index = bridge;
+    c->records_per_s = c->bytes_per_s = -1;
+    if (b) {
+        memcpy(c->bridge_uuid, b->uuid, sizeof c->bridge_uuid);
+        c->ordered = pl->ordered[bridge];
+    }
+    if (!c->desired) {
+        free(c->bridge);
+        pl->oom = true;
+        return NULL;
+    }
+    plan->n_changes++;
+    return c;
+}
+
+static void
+desired_destroy(struct export_change *c)
+{
+    if (c->desired) {
+        export_row_clear(c->desired);
+        free(c->desired);
+        c->desired = NULL;
+    }
+}
+
+/* What a policy says that nothing follows. */
+static void
+warn_policies(struct planner *pl, struct export_plan *plan)
+{
+    for (size_t i = 0; i < pl->policies->n; i++) {
+        const struct export_policy *p = &pl->policies->list[i];
+        bool decides = false, matches = false;
+        for (size_t j = 0; j < pl->snap->n_bridges && !decides; j++) {
+            const struct ovs_bridge *b = &pl->snap->bridges[j];
+            decides = find_policy(pl, b) == p;
+            matches = matches || export_policy_matches(p, pl->policies,
+                                                       pl->snap, b);
+        }
+        if (!decides) {
+            char *text = format_text(pl, matches
+                                     ? "policy %s decides nothing: others "
+                                     "that stand before it match all of its "
+                                     "bridges"
+                                     : "policy %s matches no bridge here",
+                                     p->name);
+            list_add(pl, &plan->warnings, &plan->n_warnings, text);
+            free(text);
+        }
+    }
+}
+
+static void
+make_changes(struct planner *pl, struct export_plan *plan)
+{
+    size_t n = pl->snap->n_bridges;
+    choose_policies(pl);
+    for (size_t i = 0; i < n && !pl->oom; i++) {
+        plan->first[i] = plan->n_changes;
+        for (int t = 0; t < N_EXPORT_TABLES && !pl->oom; t++) {
+            plan_one(pl, plan, i, t);
+        }
+        if (!pl->oom) {
+            plan_samples(pl, plan, i);
+        }
+    }
+    plan->first[n] = plan->n_changes;
+    if (!pl->oom) {
+        plan_orphans(pl, plan);
+        warn_policies(pl, plan);
+    }
+    plan->first[n + 1] = plan->n_changes;
+    for (size_t i = 0; i < plan->n_changes; i++) {
+        struct export_change *c = &plan->changes[i];
+        if (c->state == STATE_PENDING) {
+            plan->n_pending++;
+        } else {
+            desired_destroy(c);
+        }
+    }
+}
+
 struct export_plan *
 export_plan_make(const struct ovs_snapshot *snap,
                  const struct export_policies *policies,
                  const struct export_self *self)
 {
     struct planner pl = { .snap = snap, .policies = policies, .self = self };
-    size_t n = snap->n_bridges, room = n ? n : 1;
+    size_t n = snap->n_bridges;
     struct export_plan *plan = calloc(1, sizeof *plan);
     if (!plan) {
         return NULL;
     }
-    plan->changes = calloc(room * N_EXPORT_TABLES, sizeof *plan->changes);
+    plan->changes = calloc(n * N_EXPORT_TABLES + 1, sizeof *plan->changes);
+    plan->first = calloc(n + 2, sizeof *plan->first);
+    plan->n_bridges = n;
     plan->generation = snap->generation;
     plan->remote = copy_text(&pl, snap->remote);
-    pl.policy = calloc(room, sizeof *pl.policy);
+    pl.policy = calloc(n + 1, sizeof *pl.policy);
+    pl.held = calloc(n + 1, sizeof *pl.held);
+    pl.ordered = calloc(n + 1, sizeof *pl.ordered);
     assign_identities(&pl);
-    pl.oom |= !plan->changes || !pl.policy;
-    for (size_t i = 0; i < n && !pl.oom; i++) {
-        pl.policy[i] = bridge_is_held(self, snap->bridges[i].name) ? NULL
-                       : find_policy(policies, &snap->bridges[i]);
-    }
-    for (size_t i = 0; i < n && !pl.oom; i++) {
-        for (int t = 0; t < N_EXPORT_TABLES; t++) {
-            struct export_change *c = &plan->changes[plan->n_changes++];
-            plan_one(&pl, i, t, c);
-            plan->n_pending += c->state == STATE_PENDING;
-        }
+    pl.oom |= !plan->changes || !plan->first || !pl.policy || !pl.held
+              || !pl.ordered;
+    if (!pl.oom) {
+        make_changes(&pl, plan);
     }
     for (int id = 0; id < N_IDENTITIES; id++) {
         free(pl.identity[id]);
     }
     free(pl.policy);
+    free(pl.held);
+    free(pl.ordered);
     if (pl.oom) {
         export_plan_destroy(plan);
         return NULL;
@@ -1057,7 +1183,7 @@ change_clear(struct export_change *c)
     strings_clear(&c->add, &c->n_add);
     strings_clear(&c->drop, &c->n_drop);
     strings_clear(&c->warnings, &c->n_warnings);
-    export_row_clear(&c->desired);
+    desired_destroy(c);
 }
 
 void
@@ -1068,6 +1194,8 @@ export_plan_destroy(struct export_plan *plan)
             change_clear(&plan->changes[i]);
         }
         free(plan->changes);
+        free(plan->first);
+        strings_clear(&plan->warnings, &plan->n_warnings);
         free(plan->remote);
         free(plan);
     }

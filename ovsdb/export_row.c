@@ -28,6 +28,15 @@ export_row_clear(struct export_row *row)
     memset(row, 0, sizeof *row);
 }
 
+void
+export_sample_clear(struct export_sample *sample)
+{
+    free(sample->owner);
+    free(sample->bridge);
+    export_row_clear(&sample->ipfix);
+    memset(sample, 0, sizeof *sample);
+}
+
 static int
 copy_text(char **to, const char *from)
 {

@@ -26,7 +26,6 @@
 #include <lib/timeval.h>
 #include <lib/util.h>
 #include <lib/uuid.h>
-#include <lib/vswitch-idl.h>
 #include <openvswitch/json.h>
 #include <openvswitch/poll-loop.h>
 #include <openvswitch/shash.h>

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "ovsdb/export_p.h"
+#include "ovsdb/ovs_schema.h"
 
 /* A table of exporters in terms of the IDL. */
 struct binding {
@@ -44,7 +45,7 @@ bind_table(struct binding *b, enum export_table t,
     b->targets = find_column(table, "targets");
     b->external_ids = find_column(table, "external_ids");
     b->other_config = find_column(table, "other_config");
-    b->ref = find_column(&ovsrec_table_bridge, export_table_name(t));
+    b->ref = find_column(ovs_table(OVS_BRIDGE), export_table_name(t));
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         if (export_options[o].table == t) {
             b->option[o] = find_column(table, export_options[o].column);
@@ -61,9 +62,9 @@ binding_of(enum export_table t)
     if (!done) {
         done = true;
         bind_table(&all[EXPORT_NETFLOW], EXPORT_NETFLOW,
-                   &ovsrec_table_netflow);
-        bind_table(&all[EXPORT_SFLOW], EXPORT_SFLOW, &ovsrec_table_sflow);
-        bind_table(&all[EXPORT_IPFIX], EXPORT_IPFIX, &ovsrec_table_ipfix);
+                   ovs_table(OVS_NETFLOW));
+        bind_table(&all[EXPORT_SFLOW], EXPORT_SFLOW, ovs_table(OVS_SFLOW));
+        bind_table(&all[EXPORT_IPFIX], EXPORT_IPFIX, ovs_table(OVS_IPFIX));
     }
     return &all[t];
 }
@@ -71,40 +72,21 @@ binding_of(enum export_table t)
 void
 ovs_rows_monitor(struct ovsdb_idl *idl)
 {
-    /* Chosen one by one: "everything" would pull Interface.statistics, which
-     * ovs-vswitchd rewrites for every interface every few seconds. */
-    static const struct ovsdb_idl_column *const columns[] = {
-        &ovsrec_open_vswitch_col_bridges,
-        &ovsrec_open_vswitch_col_next_cfg,
-        &ovsrec_open_vswitch_col_cur_cfg,
-        &ovsrec_open_vswitch_col_external_ids,
-        &ovsrec_open_vswitch_col_other_config,
-        &ovsrec_open_vswitch_col_ovs_version,
-        &ovsrec_open_vswitch_col_db_version,
-        &ovsrec_bridge_col_name,
-        &ovsrec_bridge_col_ports,
-        &ovsrec_bridge_col_datapath_id,
-        &ovsrec_bridge_col_datapath_type,
-        &ovsrec_bridge_col_netflow,
-        &ovsrec_bridge_col_sflow,
-        &ovsrec_bridge_col_ipfix,
-        &ovsrec_port_col_interfaces,
-        &ovsrec_interface_col_name,
-        &ovsrec_interface_col_type,
-        &ovsrec_interface_col_ofport,
-        &ovsrec_interface_col_ifindex,
-        &ovsrec_interface_col_mac_in_use,
-        &ovsrec_interface_col_error,
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
-        ovsdb_idl_add_column(idl, columns[i]);
-    }
-    for (int t = 0; t < N_EXPORT_TABLES; t++) {
-        const struct binding *b = binding_of(t);
-        for (size_t i = 0; i < b->table->n_columns; i++) {
-            ovsdb_idl_add_column(idl, &b->table->columns[i]);
+    for (int c = 0; c < N_OVS_COLUMNS; c++) {
+        if (c != COL_INTERFACE_STATISTICS) {
+            ovsdb_idl_add_column(idl, ovs_column(c));
         }
     }
+}
+
+void
+ovs_rows_monitor_statistics(struct ovsdb_idl *idl)
+{
+    const struct ovsdb_idl_column *c = ovs_column(COL_INTERFACE_STATISTICS);
+    ovsdb_idl_add_column(idl, c);
+    /* ovs-vswitchd rewrites it for every interface every few seconds: we look
+     * when we want to. */
+    ovsdb_idl_omit_alert(idl, c);
 }
 
 /* Reading. */
@@ -258,13 +240,84 @@ read_row(const struct ovsdb_idl_row *idl_row, enum export_table table,
 
 /* The row that 'br' refers to, or NULL. */
 static const struct ovsdb_idl_row *
-referred_row(const struct ovsdb_idl *idl, const struct ovsrec_bridge *br,
+referred_row(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *br,
              enum export_table table)
 {
     const struct binding *b = binding_of(table);
-    const struct ovsdb_datum *d = ovsdb_idl_read(&br->header_, b->ref);
+    const struct ovsdb_datum *d = ovsdb_idl_read(br, b->ref);
     return d->n ? ovsdb_idl_get_row_for_uuid(idl, b->table, &d->keys[0].uuid)
                 : NULL;
+}
+
+static const struct ovsdb_datum *
+read_column(const struct ovsdb_idl_row *row, enum ovs_column c)
+{
+    return ovsdb_idl_read(row, ovs_column(c));
+}
+
+/* The text of a column, or 'def' if it is empty. */
+static const char *
+read_text(const struct ovsdb_idl_row *row, enum ovs_column c,
+          const char *def)
+{
+    const struct ovsdb_datum *d = read_column(row, c);
+    return d->n ? atom_text(&d->keys[0]) : def;
+}
+
+static int64_t
+read_integer(const struct ovsdb_idl_row *row, enum ovs_column c, int64_t def)
+{
+    const struct ovsdb_datum *d = read_column(row, c);
+    return d->n ? d->keys[0].integer : def;
+}
+
+/* The value of a key, or NULL. */
+static const char *
+read_map(const struct ovsdb_idl_row *row, enum ovs_column c, const char *key)
+{
+    const struct ovsdb_datum *d = read_column(row, c);
+    for (size_t i = 0; i < d->n; i++) {
+        if (!strcmp(atom_text(&d->keys[i]), key)) {
+            return atom_text(&d->values[i]);
+        }
+    }
+    return NULL;
+}
+
+static void
+read_ids(const struct ovsdb_idl_row *row, enum ovs_column c, char ***list,
+         size_t *n)
+{
+    const struct ovsdb_datum *d = read_column(row, c);
+    for (size_t i = 0; i < d->n; i++) {
+        char *text = xasprintf("%s=%s", atom_text(&d->keys[i]),
+                               atom_text(&d->values[i]));
+        must(strings_add(list, n, text));
+        free(text);
+    }
+    strings_sort(*list, *n);
+}
+
+static void
+format_uuid(char text[37], const struct uuid *uuid)
+{
+    snprintf(text, 37, UUID_FMT, UUID_ARGS(uuid));
+}
+
+/* Row 'i' of those that a column refers to, or NULL. */
+static const struct ovsdb_idl_row *
+follow(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
+       enum ovs_column c, size_t i, enum ovs_table to)
+{
+    const struct ovsdb_datum *d = read_column(row, c);
+    return i < d->n ? ovsdb_idl_get_row_for_uuid(idl, ovs_table(to),
+                                                 &d->keys[i].uuid) : NULL;
+}
+
+static const struct ovsdb_idl_row *
+switch_row(const struct ovsdb_idl *idl)
+{
+    return ovsdb_idl_first_row(idl, ovs_table(OVS_SWITCH));
 }
 
 static char *
@@ -274,50 +327,154 @@ dup_or_null(const char *text)
 }
 
 static void
-read_interface(const struct ovsrec_interface *from, struct ovs_interface *to)
+read_interface(const struct ovsdb_idl_row *from, struct ovs_interface *to)
 {
-    to->name = xstrdup(from->name);
-    to->type = xstrdup(from->type);
-    snprintf(to->uuid, sizeof to->uuid, UUID_FMT,
-             UUID_ARGS(&from->header_.uuid));
-    to->ofport = from->n_ofport ? from->ofport[0] : -1;
-    to->ifindex = from->n_ifindex ? from->ifindex[0] : 0;
-    to->mac_in_use = dup_or_null(from->mac_in_use);
-    to->error = dup_or_null(from->error);
+    to->name = xstrdup(read_text(from, COL_INTERFACE_NAME, ""));
+    to->type = xstrdup(read_text(from, COL_INTERFACE_TYPE, ""));
+    format_uuid(to->uuid, &from->uuid);
+    to->ofport = read_integer(from, COL_INTERFACE_OFPORT, -1);
+    to->ifindex = read_integer(from, COL_INTERFACE_IFINDEX, 0);
+    to->mac_in_use = dup_or_null(read_text(from, COL_INTERFACE_MAC_IN_USE,
+                                           NULL));
+    to->error = dup_or_null(read_text(from, COL_INTERFACE_ERROR, NULL));
 }
 
+/* Calls 'f' with each interface of a bridge. */
 static void
-read_interfaces(const struct ovsrec_bridge *br, struct ovs_bridge *out)
+each_interface(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *br,
+               void (*f)(const struct ovsdb_idl_row *, void *aux), void *aux)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < br->n_ports; i++) {
-        n += br->ports[i]->n_interfaces;
-    }
-    out->interfaces = xcalloc(n ? n : 1, sizeof *out->interfaces);
-    for (size_t i = 0; i < br->n_ports; i++) {
-        const struct ovsrec_port *port = br->ports[i];
-        for (size_t j = 0; j < port->n_interfaces; j++) {
-            read_interface(port->interfaces[j],
-                           &out->interfaces[out->n_interfaces++]);
+    size_t n = read_column(br, COL_BRIDGE_PORTS)->n;
+    for (size_t i = 0; i < n; i++) {
+        const struct ovsdb_idl_row *port = follow(idl, br, COL_BRIDGE_PORTS,
+                                                  i, OVS_PORT);
+        size_t m = port ? read_column(port, COL_PORT_INTERFACES)->n : 0;
+        for (size_t j = 0; j < m; j++) {
+            const struct ovsdb_idl_row *iface
+                = follow(idl, port, COL_PORT_INTERFACES, j, OVS_INTERFACE);
+            if (iface) {
+                f(iface, aux);
+            }
         }
     }
 }
 
 static void
-read_bridge(const struct ovsdb_idl *idl, const struct ovsrec_bridge *br,
+count_interface(const struct ovsdb_idl_row *iface, void *n_)
+{
+    size_t *n = n_;
+    (void) iface;
+    ++*n;
+}
+
+static void
+add_interface(const struct ovsdb_idl_row *iface, void *bridge_)
+{
+    struct ovs_bridge *b = bridge_;
+    read_interface(iface, &b->interfaces[b->n_interfaces++]);
+}
+
+static void
+read_bridge(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *br,
             const char *owner, struct ovs_bridge *out)
 {
-    out->name = xstrdup(br->name);
-    snprintf(out->uuid, sizeof out->uuid, UUID_FMT,
-             UUID_ARGS(&br->header_.uuid));
-    out->datapath_type = xstrdup(br->datapath_type);
-    out->datapath_id = br->datapath_id ? strtoull(br->datapath_id, NULL, 16)
-                                       : 0;
-    read_interfaces(br, out);
+    size_t n = 0;
+    out->name = xstrdup(read_text(br, COL_BRIDGE_NAME, ""));
+    format_uuid(out->uuid, &br->uuid);
+    out->datapath_type = xstrdup(read_text(br, COL_BRIDGE_DATAPATH_TYPE,
+                                           ""));
+    out->datapath_id = strtoull(read_text(br, COL_BRIDGE_DATAPATH_ID, "0"),
+                                NULL, 16);
+    out->in_pps = out->out_pps = -1;
+    read_ids(br, COL_BRIDGE_EXTERNAL_IDS, &out->external_ids,
+             &out->n_external_ids);
+    each_interface(idl, br, count_interface, &n);
+    out->interfaces = xcalloc(n ? n : 1, sizeof *out->interfaces);
+    each_interface(idl, br, add_interface, out);
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         const struct ovsdb_idl_row *row = referred_row(idl, br, t);
         if (row) {
             read_row(row, t, owner, &out->row[t]);
+        }
+    }
+}
+
+static void
+read_sample(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
+            const char *owner, struct export_sample *out)
+{
+    const struct ovsdb_idl_row *ipfix = follow(idl, row, COL_SAMPLE_IPFIX, 0,
+                                               OVS_IPFIX);
+    const struct ovsdb_datum *group = read_column(row, COL_SAMPLE_GROUP);
+    memset(out, 0, sizeof *out);
+    out->id = (uint32_t) read_integer(row, COL_SAMPLE_ID, 0);
+    format_uuid(out->uuid, &row->uuid);
+    out->owner = nullable_xstrdup(read_map(row, COL_SAMPLE_EXTERNAL_IDS,
+                                           VENTURI_OWNER));
+    if (group->n) {
+        out->group.set = true;
+        out->group.number = group->keys[0].integer;
+    }
+    if (ipfix) {
+        read_row(ipfix, EXPORT_IPFIX, owner, &out->ipfix);
+    }
+}
+
+static struct ovs_bridge *
+bridge_of_uuid(struct ovs_snapshot *snap, const char *uuid)
+{
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        if (!strcmp(snap->bridges[i].uuid, uuid)) {
+            return &snap->bridges[i];
+        }
+    }
+    return NULL;
+}
+
+static int
+compare_samples(const void *a_, const void *b_)
+{
+    const struct export_sample *a = a_, *b = b_;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static void
+add_sample(struct export_sample **list, size_t *n,
+           const struct export_sample *sample)
+{
+    *list = xrealloc(*list, (*n + 1) * sizeof **list);
+    (*list)[(*n)++] = *sample;
+}
+
+/* Each to its bridge; those whose bridge is not one of the switch's are
+ * orphans. */
+static void
+read_samples(const struct ovsdb_idl *idl, const char *owner,
+             struct ovs_snapshot *snap)
+{
+    const struct ovsdb_idl_row *row;
+    for (row = ovsdb_idl_first_row(idl, ovs_table(OVS_SAMPLE)); row;
+         row = ovsdb_idl_next_row(row)) {
+        const struct ovsdb_datum *ref = read_column(row, COL_SAMPLE_BRIDGE);
+        struct export_sample sample;
+        read_sample(idl, row, owner, &sample);
+        format_uuid(sample.bridge_uuid, &ref->keys[0].uuid);
+        struct ovs_bridge *b = bridge_of_uuid(snap, sample.bridge_uuid);
+        if (b) {
+            add_sample(&b->samples, &b->n_samples, &sample);
+            continue;
+        }
+        const struct ovsdb_idl_row *br = follow(idl, row, COL_SAMPLE_BRIDGE,
+                                                0, OVS_BRIDGE);
+        sample.bridge = xstrdup(br ? read_text(br, COL_BRIDGE_NAME, "")
+                                   : sample.bridge_uuid);
+        add_sample(&snap->orphans, &snap->n_orphans, &sample);
+    }
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        struct ovs_bridge *b = &snap->bridges[i];
+        if (b->n_samples > 1) {
+            qsort(b->samples, b->n_samples, sizeof *b->samples,
+                  compare_samples);
         }
     }
 }
@@ -379,27 +536,36 @@ void
 ovs_rows_read(const struct ovsdb_idl *idl, const char *owner,
               struct ovs_snapshot *snap)
 {
-    const struct ovsrec_open_vswitch *ovs = ovsrec_open_vswitch_first(idl);
+    const struct ovsdb_idl_row *ovs = switch_row(idl);
     snap->missing_options[0] = missing_options(idl);
+    snap->lacks_group = !ovsdb_idl_server_has_column(
+        idl, ovs_column(COL_SAMPLE_GROUP));
     if (!ovs) {
         return;                 /* A database that nobody has initialized. */
     }
-    snap->ovs_version = xstrdup(ovs->ovs_version ? ovs->ovs_version : "");
-    snap->db_version = xstrdup(ovs->db_version ? ovs->db_version : "");
-    snap->system_id = xstrdup(smap_get_def(&ovs->external_ids, "system-id",
-                                           ""));
-    snap->hostname = xstrdup(smap_get_def(&ovs->external_ids, "hostname",
-                                          ""));
-    snap->hw_offload = smap_get_bool(&ovs->other_config, "hw-offload",
-                                     false);
-    snap->next_cfg = ovs->next_cfg;
-    snap->cur_cfg = ovs->cur_cfg;
+    const char *id = read_map(ovs, COL_SWITCH_EXTERNAL_IDS, "system-id");
+    const char *host = read_map(ovs, COL_SWITCH_EXTERNAL_IDS, "hostname");
+    const char *offload = read_map(ovs, COL_SWITCH_OTHER_CONFIG,
+                                   "hw-offload");
+    snap->ovs_version = xstrdup(read_text(ovs, COL_SWITCH_OVS_VERSION, ""));
+    snap->db_version = xstrdup(read_text(ovs, COL_SWITCH_DB_VERSION, ""));
+    snap->system_id = xstrdup(id ? id : "");
+    snap->hostname = xstrdup(host ? host : "");
+    snap->hw_offload = offload && !strcmp(offload, "true");
+    snap->next_cfg = read_integer(ovs, COL_SWITCH_NEXT_CFG, 0);
+    snap->cur_cfg = read_integer(ovs, COL_SWITCH_CUR_CFG, 0);
+    read_ids(ovs, COL_SWITCH_EXTERNAL_IDS, &snap->external_ids,
+             &snap->n_external_ids);
     /* Through Open_vSwitch.bridges, never over the Bridge table: there orphans
      * may live on that a Flow_Sample_Collector_Set refers to. */
-    snap->bridges = xcalloc(ovs->n_bridges + 1, sizeof *snap->bridges);
-    for (size_t i = 0; i < ovs->n_bridges; i++) {
-        read_bridge(idl, ovs->bridges[i], owner,
-                    &snap->bridges[snap->n_bridges++]);
+    size_t n = read_column(ovs, COL_SWITCH_BRIDGES)->n;
+    snap->bridges = xcalloc(n + 1, sizeof *snap->bridges);
+    for (size_t i = 0; i < n; i++) {
+        const struct ovsdb_idl_row *br = follow(idl, ovs, COL_SWITCH_BRIDGES,
+                                                i, OVS_BRIDGE);
+        if (br) {
+            read_bridge(idl, br, owner, &snap->bridges[snap->n_bridges++]);
+        }
     }
     if (snap->n_bridges) {
         qsort(snap->bridges, snap->n_bridges, sizeof *snap->bridges,
@@ -407,6 +573,49 @@ ovs_rows_read(const struct ovsdb_idl *idl, const char *owner,
     }
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         count_refs(snap, t);
+    }
+    read_samples(idl, owner, snap);
+}
+
+/* Traffic. */
+
+static void
+add_statistics(const struct ovsdb_idl_row *iface, void *traffic_)
+{
+    struct ovs_traffic *t = traffic_;
+    const struct ovsdb_datum *d = read_column(iface,
+                                              COL_INTERFACE_STATISTICS);
+    for (size_t i = 0; i < d->n; i++) {
+        const char *key = atom_text(&d->keys[i]);
+        int64_t value = d->values[i].integer;
+        if (value <= 0) {
+            continue;           /* -1: the device can't tell. */
+        }
+        if (!strcmp(key, "rx_packets")) {
+            t->in_packets += (uint64_t) value;
+        } else if (!strcmp(key, "tx_packets")) {
+            t->out_packets += (uint64_t) value;
+        }
+    }
+    t->known |= d->n > 0;
+}
+
+void
+ovs_rows_traffic(const struct ovsdb_idl *idl,
+                 void (*each)(const struct ovs_traffic *, void *aux),
+                 void *aux)
+{
+    const struct ovsdb_idl_row *ovs = switch_row(idl);
+    size_t n = ovs ? read_column(ovs, COL_SWITCH_BRIDGES)->n : 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct ovsdb_idl_row *br = follow(idl, ovs, COL_SWITCH_BRIDGES,
+                                                i, OVS_BRIDGE);
+        struct ovs_traffic t = { .known = false };
+        if (br) {
+            format_uuid(t.bridge_uuid, &br->uuid);
+            each_interface(idl, br, add_statistics, &t);
+            each(&t, aux);
+        }
     }
 }
 
@@ -577,9 +786,10 @@ insert_maps(const struct ovsdb_idl_row *row, const struct binding *b,
     smap_destroy(&other);
 }
 
-/* Bridge's reference: to 'row', or none if it is NULL. */
+/* A reference: to 'row', or none if it is NULL. */
 static void
-write_ref(const struct ovsrec_bridge *br, const struct binding *b,
+write_ref(const struct ovsdb_idl_row *from,
+          const struct ovsdb_idl_column *column,
           const struct ovsdb_idl_row *row)
 {
     struct ovsdb_datum d = { .n = 0 };
@@ -588,7 +798,7 @@ write_ref(const struct ovsrec_bridge *br, const struct binding *b,
         d.keys = xzalloc(sizeof *d.keys);
         d.keys[0].uuid = row->uuid;
     }
-    ovsdb_idl_txn_write(&br->header_, b->ref, &d);
+    ovsdb_idl_txn_write(from, column, &d);
 }
 
 static void
@@ -616,8 +826,9 @@ mutate_targets(const struct ovsdb_idl_row *row, const struct binding *b,
                                          datum_new(c->drop[i], NULL));
     }
     char *key = xasprintf(VENTURI_APPEND"%s", owner);
-    char *value = c->desired.n_appended
-                  ? strings_join(c->desired.appended, c->desired.n_appended)
+    char *value = c->desired->n_appended
+                  ? strings_join(c->desired->appended,
+                                 c->desired->n_appended)
                   : NULL;
     write_key(row, b->external_ids, key, value);
     free(key);
@@ -625,20 +836,20 @@ mutate_targets(const struct ovsdb_idl_row *row, const struct binding *b,
 }
 
 /* The bridge with 'uuid', if it is one of Open_vSwitch's. */
-static const struct ovsrec_bridge *
+static const struct ovsdb_idl_row *
 find_bridge(const struct ovsdb_idl *idl, const char *text)
 {
-    const struct ovsrec_open_vswitch *ovs = ovsrec_open_vswitch_first(idl);
+    const struct ovsdb_idl_row *ovs = switch_row(idl);
     struct uuid uuid;
     if (!ovs || !uuid_from_string(&uuid, text)) {
         return NULL;
     }
-    for (size_t i = 0; i < ovs->n_bridges; i++) {
-        if (uuid_equals(&ovs->bridges[i]->header_.uuid, &uuid)) {
-            return ovs->bridges[i];
-        }
-    }
-    return NULL;
+    const union ovsdb_atom key = { .uuid = uuid };
+    unsigned int at;
+    return ovsdb_datum_find_key(read_column(ovs, COL_SWITCH_BRIDGES), &key,
+                                OVSDB_TYPE_UUID, &at)
+           ? ovsdb_idl_get_row_for_uuid(idl, ovs_table(OVS_BRIDGE), &uuid)
+           : NULL;
 }
 
 static bool
@@ -654,13 +865,160 @@ row_is_as_seen(const struct ovsdb_idl_row *row, enum export_table table,
     return same;
 }
 
+static void
+update_row(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
+           const struct binding *b, const struct export_row *seen,
+           const struct export_row *want)
+{
+    write_targets(row, b, want);
+    write_options(idl, row, b, want);
+    update_keys(row, b, seen, want);
+}
+
+static const struct ovsdb_idl_row *
+insert_row(const struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
+           const struct binding *b, const struct export_row *want)
+{
+    const struct ovsdb_idl_row *row = ovsdb_idl_txn_insert(txn, b->table,
+                                                           NULL);
+    write_targets(row, b, want);
+    write_options(idl, row, b, want);
+    insert_maps(row, b, want);
+    return row;
+}
+
+/* Flow_Sample_Collector_Set. */
+
+static const struct ovsdb_idl_row *
+find_row(const struct ovsdb_idl *idl, enum ovs_table t, const char *text)
+{
+    struct uuid uuid;
+    return uuid_from_string(&uuid, text)
+           ? ovsdb_idl_get_row_for_uuid(idl, ovs_table(t), &uuid) : NULL;
+}
+
+static bool
+sample_is_as_seen(const struct ovsdb_idl *idl,
+                  const struct ovsdb_idl_row *row, const char *owner,
+                  const struct export_sample *seen)
+{
+    struct export_sample now;
+    read_sample(idl, row, owner, &now);
+    bool same = text_equal(now.owner, seen->owner) && now.id == seen->id
+                && now.group.set == seen->group.set
+                && now.group.number == seen->group.number
+                && export_row_equal(&now.ipfix, &seen->ipfix, EXPORT_IPFIX);
+    export_sample_clear(&now);
+    return same;
+}
+
+static void
+write_group(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
+            const struct export_value *v)
+{
+    const struct ovsdb_idl_column *column = ovs_column(COL_SAMPLE_GROUP);
+    struct ovsdb_datum d = { .n = 0 };
+    if (!ovsdb_idl_server_has_column(idl, column)) {
+        return;
+    }
+    if (v->set) {
+        d.n = 1;
+        d.keys = xzalloc(sizeof *d.keys);
+        d.keys[0].integer = v->number;
+    }
+    ovsdb_idl_txn_write(row, column, &d);
+}
+
+static void
+insert_sample(const struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
+              const struct ovsdb_idl_row *br, const struct export_change *c,
+              const char *owner)
+{
+    const struct ovsdb_idl_row *row
+        = ovsdb_idl_txn_insert(txn, ovs_table(OVS_SAMPLE), NULL);
+    struct ovsdb_datum id = { .n = 1, .keys = xzalloc(sizeof *id.keys) };
+    struct smap ids = SMAP_INITIALIZER(&ids);
+    id.keys[0].integer = c->sample_id;
+    ovsdb_idl_txn_write(row, ovs_column(COL_SAMPLE_ID), &id);
+    write_ref(row, ovs_column(COL_SAMPLE_BRIDGE), br);
+    write_group(idl, row, &c->group);
+    smap_add(&ids, VENTURI_OWNER, owner);
+    if (c->policy) {
+        smap_add(&ids, VENTURI_POLICY, c->policy);
+    }
+    write_map(row, ovs_column(COL_SAMPLE_EXTERNAL_IDS), &ids);
+    smap_destroy(&ids);
+    if (c->desired->present) {
+        write_ref(row, ovs_column(COL_SAMPLE_IPFIX),
+                  insert_row(idl, txn, binding_of(EXPORT_IPFIX),
+                             c->desired));
+    }
+}
+
+static void
+update_sample(const struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
+              const struct ovsdb_idl_row *row, const struct export_change *c,
+              const struct export_sample *seen)
+{
+    const struct binding *b = binding_of(EXPORT_IPFIX);
+    const struct ovsdb_idl_row *ipfix = follow(idl, row, COL_SAMPLE_IPFIX, 0,
+                                               OVS_IPFIX);
+    write_group(idl, row, &c->group);
+    if (c->policy) {
+        write_key(row, ovs_column(COL_SAMPLE_EXTERNAL_IDS), VENTURI_POLICY,
+                  c->policy);
+    }
+    if (ipfix && c->desired->present) {
+        verify_row(idl, ipfix, b);
+        update_row(idl, ipfix, b, &seen->ipfix, c->desired);
+    } else {
+        write_ref(row, ovs_column(COL_SAMPLE_IPFIX),
+                  c->desired->present ? insert_row(idl, txn, b, c->desired)
+                                      : NULL);
+    }
+}
+
 int
-ovs_rows_write(struct ovsdb_idl *idl, const struct export_change *c,
-               const struct export_row *seen, const char *owner)
+ovs_rows_write_sample(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
+                      const struct export_change *c,
+                      const struct export_sample *seen, const char *owner)
+{
+    const struct ovsdb_idl_row *ovs = switch_row(idl);
+    const struct ovsdb_idl_row *br = find_bridge(idl, c->bridge_uuid);
+    const struct ovsdb_idl_row *row
+        = seen ? find_row(idl, OVS_SAMPLE, seen->uuid) : NULL;
+    if (!ovs || (seen && !row)
+        || (row && !sample_is_as_seen(idl, row, owner, seen))
+        || (c->action != ACTION_REMOVE && !br)) {
+        return -ESTALE;
+    }
+    /* A bridge that goes at this moment must not get a row that keeps it. */
+    ovsdb_idl_txn_verify(ovs, ovs_column(COL_SWITCH_BRIDGES));
+    for (int i = 0; row && i < N_OVS_COLUMNS; i++) {
+        const struct ovsdb_idl_column *column = ovs_column(i);
+        if (i >= COL_SAMPLE_ID
+            && ovsdb_idl_server_has_column(idl, column)) {
+            ovsdb_idl_txn_verify(row, column);
+        }
+    }
+    if (c->action == ACTION_REMOVE) {
+        ovsdb_idl_txn_delete(row);
+    } else if (row) {
+        update_sample(idl, txn, row, c, seen);
+    } else {
+        insert_sample(idl, txn, br, c, owner);
+    }
+    return 0;
+}
+
+int
+ovs_rows_write(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
+               const struct export_change *c, const struct export_row *seen,
+               const char *owner)
 {
     const struct binding *b = binding_of(c->table);
-    const struct export_row *want = &c->desired;
-    const struct ovsrec_bridge *br = find_bridge(idl, c->bridge_uuid);
+    const struct export_row *want = c->desired;
+    const struct ovsdb_idl_row *br = find_bridge(idl, c->bridge_uuid);
     if (!br) {
         return -ESTALE;
     }
@@ -668,25 +1026,18 @@ ovs_rows_write(struct ovsdb_idl *idl, const struct export_change *c,
     if (!row_is_as_seen(row, c->table, owner, seen)) {
         return -ESTALE;
     }
-    ovsdb_idl_txn_verify(&br->header_, b->ref);
+    ovsdb_idl_txn_verify(br, b->ref);
     if (row && c->action != ACTION_APPEND) {
         verify_row(idl, row, b);
     }
     if (!want->present) {
-        write_ref(br, b, NULL);
+        write_ref(br, b->ref, NULL);
     } else if (c->action == ACTION_APPEND || c->action == ACTION_DETACH) {
         mutate_targets(row, b, c, owner);
     } else if (c->action == ACTION_UPDATE) {
-        write_targets(row, b, want);
-        write_options(idl, row, b, want);
-        update_keys(row, b, seen, want);
+        update_row(idl, row, b, seen, want);
     } else {
-        row = ovsdb_idl_txn_insert(ovsdb_idl_txn_get(&br->header_), b->table,
-                                   NULL);
-        write_targets(row, b, want);
-        write_options(idl, row, b, want);
-        insert_maps(row, b, want);
-        write_ref(br, b, row);
+        write_ref(br, b->ref, insert_row(idl, txn, b, want));
     }
     return 0;
 }
@@ -694,9 +1045,9 @@ ovs_rows_write(struct ovsdb_idl *idl, const struct export_change *c,
 void
 ovs_rows_bump(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn)
 {
-    const struct ovsrec_open_vswitch *ovs = ovsrec_open_vswitch_first(idl);
+    const struct ovsdb_idl_row *ovs = switch_row(idl);
     if (ovs) {
-        ovsdb_idl_txn_increment(txn, &ovs->header_,
-                                &ovsrec_open_vswitch_col_next_cfg, false);
+        ovsdb_idl_txn_increment(txn, ovs, ovs_column(COL_SWITCH_NEXT_CFG),
+                                false);
     }
 }

@@ -11,6 +11,20 @@ struct ovsdb_idl_txn;
 /* Chooses what to monitor; before the IDL connects. */
 void ovs_rows_monitor(struct ovsdb_idl *);
 
+/* The counters of interfaces as well, which do not wake anybody.  On an IDL
+ * that is connected it takes effect when it connects again. */
+void ovs_rows_monitor_statistics(struct ovsdb_idl *);
+
+/* What has passed a bridge since ever. */
+struct ovs_traffic {
+    char bridge_uuid[37];
+    bool known;
+    uint64_t in_packets, out_packets;
+};
+void ovs_rows_traffic(const struct ovsdb_idl *,
+                      void (*each)(const struct ovs_traffic *, void *aux),
+                      void *aux);
+
 /* Fills in what the database says: everything of '*snap' from 'ovs_version'
  * on.  'owner' tells which rows are ours. */
 void ovs_rows_read(const struct ovsdb_idl *, const char *owner,
@@ -18,10 +32,16 @@ void ovs_rows_read(const struct ovsdb_idl *, const char *owner,
 
 /* Adds a change to the open transaction, with what must still be true for it
  * to commit.  'seen' is the row that the change was planned from.  Returns 0,
- * -ESTALE if the replica has moved on (nothing was added), or 1 if there is
- * nothing to write. */
-int ovs_rows_write(struct ovsdb_idl *, const struct export_change *,
+ * or -ESTALE if the replica has moved on (nothing was added). */
+int ovs_rows_write(struct ovsdb_idl *, struct ovsdb_idl_txn *,
+                   const struct export_change *,
                    const struct export_row *seen, const char *owner);
+/* The same for a Flow_Sample_Collector_Set; 'seen' is NULL if there was
+ * none. */
+int ovs_rows_write_sample(struct ovsdb_idl *, struct ovsdb_idl_txn *,
+                          const struct export_change *,
+                          const struct export_sample *seen,
+                          const char *owner);
 
 /* Makes the transaction bump Open_vSwitch.next_cfg, which tells when
  * ovs-vswitchd has taken it up. */

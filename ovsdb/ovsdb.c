@@ -17,6 +17,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -27,8 +28,10 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "ovsdb/budget.h"
 #include "ovsdb/export_p.h"
 #include "ovsdb/ovs_rows.h"
+#include "ovsdb/ovs_schema.h"
 #include "ovsdb/snapshot_p.h"
 
 /* Somebody else changes a row of ours as often as this within a minute: we
@@ -43,6 +46,14 @@
 #define RETRY_MAX_MS 60000
 
 #define REMOVE_TIMEOUT_MS 10000
+/* How often traffic is measured while a policy leaves sampling to us.
+ * ovs-vswitchd counts every 5 s. */
+#define TRAFFIC_MS 10000
+/* Reading a big database leaves holes in the heap.  They go back to the system
+ * a moment after things have calmed down, but seldom. */
+#define TRIM_BRIDGES 50
+#define TRIM_AFTER_MS 1000
+#define TRIM_REST_MS 10000
 /* How long a commit waits for the update that it causes before planning
  * again. */
 #define SETTLE_MS 1000
@@ -60,9 +71,25 @@ struct note {
     int64_t retry_delay_ms, retry_at_ms;
 };
 
+/* The same about a Flow_Sample_Collector_Set. */
+struct sample_note {
+    struct sample_note *next;
+    uint32_t id;
+    struct note note;
+};
+
 struct bridge_notes {
-    struct note table[N_EXPORT_TABLES];
+    struct note *table[N_EXPORT_TABLES];        /* NULL: nothing yet. */
+    struct sample_note *samples;
     uint64_t generation;        /* Of the last snapshot with this bridge. */
+
+    /* Traffic, while a policy leaves sampling to us. */
+    int64_t measured_ms;        /* 0: not yet. */
+    uint64_t in_packets, out_packets;
+    bool rate_known;
+    double in_pps, out_pps;
+    double told_pps;            /* What the snapshot says. */
+    struct budget_item budget;  /* sampling 0: nothing decided. */
 };
 
 struct remote {
@@ -84,19 +111,22 @@ struct remote {
     /* The transaction under way: changes [txn_from, txn_to) of 'plan'. */
     struct ovsdb_idl_txn *txn;
     size_t txn_from, txn_to;
-    bool txn_has[N_EXPORT_TABLES];
+    bool *txn_has;              /* Of each, from txn_from on. */
     unsigned txn_seqno;
-    size_t next;                /* First change not yet looked at. */
+    size_t next;                /* First bridge not yet looked at. */
     int64_t recheck_ms;         /* Look at all again then. */
     bool hold_seqno;            /* Wait until the seqno is not this. */
     unsigned held_seqno;
     int64_t hold_until_ms;
+
+    bool statistics;            /* Interface.statistics is monitored. */
+    int64_t traffic_ms;         /* Measure again then. */
 };
 
 /* export.remove under way. */
 struct removal {
     struct removal *next;
-    char *bridge;               /* Or NULL. */
+    char *bridge, *policy;      /* Or NULL. */
     void (*done)(void *aux, int n);
     void *aux;
     int n;
@@ -116,13 +146,15 @@ struct ovsdb {
 
     pthread_mutex_t mutex;      /* Guards what follows, and see above. */
     struct export_policies *policies;
-    char **held;                /* Bridges to be left without export. */
-    size_t n_held;
-    bool held_all;
+    bool auto_sampling;         /* Some policy leaves sampling to us. */
+    struct export_order *orders;
+    size_t n_orders;
     bool apply;
     bool stopping;
     bool renew;                 /* Plan everything again. */
     struct removal *removals;
+
+    int64_t trim_ms, trimmed_ms;        /* Of the thread. */
 };
 
 /* Process-wide. */
@@ -224,7 +256,7 @@ remote_is_up(const struct remote *r)
 
 /* Reads the replica.  Called without the mutex: it may take a while, and only
  * this thread looks at the IDL. */
-static const struct ovs_snapshot *
+static struct ovs_snapshot *
 snapshot_make(struct remote *r, bool connected, char *reason)
 {
     struct ovs_snapshot *s = snapshot_create();
@@ -255,9 +287,8 @@ self_of(const struct ovsdb *o)
 {
     struct export_self self = {
         .owner = o->owner,
-        .held = (const char *const *) o->held,
-        .n_held = o->n_held,
-        .held_all = o->held_all,
+        .orders = o->orders,
+        .n_orders = o->n_orders,
     };
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         self.local[t] = o->local[t];
@@ -274,24 +305,65 @@ must(int error)
     }
 }
 
+/* What is noted about a change, or NULL. */
+static struct note *
+note_find(struct bridge_notes *n, const struct export_change *c)
+{
+    if (!c->sample) {
+        return n->table[c->table];
+    }
+    for (struct sample_note *s = n->samples; s; s = s->next) {
+        if (s->id == c->sample_id) {
+            return &s->note;
+        }
+    }
+    return NULL;
+}
+
+static struct bridge_notes *
+notes_of(struct remote *r, const char *bridge_uuid)
+{
+    struct bridge_notes *n = shash_find_data(&r->notes, bridge_uuid);
+    if (!n) {
+        n = xzalloc(sizeof *n);
+        shash_add(&r->notes, bridge_uuid, n);
+    }
+    n->generation = r->generation;
+    return n;
+}
+
 /* For the OVSDB thread only: remembers that the bridge is there. */
 static struct note *
 note_of(struct remote *r, const struct export_change *c)
 {
-    struct bridge_notes *n = shash_find_data(&r->notes, c->bridge_uuid);
-    if (!n) {
-        n = xzalloc(sizeof *n);
-        shash_add(&r->notes, c->bridge_uuid, n);
+    struct bridge_notes *n = notes_of(r, c->bridge_uuid);
+    struct note *note = note_find(n, c);
+    if (!note && !c->sample) {
+        note = n->table[c->table] = xzalloc(sizeof *note);
+    } else if (!note) {
+        struct sample_note *s = xzalloc(sizeof *s);
+        s->id = c->sample_id;
+        s->next = n->samples;
+        n->samples = s;
+        note = &s->note;
     }
-    n->generation = r->generation;
-    return &n->table[c->table];
+    return note;
 }
 
 static void
 notes_free(struct bridge_notes *n)
 {
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
-        free(n->table[t].error);
+        if (n->table[t]) {
+            free(n->table[t]->error);
+            free(n->table[t]);
+        }
+    }
+    while (n->samples) {
+        struct sample_note *s = n->samples;
+        n->samples = s->next;
+        free(s->note.error);
+        free(s);
     }
     free(n);
 }
@@ -318,7 +390,14 @@ notes_update(struct remote *r)
     const struct ovs_snapshot *snap = r->snap;
     for (size_t i = 0; i < r->plan->n_changes; i++) {
         const struct export_change *c = &r->plan->changes[i];
-        struct note *note = note_of(r, c);
+        struct bridge_notes *notes = notes_of(r, c->bridge_uuid);
+        struct note *note = note_find(notes, c);
+        if (c->state == STATE_IN_SYNC) {
+            note = note_of(r, c);
+        }
+        if (!note) {
+            continue;
+        }
         if (c->state != STATE_IN_SYNC) {
             note->applied_us = 0;
         } else if (!note->applied_us && snap->cur_cfg >= (note->wait_cfg
@@ -343,6 +422,24 @@ tell(struct ovsdb *o)
     }
 }
 
+/* Adds to a snapshot what we have worked out about its bridges. */
+static void
+annotate(struct remote *r, struct ovs_snapshot *snap)
+{
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        struct ovs_bridge *b = &snap->bridges[i];
+        struct bridge_notes *n = shash_find_data(&r->notes, b->uuid);
+        if (n && n->rate_known) {
+            b->in_pps = n->in_pps;
+            b->out_pps = n->out_pps;
+            n->told_pps = n->in_pps + n->out_pps;
+        }
+        if (n && r->owner->auto_sampling) {
+            b->auto_sampling = n->budget.sampling;
+        }
+    }
+}
+
 /* A new snapshot, and the plan that follows from it. */
 static void
 remote_publish(struct remote *r)
@@ -353,18 +450,21 @@ remote_publish(struct remote *r)
     if (connected != was || !r->snap) {
         r->since_ms = clock_mono_ms();
     }
-    const struct ovs_snapshot *snap = snapshot_make(
+    struct ovs_snapshot *snap = snapshot_make(
         r, connected, connected ? NULL : disconnected_reason(r));
     const struct ovs_snapshot *old = r->snap;
 
     pthread_mutex_lock(&o->mutex);
+    annotate(r, snap);
+    /* First: the two need not be there at the same time. */
+    export_plan_destroy(r->plan);
+    r->plan = NULL;
     const struct export_self self = self_of(o);
     struct export_plan *plan = export_plan_make(snap, o->policies,
                                                 &self);
     if (!plan) {
         out_of_memory();
     }
-    export_plan_destroy(r->plan);
     r->snap = snap;
     r->plan = plan;
     notes_update(r);
@@ -384,16 +484,15 @@ remote_publish(struct remote *r)
     r->next = 0;
     r->recheck_ms = INT64_MAX;
     r->dirty = false;
+    if (snap->n_bridges >= TRIM_BRIDGES) {
+        int64_t now_ms = clock_mono_ms();
+        o->trim_ms = MAX(now_ms + TRIM_AFTER_MS,
+                         o->trimmed_ms ? o->trimmed_ms + TRIM_REST_MS : 0);
+    }
     tell(o);
 }
 
 /* Writing. */
-
-static bool
-bridge_held(const struct ovsdb *o, const char *bridge)
-{
-    return o->held_all || strings_has(o->held, o->n_held, bridge);
-}
 
 /* True if this change may be written now.  If only later, that is when the
  * plan will be looked at again. */
@@ -402,7 +501,7 @@ change_is_due(struct remote *r, const struct export_change *c,
               int64_t now_ms)
 {
     if (c->state != STATE_PENDING
-        || !(r->owner->apply || bridge_held(r->owner, c->bridge))) {
+        || !(r->owner->apply || c->ordered)) {
         return false;
     }
     const struct note *note = note_of(r, c);
@@ -421,7 +520,7 @@ repair_allowed(struct remote *r, const struct export_change *c,
                struct note *note, int64_t now_ms)
 {
     if ((c->action != ACTION_CREATE && c->action != ACTION_UPDATE)
-        || !c->desired.hash || strcmp(c->desired.hash, note->hash)) {
+        || !c->desired->hash || strcmp(c->desired->hash, note->hash)) {
         note->n_repairs = 0;
         note->pause_ms = 0;
         return true;
@@ -449,16 +548,48 @@ repair_allowed(struct remote *r, const struct export_change *c,
     return true;
 }
 
+/* What the change was planned from. */
+static int
+write_change(struct remote *r, const struct export_change *c)
+{
+    const struct ovs_snapshot *snap = r->snap;
+    const char *owner = r->owner->owner;
+    bool orphan = c->bridge_index == snap->n_bridges;
+    const struct ovs_bridge *b = orphan ? NULL
+                                        : &snap->bridges[c->bridge_index];
+    if (!c->sample) {
+        return ovs_rows_write(r->idl, r->txn, c, &b->row[c->table], owner);
+    }
+    const struct export_sample *list = orphan ? snap->orphans : b->samples;
+    const struct export_sample *seen = NULL;
+    size_t n = orphan ? snap->n_orphans : b->n_samples;
+    for (size_t i = 0; i < n && *c->sample_uuid && !seen; i++) {
+        seen = !strcmp(list[i].uuid, c->sample_uuid) ? &list[i] : NULL;
+    }
+    return ovs_rows_write_sample(r->idl, r->txn, c, seen, owner);
+}
+
+/* What a change is about, in words (heap). */
+static char *
+change_text(const struct export_change *c)
+{
+    return c->sample ? xasprintf("%s flow-sample %u",
+                                 export_action_name(c->action), c->sample_id)
+                     : xasprintf("%s %s", export_action_name(c->action),
+                                 export_table_title(c->table));
+}
+
 /* Adds what is due for one bridge to the open transaction.  Returns how many
  * rows, or -ESTALE. */
 static int
-fill_txn(struct remote *r, const struct ovs_bridge *bridge, int64_t now_ms)
+fill_txn(struct remote *r, int64_t now_ms)
 {
     int n = 0;
+    free(r->txn_has);
+    r->txn_has = xcalloc(r->txn_to - r->txn_from + 1, sizeof *r->txn_has);
     for (size_t i = r->txn_from; i < r->txn_to; i++) {
         const struct export_change *c = &r->plan->changes[i];
         struct note *note = note_of(r, c);
-        r->txn_has[c->table] = false;
         if (!change_is_due(r, c, now_ms)) {
             continue;
         }
@@ -466,17 +597,16 @@ fill_txn(struct remote *r, const struct ovs_bridge *bridge, int64_t now_ms)
             r->recheck_ms = MIN(r->recheck_ms, note->paused_until_ms);
             continue;
         }
-        if (ovs_rows_write(r->idl, c, &bridge->row[c->table],
-                           r->owner->owner)) {
+        if (write_change(r, c)) {
             return -ESTALE;
         }
-        ovsdb_idl_txn_add_comment(r->txn, "venturid %s: %s %s on bridge %s"
-                                  "%s%s", r->owner->owner,
-                                  export_action_name(c->action),
-                                  export_table_title(c->table), c->bridge,
+        char *what = change_text(c);
+        ovsdb_idl_txn_add_comment(r->txn, "venturid %s: %s on bridge %s%s%s",
+                                  r->owner->owner, what, c->bridge,
                                   c->policy ? ", policy " : "",
                                   c->policy ? c->policy : "");
-        r->txn_has[c->table] = true;
+        free(what);
+        r->txn_has[i - r->txn_from] = true;
         n++;
     }
     return n;
@@ -495,11 +625,9 @@ hold(struct remote *r, unsigned seqno, int64_t now_ms)
 static bool
 start_txn(struct remote *r, int64_t now_ms)
 {
-    while (r->next < r->plan->n_changes) {
-        const struct ovs_bridge *bridge
-            = &r->snap->bridges[r->next / N_EXPORT_TABLES];
-        r->txn_from = r->next;
-        r->txn_to = r->next = r->next + N_EXPORT_TABLES;
+    while (r->next <= r->plan->n_bridges) {
+        r->txn_from = r->plan->first[r->next];
+        r->txn_to = r->plan->first[++r->next];
         bool due = false;
         for (size_t i = r->txn_from; i < r->txn_to; i++) {
             due |= change_is_due(r, &r->plan->changes[i], now_ms);
@@ -509,7 +637,7 @@ start_txn(struct remote *r, int64_t now_ms)
         }
         r->txn = ovsdb_idl_txn_create(r->idl);
         r->txn_seqno = ovsdb_idl_get_seqno(r->idl);
-        int n = fill_txn(r, bridge, now_ms);
+        int n = fill_txn(r, now_ms);
         if (n > 0) {
             ovs_rows_bump(r->idl, r->txn);
             return true;
@@ -523,6 +651,12 @@ start_txn(struct remote *r, int64_t now_ms)
     return false;
 }
 
+static bool
+removal_wants(const struct removal *m, const struct export_change *c)
+{
+    return c->ordered && (!m->bridge || !strcmp(m->bridge, c->bridge));
+}
+
 static void
 txn_succeeded(struct remote *r)
 {
@@ -530,7 +664,7 @@ txn_succeeded(struct remote *r)
     for (size_t i = r->txn_from; i < r->txn_to; i++) {
         const struct export_change *c = &r->plan->changes[i];
         struct note *note = note_of(r, c);
-        if (!r->txn_has[c->table]) {
+        if (!r->txn_has[i - r->txn_from]) {
             continue;
         }
         note->wait_cfg = cfg;
@@ -538,14 +672,15 @@ txn_succeeded(struct remote *r)
         free(note->error);
         note->error = NULL;
         note->retry_delay_ms = note->retry_at_ms = 0;
-        ovs_strlcpy(note->hash, c->desired.hash ? c->desired.hash : "",
+        ovs_strlcpy(note->hash, c->desired->hash ? c->desired->hash : "",
                     sizeof note->hash);
-        LOG(ovsdb, INFO, "%s: bridge %s: %s %s (%s)", r->name, c->bridge,
-            export_action_name(c->action), export_table_title(c->table),
+        char *what = change_text(c);
+        LOG(ovsdb, INFO, "%s: bridge %s: %s (%s)", r->name, c->bridge, what,
             c->reason);
+        free(what);
         for (struct removal *m = r->owner->removals; m; m = m->next) {
             if ((c->action == ACTION_REMOVE || c->action == ACTION_DETACH)
-                && (!m->bridge || !strcmp(m->bridge, c->bridge))) {
+                && removal_wants(m, c)) {
                 m->n++;
             }
         }
@@ -558,7 +693,7 @@ txn_failed(struct remote *r, const char *error, int64_t now_ms)
     for (size_t i = r->txn_from; i < r->txn_to; i++) {
         const struct export_change *c = &r->plan->changes[i];
         struct note *note = note_of(r, c);
-        if (!r->txn_has[c->table]) {
+        if (!r->txn_has[i - r->txn_from]) {
             continue;
         }
         free(note->error);
@@ -567,10 +702,11 @@ txn_failed(struct remote *r, const char *error, int64_t now_ms)
                                ? MIN(2 * note->retry_delay_ms, RETRY_MAX_MS)
                                : RETRY_MIN_MS;
         note->retry_at_ms = now_ms + note->retry_delay_ms;
-        LOG(ovsdb, WARN, "%s: bridge %s: %s %s was refused: %s; next try in "
-            "%"PRId64" s", r->name, c->bridge,
-            export_action_name(c->action), export_table_title(c->table),
-            error, note->retry_delay_ms / 1000);
+        char *what = change_text(c);
+        LOG(ovsdb, WARN, "%s: bridge %s: %s was refused: %s; next try in "
+            "%"PRId64" s", r->name, c->bridge, what, error,
+            note->retry_delay_ms / 1000);
+        free(what);
     }
 }
 
@@ -600,7 +736,7 @@ run_txn(struct remote *r, int64_t now_ms)
     case TXN_INCOMPLETE:
     default:
         hold(r, r->txn_seqno, now_ms);
-        r->next = r->plan->n_changes;
+        r->next = r->plan->n_bridges + 1;
         break;
     }
     r->dirty = true;
@@ -673,7 +809,11 @@ static bool
 may_write(struct remote *r)
 {
     struct ovsdb *o = r->owner;
-    if (o->apply && !r->locking) {
+    bool asked = o->apply;
+    for (size_t i = 0; i < o->n_orders; i++) {
+        asked = asked || o->orders[i].apply;
+    }
+    if (asked && !r->locking) {
         ovsdb_idl_set_lock(r->idl, o->lock);
         r->locking = true;
     }
@@ -740,12 +880,195 @@ remote_step(struct remote *r, int64_t *wake_ms)
     return false;
 }
 
+/* Traffic and what follows for sampling. */
+
+struct measuring {
+    struct remote *r;
+    int64_t now_ms;
+};
+
+static double
+smooth(bool known, double old, double now)
+{
+    return known ? (old + now) / 2 : now;
+}
+
+static void
+measure(const struct ovs_traffic *t, void *m_)
+{
+    struct measuring *m = m_;
+    struct bridge_notes *n = shash_find_data(&m->r->notes, t->bridge_uuid);
+    if (!n || !t->known) {
+        return;
+    }
+    double s = (double) (m->now_ms - n->measured_ms) / 1000;
+    /* Counters that went back: an interface is gone. */
+    if (n->measured_ms && s > 0 && t->in_packets >= n->in_packets
+        && t->out_packets >= n->out_packets) {
+        n->in_pps = smooth(n->rate_known, n->in_pps, (double) (
+                               t->in_packets - n->in_packets) / s);
+        n->out_pps = smooth(n->rate_known, n->out_pps, (double) (
+                                t->out_packets - n->out_packets) / s);
+        n->rate_known = true;
+    }
+    n->measured_ms = m->now_ms;
+    n->in_packets = t->in_packets;
+    n->out_packets = t->out_packets;
+}
+
+static const struct export_policy *
+policy_named(const struct export_policies *policies, const char *name)
+{
+    for (size_t i = 0; name && i < policies->n; i++) {
+        if (!strcmp(policies->list[i].name, name)) {
+            return &policies->list[i];
+        }
+    }
+    return NULL;
+}
+
+static bool
+wish_is_auto(const struct export_wish *wish, enum export_option_id sampling)
+{
+    return wish->wanted && wish->sampling_auto && !wish->value[sampling].set;
+}
+
+static bool
+option_is_on(const struct export_wish *wish, enum export_option_id o)
+{
+    return !wish->value[o].set || wish->value[o].number;
+}
+
+/* Samples per second at a rate of 1 of what is ours to decide; < 0: nothing
+ * is, or the traffic is not known. */
+static double
+auto_load(const struct bridge_notes *n, const struct export_policy *p)
+{
+    const struct export_wish *ix = p ? &p->wish[EXPORT_IPFIX] : NULL;
+    double load = 0;
+    bool any = false;
+    if (p && wish_is_auto(&p->wish[EXPORT_SFLOW], OPT_SF_SAMPLING)) {
+        load += n->in_pps;
+        any = true;
+    }
+    if (p && wish_is_auto(ix, OPT_IX_SAMPLING)) {
+        load += option_is_on(ix, OPT_IX_INPUT_SAMPLING) * n->in_pps
+                + option_is_on(ix, OPT_IX_OUTPUT_SAMPLING) * n->out_pps;
+        any = true;
+    }
+    return any && n->rate_known ? load : -1;
+}
+
+/* The rate in effect: what our row has, or what it will have. */
+static uint32_t
+auto_start(const struct remote *r, size_t bridge)
+{
+    static const enum export_option_id sampling[N_EXPORT_TABLES] = {
+        [EXPORT_SFLOW] = OPT_SF_SAMPLING, [EXPORT_IPFIX] = OPT_IX_SAMPLING,
+    };
+    for (int t = EXPORT_SFLOW; t <= EXPORT_IPFIX; t++) {
+        const struct export_row *row = &r->snap->bridges[bridge].row[t];
+        const struct export_change *c
+            = &r->plan->changes[r->plan->first[bridge] + t];
+        int64_t n = row->value[sampling[t]].number;
+        if (c->state == STATE_IN_SYNC && text_equal(row->owner,
+                                                    r->owner->owner)
+            && n >= AUTO_SAMPLING_MIN && n <= AUTO_SAMPLING_MAX
+            && !(n & (n - 1))) {
+            return (uint32_t) n;
+        }
+    }
+    return AUTO_SAMPLING;
+}
+
+/* Shares the budget between the bridges of this host.  Called with the
+ * mutex. */
+static void
+share_budget(struct remote *r, int64_t now_ms)
+{
+    struct ovsdb *o = r->owner;
+    const struct ovs_snapshot *snap = r->snap;
+    struct budget_item *items = xcalloc(snap->n_bridges + 1, sizeof *items);
+    struct bridge_notes **of = xcalloc(snap->n_bridges + 1, sizeof *of);
+    size_t n = 0;
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        const struct export_change *c = &r->plan->changes[r->plan->first[i]];
+        struct bridge_notes *notes = notes_of(r, c->bridge_uuid);
+        double load = auto_load(notes, policy_named(o->policies,
+                                                    c->policy));
+        double pps = notes->in_pps + notes->out_pps;
+        r->dirty |= notes->rate_known
+                    && (snap->bridges[i].in_pps < 0
+                        || pps > 1.5 * notes->told_pps + 100
+                        || notes->told_pps > 1.5 * pps + 100);
+        if (load < 0) {
+            continue;
+        }
+        if (!notes->budget.sampling) {
+            notes->budget.sampling = auto_start(r, i);
+        }
+        items[n] = notes->budget;
+        items[n].load = load;
+        of[n++] = notes;
+    }
+    r->dirty |= budget_share(items, n, o->policies->budget, now_ms) > 0;
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].sampling != of[i]->budget.sampling) {
+            LOG(ovsdb, INFO, "%s: sampling \"auto\" is now 1 in %u instead "
+                "of %u, for %.0f packets/s", r->name, items[i].sampling,
+                of[i]->budget.sampling, items[i].load);
+        }
+        of[i]->budget = items[i];
+    }
+    free(items);
+    free(of);
+}
+
+static void
+traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
+{
+    struct ovsdb *o = r->owner;
+    pthread_mutex_lock(&o->mutex);
+    if (o->auto_sampling && !r->statistics) {
+        ovs_rows_monitor_statistics(r->idl);
+        r->statistics = true;
+        if (ovsdb_idl_has_ever_connected(r->idl)) {
+            ovsdb_idl_force_reconnect(r->idl);
+        }
+    }
+    if (o->auto_sampling && r->plan && remote_is_up(r)
+        && now_ms >= r->traffic_ms) {
+        struct measuring m = { r, now_ms };
+        ovs_rows_traffic(r->idl, measure, &m);
+        share_budget(r, now_ms);
+        r->traffic_ms = now_ms + TRAFFIC_MS;
+    }
+    if (o->auto_sampling && r->traffic_ms) {
+        *wake_ms = MIN(*wake_ms, r->traffic_ms);
+    }
+    pthread_mutex_unlock(&o->mutex);
+}
+
+/* Gives memory back. */
+static void
+trim(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
+{
+    if (o->trim_ms && now_ms >= o->trim_ms) {
+        malloc_trim(0);
+        o->trimmed_ms = now_ms;
+        o->trim_ms = 0;
+    } else if (o->trim_ms) {
+        *wake_ms = MIN(*wake_ms, o->trim_ms);
+    }
+}
+
 static void
 remote_run(struct remote *r, bool renew, int64_t *wake_ms)
 {
     ovsdb_idl_run(r->idl);
     watch_lock(r);
     r->dirty |= renew;
+    traffic_run(r, clock_mono_ms(), wake_ms);
     while (remote_step(r, wake_ms)) {
         continue;
     }
@@ -772,8 +1095,9 @@ removals_run(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
             for (size_t j = 0; remote_is_up(r)
                                && j < r->plan->n_changes; j++) {
                 const struct export_change *c = &r->plan->changes[j];
-                pending |= c->state == STATE_PENDING
-                           && (!m->bridge || !strcmp(m->bridge, c->bridge));
+                pending |= c->state == STATE_PENDING && removal_wants(m, c)
+                           && (c->action == ACTION_REMOVE
+                               || c->action == ACTION_DETACH);
             }
         }
         if (!n_up || !pending || now_ms >= m->deadline_ms || o->stopping) {
@@ -793,6 +1117,7 @@ removals_run(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
         finished = m->next;
         m->done(m->aux, m->n);
         free(m->bridge);
+        free(m->policy);
         free(m);
     }
 }
@@ -800,7 +1125,7 @@ removals_run(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
 static void
 remote_open(struct remote *r)
 {
-    r->idl = ovsdb_idl_create_unconnected(&ovsrec_idl_class, false);
+    r->idl = ovsdb_idl_create_unconnected(ovs_class(), false);
     /* Relays and followers will do. */
     ovsdb_idl_set_leader_only(r->idl, false);
     ovs_rows_monitor(r->idl);
@@ -817,6 +1142,7 @@ remote_close(struct remote *r)
         ovsdb_idl_txn_destroy(r->txn);
     }
     ovsdb_idl_destroy(r->idl);
+    free(r->txn_has);
     notes_sweep(r, true);
     shash_destroy(&r->notes);
 }
@@ -844,6 +1170,7 @@ thread_main(void *o_)
             remote_run(&o->remotes[i], renew, &wake_ms);
         }
         removals_run(o, clock_mono_ms(), &wake_ms);
+        trim(o, clock_mono_ms(), &wake_ms);
         for (size_t i = 0; i < o->n_remotes; i++) {
             struct remote *r = &o->remotes[i];
             ovsdb_idl_wait(r->idl);
@@ -884,6 +1211,63 @@ lock_name(const char *owner)
 }
 
 static void
+order_clear(struct export_order *order)
+{
+    free(order->bridge);
+    free(order->policy);
+}
+
+static void
+orders_clear(struct ovsdb *o)
+{
+    for (size_t i = 0; i < o->n_orders; i++) {
+        order_clear(&o->orders[i]);
+    }
+    free(o->orders);
+    o->orders = NULL;
+    o->n_orders = 0;
+}
+
+/* The last word about a bridge, the bridges of a policy, or all. */
+static void
+order_add(struct ovsdb *o, bool apply, const char *bridge,
+          const char *policy)
+{
+    size_t n = 0;
+    if (!bridge && !policy) {
+        orders_clear(o);
+    }
+    for (size_t i = 0; i < o->n_orders; i++) {
+        struct export_order *old = &o->orders[i];
+        if (text_equal(old->bridge, bridge)
+            && text_equal(old->policy, policy)) {
+            order_clear(old);
+        } else {
+            o->orders[n++] = *old;
+        }
+    }
+    o->orders = xrealloc(o->orders, (n + 1) * sizeof *o->orders);
+    o->orders[n] = (struct export_order) {
+        apply, nullable_xstrdup(bridge), nullable_xstrdup(policy),
+    };
+    o->n_orders = n + 1;
+}
+
+/* Whether Interface.statistics is of any use. */
+static bool
+uses_auto_sampling(const struct export_policies *policies)
+{
+    for (size_t i = 0; i < policies->n && policies->budget; i++) {
+        const struct export_policy *p = &policies->list[i];
+        if (wish_is_auto(&p->wish[EXPORT_SFLOW], OPT_SF_SAMPLING)
+            || wish_is_auto(&p->wish[EXPORT_IPFIX], OPT_IX_SAMPLING)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
 ovsdb_free(struct ovsdb *o)
 {
     for (size_t i = 0; i < o->n_remotes; i++) {
@@ -899,7 +1283,7 @@ ovsdb_free(struct ovsdb *o)
         free(o->local[t]);
     }
     export_policies_destroy(o->policies);
-    strings_clear(&o->held, &o->n_held);
+    orders_clear(o);
     if (o->wake_fd >= 0) {
         close(o->wake_fd);
     }
@@ -938,6 +1322,7 @@ ovsdb_start(const struct ovsdb_config *config,
         ovsdb_free(o);
         return NULL;
     }
+    o->auto_sampling = uses_auto_sampling(o->policies);
     /* Signals are the main thread's.  That thread never sleeps in
      * poll_block(), so as far as OVS's RCU goes it is always quiescent. */
     sigset_t all, before;
@@ -975,49 +1360,67 @@ ovsdb_set_policies(struct ovsdb *o, const struct export_policies *policies)
     pthread_mutex_lock(&o->mutex);
     export_policies_destroy(o->policies);
     o->policies = copy;
+    o->auto_sampling = uses_auto_sampling(copy);
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);
 }
 
-void
-ovsdb_apply(struct ovsdb *o)
+/* Being asked is a reason to try at once. */
+static void
+forget_pauses(struct ovsdb *o)
 {
-    pthread_mutex_lock(&o->mutex);
-    o->apply = true;
-    o->held_all = false;
-    strings_clear(&o->held, &o->n_held);
-    /* Being asked is a reason to try at once. */
     for (size_t i = 0; i < o->n_remotes; i++) {
         struct shash_node *node;
         SHASH_FOR_EACH (node, &o->remotes[i].notes) {
             struct bridge_notes *n = node->data;
             for (int t = 0; t < N_EXPORT_TABLES; t++) {
-                n->table[t].retry_at_ms = 0;
-                n->table[t].paused_until_ms = 0;
+                if (n->table[t]) {
+                    n->table[t]->retry_at_ms = 0;
+                    n->table[t]->paused_until_ms = 0;
+                }
+            }
+            for (struct sample_note *m = n->samples; m; m = m->next) {
+                m->note.retry_at_ms = m->note.paused_until_ms = 0;
             }
         }
     }
+}
+
+void
+ovsdb_apply(struct ovsdb *o)
+{
+    ovsdb_apply_to(o, NULL, NULL);
+}
+
+void
+ovsdb_apply_to(struct ovsdb *o, const char *bridge, const char *policy)
+{
+    pthread_mutex_lock(&o->mutex);
+    if (bridge || policy) {
+        order_add(o, true, bridge, policy);
+    } else {
+        o->apply = true;
+        orders_clear(o);
+    }
+    forget_pauses(o);
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);
 }
 
 void
-ovsdb_remove(struct ovsdb *o, const char *bridge,
+ovsdb_remove(struct ovsdb *o, const char *bridge, const char *policy,
              void (*done)(void *aux, int n), void *aux)
 {
     struct removal *m = xzalloc(sizeof *m);
     m->bridge = nullable_xstrdup(bridge);
+    m->policy = nullable_xstrdup(policy);
     m->done = done;
     m->aux = aux;
     m->deadline_ms = clock_mono_ms() + REMOVE_TIMEOUT_MS;
     pthread_mutex_lock(&o->mutex);
-    if (!bridge) {
-        o->held_all = true;
-    } else if (!strings_has(o->held, o->n_held, bridge)) {
-        must(strings_add(&o->held, &o->n_held, bridge));
-    }
+    order_add(o, false, bridge, policy);
     m->next = o->removals;
     o->removals = m;
     o->renew = true;
@@ -1096,7 +1499,7 @@ pending_reason(struct remote *r, const struct export_change *c,
                          note->error,
                          (MAX(note->retry_at_ms - now_ms, 0) + 999) / 1000);
     }
-    if (!r->owner->apply && !bridge_held(r->owner, c->bridge)) {
+    if (!r->owner->apply && !c->ordered) {
         return xasprintf("not written before export.apply: %s", c->reason);
     }
     if (r->locking && r->contended) {
@@ -1108,27 +1511,55 @@ pending_reason(struct remote *r, const struct export_change *c,
     return NULL;
 }
 
+/* The row in effect that a change is about, and whose it is. */
+static const struct export_row *
+row_of_change(const struct ovs_snapshot *snap, const struct export_change *c,
+              const char **owner)
+{
+    static const struct export_row none;
+    bool orphan = c->bridge_index == snap->n_bridges;
+    const struct ovs_bridge *b = orphan ? NULL
+                                        : &snap->bridges[c->bridge_index];
+    if (!c->sample) {
+        *owner = b->row[c->table].owner;
+        return &b->row[c->table];
+    }
+    const struct export_sample *list = orphan ? snap->orphans : b->samples;
+    size_t n = orphan ? snap->n_orphans : b->n_samples;
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(list[i].uuid, c->sample_uuid)) {
+            *owner = list[i].owner;
+            return &list[i].ipfix;
+        }
+    }
+    *owner = NULL;
+    return &none;
+}
+
 static void
 fill_status(struct remote *r, size_t i, struct ovsdb_status *st)
 {
     const struct ovs_snapshot *snap = r->snap;
     const struct export_change *c = &r->plan->changes[i];
-    const struct export_row *row
-        = &snap->bridges[i / N_EXPORT_TABLES].row[c->table];
+    const char *owner;
+    const struct export_row *row = row_of_change(snap, c, &owner);
     static const struct note no_note;
-    const struct bridge_notes *notes = shash_find_data(&r->notes,
-                                                       c->bridge_uuid);
-    const struct note *note = notes ? &notes->table[c->table] : &no_note;
+    struct bridge_notes *notes = shash_find_data(&r->notes, c->bridge_uuid);
+    const struct note *note = notes ? note_find(notes, c) : NULL;
+    note = note ? note : &no_note;
 
     st->remote = r->name;
     st->bridge = xstrdup(c->bridge);
     st->table = c->table;
     st->state = c->state;
+    st->row_is_right = c->state == STATE_IN_SYNC;
     st->policy = nullable_xstrdup(c->policy);
-    st->owner = nullable_xstrdup(row->owner);
+    st->owner = nullable_xstrdup(owner);
+    st->sample = c->sample;
+    st->sample_id = c->sample_id;
     st->applied_us = note->applied_us;
     st->expect_within_us = expect_within_us(c->table, row);
-    st->sampling = sampling_of(c->table, row);
+    st->sampling = c->sample ? 0 : sampling_of(c->table, row);
     must(strings_copy(&st->targets, &st->n_targets, row->targets,
                                row->n_targets));
     if (c->state == STATE_PENDING) {

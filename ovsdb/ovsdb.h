@@ -46,11 +46,14 @@ void ovsdb_set_policies(struct ovsdb *, const struct export_policies *);
 
 /* From now on differences are written (as with config.apply). */
 void ovsdb_apply(struct ovsdb *);
+/* The same for one bridge, or for the bridges of one policy; NULL: any. */
+void ovsdb_apply_to(struct ovsdb *, const char *bridge, const char *policy);
 
-/* Removes what is ours from every bridge (only from 'bridge' if not NULL),
- * and stops writing (for that bridge) until ovsdb_apply().  'done' is called
- * on the OVSDB thread with the number of rows removed, or a negative errno. */
-void ovsdb_remove(struct ovsdb *, const char *bridge,
+/* Removes what is ours from every bridge (only from 'bridge', only from the
+ * bridges of 'policy', if not NULL), and stops writing there until
+ * ovsdb_apply().  'done' is called on the OVSDB thread with the number of rows
+ * removed, or a negative errno. */
+void ovsdb_remove(struct ovsdb *, const char *bridge, const char *policy,
                   void (*done)(void *aux, int n), void *aux);
 
 /* The latest snapshot of remote 'i', with a reference for the caller; NULL
@@ -68,7 +71,10 @@ struct ovsdb_status {
     const char *remote;
     char *bridge;
     enum export_table table;
+    bool sample;                /* A Flow_Sample_Collector_Set: then table */
+    uint32_t sample_id;         /* is IPFIX. */
     enum export_state state;    /* Never RECEIVING or SILENT. */
+    bool row_is_right;          /* As a policy asks, taken up or not. */
     char *policy;               /* Or NULL. */
     char *reason;
     char *owner;                /* Of the row in effect, or NULL. */

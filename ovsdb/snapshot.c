@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "ovsdb/export_p.h"
 #include "ovsdb/ovsdb.h"
 
 struct shared_snapshot {
@@ -53,6 +54,11 @@ bridge_clear(struct ovs_bridge *b)
         free(iface->error);
     }
     free(b->interfaces);
+    strings_clear(&b->external_ids, &b->n_external_ids);
+    for (size_t i = 0; i < b->n_samples; i++) {
+        export_sample_clear(&b->samples[i]);
+    }
+    free(b->samples);
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         export_row_clear(&b->row[t]);
     }
@@ -72,6 +78,11 @@ ovsdb_snapshot_unref(const struct ovs_snapshot *snap)
         bridge_clear(&s->bridges[i]);
     }
     free(s->bridges);
+    for (size_t i = 0; i < s->n_orphans; i++) {
+        export_sample_clear(&s->orphans[i]);
+    }
+    free(s->orphans);
+    strings_clear(&s->external_ids, &s->n_external_ids);
     free(s->remote);
     free(s->reason);
     free(s->ovs_version);

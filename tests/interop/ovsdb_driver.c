@@ -8,11 +8,13 @@
  *   policy WORD...   one policy, "p": netflow sflow ipfix (wanted), none,
  *                    append, replace (foreign), force (offload),
  *                    match=GLOB, TABLE.OPTION=NUMBER, target=ADDR
- *   apply, remove [BRIDGE], plan, status, snapshot, quit
+ *   apply, remove [BRIDGE], plan, status, count, memory,
+ *   snapshot, quit
  *
  * Fields are separated by tabs. */
 #include <config.h>
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,6 +149,27 @@ show_status(struct ovsdb *o)
     ovsdb_status_destroy(list, n);
 }
 
+/* Bridges and protocols that are as they should be, and those that are still
+ * to be written. */
+static void
+show_count(struct ovsdb *o)
+{
+    size_t n, synced = 0, pending = 0, unread = 0;
+    struct ovsdb_status *list = ovsdb_status(o, &n);
+    for (size_t i = 0; i < n; i++) {
+        /* Without ovs-vswitchd, what is written stays "pending". */
+        synced += list[i].row_is_right;
+        pending += list[i].state == STATE_PENDING && !list[i].row_is_right;
+    }
+    ovsdb_status_destroy(list, n);
+    for (size_t i = 0; i < ovsdb_n_remotes(o); i++) {
+        const struct ovs_snapshot *s = ovsdb_snapshot(o, i);
+        unread += !s || !s->connected;
+        ovsdb_snapshot_unref(s);
+    }
+    printf("%zu\t%zu\n", synced, pending + unread);
+}
+
 static void
 show_snapshot(struct ovsdb *o)
 {
@@ -174,7 +197,7 @@ static void
 do_remove(struct ovsdb *o, const char *bridge)
 {
     removal_done = false;
-    ovsdb_remove(o, *bridge ? bridge : NULL, on_removed, NULL);
+    ovsdb_remove(o, *bridge ? bridge : NULL, NULL, on_removed, NULL);
     pthread_mutex_lock(&mutex);
     while (!removal_done) {
         pthread_cond_wait(&removed, &mutex);
@@ -198,6 +221,12 @@ command(struct ovsdb *o, char *line)
         show_plan(o);
     } else if (!strcmp(line, "status")) {
         show_status(o);
+    } else if (!strcmp(line, "memory")) {
+        struct mallinfo2 m = mallinfo2();
+        malloc_trim(0);
+        printf("%zu\t%zu\t%zu\n", m.uordblks, m.fordblks, m.hblkhd);
+    } else if (!strcmp(line, "count")) {
+        show_count(o);
     } else if (!strcmp(line, "snapshot")) {
         show_snapshot(o);
     }

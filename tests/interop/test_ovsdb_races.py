@@ -141,7 +141,7 @@ def test_fight():
             raise Failure("it never gave up")
         rival.transact({"op": "update", "table": "sFlow", "where": [],
                         "row": {"sampling": rounds}})
-        wait_until(lambda: ovs.rows("sFlow")[0]["sampling"] == 400
+        wait_until(lambda: ovs.rows("sFlow")[0]["sampling"] == 512
                    or driver.state("br0", "sflow") == "conflict", 5,
                    "a repair or a conflict")
     print("gave up after %d rounds: %s" % (rounds,
@@ -244,7 +244,7 @@ def test_missing_columns():
                lambda: "nothing left to do: %s" % driver.plan())
     ovs.vsctl("--no-wait", "set", "IPFIX", ipfix()[0]["_uuid"],
               "sampling=9")
-    wait_until(lambda: ipfix()[0]["sampling"] == 400, 5,
+    wait_until(lambda: ipfix()[0]["sampling"] == 512, 5,
                "the repair, which verifies every column that is there")
     driver.stop()
 

@@ -142,7 +142,7 @@ def test_drift():
 
         def repaired():
             s, x = row(ovs, "br0", "sflow"), row(ovs, "br0", "ipfix")
-            return (s and x and s["sampling"] == 400 and s["agent"] == agent
+            return (s and x and s["sampling"] == 512 and s["agent"] == agent
                     and dict(x["other_config"]).get("virtual_obs_id")
                     and x["targets"] == "127.0.0.1:4739")
         wait_until(repaired, 5, " ".join(change), interval=0)

@@ -276,9 +276,24 @@ test_errors(void)
         { POLICY("\"ipfix\":{\"targets\":[\"1.2.3.4:0\"]}"),
           "/venturi:venturi/export/policy[name='a']/ipfix/targets",
           "192.0.2.1:2055" },
-        { POLICY("\"flow-sample\":[\"x\"]"),
-          "/venturi:venturi/export/policy[name='a']/flow-sample[.='x']",
-          "not available" },
+        { POLICY("\"flow-sample\":[{\"id\":4294967296}]"),
+          "/venturi:venturi/export/policy[name='a']/flow-sample/id",
+          "0 to 4294967295" },
+        { POLICY("\"flow-sample\":[{\"id\":7}]"),
+          "/venturi:venturi/export/policy[name='a']/flow-sample[7]",
+          "ipfix or local_group_id" },
+        { POLICY("\"match\":{\"external-ids\":[\"=x\"]}"),
+          "/venturi:venturi/export/policy[name='a']/match/external-ids",
+          "neither a key nor key=value" },
+        { POLICY("\"match\":{\"bridges\":[\"a\"],\"exclude\":[\"a\"]}"),
+          "/venturi:venturi/export/policy[name='a']/match",
+          "match no bridge" },
+        { POLICY("\"sflow\":{}},{\"name\":\"b\",\"match\":{\"bridges\":"
+                 "[\"x\"]}"),
+          "/venturi:venturi/export/policy[name='b']/match",
+          "collides with policy a" },
+        { V("{\"ovsdb\":{\"tls\":{\"ca\":\"/ca.pem\"}}}"),
+          "/venturi:venturi/ovsdb/tls/private-key", "together" },
     };
     struct config_error e;
 
@@ -346,7 +361,9 @@ test_edit(void)
     begin();
     struct config_store *s = load(
         V("{\"user\":\"a\",\"export\":{\"policy\":[{\"name\":\"p\","
-          "\"sflow\":{\"polling\":5}},{\"name\":\"q\"}]}}"), &e);
+          "\"match\":{\"bridges\":[\"p*\"]},"
+          "\"sflow\":{\"polling\":5}},{\"name\":\"q\",\"match\":"
+          "{\"bridges\":[\"q*\"]}}]}}"), &e);
     CU_ASSERT_PTR_NOT_NULL_FATAL(s);
     CU_ASSERT_EQUAL(chmod(path, 0600), 0);
     CU_ASSERT_EQUAL(config_reload(s, &e), 0);

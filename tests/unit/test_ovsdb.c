@@ -105,7 +105,7 @@ test_no_server(void)
     CU_ASSERT_EQUAL(n, 0);
     ovsdb_status_destroy(status, n);
 
-    ovsdb_remove(o, NULL, on_removed, NULL);
+    ovsdb_remove(o, NULL, NULL, on_removed, NULL);
     pthread_mutex_lock(&mutex);
     while (!removal_done) {
         pthread_cond_wait(&cond, &mutex);

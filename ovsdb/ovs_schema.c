@@ -1,0 +1,111 @@
+/* ovsdb/ovs_schema.c -- see ovs_schema.h.
+ *
+ * What the generated classes do and these do not: keep arcs between rows, so
+ * that a pointer follows a reference, and a parsed copy of each column.  We
+ * look rows up by their uuid while we read, and read columns where they are. */
+#include "ovsdb/ovs_p.h"
+
+#include "ovsdb/ovs_schema.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* Columns of a table stand side by side in 'columns'. */
+static struct ovsdb_idl_column columns[N_OVS_COLUMNS];
+static struct ovsdb_idl_table_class tables[N_OVS_TABLES];
+static const struct ovsdb_idl_class class = {
+    .database = "Open_vSwitch", .tables = tables, .n_tables = N_OVS_TABLES,
+};
+
+static const struct {
+    enum ovs_table table;
+    const char *name;
+    enum ovsdb_atomic_type key, value;
+    unsigned int min, max;
+} column_words[N_OVS_COLUMNS] = {
+#define X(TABLE, ID, NAME, KEY, VALUE, MIN, MAX)                    \
+    [COL_##TABLE##_##ID] = { OVS_##TABLE, NAME, OVSDB_TYPE_##KEY,   \
+                             OVSDB_TYPE_##VALUE, MIN, MAX },
+    OVS_COLUMNS(X)
+#undef X
+};
+
+static const struct {
+    const char *name;
+    bool root;
+} table_words[N_OVS_TABLES] = {
+#define X(ID, NAME, ROOT) [OVS_##ID] = { NAME, ROOT },
+    OVS_TABLES(X)
+#undef X
+};
+
+static void
+row_init(struct ovsdb_idl_row *row)
+{
+    (void) row;
+}
+
+static void
+parse(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
+{
+    (void) row;
+    (void) datum;
+}
+
+static void
+unparse(struct ovsdb_idl_row *row)
+{
+    (void) row;
+}
+
+static void
+make_columns(void)
+{
+    for (int i = 0; i < N_OVS_COLUMNS; i++) {
+        struct ovsdb_idl_column *c = &columns[i];
+        struct ovsdb_idl_table_class *t = &tables[column_words[i].table];
+        c->name = xstrdup(column_words[i].name);
+        /* Unconstrained: ranges are the server's business, and ours. */
+        ovsdb_base_type_init(&c->type.key, column_words[i].key);
+        ovsdb_base_type_init(&c->type.value, column_words[i].value);
+        c->type.n_min = column_words[i].min;
+        c->type.n_max = column_words[i].max;
+        c->is_mutable = true;
+        c->parse = parse;
+        c->unparse = unparse;
+        if (!t->columns) {
+            t->columns = c;
+        }
+        t->n_columns++;
+    }
+}
+
+const struct ovsdb_idl_class *
+ovs_class(void)
+{
+    /* Made once, on the OVSDB thread, before its first IDL. */
+    if (!tables[0].name) {
+        make_columns();
+        for (int i = 0; i < N_OVS_TABLES; i++) {
+            tables[i].name = xstrdup(table_words[i].name);
+            tables[i].is_root = table_words[i].root;
+            tables[i].is_singleton = i == OVS_SWITCH;
+            tables[i].allocation_size = sizeof(struct ovsdb_idl_row);
+            tables[i].row_init = row_init;
+        }
+    }
+    return &class;
+}
+
+const struct ovsdb_idl_table_class *
+ovs_table(enum ovs_table t)
+{
+    return &ovs_class()->tables[t];
+}
+
+const struct ovsdb_idl_column *
+ovs_column(enum ovs_column c)
+{
+    ovs_class();
+    return &columns[c];
+}
