@@ -46,6 +46,40 @@ static const struct column_word words_flow_end_reason[] = {
     { 0, NULL, NULL },
 };
 
+/* RFC 8158 section 5.1. */
+static const struct column_word words_nat_event[] = {
+    { 1, "create", "translation made" },
+    { 2, "delete", "translation ended" },
+    { 3, "addresses-exhausted", "no address left" },
+    { 4, "nat44-create", "NAT44 session made" },
+    { 5, "nat44-delete", "NAT44 session ended" },
+    { 6, "nat64-create", "NAT64 session made" },
+    { 7, "nat64-delete", "NAT64 session ended" },
+    { 8, "nat44-bib-create", "NAT44 binding made" },
+    { 9, "nat44-bib-delete", "NAT44 binding ended" },
+    { 10, "nat64-bib-create", "NAT64 binding made" },
+    { 11, "nat64-bib-delete", "NAT64 binding ended" },
+    { 12, "ports-exhausted", "no port left" },
+    { 13, "quota-exceeded", "a limit was hit" },
+    { 14, "address-create", "address binding made" },
+    { 15, "address-delete", "address binding ended" },
+    { 16, "port-block-create", "block of ports given" },
+    { 17, "port-block-delete", "block of ports taken back" },
+    { 18, "threshold-reached", "close to a limit" },
+    { 0, NULL, NULL },
+};
+
+/* IANA, firewallEvent. */
+static const struct column_word words_firewall_event[] = {
+    { 0, "ignore", "no event" },
+    { 1, "created", "flow created" },
+    { 2, "deleted", "flow ended" },
+    { 3, "denied", "flow denied" },
+    { 4, "alert", "flow alert" },
+    { 5, "update", "flow goes on" },
+    { 0, NULL, NULL },
+};
+
 static const struct column_word words_quality[] = {
     { Q_RATE_UNKNOWN, "rate-unknown", "nobody told the sampling rate" },
     { Q_TIME_CORRECTED, "time-corrected",

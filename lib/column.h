@@ -80,14 +80,32 @@ enum column_type {
     X(tos, U8, "", 5, 0, CF_NULL | CF_KEY,                                    \
       "IPv4 type of service or IPv6 traffic class (ipClassOfService)")        \
     X(ttl, U8, "", 192, 0, CF_NULL | CF_KEY, "IPv4 TTL or IPv6 hop limit")    \
+    X(ttl_max, U8, "", 53, 0, CF_NULL | CF_KEY,                               \
+      "highest IPv4 TTL or IPv6 hop limit of the flow (maximumTTL)")          \
     X(flow_label, U32, "", 31, 0, CF_NULL | CF_KEY, "IPv6 flow label")        \
     X(fragment, BOOL, "", 0, 0, CF_NULL | CF_KEY,                             \
       "the packet is a fragment of a datagram")                               \
+    X(fragment_offset, U16, "", 88, 0, CF_NULL | CF_KEY,                      \
+      "fragment offset in the IP header, in units of 8 octets")               \
     X(src_mac, MAC, "", 56, 0, CF_NULL | CF_KEY, "source MAC address")        \
     X(dst_mac, MAC, "", 80, 0, CF_NULL | CF_KEY, "destination MAC address")   \
+    X(post_src_mac, MAC, "", 81, 0, CF_NULL | CF_KEY,                         \
+      "source MAC address as the packet left")                                \
+    X(post_dst_mac, MAC, "", 57, 0, CF_NULL | CF_KEY,                         \
+      "destination MAC address as the packet left")                           \
     X(ether_type, U16, "", 256, 0, CF_NULL | CF_KEY, "Ethernet type")         \
     X(vlan_id, U16, "", 58, 243, CF_NULL | CF_KEY,                            \
       "VLAN id of the outermost tag")                                         \
+    X(vlan_priority, U8, "", 244, 0, CF_NULL | CF_KEY,                        \
+      "priority (PCP) of the outermost VLAN tag")                             \
+    X(customer_vlan_id, U16, "", 245, 0, CF_NULL | CF_KEY,                    \
+      "VLAN id of the second tag (QinQ)")                                     \
+    X(post_vlan_id, U16, "", 59, 254, CF_NULL | CF_KEY,                       \
+      "VLAN id of the outermost tag as the packet left")                      \
+    X(mpls_label, U32, "", 70, 0, CF_NULL | CF_KEY,                           \
+      "topmost MPLS label")                                                   \
+    X(mpls_labels, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "MPLS labels from the top, with spaces between")                        \
     X(in_if, U32, "", 10, 252, CF_NULL | CF_KEY,                              \
       "input interface, as numbered by the exporter: ifIndex, or OpenFlow "   \
       "port for NetFlow from Open vSwitch")                                   \
@@ -97,6 +115,12 @@ enum column_type {
     X(out_if_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
       "output interface name")                                                \
     X(next_hop, ADDR, "", 15, 62, CF_NULL | CF_KEY, "next hop address")       \
+    X(bgp_next_hop, ADDR, "", 18, 63, CF_NULL | CF_KEY,                       \
+      "next hop in BGP")                                                      \
+    X(in_vrf, U32, "", 234, 0, CF_NULL | CF_KEY,                              \
+      "VRF that the packet came in (ingressVRFID)")                           \
+    X(out_vrf, U32, "", 235, 0, CF_NULL | CF_KEY,                             \
+      "VRF that it left in (egressVRFID)")                                    \
     X(src_as, U32, "", 16, 0, CF_NULL | CF_KEY,                               \
       "source AS number, as exported")                                        \
     X(dst_as, U32, "", 17, 0, CF_NULL | CF_KEY,                               \
@@ -105,6 +129,10 @@ enum column_type {
       "length of the source prefix, as exported")                             \
     X(dst_prefix_length, U8, "bits", 13, 30, CF_NULL | CF_KEY,                \
       "length of the destination prefix, as exported")                        \
+    X(as_path, NAME, "", 0, 0, CF_NULL | CF_KEY,                              \
+      "AS path to the destination, as exported; a set is in braces")          \
+    X(communities, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "BGP communities of the destination, as exported")                      \
     X(tunnel_type, ENUM, "", 0, 0, CF_NULL | CF_KEY,                          \
       "encapsulation that the packet was in")                                 \
     X(tunnel_src_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \
@@ -113,10 +141,40 @@ enum column_type {
       "destination address of the outer packet")                              \
     X(vni, U64, "", 351, 0, CF_NULL | CF_KEY,                                 \
       "virtual network identifier or tunnel key (layer2SegmentId)")           \
+    X(nat_src_addr, ADDR, "", 225, 281, CF_NULL | CF_KEY,                     \
+      "source address after translation")                                     \
+    X(nat_dst_addr, ADDR, "", 226, 282, CF_NULL | CF_KEY,                     \
+      "destination address after translation")                                \
+    X(nat_src_port, U16, "", 227, 0, CF_NULL | CF_KEY,                        \
+      "source port after translation")                                        \
+    X(nat_dst_port, U16, "", 228, 0, CF_NULL | CF_KEY,                        \
+      "destination port after translation")                                   \
+    X(nat_event, ENUM, "", 230, 0, CF_NULL | CF_KEY,                          \
+      "what a translator did (RFC 8158)")                                     \
+    X(firewall_event, ENUM, "", 233, 0, CF_NULL | CF_KEY,                     \
+      "what a firewall did")                                                  \
+    X(firewall_ext_event, U16, "", 0, 0, CF_NULL | CF_KEY,                    \
+      "why, in the numbers of the vendor (Cisco NSEL 33002)")                 \
+    X(acl_in, NAME, "", 0, 0, CF_NULL | CF_KEY,                               \
+      "access list at the input, as Cisco NSEL names it, in hex")             \
+    X(acl_out, NAME, "", 0, 0, CF_NULL | CF_KEY,                              \
+      "access list at the output")                                            \
+    X(user_name, NAME, "", 371, 0, CF_NULL | CF_KEY,                          \
+      "user that the exporter knows behind the flow")                         \
+    X(application_id, U64, "", 95, 0, CF_NULL | CF_KEY,                       \
+      "application: engine id, then selector (RFC 6759)")                     \
+    X(application, NAME, "", 96, 0, CF_NULL | CF_KEY,                         \
+      "application name")                                                     \
+    X(url, NAME, "", 0, 0, CF_NULL | CF_KEY,                                  \
+      "URL that was asked for (sFlow extended_url)")                          \
+    X(flow_id, U64, "", 148, 0, CF_NULL | CF_KEY,                             \
+      "number that the exporter gave the flow")                               \
     X(flow_end_reason, ENUM, "", 136, 0, CF_NULL | CF_KEY,                    \
       "why the exporter closed the flow")                                     \
     X(forwarding_status, U8, "", 89, 0, CF_NULL | CF_KEY,                     \
       "what became of the packet (RFC 7270 section 4.12); 128 is dropped")    \
+    X(drop_reason, U16, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "why the packet was dropped, in the numbers of sFlow (sflow_drops)")    \
     X(bytes, U64, "B", 1, 23, CF_SUM,                                         \
       "estimated octets of the IP packets with their headers; of other "      \
       "frames, octets after the Ethernet header")                             \
@@ -131,6 +189,8 @@ enum column_type {
       "packets that the exporter saw, before scaling")                        \
     X(dropped_packets, U64, "packets", 133, 0, CF_NULL | CF_SUM,              \
       "packets of the flow that the exporter dropped")                        \
+    X(dropped_bytes, U64, "B", 132, 0, CF_NULL | CF_SUM,                      \
+      "octets of the packets that the exporter dropped")                      \
     X(sampling, U32, "", 34, 305, CF_NULL | CF_KEY,                           \
       "one packet in so many was looked at; null: rate unknown, the counts "  \
       "are as exported")                                                      \

@@ -54,6 +54,7 @@ struct source_key {
     struct addr agent;          /* sFlow agent; else the same as exporter. */
     uint32_t domain;            /* As column observation_domain_id. */
     uint8_t protocol;           /* enum export_protocol. */
+    uint16_t session;           /* TCP session of the exporter; 0: UDP. */
 };
 
 struct observation;
@@ -72,6 +73,9 @@ struct source {
     _Atomic bool ovs;           /* IPFIX of Open vSwitch, by its templates. */
     _Atomic int64_t ingress_us; /* Its last record of a packet that entered;
                                  * kept for Open vSwitch. */
+    _Atomic int64_t boot_ms;    /* When it was started, from options; 0: not
+                                 * told. */
+    _Atomic bool has_names;     /* Options records named its numbers. */
     struct source_counters n;
 
     /* Resolved lazily by the workers: the map's generation in the upper 40

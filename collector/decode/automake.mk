@@ -17,6 +17,7 @@ if HAVE_CUNIT
 decode_tests = \
 	tests/unit/test_capture \
 	tests/unit/test_corpora \
+	tests/unit/test_corpora_fields \
 	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
 	tests/unit/test_netflow9 \
@@ -28,13 +29,17 @@ decode_test_libs = collector/libcollector.la lib/liblib.la $(CUNIT_LIBS) \
 	$(COMMON_LIBS)
 check_PROGRAMS += $(decode_tests)
 unit_tests += $(decode_tests)
-EXTRA_DIST += tests/unit/decode_util.h tests/unit/pcap.h
+EXTRA_DIST += tests/unit/corpora.h tests/unit/decode_util.h \
+	tests/unit/pcap.h
 tests_unit_test_capture_SOURCES = tests/unit/test_capture.c
 tests_unit_test_capture_LDADD = $(decode_test_libs)
 tests_unit_test_corpora_SOURCES = tests/unit/test_corpora.c
 tests_unit_test_corpora_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) \
 	-DCORPORA_DEFAULT='"$(abs_top_srcdir)/../shared/corpora"'
 tests_unit_test_corpora_LDADD = $(decode_test_libs) $(JSONC_LIBS)
+tests_unit_test_corpora_fields_SOURCES = tests/unit/test_corpora_fields.c
+tests_unit_test_corpora_fields_CPPFLAGS = $(tests_unit_test_corpora_CPPFLAGS)
+tests_unit_test_corpora_fields_LDADD = $(decode_test_libs) $(JSONC_LIBS)
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c
 tests_unit_test_ipfix_LDADD = $(decode_test_libs)
 tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c

@@ -6,6 +6,7 @@
 
 #include "collector/exporter/source_table.h"
 #include "collector/template/ovs.h"
+#include "lib/dict.h"
 
 /* ---- Data of options templates. ---- */
 
@@ -20,6 +21,71 @@ struct sampling_facts {
     uint64_t sampler;           /* 48, 302. */
     bool has_sampler;
 };
+
+/* ...and about names: of interfaces (82, 83) and applications (96). */
+struct naming_facts {
+    bool has_interface, has_application;
+    uint64_t interface, application;
+    struct naming_text {
+        const uint8_t *p;
+        size_t size;
+    } interface_name, description, application_name;
+};
+
+static void
+read_naming(struct naming_facts *s, const struct template_field *f,
+            const uint8_t *p, size_t size)
+{
+    struct naming_text text = { p, strnlen((const char *) p, size) };
+    uint64_t number = size <= 8 ? be_uint_at(p, size) : 0;
+    switch (f->pen ? 0 : f->id) {
+    case 10:
+    case 14:
+    case 252:
+    case 253:
+        s->interface = number;
+        s->has_interface = number != 0;
+        break;
+    case 82:
+        s->interface_name = text;
+        break;
+    case 83:
+        s->description = text;
+        break;
+    case 95:
+        s->application = number;
+        s->has_application = number != 0;
+        break;
+    case 96:
+        s->application_name = text;
+        break;
+    }
+}
+
+static void
+keep_name(struct set_context *x, enum source_name_kind kind, uint64_t number,
+          struct naming_text text)
+{
+    if (text.size) {
+        source_name_set(x->source, kind, number,
+                        dict_intern(x->dec->c.dict, (const char *) text.p,
+                                    text.size));
+    }
+}
+
+static void
+keep_names(struct set_context *x, const struct naming_facts *s)
+{
+    if (s->has_interface) {
+        keep_name(x, SOURCE_NAME_INTERFACE, s->interface,
+                  s->interface_name.size ? s->interface_name
+                                         : s->description);
+    }
+    if (s->has_application) {
+        keep_name(x, SOURCE_NAME_APPLICATION, s->application,
+                  s->application_name);
+    }
+}
 
 static void
 read_option(struct sampling_facts *s, const struct template_field *f,
@@ -93,6 +159,7 @@ read_options_record(struct set_context *x, const struct template *t,
                     const uint8_t *p)
 {
     struct sampling_facts s = { 0 };
+    struct naming_facts names = { 0 };
     for (unsigned i = 0; i < t->n_fields; i++) {
         const struct template_field *f = &t->fields[i];
         size_t size = f->size;
@@ -104,8 +171,17 @@ read_options_record(struct set_context *x, const struct template *t,
             }
         }
         /* In NetFlow v9 scopes have numbers of their own. */
+        if (f->id == 160 && !f->pen && size == 8 && i >= t->n_scope
+            && be64_at(p) < INT64_MAX / 2000) {
+            atomic_store_explicit(&x->source->boot_ms, (int64_t) be64_at(p),
+                                  memory_order_relaxed);
+        }
         if (i >= t->n_scope || t->protocol == PROTO_IPFIX) {
             read_option(&s, f, p, size);
+            read_naming(&names, f, p, size);
+        } else if (f->id == 2 && size <= 8) {   /* Interface. */
+            names.interface = be_uint_at(p, size);
+            names.has_interface = true;
         }
         p += size;
     }
@@ -116,6 +192,7 @@ read_options_record(struct set_context *x, const struct template *t,
         }
         decode_sampling(x->source, rate, SAMPLING_OPTIONS);
     }
+    keep_names(x, &names);
 }
 
 static void

@@ -2,9 +2,11 @@
 
 #include "collector/decode/packet.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/cursor.h"
+#include "lib/dict.h"
 
 enum {
     ETH_IPV4 = 0x0800,
@@ -14,11 +16,15 @@ enum {
     ETH_IPV6 = 0x86dd,
     ETH_MPLS = 0x8847,
     ETH_MPLS_MCAST = 0x8848,
+    ETH_BRIDGED = 0x6558,       /* Transparent Ethernet bridging. */
+    ETH_ERSPAN = 0x88be,
+    ETH_ERSPAN3 = 0x22eb,
     ETH_MIN = 0x0600,           /* Below this, a length (IEEE 802.3). */
 };
 
 enum {
-    IP_HOPOPTS = 0, IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ROUTING = 43,
+    IP_HOPOPTS = 0, IP_ICMP = 1, IP_IPIP = 4, IP_IPV6 = 41, IP_GRE = 47,
+    IP_TCP = 6, IP_UDP = 17, IP_ROUTING = 43,
     IP_FRAGMENT = 44, IP_AH = 51, IP_ICMPV6 = 58, IP_DSTOPTS = 60,
     IP_SCTP = 132, IP_UDPLITE = 136, IP_DCCP = 33, IP_MOBILITY = 135,
     IP_HIP = 139, IP_SHIM6 = 140,
@@ -29,7 +35,12 @@ struct parser {
     struct cursor c;
     const uint8_t *start;
     size_t wire;
+    unsigned depth;             /* Tunnels around. */
 };
+
+static void parse_ethernet(struct parser *);
+static void parse_ip(struct parser *);
+static void parse_mpls(struct parser *);
 
 /* Octets of the packet from here on, as far as its length on the wire tells,
  * else as many as there are. */
@@ -39,6 +50,233 @@ rest_on_wire(const struct parser *x)
     size_t done = (size_t) (x->c.p - x->start);
     return x->wire > done ? x->wire - done
            : x->wire ? 0 : cur_left(&x->c);
+}
+
+/* ---- Tunnels. ---- */
+
+/* What a tunnel header says; 'parse' NULL: it is none, or carries nothing that
+ * we know. */
+struct tunnel {
+    uint8_t type;
+    bool has_vni;
+    uint32_t vni;
+    void (*parse)(struct parser *);
+};
+
+static void
+(*payload_of(uint16_t ether_type))(struct parser *)
+{
+    static const struct {
+        uint16_t type;
+        void (*parse)(struct parser *);
+    } payloads[] = {
+        { ETH_IPV4, parse_ip }, { ETH_IPV6, parse_ip },
+        { ETH_BRIDGED, parse_ethernet }, { ETH_MPLS, parse_mpls },
+        { ETH_MPLS_MCAST, parse_mpls },
+    };
+    for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
+        if (payloads[i].type == ether_type) {
+            return payloads[i].parse;
+        }
+    }
+    return NULL;
+}
+
+/* RFC 7348, and the draft of its generic protocol extension. */
+static void
+tunnel_vxlan(struct parser *x, struct tunnel *t)
+{
+    const uint8_t *p = cur_take(&x->c, 8);
+    if (!p || !(p[0] & 0x08)) {
+        return;
+    }
+    t->has_vni = true;
+    t->vni = be32_at(p + 4) >> 8;
+    bool gpe = p[0] & 0x04;
+    t->parse = !gpe || p[3] == 3 ? parse_ethernet
+               : p[3] == 1 || p[3] == 2 ? parse_ip : NULL;
+}
+
+/* RFC 8926. */
+static void
+tunnel_geneve(struct parser *x, struct tunnel *t)
+{
+    const uint8_t *p = cur_take(&x->c, 8);
+    if (!p || p[0] >> 6) {
+        return;
+    }
+    t->has_vni = true;
+    t->vni = be32_at(p + 4) >> 8;
+    t->parse = payload_of(be16_at(p + 2));
+    cur_skip(&x->c, (p[0] & 0x3fu) * 4);
+}
+
+/* RFC 6830 section 5.3. */
+static void
+tunnel_lisp(struct parser *x, struct tunnel *t)
+{
+    const uint8_t *p = cur_take(&x->c, 8);
+    if (p) {
+        t->has_vni = p[0] & 0x08;
+        t->vni = be32_at(p + 4) >> 8;
+        t->parse = parse_ip;
+    }
+}
+
+/* 3GPP TS 29.281 section 5.1: what carries a user's packet. */
+static void
+tunnel_gtpu(struct parser *x, struct tunnel *t)
+{
+    const uint8_t *p = cur_take(&x->c, 8);
+    if (!p || (p[0] & 0xf0) != 0x30 || p[1] != 255) {
+        return;
+    }
+    t->has_vni = true;
+    t->vni = be32_at(p + 4);
+    t->parse = parse_ip;
+    if (!(p[0] & 7)) {
+        return;
+    }
+    cur_skip(&x->c, 3);         /* Sequence and N-PDU numbers. */
+    while (cur_u8(&x->c)) {     /* Type of the next extension header. */
+        uint8_t size = cur_u8(&x->c);
+        if (!size) {
+            x->c.bad = true;
+        }
+        cur_skip(&x->c, size * 4u - 2);
+    }
+}
+
+/* ERSPAN: a mirrored frame behind a header with a session's number. */
+static void
+tunnel_erspan(struct parser *x, struct tunnel *t, bool v3)
+{
+    const uint8_t *p = cur_take(&x->c, v3 ? 12 : 8);
+    if (!p) {
+        return;
+    }
+    t->type = TUNNEL_ERSPAN;
+    t->has_vni = true;
+    t->vni = be16_at(p + 2) & 0x3ff;
+    t->parse = parse_ethernet;
+    if (v3 && p[11] & 1) {
+        cur_skip(&x->c, 8);     /* Platform's own. */
+    }
+}
+
+/* RFC 2784 and 2890.  NVGRE (RFC 7637) cannot be told from Ethernet in GRE
+ * with a key: its subnet is the upper 24 bits of that. */
+static void
+tunnel_gre(struct parser *x, struct tunnel *t)
+{
+    uint16_t flags = cur_u16(&x->c);
+    uint16_t type = cur_u16(&x->c);
+    if (x->c.bad || flags & 0x4007) {   /* Routing; another version. */
+        return;
+    }
+    cur_skip(&x->c, flags & 0x8000 ? 4 : 0);
+    if (flags & 0x2000) {
+        t->has_vni = true;
+        t->vni = cur_u32(&x->c);
+    }
+    cur_skip(&x->c, flags & 0x1000 ? 4 : 0);
+    if (type == ETH_ERSPAN && !(flags & 0x1000)) {
+        t->type = TUNNEL_ERSPAN;        /* Type I has no header. */
+        t->parse = parse_ethernet;
+    } else if (type == ETH_ERSPAN || type == ETH_ERSPAN3) {
+        tunnel_erspan(x, t, type == ETH_ERSPAN3);
+    } else {
+        t->parse = payload_of(type);
+    }
+}
+
+static void
+tunnel_ipip(struct parser *x, struct tunnel *t)
+{
+    (void) x;
+    t->parse = parse_ip;
+}
+
+static const struct {
+    uint8_t proto;
+    uint16_t dst_port;          /* 0: has none. */
+    uint8_t type;
+    void (*read)(struct parser *, struct tunnel *);
+} tunnels[] = {
+    { IP_UDP, 4789, TUNNEL_VXLAN, tunnel_vxlan },
+    { IP_UDP, 4790, TUNNEL_VXLAN, tunnel_vxlan },       /* GPE. */
+    { IP_UDP, 8472, TUNNEL_VXLAN, tunnel_vxlan },       /* Linux's first. */
+    { IP_UDP, 6081, TUNNEL_GENEVE, tunnel_geneve },
+    { IP_UDP, 4341, TUNNEL_LISP, tunnel_lisp },
+    { IP_UDP, 2152, TUNNEL_GTPU, tunnel_gtpu },
+    { IP_GRE, 0, TUNNEL_GRE, tunnel_gre },
+    { IP_IPIP, 0, TUNNEL_IPIP, tunnel_ipip },
+    { IP_IPV6, 0, TUNNEL_IPIP, tunnel_ipip },
+};
+
+/* Gives what lies outside back its place where nothing inside has one. */
+static void
+restore_ip(struct packet *k, const struct packet *outer)
+{
+    struct packet inner = *k;
+    *k = *outer;
+    k->truncated = inner.truncated;
+    k->n_labels = inner.n_labels;
+    memcpy(k->labels, inner.labels, sizeof k->labels);
+}
+
+/* A packet in the one that has just been read; else nothing has happened. */
+static void
+parse_inner(struct parser *x, struct tunnel *t)
+{
+    struct packet *k = x->k, outer = *k;
+    bool bridged = t->parse == parse_ethernet;
+    uint64_t ip_bytes = k->ip_bytes;
+
+    k->has_ip = k->has_ports = k->has_tcp = k->has_icmp = false;
+    k->fragment = false;
+    k->fragment_offset = 0;
+    x->depth++;
+    t->parse(x);
+    x->depth--;
+    if (!k->has_ip) {
+        bool good = bridged && !x->c.bad;
+        restore_ip(k, &outer);
+        if (!good) {
+            return;
+        }
+    }
+    k->ip_bytes = ip_bytes;
+    k->has_tunnel = true;       /* The outermost one is stored last. */
+    k->tunnel_type = t->type;
+    k->has_vni = t->has_vni;
+    k->vni = t->vni;
+    k->tunnel_src = outer.src;
+    k->tunnel_dst = outer.dst;
+}
+
+/* After the transport header. */
+static void
+parse_tunnel(struct parser *x)
+{
+    if (x->depth >= PACKET_MAX_TUNNELS || x->c.bad) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof tunnels / sizeof tunnels[0]; i++) {
+        if (tunnels[i].proto == x->k->proto
+            && (!tunnels[i].dst_port
+                || tunnels[i].dst_port == x->k->dst_port)) {
+            struct tunnel t = { .type = tunnels[i].type };
+            if (tunnels[i].dst_port) {
+                cur_skip(&x->c, 4);     /* UDP length and checksum. */
+            }
+            tunnels[i].read(x, &t);
+            if (t.parse && !x->c.bad) {
+                parse_inner(x, &t);
+            }
+            return;
+        }
+    }
 }
 
 /* ---- Above IP. ---- */
@@ -90,9 +328,10 @@ parse_transport(struct parser *x)
     for (size_t i = 0; i < sizeof transports / sizeof transports[0]; i++) {
         if (transports[i].proto == x->k->proto) {
             transports[i].parse(x);
-            return;
+            break;
         }
     }
+    parse_tunnel(x);
 }
 
 /* ---- IP. ---- */
@@ -116,6 +355,7 @@ parse_ipv4(struct parser *x)
     }
     uint16_t frag = be16_at(p + 6);
     k->fragment = frag & 0x3fff;
+    k->fragment_offset = frag & 0x1fff;
     k->ttl = p[8];
     k->proto = p[9];
     k->src = addr_from_v4_bytes(p + 12);
@@ -155,6 +395,7 @@ parse_ipv6_extension(struct parser *x)
         uint16_t frag = cur_u16(&x->c);
         cur_skip(&x->c, 4);
         k->fragment = true;
+        k->fragment_offset = frag >> 3;
         if (frag & 0xfff8) {
             k->proto = x->c.bad ? k->proto : next;
             return false;
@@ -198,7 +439,40 @@ parse_ipv6(struct parser *x)
     }
 }
 
+static void
+parse_ip(struct parser *x)
+{
+    uint8_t version = cur_more(&x->c) ? *x->c.p >> 4 : 0;
+    if (version == 4) {
+        parse_ipv4(x);
+    } else if (version == 6) {
+        parse_ipv6(x);
+    } else {
+        x->k->ip_bytes = rest_on_wire(x);
+    }
+}
+
 /* ---- Below IP. ---- */
+
+/* A pseudowire: a frame behind labels, with a control word before it if its
+ * first nibble is zero (RFC 4448 section 4.6).  A guess, so it only counts if
+ * there is an IP packet in it. */
+static void
+parse_pseudowire(struct parser *x)
+{
+    struct packet outer = *x->k;
+    struct cursor c = x->c;
+    if (!(*x->c.p >> 4)) {
+        cur_skip(&x->c, 4);
+    }
+    x->depth++;
+    parse_ethernet(x);
+    x->depth--;
+    if (!x->k->has_ip) {
+        *x->k = outer;
+        x->c = c;
+    }
+}
 
 static void
 parse_mpls(struct parser *x)
@@ -207,29 +481,36 @@ parse_mpls(struct parser *x)
     uint32_t label;
     do {
         label = cur_u32(&x->c);
+        if (!x->c.bad && x->k->n_labels < PACKET_MAX_LABELS) {
+            x->k->labels[x->k->n_labels++] = label >> 12;
+        }
     } while (!x->c.bad && !(label & 0x100));
+    x->k->ip_bytes = rest;
     if (cur_more(&x->c)) {
         /* Nothing names the payload; its first nibble does (RFC 4928). */
         uint8_t version = *x->c.p >> 4;
-        if (version == 4) {
-            parse_ipv4(x);
-            return;
-        } else if (version == 6) {
-            parse_ipv6(x);
-            return;
+        if (version == 4 || version == 6) {
+            parse_ip(x);
+        } else if (x->depth < PACKET_MAX_TUNNELS) {
+            parse_pseudowire(x);
         }
     }
-    x->k->ip_bytes = rest;
 }
 
 static void
 parse_vlan(struct parser *x)
 {
     uint16_t tci = cur_u16(&x->c);
-    if (!x->c.bad && !x->k->has_vlan) {
+    if (x->c.bad || x->depth) {
+        return;
+    } else if (!x->k->has_vlan) {
         x->k->has_vlan = true;
         x->k->vlan_id = tci & 0xfff;
+        x->k->vlan_priority = (uint8_t) (tci >> 13);
+    } else if (x->k->n_vlans == 1) {
+        x->k->customer_vlan_id = tci & 0xfff;
     }
+    x->k->n_vlans++;
 }
 
 static void
@@ -241,8 +522,11 @@ parse_ethernet(struct parser *x)
         k->ip_bytes = 0;
         return;
     }
-    k->dst_mac = (uint64_t) be16_at(p) << 32 | be32_at(p + 2);
-    k->src_mac = (uint64_t) be16_at(p + 6) << 32 | be32_at(p + 8);
+    bool outer = !x->depth;
+    if (outer) {
+        k->dst_mac = (uint64_t) be16_at(p) << 32 | be32_at(p + 2);
+        k->src_mac = (uint64_t) be16_at(p + 6) << 32 | be32_at(p + 8);
+    }
 
     uint16_t type = cur_u16(&x->c);
     while (type == ETH_VLAN || type == ETH_QINQ || type == ETH_QINQ_OLD) {
@@ -258,8 +542,10 @@ parse_ethernet(struct parser *x)
         cur_skip(&x->c, 6);             /* SNAP. */
         type = cur_u16(&x->c);
     }
-    k->has_ethernet = true;
-    k->ether_type = type;
+    if (outer) {
+        k->has_ethernet = true;
+        k->ether_type = type;
+    }
     switch (type) {
     case ETH_IPV4:
         parse_ipv4(x);
@@ -314,6 +600,9 @@ store_ip(const struct packet *k, struct flow_batch *b, uint32_t row)
     BATCH_SET(b, tos, row, k->tos);
     BATCH_SET(b, ttl, row, k->ttl);
     BATCH_SET(b, fragment, row, k->fragment);
+    if (k->fragment) {
+        BATCH_SET(b, fragment_offset, row, k->fragment_offset);
+    }
     if (k->ip_version == 6) {
         BATCH_SET(b, flow_label, row, k->flow_label);
     }
@@ -331,7 +620,39 @@ store_ip(const struct packet *k, struct flow_batch *b, uint32_t row)
 }
 
 void
-packet_store(const struct packet *k, struct flow_batch *b, uint32_t row)
+packet_store_labels(const uint32_t *labels, unsigned n, struct dict *dict,
+                    struct flow_batch *b, uint32_t row)
+{
+    char text[PACKET_MAX_LABELS * 8 + 1];
+    size_t size = 0;
+    if (!n) {
+        batch_clear_valid(b, COL_mpls_label, row);
+        return;
+    }
+    BATCH_SET(b, mpls_label, row, labels[0]);
+    for (unsigned i = 0; i < n; i++) {  /* Each has 20 bits. */
+        size += (size_t) snprintf(text + size, sizeof text - size,
+                                  i ? " %u" : "%u", labels[i] & 0xfffff);
+    }
+    if (dict) {
+        BATCH_SET(b, mpls_labels, row, dict_intern(dict, text, size));
+    }
+}
+
+static void
+store_tunnel(const struct packet *k, struct flow_batch *b, uint32_t row)
+{
+    BATCH_SET(b, tunnel_type, row, k->tunnel_type);
+    BATCH_SET(b, tunnel_src_addr, row, k->tunnel_src);
+    BATCH_SET(b, tunnel_dst_addr, row, k->tunnel_dst);
+    if (k->has_vni) {
+        BATCH_SET(b, vni, row, k->vni);
+    }
+}
+
+void
+packet_store(const struct packet *k, struct dict *dict, struct flow_batch *b,
+             uint32_t row)
 {
     if (k->has_ethernet) {
         BATCH_SET(b, src_mac, row, k->src_mac);
@@ -340,6 +661,18 @@ packet_store(const struct packet *k, struct flow_batch *b, uint32_t row)
     }
     if (k->has_vlan) {
         BATCH_SET(b, vlan_id, row, k->vlan_id);
+        BATCH_SET(b, vlan_priority, row, k->vlan_priority);
+        if (k->n_vlans > 1) {
+            BATCH_SET(b, customer_vlan_id, row, k->customer_vlan_id);
+        }
+    }
+    if (k->n_labels) {
+        packet_store_labels(k->labels, k->n_labels, dict, b, row);
+    }
+    /* What the exporter says of the tunnel it took the packet out of lies
+     * further outside. */
+    if (k->has_tunnel && !batch_is_valid(b, COL_tunnel_type, row)) {
+        store_tunnel(k, b, row);
     }
     if (k->has_ip) {
         store_ip(k, b, row);

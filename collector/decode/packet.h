@@ -14,6 +14,8 @@
 #include "lib/addr.h"
 #include "lib/batch.h"
 
+struct dict;
+
 /* Numbers as in sFlow's header_protocol. */
 enum packet_link {
     PACKET_ETHERNET = 1,
@@ -22,15 +24,26 @@ enum packet_link {
     PACKET_MPLS = 13,
 };
 
+#define PACKET_MAX_LABELS 10    /* As many as IPFIX has elements for. */
+#define PACKET_MAX_TUNNELS 3    /* One in the other. */
+
+/* Of a packet in a tunnel, what is above Ethernet is that of the innermost
+ * packet; the tunnel is the outermost. */
 struct packet {
     bool has_ethernet, has_vlan, has_ip, has_ports, has_tcp, has_icmp;
+    bool has_tunnel, has_vni;
     bool fragment, truncated;
+    uint8_t n_vlans, n_labels, vlan_priority, tunnel_type;
     uint8_t ip_version, proto, tos, ttl, icmp_type, icmp_code;
+    uint16_t fragment_offset, customer_vlan_id;
     uint16_t vlan_id, ether_type, src_port, dst_port, tcp_flags;
     uint32_t flow_label;
     uint64_t src_mac, dst_mac;
     struct addr src, dst;
-    uint64_t ip_bytes;          /* As in column bytes. */
+    uint64_t ip_bytes;          /* As in column bytes: of the outer packet. */
+    uint32_t vni;
+    struct addr tunnel_src, tunnel_dst;
+    uint32_t labels[PACKET_MAX_LABELS];
 };
 
 /* Reads the 'n' bytes at 'p', the start of a packet of 'wire' bytes (0: not
@@ -39,6 +52,11 @@ void packet_parse(struct packet *, enum packet_link, const uint8_t *p,
                   size_t n, size_t wire);
 
 /* Puts all but the counts into a row, and adds to its quality. */
-void packet_store(const struct packet *, struct flow_batch *, uint32_t row);
+void packet_store(const struct packet *, struct dict *, struct flow_batch *,
+                  uint32_t row);
+
+/* Puts a stack of MPLS labels into a row. */
+void packet_store_labels(const uint32_t *labels, unsigned n, struct dict *,
+                         struct flow_batch *, uint32_t row);
 
 #endif /* collector/decode/packet.h */

@@ -58,7 +58,7 @@ record_raw_header(struct sample *s, struct cursor *c)
                                             : frame_length;
     struct packet k;
     packet_parse(&k, link, p, size, wire);
-    packet_store(&k, s->b, s->row);
+    packet_store(&k, s->dec->c.dict, s->b, s->row);
     set_length(s, k.ip_bytes, link == PACKET_ETHERNET, wire);
     s->has_header = true;
 }

@@ -11,10 +11,23 @@
  * open addressing, is all that readers without a lock need.  It has at least
  * twice as many slots as sources may exist: a search ends at a free slot. */
 
+/* A hash table with open addressing that only grows, by a larger one behind
+ * it: readers need no lock and nothing is freed under them. */
+#define SOURCE_NAME_BLOCKS 4    /* Of 64, 256, 1024, 4096 slots. */
+
+struct names {
+    uint32_t n, n_slots;
+    struct name_slot {
+        _Atomic uint64_t key;   /* kind + 1 << 60 ^ number; 0: free. */
+        _Atomic uint32_t name;
+    } slot[];
+};
+
 struct entry {
     struct source source;       /* First: sources are handed out. */
     _Atomic uint32_t v5;        /* NetFlow v5's convention: struct v5_state. */
     _Atomic uint64_t samplers[SOURCE_SAMPLERS]; /* id << 32 | rate. */
+    struct names *_Atomic names[SOURCE_NAME_BLOCKS];
 };
 
 /* What is expected next from a stream of datagrams: tag << 32 | number, 0 if
@@ -36,7 +49,8 @@ struct source_table {
     _Atomic size_t n;
     struct seq_set *seq;
     struct seq_set *interfaces; /* The same with seconds for numbers. */
-    pthread_mutex_t lock;       /* For adding. */
+    pthread_mutex_t lock;       /* For adding sources and names. */
+    size_t n_names;
 };
 
 static uint64_t
@@ -58,13 +72,15 @@ static uint64_t
 key_hash(const struct source_table *t, const struct source_key *k)
 {
     uint64_t h = mix_addr(mix_addr(t->seed, &k->exporter), &k->agent);
-    return mix(h, (uint64_t) k->protocol << 32 | k->domain);
+    return mix(h, (uint64_t) k->session << 40 | (uint64_t) k->protocol << 32
+                  | k->domain);
 }
 
 static bool
 key_equal(const struct source_key *a, const struct source_key *b)
 {
     return a->domain == b->domain && a->protocol == b->protocol
+           && a->session == b->session
            && addr_equal(&a->exporter, &b->exporter)
            && addr_equal(&a->agent, &b->agent);
 }
@@ -118,6 +134,9 @@ source_table_destroy(struct source_table *t)
         return;
     }
     for (size_t i = 0; t->list && i < t->n; i++) {
+        for (size_t k = 0; k < SOURCE_NAME_BLOCKS; k++) {
+            free(t->list[i]->names[k]);
+        }
         free(t->list[i]);
     }
     pthread_mutex_destroy(&t->lock);
@@ -415,6 +434,100 @@ source_interface_known(const struct source *s, uint32_t in_if, uint32_t now_s)
     return old && now_s - (uint32_t) old + 1 <= SOURCE_INTERFACE_S + 1;
 }
 
+/* ---- Names. ---- */
+
+static uint64_t
+name_key(enum source_name_kind kind, uint64_t number)
+{
+    return (uint64_t) (kind + 1) << 60 ^ (number & UINT64_MAX >> 4);
+}
+
+/* The slot of 'key', or the free one where it belongs; NULL: full. */
+static struct name_slot *
+name_slot_find(struct names *b, uint64_t seed, uint64_t key, bool *found)
+{
+    uint32_t i = (uint32_t) mix(seed, key);
+    for (uint32_t n = 0; n < b->n_slots; n++, i++) {
+        struct name_slot *s = &b->slot[i & (b->n_slots - 1)];
+        uint64_t k = atomic_load_explicit(&s->key, memory_order_acquire);
+        if (!k || k == key) {
+            *found = k == key;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static struct names *
+names_create(uint32_t n_slots)
+{
+    struct names *b = calloc(1, sizeof *b + n_slots * sizeof b->slot[0]);
+    if (b) {
+        b->n_slots = n_slots;
+    }
+    return b;
+}
+
+static void
+add_name(struct entry *e, uint64_t key, uint32_t name)
+{
+    struct source_table *t = e->source.table;
+    uint32_t n_slots = 64;
+    for (size_t i = 0; i < SOURCE_NAME_BLOCKS; i++, n_slots *= 4) {
+        struct names *b = e->names[i];
+        if (!b && t->n_names < SOURCE_NAMES_TOTAL) {
+            b = names_create(n_slots);
+            atomic_store_explicit(&e->names[i], b, memory_order_release);
+        }
+        if (!b) {
+            return;
+        }
+        bool found = false;
+        struct name_slot *s = name_slot_find(b, t->seed, key, &found);
+        if (found || b->n < b->n_slots / 4 * 3) {
+            atomic_store_explicit(&s->name, name, memory_order_relaxed);
+            atomic_store_explicit(&s->key, key, memory_order_release);
+            b->n += !found;
+            t->n_names += !found;
+            return;
+        }
+    }
+}
+
+void
+source_name_set(struct source *s, enum source_name_kind kind, uint64_t number,
+                uint32_t name)
+{
+    if (!name || !s->table || source_name(s, kind, number) == name) {
+        return;
+    }
+    pthread_mutex_lock(&s->table->lock);
+    add_name(entry_cast(s), name_key(kind, number), name);
+    pthread_mutex_unlock(&s->table->lock);
+    atomic_store_explicit(&s->has_names, true, memory_order_release);
+}
+
+uint32_t
+source_name(const struct source *s, enum source_name_kind kind,
+            uint64_t number)
+{
+    struct entry *e = entry_cast(s);
+    uint64_t key = name_key(kind, number);
+    for (size_t i = 0; s->table && i < SOURCE_NAME_BLOCKS; i++) {
+        struct names *b = atomic_load_explicit(&e->names[i],
+                                               memory_order_acquire);
+        bool found = false;
+        struct name_slot *slot = b ? name_slot_find(b, s->table->seed, key,
+                                                    &found) : NULL;
+        if (found) {
+            return atomic_load_explicit(&slot->name, memory_order_relaxed);
+        } else if (!b) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
 /* ---- Samplers. ---- */
 
 void
@@ -447,4 +560,16 @@ source_sampler(const struct source *s, uint64_t id)
         }
     }
     return 0;
+}
+
+bool
+source_sampler_at(const struct source *s, unsigned i, uint64_t *id,
+                  uint32_t *rate)
+{
+    uint64_t v = i < SOURCE_SAMPLERS
+        ? atomic_load_explicit(&entry_cast(s)->samplers[i],
+                               memory_order_relaxed) : 0;
+    *id = v >> 32;
+    *rate = (uint32_t) v;
+    return v != 0;
 }

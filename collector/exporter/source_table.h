@@ -69,10 +69,29 @@ void source_interface_note(const struct source *, uint32_t in_if,
 bool source_interface_known(const struct source *, uint32_t in_if,
                             uint32_t now_s);
 
+/* Names that options records gave to numbers, by dictionary id (0: none).
+ * Bounded: so many per source, and so many in all. */
+#define SOURCE_NAMES 4080     /* Three quarters of all slots. */
+#define SOURCE_NAMES_TOTAL (1 << 20)
+enum source_name_kind { SOURCE_NAME_INTERFACE, SOURCE_NAME_APPLICATION };
+void source_name_set(struct source *, enum source_name_kind, uint64_t number,
+                     uint32_t name);
+uint32_t source_name(const struct source *, enum source_name_kind,
+                     uint64_t number);
+
+static inline bool
+source_has_names(const struct source *s)
+{
+    return atomic_load_explicit(&s->has_names, memory_order_acquire);
+}
+
 /* What options records say about one of several samplers: 1 in 'rate' (0: not
  * known).  Bounded: the first SOURCE_SAMPLERS ids are kept. */
 #define SOURCE_SAMPLERS 16
 void source_sampler_set(struct source *, uint64_t id, uint32_t rate);
 uint32_t source_sampler(const struct source *, uint64_t id);
+/* The one kept at place 'i', below SOURCE_SAMPLERS; false: none. */
+bool source_sampler_at(const struct source *, unsigned i, uint64_t *id,
+                       uint32_t *rate);
 
 #endif /* collector/exporter/source_table.h */

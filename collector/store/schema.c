@@ -401,6 +401,17 @@ fill_names(struct chunk_maker *m, uint32_t *dst, const struct flow_batch *b,
     }
 }
 
+/* Most columns are empty with most exporters: their values need no copy. */
+static bool
+all_null(const struct flow_batch *b, enum column_id id)
+{
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < (b->n + 63) / 64; i++) {
+        any |= b->valid[id][i];
+    }
+    return !any && columns[id].flags & CF_NULL;
+}
+
 duckdb_data_chunk
 chunk_maker_fill(struct chunk_maker *m, struct flow_batch *b, int64_t *min,
                  int64_t *max)
@@ -411,7 +422,9 @@ chunk_maker_fill(struct chunk_maker *m, struct flow_batch *b, int64_t *min,
         duckdb_vector v = duckdb_data_chunk_get_vector(m->chunk, i);
         void *to = duckdb_vector_get_data(v);
 
-        if (c->type == COLUMN_T_NAME) {
+        if (all_null(b, i)) {
+            /* Stays as it is. */
+        } else if (c->type == COLUMN_T_NAME) {
             fill_names(m, to, b, i);
         } else {
             fills[c->type](m, to, batch_column(b, i), b->n, c);

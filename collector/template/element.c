@@ -25,7 +25,7 @@ static const struct element elements[] = {
     { 0, 15, CONV_V4, 0, COL_next_hop, 0 },     /* ipNextHopIPv4Address */
     { 0, 16, CONV_UINT, 0, COL_src_as, 17 },    /* bgpSourceAsNumber */
     { 0, 17, CONV_UINT, 0, COL_dst_as, 16 },
-    { 0, 18, CONV_V4, 1, COL_next_hop, 0 },     /* bgpNextHopIPv4Address */
+    { 0, 18, CONV_V4, 0, COL_bgp_next_hop, 0 },     /* bgpNextHopIPv4Address */
     { 0, 21, CONV_UPTIME, 3, COL_flow_end, 0 }, /* flowEndSysUpTime */
     { 0, 22, CONV_UPTIME, 3, COL_flow_start, 0 },
     { 0, 23, CONV_UINT, 0, COL_bytes, 0 },      /* postOctetDeltaCount */
@@ -40,24 +40,41 @@ static const struct element elements[] = {
     { 0, 48, CONV_SAMPLER, 2, COL_sampling, 0 },        /* samplerId */
     { 0, 50, CONV_UINT, 1, COL_sampling, 0 },   /* samplerRandomInterval */
     { 0, 52, CONV_UINT, 1, COL_ttl, 0 },        /* minimumTTL */
+    { 0, 53, CONV_UINT, 0, COL_ttl_max, 0 },   /* maximumTTL */
     { 0, 56, CONV_MAC, 0, COL_src_mac, 80 },    /* sourceMacAddress */
-    { 0, 57, CONV_MAC, 1, COL_dst_mac, 81 },    /* postDestination.. */
+    { 0, 57, CONV_MAC, 0, COL_post_dst_mac, 81 },    /* postDestination.. */
     { 0, 58, CONV_UINT, 0, COL_vlan_id, 0 },    /* vlanId */
+    { 0, 59, CONV_UINT, 0, COL_post_vlan_id, 0 },
     { 0, 60, CONV_UINT, 0, COL_ip_version, 0 },
     { 0, 61, CONV_DIRECTION, 0, COL_direction, 0 },
     { 0, 62, CONV_V6, 0, COL_next_hop, 0 },     /* ipNextHopIPv6Address */
-    { 0, 63, CONV_V6, 1, COL_next_hop, 0 },     /* bgpNextHopIPv6Address */
+    { 0, 63, CONV_V6, 0, COL_bgp_next_hop, 0 },     /* bgpNextHopIPv6Address */
+    { 0, 70, CONV_MPLS, 0, COL_mpls_label, 0 }, /* mplsTopLabel.. */
+    { 0, 71, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 72, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 73, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 74, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 75, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 76, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 77, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 78, CONV_MPLS, 0, NO_COLUMN, 0 },
+    { 0, 79, CONV_MPLS, 0, NO_COLUMN, 0 },
     { 0, 80, CONV_MAC, 0, COL_dst_mac, 56 },    /* destinationMacAddress */
-    { 0, 81, CONV_MAC, 1, COL_src_mac, 57 },    /* postSourceMacAddress */
+    { 0, 81, CONV_MAC, 0, COL_post_src_mac, 57 },    /* postSourceMacAddress */
     { 0, 82, CONV_NAME, 0, COL_in_if_name, 0 }, /* interfaceName */
     { 0, 85, CONV_UINT, 1, COL_bytes, 0 },      /* octetTotalCount */
     { 0, 86, CONV_UINT, 1, COL_packets, 0 },
+    { 0, 88, CONV_FRAGMENT, 0, COL_fragment_offset, 0 },
     { 0, 89, CONV_UINT, 0, COL_forwarding_status, 0 },
+    { 0, 95, CONV_UINT, 0, COL_application_id, 0 },
+    { 0, 96, CONV_NAME, 0, COL_application, 0 },
     { 0, 104, CONV_FRAME, 0, NO_COLUMN, 0 },    /* layer2packetSectionData */
+    { 0, 132, CONV_UINT, 0, COL_dropped_bytes, 0 },
     { 0, 133, CONV_UINT, 0, COL_dropped_packets, 0 },
     { 0, 136, CONV_UINT, 0, COL_flow_end_reason, 0 },
     { 0, 138, CONV_UINT, 0, COL_observation_point_id, 0 },
     { 0, 139, CONV_TYPE_CODE, 1, COL_icmp_type, 0 }, /* icmpTypeCodeIPv6 */
+    { 0, 148, CONV_UINT, 0, COL_flow_id, 0 },  /* flowId */
     { 0, 150, CONV_SECONDS, 4, COL_flow_start, 0 },
     { 0, 151, CONV_SECONDS, 4, COL_flow_end, 0 },
     { 0, 152, CONV_MS, 1, COL_flow_start, 0 },
@@ -82,13 +99,29 @@ static const struct element elements[] = {
     { 0, 192, CONV_UINT, 0, COL_ttl, 0 },       /* ipTTL */
     { 0, 193, CONV_UINT, 1, COL_proto, 0 },     /* nextHeaderIPv6 */
     { 0, 195, CONV_DSCP, 1, COL_tos, 0 },       /* ipDiffServCodePoint */
-    { 0, 231, CONV_UINT, 2, COL_bytes, 0 },     /* initiatorOctets */
+    { 0, 197, CONV_FRAGMENT_FLAGS, 0, COL_fragment, 0 },
+    { 0, 225, CONV_V4, 0, COL_nat_src_addr, 226 },
+    { 0, 226, CONV_V4, 0, COL_nat_dst_addr, 225 },
+    { 0, 227, CONV_UINT, 0, COL_nat_src_port, 228 },
+    { 0, 228, CONV_UINT, 0, COL_nat_dst_port, 227 },
+    { 0, 230, CONV_UINT, 0, COL_nat_event, 0 },
+    { 0, 231, CONV_UINT, 2, COL_bytes, 232 },     /* initiatorOctets */
+    { 0, 232, CONV_REVERSE, 2, NO_COLUMN, 231 },        /* responder.. */
+    { 0, 233, CONV_UINT, 0, COL_firewall_event, 0 },
+    { 0, 234, CONV_UINT, 0, COL_in_vrf, 235 },
+    { 0, 235, CONV_UINT, 0, COL_out_vrf, 234 },
     { 0, 240, CONV_HEADER_SIZE, 0, NO_COLUMN, 0 },
     { 0, 243, CONV_UINT, 1, COL_vlan_id, 0 },   /* dot1qVlanId */
+    { 0, 244, CONV_UINT, 0, COL_vlan_priority, 0 },
+    { 0, 245, CONV_UINT, 0, COL_customer_vlan_id, 0 },
     { 0, 252, CONV_UINT, 1, COL_in_if, 253 },   /* ingressPhysical.. */
     { 0, 253, CONV_UINT, 1, COL_out_if, 252 },
+    { 0, 254, CONV_UINT, 1, COL_post_vlan_id, 0 },
     { 0, 256, CONV_UINT, 0, COL_ether_type, 0 },
-    { 0, 298, CONV_UINT, 2, COL_packets, 0 },   /* initiatorPackets */
+    { 0, 281, CONV_V6, 0, COL_nat_src_addr, 282 },
+    { 0, 282, CONV_V6, 0, COL_nat_dst_addr, 281 },
+    { 0, 298, CONV_UINT, 2, COL_packets, 299 },   /* initiatorPackets */
+    { 0, 299, CONV_REVERSE, 2, NO_COLUMN, 298 },
     { 0, 302, CONV_SAMPLER, 3, COL_sampling, 0 },       /* selectorId */
     { 0, 305, CONV_UINT, 1, COL_sampling, 0 },  /* samplingPacketInterval */
     { 0, 313, CONV_IP_PACKET, 0, NO_COLUMN, 0 },
@@ -100,6 +133,20 @@ static const struct element elements[] = {
     { 0, 351, CONV_UINT, 0, COL_vni, 0 },       /* layer2SegmentId */
     { 0, 352, CONV_UINT, 0, COL_l2_bytes, 0 },  /* layer2OctetDeltaCount */
     { 0, 353, CONV_UINT, 1, COL_l2_bytes, 0 },  /* layer2OctetTotalCount */
+    { 0, 371, CONV_NAME, 0, COL_user_name, 0 }, /* userName */
+    /* Numbers that vendors took in NetFlow v9, where there are no
+     * enterprises: Cisco's NSEL, Palo Alto's. */
+    { 0, 33000, CONV_HEX, 0, COL_acl_in, 0 },
+    { 0, 33001, CONV_HEX, 0, COL_acl_out, 0 },
+    { 0, 33002, CONV_UINT, 0, COL_firewall_ext_event, 0 },
+    { 0, 40000, CONV_NAME, 0, COL_user_name, 0 },
+    { 0, 40001, CONV_V4, 1, COL_nat_src_addr, 40002 },
+    { 0, 40002, CONV_V4, 1, COL_nat_dst_addr, 40001 },
+    { 0, 40003, CONV_UINT, 1, COL_nat_src_port, 40004 },
+    { 0, 40004, CONV_UINT, 1, COL_nat_dst_port, 40003 },
+    { 0, 40005, CONV_UINT, 1, COL_firewall_event, 0 },
+    { 0, 56701, CONV_NAME, 1, COL_application, 0 },
+    { 0, 56702, CONV_NAME, 1, COL_user_name, 0 },
     { PEN_OVS, 891, CONV_UINT, 0, COL_tunnel_type, 0 },
     { PEN_OVS, 892, CONV_UINT, 1, COL_vni, 0 }, /* tunnelKey */
     { PEN_OVS, 893, CONV_V4, 0, COL_tunnel_src_addr, 894 },
@@ -138,8 +185,9 @@ bool
 element_is_shared(uint16_t id)
 {
     static const uint16_t shared[] = {
-        4, 21, 22, 34, 48, 50, 58, 60, 136, 138, 150, 151, 152, 153, 154, 155,
-        156, 157, 158, 159, 160, 161, 162, 193, 240, 243, 256, 302, 305, 351,
+        4, 21, 22, 34, 48, 50, 58, 60, 95, 96, 136, 138, 148, 150, 151, 152, 153,
+        154, 155, 156, 157, 158, 159, 160, 161, 162, 193, 230, 233, 240, 243,
+        256, 302, 305, 323, 351, 371, 33002, 40000, 40005,
     };
     for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
         if (shared[i] == id) {

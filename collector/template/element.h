@@ -29,12 +29,19 @@ enum element_conv {
     CONV_DELTA_US,              /* Microseconds before the export time. */
     CONV_UPTIME,                /* Milliseconds of sysUptime. */
     CONV_SAMPLER,               /* Look the rate up. */
+    CONV_HEX,                   /* Into a NAME column, as hex. */
+    CONV_MPLS,                  /* A label stack entry; see COL_mpls_labels. */
+    CONV_FRAGMENT,              /* Offset; sets the column fragment, too. */
+    CONV_FRAGMENT_FLAGS,
     CONV_FRAME, CONV_IP_PACKET, /* Packet headers (RFC 5477 section 8.5). */
 
     /* Kept until the record is complete. */
     CONV_BOOT_MS,               /* systemInitTimeMilliseconds. */
     CONV_DURATION_MS, CONV_DURATION_US,
     CONV_HEADER_SIZE,           /* ethernetHeaderLength. */
+
+    /* Says that there is another direction; read through its twin. */
+    CONV_REVERSE,
     N_CONVS
 };
 

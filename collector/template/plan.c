@@ -50,6 +50,8 @@ struct plan {
 
     /* Values that need others; conv CONV_NONE where missing. */
     struct op boot, duration, header_size, up_start, up_end;
+    bool has_mpls;
+    struct op mpls[PACKET_MAX_LABELS];
     struct op ops[];
 };
 
@@ -255,8 +257,50 @@ run_type_code(const struct op *op, struct flow_batch *b, uint32_t row,
 }
 
 static void
-run_frame(const struct plan *plan, const struct op *op, struct flow_batch *b,
-          uint32_t row, uint32_t n, const struct view *v)
+run_hex(const struct op *op, const struct plan_env *env,
+        struct flow_batch *b, uint32_t row, uint32_t n, const struct view *v)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint32_t *dst = (uint32_t *) batch_column(b, op->column) + row;
+    char text[64];
+    for (uint32_t i = 0; i < n; i++) {
+        struct field_ref f = op_field(op, v, i);
+        uint8_t any = 0;
+        uint32_t k = 0;
+        for (; k < f.size && k < sizeof text / 2; k++) {
+            any |= f.p[k];
+            text[2 * k] = digits[f.p[k] >> 4];
+            text[2 * k + 1] = digits[f.p[k] & 15];
+        }
+        if (any) {
+            dst[i] = dict_intern(env->dict, text, 2 * (size_t) k);
+            batch_set_valid(b, op->column, row + i);
+        }
+    }
+}
+
+/* Offset and flags may both tell that a packet is a fragment. */
+static void
+run_fragment(const struct op *op, struct flow_batch *b, uint32_t row,
+             uint32_t n, const struct view *v)
+{
+    for (uint32_t i = row; i < row + n; i++) {
+        uint16_t x = (uint16_t) op_uint(op, v, i - row);
+        bool fragment = batch_is_valid(b, COL_fragment, i) && b->fragment[i];
+        if (op->conv == CONV_FRAGMENT) {
+            BATCH_SET(b, fragment_offset, i, x & 0x1fff);
+            fragment |= (x & 0x1fff) != 0;
+        } else {
+            fragment |= (x & 0x20) != 0;        /* More fragments. */
+        }
+        BATCH_SET(b, fragment, i, fragment);
+    }
+}
+
+static void
+run_frame(const struct plan *plan, const struct op *op,
+          const struct plan_env *env, struct flow_batch *b, uint32_t row,
+          uint32_t n, const struct view *v)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct field_ref f = op_field(op, v, i);
@@ -266,7 +310,7 @@ run_frame(const struct plan *plan, const struct op *op, struct flow_batch *b,
         }
         struct packet packet;
         packet_parse(&packet, link, f.p, f.size, 0);
-        packet_store(&packet, b, row + i);
+        packet_store(&packet, env->dict, b, row + i);
         if (!plan->filled[COL_bytes]) {
             b->bytes[row + i] = packet.ip_bytes;
         }
@@ -359,10 +403,17 @@ run_op(const struct plan *plan, const struct op *op,
     switch (op->conv) {
     case CONV_FRAME:
     case CONV_IP_PACKET:
-        run_frame(plan, op, b, row, n, v);
+        run_frame(plan, op, env, b, row, n, v);
         return;
     case CONV_NAME:
         run_name(op, env, b, row, n, v);
+        return;
+    case CONV_HEX:
+        run_hex(op, env, b, row, n, v);
+        return;
+    case CONV_FRAGMENT:
+    case CONV_FRAGMENT_FLAGS:
+        run_fragment(op, b, row, n, v);
         return;
     case CONV_SAMPLER:
         run_sampler(op, env, b, row, n, v);
@@ -422,7 +473,8 @@ duration_us(const struct plan *plan, const struct view *v, uint32_t i)
 }
 
 /* sysUptime without one in the header (IPFIX): relative to the start of the
- * system, if the record names it; else only the duration is known. */
+ * system, if the record or an options record names it; else only the duration
+ * is known. */
 static void
 finish_uptimes(const struct plan *plan, const struct plan_env *env,
                struct flow_batch *b, uint32_t row, uint32_t n,
@@ -431,7 +483,9 @@ finish_uptimes(const struct plan *plan, const struct plan_env *env,
     for (uint32_t i = 0; i < n; i++) {
         uint32_t start = (uint32_t) op_uint(&plan->up_start, v, i);
         uint32_t end = (uint32_t) op_uint(&plan->up_end, v, i);
-        uint64_t boot = plan->boot.conv ? op_uint(&plan->boot, v, i) : 0;
+        uint64_t boot = plan->boot.conv ? op_uint(&plan->boot, v, i)
+                        : (uint64_t) atomic_load_explicit(
+                            &env->source->boot_ms, memory_order_relaxed);
         if (boot && boot < INT64_MAX / 2000) {
             b->flow_start[row + i] = ((int64_t) boot + start) * 1000;
             b->flow_end[row + i] = ((int64_t) boot + end) * 1000;
@@ -533,8 +587,14 @@ finish_icmp(const struct plan *plan, struct flow_batch *b, uint32_t row,
             batch_clear_valid(b, COL_icmp_code, i);
         } else if (icmp) {
             if (from_port) {
-                BATCH_SET(b, icmp_type, i, (uint8_t) (b->dst_port[i] >> 8));
-                BATCH_SET(b, icmp_code, i, (uint8_t) b->dst_port[i]);
+                uint16_t port = b->dst_port[i];
+                if (port <= UINT8_MAX) {
+                    /* There is no type 0 with a code: some put the type into
+                     * the lower half. */
+                    port = (uint16_t) (port << 8);
+                }
+                BATCH_SET(b, icmp_type, i, (uint8_t) (port >> 8));
+                BATCH_SET(b, icmp_code, i, (uint8_t) port);
             }
             batch_clear_valid(b, COL_src_port, i);
             batch_clear_valid(b, COL_dst_port, i);
@@ -564,6 +624,62 @@ finish_sampling(const struct plan *plan, const struct plan_env *env,
         batch_clear_valid(b, COL_sampling, i);
         if (rate) {
             BATCH_SET(b, sampling, i, rate);
+        }
+    }
+}
+
+static void
+finish_mpls(const struct plan *plan, const struct plan_env *env,
+            struct flow_batch *b, uint32_t row, uint32_t n,
+            const struct view *v)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t labels[PACKET_MAX_LABELS];
+        unsigned n_labels = 0;
+        for (unsigned k = 0; k < PACKET_MAX_LABELS; k++) {
+            if (!plan->mpls[k].conv) {
+                continue;
+            }
+            uint32_t entry = (uint32_t) op_uint(&plan->mpls[k], v, i);
+            if (entry) {        /* Zero fills up the stack. */
+                labels[n_labels++] = entry >> 4;
+            }
+            if (entry & 1) {
+                break;          /* Bottom of the stack (RFC 3032). */
+            }
+        }
+        packet_store_labels(labels, n_labels, env->dict, b, row + i);
+    }
+}
+
+/* Names that options records of the source gave to numbers. */
+static void
+finish_names(const struct plan_env *env, struct flow_batch *b, uint32_t row,
+             uint32_t n)
+{
+    static const struct {
+        uint8_t kind, number, name;
+    } map[] = {
+        { SOURCE_NAME_INTERFACE, COL_in_if, COL_in_if_name },
+        { SOURCE_NAME_INTERFACE, COL_out_if, COL_out_if_name },
+        { SOURCE_NAME_APPLICATION, COL_application_id, COL_application },
+    };
+    for (size_t k = 0; k < sizeof map / sizeof map[0]; k++) {
+        const uint8_t *numbers = batch_column(b, map[k].number);
+        unsigned size = columns[map[k].number].size;
+        uint32_t *names = batch_column(b, map[k].name);
+        for (uint32_t i = row; i < row + n; i++) {
+            uint64_t number = 0;
+            if (!batch_is_valid(b, map[k].number, i)
+                || batch_is_valid(b, map[k].name, i)) {
+                continue;
+            }
+            memcpy(&number, numbers + (size_t) i * size, size);
+            uint32_t name = source_name(env->source, map[k].kind, number);
+            if (name) {
+                names[i] = name;
+                batch_set_valid(b, map[k].name, i);
+            }
         }
     }
 }
@@ -624,6 +740,12 @@ run_view(const struct plan *plan, const struct plan_env *env,
     finish_ip_version(plan, b, row, n);
     finish_icmp(plan, b, row, n);
     finish_sampling(plan, env, b, row, n);
+    if (plan->has_mpls) {
+        finish_mpls(plan, env, b, row, n, v);
+    }
+    if (source_has_names(env->source)) {
+        finish_names(env, b, row, n);
+    }
 }
 
 void
@@ -698,6 +820,9 @@ field_element(const struct compiler *c, const struct template_field *f,
         }
     }
     const struct element *e = element_find(pen, id);
+    if (e && e->conv == CONV_REVERSE) {
+        return NULL;
+    }
     if (e) {
         *rank = (uint8_t) (e->rank + worse);
     }
@@ -710,7 +835,7 @@ size_fits(const struct element *e, const struct template_field *f)
 {
     if (f->size == TEMPLATE_VARLEN) {
         return e->conv == CONV_UINT || e->conv == CONV_NAME
-               || e->conv == CONV_FRAME || e->conv == CONV_IP_PACKET;
+               || e->conv == CONV_HEX || e->conv == CONV_FRAME || e->conv == CONV_IP_PACKET;
     }
     switch (e->conv) {
     case CONV_V4:
@@ -721,6 +846,9 @@ size_fits(const struct element *e, const struct template_field *f)
         return f->size == 6;
     case CONV_NTP:
         return f->size == 8;
+    case CONV_MPLS:
+        return f->size == 3;
+    case CONV_HEX:
     case CONV_NAME:
     case CONV_FRAME:
     case CONV_IP_PACKET:
@@ -741,6 +869,10 @@ compile_special(struct compiler *c, const struct element *e, struct op op)
     case CONV_DURATION_MS:
     case CONV_DURATION_US: slot = &plan->duration; break;
     case CONV_HEADER_SIZE: slot = &plan->header_size; break;
+    case CONV_MPLS:
+        slot = &plan->mpls[e->id - 70];
+        plan->has_mpls = true;
+        break;
     case CONV_UPTIME:
         if (c->protocol == PROTO_IPFIX) {
             slot = e->column == COL_flow_start ? &plan->up_start
@@ -777,7 +909,7 @@ compile_ops(struct compiler *c, const struct place *places, unsigned n)
             if (plan->filled[col] && first_id[col] == p->id) {
                 /* Open vSwitch's egress templates name the input interface,
                  * then, with the same element, the output interface. */
-                if (p->element->conv != CONV_NAME
+                if (col != COL_in_if_name
                     || plan->filled[COL_out_if_name]) {
                     continue;
                 }

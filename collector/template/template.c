@@ -8,6 +8,7 @@
 #include <string.h>
 #include <urcu.h>
 
+#include "collector/template/element.h"
 #include "collector/template/ovs.h"
 #include "collector/template/plan.h"
 #include "lib/cursor.h"
@@ -84,7 +85,9 @@ static bool
 is_biflow(const struct template_field *fields, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (fields[i].pen == 29305) {   /* RFC 5103 section 6.1. */
+        const struct element *e = element_find(fields[i].pen, fields[i].id);
+        if (fields[i].pen == PEN_REVERSE        /* RFC 5103 section 6.1. */
+            || (e && e->conv == CONV_REVERSE)) {
             return true;
         }
     }

@@ -744,6 +744,165 @@ test_random(void)
     rig_clear(&r);
 }
 
+#define CHECK_TEXT(R, COL, ROW, TEXT)                                   \
+    do {                                                                \
+        CU_ASSERT_TRUE_FATAL(batch_is_valid((R)->b, COL_##COL, ROW));   \
+        CU_ASSERT_STRING_EQUAL(dict_text((R)->dict, (R)->b->COL[ROW]),  \
+                               TEXT);                                   \
+    } while (0)
+
+static void
+test_more_fields(void)
+{
+    static const struct template_field f[] = {
+        { 8, 4, 0 }, { 12, 4, 0 }, { 225, 4, 0 }, { 226, 4, 0 },
+        { 227, 2, 0 }, { 228, 2, 0 }, { 230, 1, 0 }, { 233, 1, 0 },
+        { 70, 3, 0 }, { 71, 3, 0 }, { 72, 3, 0 }, { 88, 2, 0 },
+        { 197, 1, 0 }, { 52, 1, 0 }, { 53, 1, 0 }, { 58, 2, 0 },
+        { 244, 1, 0 }, { 245, 2, 0 }, { 59, 2, 0 }, { 57, 6, 0 },
+        { 81, 6, 0 }, { 18, 4, 0 }, { 234, 4, 0 }, { 235, 4, 0 },
+        { 132, 4, 0 }, { 133, 4, 0 }, { 148, 8, 0 }, { 95, 4, 0 },
+        { 371, 8, 0 }, { 33002, 2, 0 }, { 136, 1, 0 }, { 89, 1, 0 },
+    };
+    struct rig r;
+    one(&r, f, sizeof f / sizeof f[0] - 3, "0a000001 0a000002 c0000201 "
+        "c0000202 1f90 01bb 04 01 000640 000111 000000 0000 20 3c 40 0064 "
+        "05 00c8 0065 0a0000000002 0a0000000001 c0000209 00000007 00000008 "
+        "00000bb8 00000002 0000000000000063 03000050 616c696365000000");
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+    CHECK_ADDR(r.b->nat_src_addr[0], "192.0.2.1");
+    CHECK_ADDR(r.b->nat_dst_addr[0], "192.0.2.2");
+    CHECK_IS(r.b, nat_src_port, 0, 8080);
+    CHECK_IS(r.b, nat_dst_port, 0, 443);
+    CHECK_IS(r.b, nat_event, 0, 4);
+    CHECK_IS(r.b, firewall_event, 0, 1);
+    CHECK_IS(r.b, mpls_label, 0, 100);
+    CHECK_TEXT(&r, mpls_labels, 0, "100 17");
+    CHECK_IS(r.b, fragment, 0, 1);
+    CHECK_IS(r.b, fragment_offset, 0, 0);
+    CHECK_IS(r.b, ttl, 0, 60);
+    CHECK_IS(r.b, ttl_max, 0, 64);
+    CHECK_IS(r.b, vlan_id, 0, 100);
+    CHECK_IS(r.b, vlan_priority, 0, 5);
+    CHECK_IS(r.b, customer_vlan_id, 0, 200);
+    CHECK_IS(r.b, post_vlan_id, 0, 101);
+    CHECK_IS(r.b, post_dst_mac, 0, 0x0a0000000002);
+    CHECK_IS(r.b, post_src_mac, 0, 0x0a0000000001);
+    CHECK_NULL(r.b, src_mac, 0);
+    CHECK_ADDR(r.b->bgp_next_hop[0], "192.0.2.9");
+    CHECK_NULL(r.b, next_hop, 0);
+    CHECK_IS(r.b, in_vrf, 0, 7);
+    CHECK_IS(r.b, out_vrf, 0, 8);
+    CHECK_IS(r.b, dropped_bytes, 0, 3000);
+    CHECK_IS(r.b, dropped_packets, 0, 2);
+    CHECK_IS(r.b, flow_id, 0, 99);
+    CHECK_IS(r.b, application_id, 0, 0x03000050);
+    CHECK_TEXT(&r, user_name, 0, "alice");
+    CHECK_NULL(r.b, application, 0);
+    rig_clear(&r);
+}
+
+/* Counts of a session's initiator and responder. */
+static void
+test_responder(void)
+{
+    static const struct template_field f[] = {
+        { 8, 4, 0 }, { 12, 4, 0 }, { 7, 2, 0 }, { 11, 2, 0 }, { 4, 1, 0 },
+        { 231, 4, 0 }, { 232, 4, 0 }, { 298, 4, 0 }, { 299, 4, 0 },
+        { 10, 2, 0 }, { 14, 2, 0 },
+    };
+    struct rig r;
+    one(&r, f, sizeof f / sizeof f[0], "0a000001 0a000002 c000 01bb 06 "
+        "000003e8 000007d0 0000000a 00000014 0001 0002");
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 2);
+    CU_ASSERT_EQUAL(r.b->bytes[0], 1000);
+    CU_ASSERT_EQUAL(r.b->packets[0], 10);
+    CHECK_ADDR(r.b->src_addr[1], "10.0.0.2");
+    CHECK_IS(r.b, src_port, 1, 443);
+    CHECK_IS(r.b, in_if, 1, 2);
+    CHECK_IS(r.b, proto, 1, 6);
+    CU_ASSERT_EQUAL(r.b->bytes[1], 2000);
+    CU_ASSERT_EQUAL(r.b->packets[1], 20);
+    rig_clear(&r);
+}
+
+/* Names, and the time of the start, in options records. */
+static void
+test_options_names(void)
+{
+    static const struct template_field f[] = {
+        { 10, 4, 0 }, { 14, 4, 0 }, { 95, 4, 0 }, { 22, 4, 0 }, { 21, 4, 0 },
+        { 2, 4, 0 },
+    };
+    static struct msg m;
+    struct rig r;
+    rig_init(&r);
+    ipfix_begin(&m, EXPORT_S, 0, 1);
+    size_t at = set_begin(&m, 3);
+    put_hex(&m, "0190 0003 0001 000a 0004 0052 0008 0053 0008");
+    put_hex(&m, "0191 0003 0001 005f 0004 0060 ffff 005e 0002");
+    put_hex(&m, "0192 0002 0001 0095 0004 00a0 0008");
+    set_end(&m, at);
+    at = set_begin(&m, 400);
+    put_hex(&m, "00000005 6574683000000000 776f726c64000000");
+    put_hex(&m, "00000006 0000000000000000 7570000000000000");
+    set_end(&m, at);
+    at = set_begin(&m, 401);
+    put_hex(&m, "03000050 04 68747470 0000");
+    set_end(&m, at);
+    at = set_begin(&m, 402);
+    put32(&m, 1);
+    put64(&m, (EXPORT_S - 100) * UINT64_C(1000));
+    set_end(&m, at);
+    put_template(&m, 300, f, sizeof f / sizeof f[0]);
+    at = set_begin(&m, 300);
+    put_hex(&m, "00000005 00000006 03000050 000003e8 000007d0 00000001");
+    put_hex(&m, "00000007 00000006 03000051 000003e8 000007d0 00000001");
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 2);
+    CHECK_TEXT(&r, in_if_name, 0, "eth0");
+    CHECK_TEXT(&r, out_if_name, 0, "up");
+    CHECK_TEXT(&r, application, 0, "http");
+    CHECK_NULL(r.b, in_if_name, 1);
+    CHECK_NULL(r.b, application, 1);
+    CU_ASSERT_EQUAL(r.b->flow_start[0], EXPORT_US - 99 * 1000000);
+    CU_ASSERT_EQUAL(r.b->flow_end[0], EXPORT_US - 98 * 1000000);
+    CU_ASSERT_EQUAL(r.b->quality[0], 0);
+    rig_clear(&r);
+}
+
+/* A source that was taken for Open vSwitch, and is not. */
+static void
+test_ovs_after_all_not(void)
+{
+    static const struct template_field other[] = { { 1, 8, 0 } };
+    static struct msg m;
+    struct template_field f[OVS_MAX_FIELDS];
+    struct rig r;
+    rig_init(&r);
+    unsigned n = ovs_template_fields(256, false, f);
+    size_t size = 0;
+    for (unsigned i = 0; i < n; i++) {
+        size += f[i].size == TEMPLATE_VARLEN ? 1 : f[i].size;
+    }
+    ipfix_begin(&m, EXPORT_S, 0, 1);
+    size_t at = set_begin(&m, 256);
+    m.n += size;
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_TRUE(source_is_ovs(rig_source(&r)));
+    ipfix_begin(&m, EXPORT_S, 1, 1);
+    put_template(&m, 256, other, 1);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_FALSE(source_is_ovs(rig_source(&r)));
+    rig_clear(&r);
+}
+
 UNIT_MAIN("ipfix", UNIT_TEST(test_fields), UNIT_TEST(test_conversions),
           UNIT_TEST(test_times), UNIT_TEST(test_variable_length),
           UNIT_TEST(test_biflow), UNIT_TEST(test_template_life),
@@ -752,4 +911,6 @@ UNIT_MAIN("ipfix", UNIT_TEST(test_fields), UNIT_TEST(test_conversions),
           UNIT_TEST(test_ovs_mixed), UNIT_TEST(test_ovs_sequence),
           UNIT_TEST(test_ovs_not), UNIT_TEST(test_cut),
           UNIT_TEST(test_refusals), UNIT_TEST(test_template_limit),
-          UNIT_TEST(test_random))
+          UNIT_TEST(test_random), UNIT_TEST(test_more_fields),
+          UNIT_TEST(test_responder), UNIT_TEST(test_options_names),
+          UNIT_TEST(test_ovs_after_all_not))

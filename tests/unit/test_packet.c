@@ -58,6 +58,9 @@ test_vlans(void)
                             IPV4("11", "0000") UDP, PACKET_ETHERNET, 82);
     CU_ASSERT_TRUE(k.has_vlan);
     CU_ASSERT_EQUAL(k.vlan_id, 100);
+    CU_ASSERT_EQUAL(k.vlan_priority, 3);
+    CU_ASSERT_EQUAL(k.n_vlans, 2);
+    CU_ASSERT_EQUAL(k.customer_vlan_id, 200);
     CU_ASSERT_EQUAL(k.ether_type, 0x0800);
     CU_ASSERT_EQUAL(k.src_port, 53);
     CU_ASSERT_EQUAL(k.dst_port, 54321);
@@ -186,7 +189,7 @@ test_store(void)
                             PACKET_ETHERNET, 74);
     struct flow_batch *b = batch_create();
     b->quality[0] = 0;
-    packet_store(&k, b, 0);
+    packet_store(&k, NULL, b, 0);
     CHECK_IS(b, src_port, 0, 8080);
     CHECK_IS(b, dst_port, 0, 443);
     CHECK_IS(b, tcp_flags, 0, 0x12);
@@ -219,8 +222,181 @@ test_random(void)
     CU_PASS("no crash");
 }
 
+/* The inner packet: UDP from 10.0.0.1:53, or the same in a frame. */
+#define INNER IPV4("11", "0000") UDP
+#define INNER_FRAME "0a0000000002 0a0000000001 0800 " INNER
+#define INNER_V6 IPV6("06") TCP
+/* The outer one: 192.0.2.1 to 192.0.2.2, 300 bytes. */
+#define OUTER(PROTO) MACS "0800 45 00 012c 0000 0000 40 " PROTO \
+    " 0000 c0000201 c0000202 "
+#define OUTER_UDP(PORT) OUTER("11") "c000 " PORT " 0118 0000 "
+#define OUTER_V6(NEXT) MACS "86dd 60000000 0104 " NEXT " 40 " \
+    "fd000000000000000000000000000001 fd000000000000000000000000000002 "
+#define LONG_KEY 0x12345678
+
+static const struct {
+    const char *what, *hex;
+    uint8_t type;
+    bool has_vni;
+    uint32_t vni;
+    uint8_t proto;              /* Of the innermost packet. */
+} tunnels[] = {
+    { "VXLAN", OUTER_UDP("12b5") "08000000 0001c800 " INNER_FRAME,
+      TUNNEL_VXLAN, true, 456, 17 },
+    { "VXLAN, tagged inside", OUTER_UDP("12b5") "08000000 0001c800 "
+      "0a0000000002 0a0000000001 8100 0064 0800 " INNER,
+      TUNNEL_VXLAN, true, 456, 17 },
+    { "VXLAN-GPE with IPv6", OUTER_UDP("12b6") "0c000002 0001c800 " INNER_V6,
+      TUNNEL_VXLAN, true, 456, 6 },
+    { "VXLAN over IPv6", OUTER_V6("11") "c000 12b5 0104 0000 "
+      "08000000 0001c800 " INNER_FRAME, TUNNEL_VXLAN, true, 456, 17 },
+    { "Geneve with options", OUTER_UDP("17c1") "02006558 00002a00 "
+      "0102030405060708 " INNER_FRAME, TUNNEL_GENEVE, true, 42, 17 },
+    { "Geneve with IP", OUTER_UDP("17c1") "000086dd 00002a00 " INNER_V6,
+      TUNNEL_GENEVE, true, 42, 6 },
+    { "GRE", OUTER("2f") "0000 0800 " INNER, TUNNEL_GRE, false, 0, 17 },
+    { "GRE, everything", OUTER("2f") "b000 6558 00000000 12345678 00000001 "
+      INNER_FRAME, TUNNEL_GRE, true, LONG_KEY, 17 },
+    { "GRE with MPLS", OUTER("2f") "0000 8847 00064140 " INNER,
+      TUNNEL_GRE, false, 0, 17 },
+    { "ERSPAN I", OUTER("2f") "0000 88be " INNER_FRAME, TUNNEL_ERSPAN,
+      false, 0, 17 },
+    { "ERSPAN II", OUTER("2f") "1000 88be 00000001 1001f107 00000000 "
+      INNER_FRAME, TUNNEL_ERSPAN, true, 0x107, 17 },
+    { "ERSPAN III", OUTER("2f") "1000 22eb 00000001 20010107 00000000 "
+      "00000001 0000000000000000 " INNER_FRAME, TUNNEL_ERSPAN, true, 0x107,
+      17 },
+    { "IP in IP", OUTER("04") INNER, TUNNEL_IPIP, false, 0, 17 },
+    { "6in4", OUTER("29") INNER_V6, TUNNEL_IPIP, false, 0, 6 },
+    { "4in6", OUTER_V6("04") INNER, TUNNEL_IPIP, false, 0, 17 },
+    { "GTP-U", OUTER_UDP("0868") "30ff 0040 12345678 " INNER, TUNNEL_GTPU,
+      true, LONG_KEY, 17 },
+    { "GTP-U with extensions", OUTER_UDP("0868") "34ff 0048 12345678 "
+      "000000 85 01000000 " INNER, TUNNEL_GTPU, true, LONG_KEY, 17 },
+    { "LISP", OUTER_UDP("10f5") "08000000 00002a01 " INNER, TUNNEL_LISP,
+      true, 42, 17 },
+    { "GRE in VXLAN", OUTER_UDP("12b5") "08000000 0001c800 "
+      "0a0000000002 0a0000000001 0800 " IPV4("2f", "0000") "2000 0800 "
+      "00000007 " INNER_V6, TUNNEL_VXLAN, true, 456, 6 },
+};
+
+static void
+check_inner(const struct packet *k, unsigned i, bool v6)
+{
+    CU_ASSERT_TRUE(k->has_tunnel);
+    CU_ASSERT_EQUAL(k->tunnel_type, tunnels[i].type);
+    CU_ASSERT_EQUAL(k->has_vni, tunnels[i].has_vni);
+    CU_ASSERT_EQUAL(k->vni, tunnels[i].vni);
+    CU_ASSERT_EQUAL(k->proto, tunnels[i].proto);
+    CU_ASSERT_EQUAL(k->ip_bytes, 300);  /* Of the outer packet. */
+    CU_ASSERT_EQUAL(k->src_mac, 0x020000000001);
+    CU_ASSERT_FALSE(k->has_vlan);
+    CU_ASSERT_FALSE(k->truncated);
+    if (v6) {
+        CHECK_ADDR(k->tunnel_src, "fd00::1");
+        CHECK_ADDR(k->tunnel_dst, "fd00::2");
+    } else {
+        CHECK_ADDR(k->tunnel_src, "192.0.2.1");
+        CHECK_ADDR(k->tunnel_dst, "192.0.2.2");
+    }
+    if (k->proto == 17) {
+        CHECK_ADDR(k->src, "10.0.0.1");
+        CU_ASSERT_EQUAL(k->src_port, 53);
+        CU_ASSERT_FALSE(k->has_tcp);
+    } else {
+        CHECK_ADDR(k->src, "2001:db8::1");
+        CU_ASSERT_EQUAL(k->dst_port, 443);
+        CU_ASSERT_EQUAL(k->tcp_flags, 0x12);
+    }
+}
+
+static void
+test_tunnels(void)
+{
+    for (unsigned i = 0; i < sizeof tunnels / sizeof tunnels[0]; i++) {
+        bool v6 = !strncmp(tunnels[i].hex + strlen(MACS), "86dd", 4);
+        struct packet k = parse(tunnels[i].hex, PACKET_ETHERNET, 314);
+        check_inner(&k, i, v6);
+
+        /* Cut anywhere: the outer packet, or all of the inner one. */
+        struct msg *m = calloc(1, sizeof *m);
+        put_hex(m, tunnels[i].hex);
+        for (size_t n = 0; n < m->n; n++) {
+            uint8_t *copy = memdup_exact(m->b, n);
+            packet_parse(&k, PACKET_ETHERNET, copy, n, 314);
+            free(copy);
+            CU_ASSERT_TRUE(k.truncated || n >= 34);
+            if (k.has_ip && !k.has_tunnel) {
+                CU_ASSERT_EQUAL(k.ip_bytes, 300);
+                CU_ASSERT_EQUAL(k.src.b[15], 1);
+            }
+        }
+        free(m);
+    }
+}
+
+/* What only looks like a tunnel stays what it is. */
+static void
+test_no_tunnels(void)
+{
+    static const char *const hex[] = {
+        OUTER_UDP("12b5") "00000000 0001c800 " INNER_FRAME,     /* No I. */
+        OUTER_UDP("17c1") "40006558 00002a00 " INNER_FRAME,     /* Version. */
+        OUTER_UDP("0868") "3001 0004 00000000 00000000",        /* Echo. */
+        OUTER("2f") "0001 880b 00000000 00000000",      /* PPTP. */
+        OUTER("2f") "4000 0800 00000000 " INNER,        /* Source route. */
+    };
+    for (unsigned i = 0; i < sizeof hex / sizeof hex[0]; i++) {
+        struct packet k = parse(hex[i], PACKET_ETHERNET, 314);
+        CU_ASSERT_FALSE(k.has_tunnel);
+        CHECK_ADDR(k.src, "192.0.2.1");
+        CU_ASSERT_EQUAL(k.ip_bytes, 300);
+    }
+    /* No IP inside: the outer packet, and the tunnel. */
+    struct packet k = parse(OUTER_UDP("12b5") "08000000 0001c800 "
+                            "ffffffffffff 0a0000000001 0806 00010800",
+                            PACKET_ETHERNET, 314);
+    CU_ASSERT_TRUE(k.has_tunnel);
+    CU_ASSERT_EQUAL(k.vni, 456);
+    CHECK_ADDR(k.src, "192.0.2.1");
+    CU_ASSERT_EQUAL(k.dst_port, 4789);
+    CU_ASSERT_EQUAL(k.ether_type, 0x0800);
+}
+
+/* Tunnels in tunnels without end. */
+static void
+test_depth(void)
+{
+    struct msg *m = calloc(1, sizeof *m);
+    put_hex(m, MACS "0800 ");
+    for (unsigned i = 0; i < 1000; i++) {
+        put_hex(m, IPV4("04", "0000"));
+    }
+    struct packet k;
+    packet_parse(&k, PACKET_ETHERNET, m->b, m->n, 0);
+    CU_ASSERT_TRUE(k.has_tunnel);
+    CU_ASSERT_EQUAL(k.proto, 4);
+    free(m);
+}
+
+static void
+test_pseudowire(void)
+{
+    struct packet k = parse(MACS "8847 00064040 00011140 00000000 "
+                            INNER_FRAME, PACKET_ETHERNET, 100);
+    CU_ASSERT_EQUAL(k.n_labels, 2);
+    CU_ASSERT_EQUAL(k.labels[0], 100);
+    CU_ASSERT_EQUAL(k.labels[1], 17);
+    CHECK_ADDR(k.src, "10.0.0.1");
+    CU_ASSERT_EQUAL(k.src_mac, 0x020000000001);
+    CU_ASSERT_EQUAL(k.ip_bytes, 60);
+    CU_ASSERT_FALSE(k.has_tunnel);
+}
+
 UNIT_MAIN("packet", UNIT_TEST(test_ipv4_tcp), UNIT_TEST(test_vlans),
           UNIT_TEST(test_ipv6_extensions), UNIT_TEST(test_ipv6_icmp_and_ah),
           UNIT_TEST(test_fragments), UNIT_TEST(test_not_ip),
           UNIT_TEST(test_mpls), UNIT_TEST(test_offload), UNIT_TEST(test_cut),
-          UNIT_TEST(test_store), UNIT_TEST(test_random))
+          UNIT_TEST(test_store), UNIT_TEST(test_random),
+          UNIT_TEST(test_tunnels), UNIT_TEST(test_no_tunnels),
+          UNIT_TEST(test_depth), UNIT_TEST(test_pseudowire))

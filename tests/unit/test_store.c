@@ -455,7 +455,7 @@ static void
 test_disk_full(void)
 {
     char *dir = util_mkdir(), path[512];
-    if (mount("venturi-test", dir, "tmpfs", 0, "size=32m")) {
+    if (mount("venturi-test", dir, "tmpfs", 0, "size=48m")) {
         printf("skipped: cannot mount a tmpfs ");
         util_rmdir(dir);
         free(dir);
