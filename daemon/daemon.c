@@ -27,6 +27,7 @@
 #include "collector/input/input.h"
 #include "collector/query/query.h"
 #include "collector/store/store.h"
+#include "collector/template/persist.h"
 #include "collector/template/template.h"
 #include "daemon/observe.h"
 #include "daemon/options.h"
@@ -67,6 +68,7 @@ struct daemon {
     uint64_t observation_gen;
 
     struct input *input;
+    struct persist *persist;
     struct store *store;
     struct query_pool *queries;
     struct ovsdb *ovsdb;
@@ -738,6 +740,30 @@ open_store(struct daemon *d, const struct config *c)
     return d->queries ? 0 : -ENOMEM;
 }
 
+/* What was learned before the restart, so that the first datagram after it can
+ * be read. */
+static void
+restore_templates(struct daemon *d)
+{
+    struct persist_counts n;
+    char path[4200];
+    snprintf(path, sizeof path, "%s/meta/templates", d->store_dir);
+    int error = persist_load(path, d->templates, d->sources, clock_wall_us(),
+                             &n);
+    if (!error && n.sources) {
+        LOG(decode, INFO, "%u templates of %u sources kept from before",
+            n.templates, n.sources);
+    } else if (error && error != -ENOENT) {
+        LOG(decode, NOTICE, "%s/meta/templates: %s; templates are learned "
+            "anew", d->state_dir, error == -EBADMSG ? "damaged"
+            : error == -ENOTSUP ? "of another version" : strerror(-error));
+    }
+    d->persist = persist_start(path, d->templates, d->sources);
+    if (!d->persist) {
+        LOG(decode, WARN, "templates are not kept: out of memory");
+    }
+}
+
 static int
 start(struct daemon *d)
 {
@@ -766,6 +792,7 @@ start(struct daemon *d)
     if (drop_privileges(d, c) || open_store(d, c)) {
         return -1;
     }
+    restore_templates(d);
     if (input_start(d->input)) {
         LOG(input, ERR, "%s", "cannot start workers");
         return -1;
@@ -831,6 +858,7 @@ daemon_destroy(struct daemon *d)
 #endif
     ovsdb_stop(d->ovsdb);
     input_destroy(d->input);            /* Reads what is left, then stops. */
+    persist_stop(d->persist);
     query_pool_destroy(d->queries);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
