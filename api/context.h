@@ -3,6 +3,7 @@
 #ifndef API_CONTEXT_H
 #define API_CONTEXT_H 1
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,10 @@ struct api_context {
     /* What OVSDB says about sources, as it is when the main thread looks (it
      * alone replaces it); may be NULL. */
     struct observation_map *_Atomic *observations;
+    /* Raises (true) and lowers what the OVSDB thread may do on this one, to see
+     * what it sees; may be NULL. */
+    void (*as_ovsdb)(void *aux, bool on);
+    void *as_ovsdb_aux;
     int64_t started_us;                 /* Wall clock. */
     const char *state_dir, *run_dir;
     const char *owner;                  /* Instance id. */

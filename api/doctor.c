@@ -189,7 +189,7 @@ check_socket(struct doctor *d, const struct doctor_remote *r)
     bool connected = r->snapshot && r->snapshot->connected;
 
     if (connected) {
-        say(d, DOCTOR_SOCKET, DOCTOR_PASS, r->remote, s->access_error
+        say(d, DOCTOR_SOCKET, DOCTOR_PASS, r->remote, s->user_error
             ? "open, thanks to CAP_DAC_OVERRIDE (user \"%s\" alone may not)"
             : "open; user \"%s\" may", r->user);
     } else if (s->stat_error == ENOENT || s->stat_error == ENOTDIR) {

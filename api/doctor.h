@@ -79,7 +79,8 @@ struct doctor_socket {
     bool is_socket;
     mode_t mode;
     const char *owner, *group;  /* Names or numbers. */
-    int access_error;           /* errno of access(), or 0. */
+    int user_error;             /* errno of access() by the user alone, or 0. */
+    int access_error;           /* The same for the OVSDB thread, or 0. */
     int connect_error;          /* errno of connect(), or 0. */
 };
 

@@ -166,6 +166,14 @@ try_connect(const char *path)
 }
 
 static void
+as_ovsdb(struct look *l, bool on)
+{
+    if (l->context->as_ovsdb) {
+        l->context->as_ovsdb(l->context->as_ovsdb_aux, on);
+    }
+}
+
+static void
 look_at_remote(struct look *l, const char *remote,
                const struct ovs_snapshot *snapshot)
 {
@@ -180,6 +188,11 @@ look_at_remote(struct look *l, const char *remote,
         s.path = remote + 5;
         s.owner = owner;
         s.group = group;
+        /* What the user may do, and then what the OVSDB thread may. */
+        if (faccessat(AT_FDCWD, s.path, R_OK | W_OK, AT_EACCESS)) {
+            s.user_error = errno;
+        }
+        as_ovsdb(l, true);
         if (stat(s.path, &st)) {
             s.stat_error = errno;
         } else {
@@ -196,6 +209,7 @@ look_at_remote(struct look *l, const char *remote,
                 s.connect_error = try_connect(s.path);
             }
         }
+        as_ovsdb(l, false);
         r.socket = &s;
     }
     doctor_remote(l->doctor, &r, l->config ? l->config->policies : NULL);

@@ -76,6 +76,14 @@ struct daemon {
     struct api_context context;
 };
 
+/* For what only the OVSDB thread may do all the time. */
+static void
+raise_rights(void *daemon_, bool on)
+{
+    struct daemon *d = daemon_;
+    privilege_override(&d->privilege, on);
+}
+
 static void
 publish_context(struct daemon *d)
 {
@@ -88,6 +96,8 @@ publish_context(struct daemon *d)
     d->context.input = d->input;
     d->context.dict = d->dict;
     d->context.observations = &d->correct.map;
+    d->context.as_ovsdb = raise_rights;
+    d->context.as_ovsdb_aux = d;
     if (d->api) {
         api_set_context(d->api, &d->context);
     }
@@ -596,13 +606,6 @@ apply_config(void *daemon_, const struct config *old,
     return 0;
 }
 
-static void
-config_guard(void *daemon_, bool on)
-{
-    struct daemon *d = daemon_;
-    privilege_override(&d->privilege, on);
-}
-
 /* ---- Signals. ---- */
 
 static void
@@ -799,7 +802,7 @@ start(struct daemon *d)
     }
     d->ovsdb = start_ovsdb(d, c);
     config_set_apply(d->config, apply_config, d);
-    config_set_guard(d->config, config_guard, d);
+    config_set_guard(d->config, raise_rights, d);
     publish_context(d);
     return 0;
 }

@@ -121,7 +121,9 @@ struct msg {
 static inline void
 put(struct msg *m, const void *p, size_t n)
 {
-    memcpy(m->b + m->n, p, n);
+    if (n) {
+        memcpy(m->b + m->n, p, n);
+    }
     m->n += n;
 }
 

@@ -94,7 +94,7 @@ test_socket(void)
     CU_ASSERT_STRING_EQUAL(line(&d, DOCTOR_OVSDB)->message,
                            "not connected: why");
     expect(&d, DOCTOR_SOCKET, DOCTOR_PASS, "may open", "");
-    s.access_error = EACCES;            /* And yet we are in. */
+    s.user_error = EACCES;              /* And yet we are in. */
     snap.connected = true;
     snap.ovs_version = (char *) "3.1.0";
     doctor_remote(&d, &r, NULL);
