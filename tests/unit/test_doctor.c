@@ -114,7 +114,7 @@ test_database(void)
     struct doctor_remote r = { .remote = "tcp:192.0.2.1:6640",
                                .snapshot = &snap, .user = "venturi" };
     struct export_policy p = { .name = (char *) "p" };
-    struct export_policies policies = { &p, 1 };
+    struct export_policies policies = { .list = &p, .n = 1 };
 
     doctor_remote(&d, &r, &policies);
     expect(&d, DOCTOR_OVSDB, DOCTOR_WARN, "older than 2.9", "update");
