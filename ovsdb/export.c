@@ -442,7 +442,7 @@ sample_check(const struct export_policy *p, size_t i, char *member,
              size_t member_size, char *message, size_t message_size)
 {
     const struct export_sample_wish *wish = &p->samples[i];
-    char inner[96];
+    char inner[64];
     snprintf(member, member_size, "flow-sample[%u]/id", wish->id);
     for (size_t j = 0; j < i; j++) {
         if (p->samples[j].id == wish->id) {
@@ -573,7 +573,7 @@ export_policies_check(const struct export_policies *policies,
                       char *message, size_t message_size)
 {
     for (size_t i = 0; i < policies->n; i++) {
-        char inner[96];
+        char inner[128];
         if (!policy_check(policies, i, inner, sizeof inner, message,
                           message_size)) {
             snprintf(member, member_size, "policy[%.64s]/%s",
