@@ -17,9 +17,13 @@ ovsdb_libovsdb_la_SOURCES = \
 ovsdb_libovsdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS)
 
 if HAVE_CUNIT
-ovsdb_tests = tests/unit/test_export_plan tests/unit/test_ovsdb
+ovsdb_tests = tests/unit/test_budget tests/unit/test_export_plan \
+	tests/unit/test_ovsdb
 check_PROGRAMS += $(ovsdb_tests)
 unit_tests += $(ovsdb_tests)
+tests_unit_test_budget_SOURCES = tests/unit/test_budget.c
+tests_unit_test_budget_LDADD = ovsdb/libovsdb.la lib/liblib.la $(OVS_LIBS) \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_export_plan_SOURCES = tests/unit/test_export_plan.c
 tests_unit_test_export_plan_LDADD = ovsdb/libovsdb.la lib/liblib.la \
 	$(OVS_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
@@ -34,7 +38,8 @@ tests_interop_ovsdb_driver_SOURCES = tests/interop/ovsdb_driver.c
 tests_interop_ovsdb_driver_LDADD = ovsdb/libovsdb.la lib/liblib.la \
 	$(OVS_LIBS) $(COMMON_LIBS)
 EXTRA_DIST += tests/interop/ovsdb_driver.py
-interop_tests += tests/interop/test_ovsdb_rows.py \
+interop_tests += tests/interop/test_ovsdb_policy.py \
+	tests/interop/test_ovsdb_rows.py \
 	tests/interop/test_ovsdb_races.py
 
 dist_doc_DATA += doc/provisioning.md

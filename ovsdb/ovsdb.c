@@ -67,6 +67,8 @@ struct note {
     unsigned n_repairs;
     int64_t pause_ms;           /* Of the last pause. */
     int64_t paused_until_ms;    /* Somebody fights with us. */
+    char *rival;                /* What was last undone of somebody else's;
+                                 * or NULL. */
     char *error;                /* The server refused; or NULL. */
     int64_t retry_delay_ms, retry_at_ms;
 };
@@ -99,6 +101,8 @@ struct remote {
     struct ovsdb_idl *idl;
     bool locking;               /* The lock was asked for. */
     bool contended;             /* Somebody else has it; guarded. */
+    unsigned n_not_locked;      /* Transactions refused although we have it. */
+    bool lockless;              /* A relay: its locks are not the server's. */
     unsigned seqno;             /* Of the IDL when 'snap' was made. */
     bool dirty;                 /* Plan again, whatever the seqno says. */
     uint64_t generation;
@@ -120,6 +124,7 @@ struct remote {
     int64_t hold_until_ms;
 
     bool statistics;            /* Interface.statistics is monitored. */
+    int64_t reopened_ms;        /* A new IDL has taken over; 0: long ago. */
     int64_t traffic_ms;         /* Measure again then. */
 };
 
@@ -356,6 +361,7 @@ notes_free(struct bridge_notes *n)
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         if (n->table[t]) {
             free(n->table[t]->error);
+            free(n->table[t]->rival);
             free(n->table[t]);
         }
     }
@@ -363,6 +369,7 @@ notes_free(struct bridge_notes *n)
         struct sample_note *s = n->samples;
         n->samples = s->next;
         free(s->note.error);
+        free(s->note.rival);
         free(s);
     }
     free(n);
@@ -513,6 +520,18 @@ change_is_due(struct remote *r, const struct export_change *c,
     return true;
 }
 
+/* What somebody did to our row, in words (heap). */
+static char *
+rival_text(const struct export_change *c)
+{
+    const struct export_diff *d = c->n_diffs ? &c->diffs[0] : NULL;
+    if (c->action == ACTION_CREATE) {
+        return xstrdup("took our row away");
+    }
+    return d ? xasprintf("set %s to %s", d->column,
+                         d->old_value ? d->old_value : "nothing") : NULL;
+}
+
 /* Counts a write that only restores what we had written before.  False if
  * there were too many: then it is not done. */
 static bool
@@ -537,9 +556,12 @@ repair_allowed(struct remote *r, const struct export_change *c,
                          : FIGHT_PAUSE_MIN_MS;
         note->paused_until_ms = now_ms + note->pause_ms;
         note->n_repairs = 0;
+        free(note->rival);
+        note->rival = rival_text(c);
         LOG(ovsdb, WARN, "%s: bridge %s: somebody changed our %s row %d "
-            "times within a minute; we leave it alone for %"PRId64" s",
-            r->name, c->bridge, export_table_title(c->table), FIGHT_REPAIRS,
+            "times within a minute (last they %s); we leave it alone for "
+            "%"PRId64" s", r->name, c->bridge, export_table_title(c->table),
+            FIGHT_REPAIRS, note->rival ? note->rival : "changed it",
             note->pause_ms / 1000);
         return false;
     }
@@ -710,6 +732,19 @@ txn_failed(struct remote *r, const char *error, int64_t now_ms)
     }
 }
 
+/* A relay grants locks of its own and passes transactions on to a server that
+ * does not know of them: there is no lock to be had. */
+static void
+give_up_lock(struct remote *r)
+{
+    if (ovsdb_idl_has_lock(r->idl) && ++r->n_not_locked >= 2) {
+        ovsdb_idl_set_lock(r->idl, NULL);
+        r->lockless = true;
+        LOG(ovsdb, NOTICE, "%s: a relay: there is no lock to keep out a "
+            "second venturid with our instance id", r->name);
+    }
+}
+
 /* Looks after the transaction under way.  Called with the mutex. */
 static void
 run_txn(struct remote *r, int64_t now_ms)
@@ -729,8 +764,12 @@ run_txn(struct remote *r, int64_t now_ms)
     case TXN_ERROR:
         txn_failed(r, ovsdb_idl_txn_get_error(r->txn), now_ms);
         break;
-    case TXN_TRY_AGAIN:         /* Somebody was faster: look again. */
     case TXN_NOT_LOCKED:
+        give_up_lock(r);
+        hold(r, r->txn_seqno, now_ms);
+        r->next = r->plan->n_bridges + 1;
+        break;
+    case TXN_TRY_AGAIN:         /* Somebody was faster: look again. */
     case TXN_ABORTED:
     case TXN_UNCOMMITTED:
     case TXN_INCOMPLETE:
@@ -764,6 +803,11 @@ paced(struct remote *r, int64_t *wake_ms)
 static bool
 needs_publish(struct remote *r)
 {
+    if (r->reopened_ms && !remote_is_up(r) && clock_mono_ms()
+                                              < r->reopened_ms + SETTLE_MS) {
+        return false;           /* What was known holds. */
+    }
+    r->reopened_ms = 0;
     if (!r->snap || r->dirty) {
         return true;
     }
@@ -813,11 +857,12 @@ may_write(struct remote *r)
     for (size_t i = 0; i < o->n_orders; i++) {
         asked = asked || o->orders[i].apply;
     }
-    if (asked && !r->locking) {
+    if (asked && !r->locking && !r->lockless) {
         ovsdb_idl_set_lock(r->idl, o->lock);
         r->locking = true;
     }
-    return remote_is_up(r) && (!r->locking || ovsdb_idl_has_lock(r->idl));
+    return remote_is_up(r) && (!r->locking || r->lockless
+                               || ovsdb_idl_has_lock(r->idl));
 }
 
 /* Notices that the lock was lost or won. */
@@ -878,6 +923,23 @@ remote_step(struct remote *r, int64_t *wake_ms)
     }
     *wake_ms = MIN(*wake_ms, r->recheck_ms);
     return false;
+}
+
+static void
+remote_open(struct remote *r)
+{
+    r->idl = ovsdb_idl_create_unconnected(ovs_class(), false);
+    /* Relays and followers will do. */
+    ovsdb_idl_set_leader_only(r->idl, false);
+    ovs_rows_monitor(r->idl);
+    r->statistics = r->owner->auto_sampling;
+    if (r->statistics) {
+        ovs_rows_monitor_statistics(r->idl);
+    }
+    ovsdb_idl_set_write_changed_only_all(r->idl, true);
+    ovsdb_idl_set_remote(r->idl, r->name, true);
+    r->locking = false;
+    r->dirty = true;
 }
 
 /* Traffic and what follows for sampling. */
@@ -1029,12 +1091,12 @@ traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
 {
     struct ovsdb *o = r->owner;
     pthread_mutex_lock(&o->mutex);
-    if (o->auto_sampling && !r->statistics) {
-        ovs_rows_monitor_statistics(r->idl);
-        r->statistics = true;
-        if (ovsdb_idl_has_ever_connected(r->idl)) {
-            ovsdb_idl_force_reconnect(r->idl);
-        }
+    if (o->auto_sampling && !r->statistics && !r->txn) {
+        /* What an IDL monitors can't be changed: take another. */
+        ovsdb_idl_destroy(r->idl);
+        remote_open(r);
+        r->reopened_ms = now_ms;
+        ovsdb_idl_run(r->idl);
     }
     if (o->auto_sampling && r->plan && remote_is_up(r)
         && now_ms >= r->traffic_ms) {
@@ -1042,6 +1104,9 @@ traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
         ovs_rows_traffic(r->idl, measure, &m);
         share_budget(r, now_ms);
         r->traffic_ms = now_ms + TRAFFIC_MS;
+    }
+    if (r->reopened_ms) {
+        *wake_ms = MIN(*wake_ms, r->reopened_ms + SETTLE_MS);
     }
     if (o->auto_sampling && r->traffic_ms) {
         *wake_ms = MIN(*wake_ms, r->traffic_ms);
@@ -1123,17 +1188,6 @@ removals_run(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
 }
 
 static void
-remote_open(struct remote *r)
-{
-    r->idl = ovsdb_idl_create_unconnected(ovs_class(), false);
-    /* Relays and followers will do. */
-    ovsdb_idl_set_leader_only(r->idl, false);
-    ovs_rows_monitor(r->idl);
-    ovsdb_idl_set_write_changed_only_all(r->idl, true);
-    ovsdb_idl_set_remote(r->idl, r->name, true);
-}
-
-static void
 remote_close(struct remote *r)
 {
     /* Not aborted first: that would leave it in the IDL's list of
@@ -1152,9 +1206,11 @@ thread_main(void *o_)
 {
     struct ovsdb *o = o_;
     bool stopping = false;
+    pthread_mutex_lock(&o->mutex);
     for (size_t i = 0; i < o->n_remotes; i++) {
         remote_open(&o->remotes[i]);
     }
+    pthread_mutex_unlock(&o->mutex);
     while (!stopping) {
         uint64_t drained;
         ssize_t got = read(o->wake_fd, &drained, sizeof drained);
@@ -1489,8 +1545,11 @@ pending_reason(struct remote *r, const struct export_change *c,
     if (note->paused_until_ms > now_ms) {
         *state = STATE_CONFLICT;
         return xasprintf("somebody else changed our row %d times within a "
-                         "minute; left alone for another %"PRId64" s "
-                         "(export.apply tries at once)", FIGHT_REPAIRS,
+                         "minute (last they %s; the log of the database, "
+                         "ovsdb-tool -mm show-log, may say who); left alone "
+                         "for another %"PRId64" s (export.apply tries at "
+                         "once)", FIGHT_REPAIRS,
+                         note->rival ? note->rival : "changed it",
                          (note->paused_until_ms - now_ms) / 1000 + 1);
     }
     if (note->error) {

@@ -7,7 +7,13 @@
  *
  *   policy WORD...   one policy, "p": netflow sflow ipfix (wanted), none,
  *                    append, replace (foreign), force (offload),
- *                    match=GLOB, TABLE.OPTION=NUMBER, target=ADDR
+ *                    match=GLOB, exclude=GLOB, ids=KEY[=GLOB],
+ *                    host-ids=KEY[=GLOB], label=GLOB (wanted),
+ *                    host-label=TEXT (of this host), budget=NUMBER,
+ *                    TABLE.OPTION=NUMBER, target=ADDR, sample=ID (a
+ *                    Flow_Sample_Collector_Set), group=ID (of the last);
+ *                    "/" starts another policy, "q", "r", ...
+ *   apply-to bridge|policy NAME, remove-policy NAME
  *   apply, remove [BRIDGE], plan, status, count, memory,
  *   snapshot, quit
  *
@@ -80,6 +86,33 @@ policy_option(struct export_policy *p, enum export_table t, char *text)
 }
 
 static void
+add_sample(struct export_policy *p, uint32_t id)
+{
+    p->samples = realloc(p->samples, (p->n_samples + 1) * sizeof *p->samples);
+    struct export_sample_wish *wish = &p->samples[p->n_samples++];
+    memset(wish, 0, sizeof *wish);
+    wish->id = id;
+    wish->ipfix.wanted = true;
+    strings_add(&wish->ipfix.targets, &wish->ipfix.n_targets, "local");
+}
+
+static void
+policy_selector(struct export_policy *p, const char *w)
+{
+    if (!strncmp(w, "match=", 6)) {
+        strings_add(&p->bridges, &p->n_bridges, w + 6);
+    } else if (!strncmp(w, "exclude=", 8)) {
+        strings_add(&p->exclude, &p->n_exclude, w + 8);
+    } else if (!strncmp(w, "ids=", 4)) {
+        strings_add(&p->bridge_ids, &p->n_bridge_ids, w + 4);
+    } else if (!strncmp(w, "host-ids=", 9)) {
+        strings_add(&p->host_ids, &p->n_host_ids, w + 9);
+    } else if (!strncmp(w, "label=", 6)) {
+        strings_add(&p->labels, &p->n_labels, w + 6);
+    }
+}
+
+static void
 policy_word(struct export_policy *p, char *w)
 {
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
@@ -100,24 +133,49 @@ policy_word(struct export_policy *p, char *w)
         p->foreign = FOREIGN_REPLACE;
     } else if (!strcmp(w, "force")) {
         p->offload_force = true;
-    } else if (!strncmp(w, "match=", 6)) {
-        strings_add(&p->bridges, &p->n_bridges, w + 6);
+    }
+    policy_selector(p, w);
+    if (!strncmp(w, "sample=", 7)) {
+        add_sample(p, (uint32_t) strtoul(w + 7, NULL, 10));
+    } else if (!strncmp(w, "group=", 6)) {
+        p->samples[p->n_samples - 1].group.set = true;
+        p->samples[p->n_samples - 1].group.number = atoll(w + 6);
     }
 }
 
 static struct export_policies *
 policy_parse(char *words)
 {
+    static const char *const names[] = { "p", "q", "r", "s" };
     struct export_policies *all = calloc(1, sizeof *all);
-    all->list = calloc(1, sizeof *all->list);
+    all->list = calloc(4, sizeof *all->list);
+    all->list[0].name = strdup(names[0]);
     all->n = 1;
-    all->list[0].name = strdup("p");
+    all->budget = EXPORT_BUDGET;
     char *save = NULL;
     for (char *w = strtok_r(words, " ", &save); w;
          w = strtok_r(NULL, " ", &save)) {
-        policy_word(&all->list[0], w);
+        if (!strcmp(w, "/") && all->n < 4) {
+            all->list[all->n].name = strdup(names[all->n]);
+            all->n++;
+        } else if (!strncmp(w, "budget=", 7)) {
+            all->budget = (uint32_t) strtoul(w + 7, NULL, 10);
+        } else if (!strncmp(w, "host-label=", 11)) {
+            strings_add(&all->labels, &all->n_labels, w + 11);
+        } else {
+            policy_word(&all->list[all->n - 1], w);
+        }
     }
     return all;
+}
+
+/* The protocol's name, or "flow-sample-ID". */
+static const char *
+what_name(enum export_table table, bool sample, uint32_t id)
+{
+    static char buf[40];
+    snprintf(buf, sizeof buf, "flow-sample-%u", id);
+    return sample ? buf : export_table_name(table);
 }
 
 static void
@@ -127,9 +185,15 @@ show_plan(struct ovsdb *o)
         struct export_plan *plan = ovsdb_plan(o, i);
         for (size_t j = 0; plan && j < plan->n_changes; j++) {
             const struct export_change *c = &plan->changes[j];
-            printf("%s\t%s\t%s\t%s\n", c->bridge,
-                   export_table_name(c->table),
-                   export_action_name(c->action), c->reason);
+            char *warnings = strings_join(c->warnings, c->n_warnings);
+            printf("%s\t%s\t%s\t%s\t%.0f\t%.0f\t%s\n", c->bridge,
+                   what_name(c->table, c->sample, c->sample_id),
+                   export_action_name(c->action), c->reason,
+                   c->records_per_s, c->bytes_per_s, warnings);
+            free(warnings);
+        }
+        for (size_t j = 0; plan && j < plan->n_warnings; j++) {
+            printf("\tplan\twarning\t%s\t-1\t-1\t\n", plan->warnings[j]);
         }
         export_plan_destroy(plan);
     }
@@ -142,7 +206,7 @@ show_status(struct ovsdb *o)
     struct ovsdb_status *list = ovsdb_status(o, &n);
     for (size_t i = 0; i < n; i++) {
         printf("%s\t%s\t%s\t%d\t%s\n", list[i].bridge,
-               export_table_name(list[i].table),
+               what_name(list[i].table, list[i].sample, list[i].sample_id),
                export_state_name(list[i].state), list[i].applied_us != 0,
                list[i].reason);
     }
@@ -194,10 +258,10 @@ show_snapshot(struct ovsdb *o)
 }
 
 static void
-do_remove(struct ovsdb *o, const char *bridge)
+do_remove(struct ovsdb *o, const char *bridge, const char *policy)
 {
     removal_done = false;
-    ovsdb_remove(o, *bridge ? bridge : NULL, NULL, on_removed, NULL);
+    ovsdb_remove(o, *bridge ? bridge : NULL, policy, on_removed, NULL);
     pthread_mutex_lock(&mutex);
     while (!removal_done) {
         pthread_cond_wait(&removed, &mutex);
@@ -215,8 +279,14 @@ command(struct ovsdb *o, char *line)
         export_policies_destroy(p);
     } else if (!strcmp(line, "apply")) {
         ovsdb_apply(o);
+    } else if (!strncmp(line, "apply-to bridge ", 16)) {
+        ovsdb_apply_to(o, line + 16, NULL);
+    } else if (!strncmp(line, "apply-to policy ", 16)) {
+        ovsdb_apply_to(o, NULL, line + 16);
+    } else if (!strncmp(line, "remove-policy ", 14)) {
+        do_remove(o, "", line + 14);
     } else if (!strncmp(line, "remove", 6)) {
-        do_remove(o, line + 6 + strspn(line + 6, " "));
+        do_remove(o, line + 6 + strspn(line + 6, " "), NULL);
     } else if (!strcmp(line, "plan")) {
         show_plan(o);
     } else if (!strcmp(line, "status")) {

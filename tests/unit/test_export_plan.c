@@ -793,6 +793,278 @@ test_long_bridge_name(void)
     snapshot_free(s);
 }
 
+static void
+add_wish(struct export_policy *p, uint32_t id)
+{
+    p->samples = realloc(p->samples, (p->n_samples + 1) * sizeof *p->samples);
+    struct export_sample_wish *w = &p->samples[p->n_samples++];
+    memset(w, 0, sizeof *w);
+    w->id = id;
+    w->ipfix.wanted = true;
+    strings_add(&w->ipfix.targets, &w->ipfix.n_targets, "local");
+}
+
+static struct export_sample
+sample_row(uint32_t id, const char *owner)
+{
+    struct export_sample s = { .id = id };
+    snprintf(s.uuid, sizeof s.uuid, "c0000000-0000-4000-8000-%012x", id);
+    set_text(&s.owner, owner);
+    return s;
+}
+
+static void
+samples_free(struct export_sample *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        export_sample_clear(&list[i]);
+    }
+}
+
+static void
+test_samples(void)
+{
+    struct ovs_snapshot *s = snapshot_new(2);
+    struct export_policies *p = export_policies_default();
+    struct export_sample have[2] = { sample_row(5, OWNER),
+                                     sample_row(7, "someone") };
+    struct export_sample orphans[2] = { sample_row(1, OWNER),
+                                        sample_row(2, NULL) };
+    set_text(&orphans[0].bridge, "gone");
+    set_text(&orphans[1].bridge, "lost");
+    s->bridges[1].samples = have;
+    s->bridges[1].n_samples = 2;
+    s->orphans = orphans;
+    s->n_orphans = 2;
+    add_wish(&p->list[0], 7);
+    add_wish(&p->list[0], 9);
+    struct export_plan *plan = export_plan_make(s, p, &self);
+
+    CU_ASSERT_EQUAL_FATAL(plan->n_changes, 12);
+    CU_ASSERT_EQUAL(plan->first[1], 5);
+    CU_ASSERT_EQUAL(plan->first[2], 11);
+    CU_ASSERT_EQUAL(plan->first[3], 12);
+    const struct export_change *c = &plan->changes[3];
+    CU_ASSERT(c->sample && c->sample_id == 7);
+    CU_ASSERT_EQUAL(c->action, ACTION_CREATE);
+    CU_ASSERT_STRING_EQUAL(c->desired->targets[0], "127.0.0.1:4739");
+    CU_ASSERT_FALSE(c->desired->value[OPT_IX_OBS_DOMAIN_ID].set);
+    CU_ASSERT(c->desired->value[OPT_IX_VIRTUAL_OBS_ID].set);
+    c = &plan->changes[8];              /* Somebody else's. */
+    CU_ASSERT_EQUAL(c->action, ACTION_SKIP);
+    CU_ASSERT_EQUAL(c->state, STATE_CONFLICT);
+    CU_ASSERT(strstr(c->reason, "someone") != NULL);
+    CU_ASSERT_EQUAL(plan->changes[9].action, ACTION_CREATE);
+    c = &plan->changes[10];             /* Not asked for. */
+    CU_ASSERT_EQUAL(c->sample_id, 5);
+    CU_ASSERT_EQUAL(c->action, ACTION_REMOVE);
+    c = &plan->changes[11];
+    CU_ASSERT_EQUAL(c->action, ACTION_REMOVE);
+    CU_ASSERT_STRING_EQUAL(c->bridge, "gone");
+    CU_ASSERT(has_text(plan->warnings, plan->n_warnings, "bridge lost"));
+    export_plan_destroy(plan);
+
+    /* The group: only where the server has it. */
+    p->list[0].samples[0].group = (struct export_value) { true, 3, NULL };
+    p->list[0].samples[0].ipfix.wanted = false;
+    plan = export_plan_make(s, p, &self);
+    CU_ASSERT_EQUAL(plan->changes[3].group.number, 3);
+    CU_ASSERT_FALSE(plan->changes[3].desired->present);
+    export_plan_destroy(plan);
+    s->lacks_group = true;
+    plan = export_plan_make(s, p, &self);
+    CU_ASSERT_EQUAL(plan->changes[3].state, STATE_ERROR);
+    CU_ASSERT(has_text(plan->changes[3].warnings,
+                       plan->changes[3].n_warnings, "local_group_id"));
+    export_plan_destroy(plan);
+
+    s->orphans = NULL;
+    s->n_orphans = 0;
+    samples_free(have, 2);
+    samples_free(orphans, 2);
+    export_policies_destroy(p);
+    snapshot_free(s);
+}
+
+static void
+test_selectors(void)
+{
+    struct ovs_snapshot *s = snapshot_new(1);
+    struct export_policies *p = export_policies_default();
+    struct export_policy *first = &p->list[0];
+    struct ovs_bridge *b = &s->bridges[0];
+    strings_add(&first->bridge_ids, &first->n_bridge_ids, "tenant=b*");
+    CU_ASSERT_FALSE(export_policy_matches(first, p, s, b));
+    strings_add(&b->external_ids, &b->n_external_ids, "tenant=red");
+    CU_ASSERT_FALSE(export_policy_matches(first, p, s, b));
+    set_text(&b->external_ids[0], "tenant=blue");
+    CU_ASSERT(export_policy_matches(first, p, s, b));
+    set_text(&b->external_ids[0], "tenants=blue");
+    CU_ASSERT_FALSE(export_policy_matches(first, p, s, b));
+    set_text(&first->bridge_ids[0], "tenants");
+    CU_ASSERT(export_policy_matches(first, p, s, b));
+    strings_add(&first->host_ids, &first->n_host_ids, "site=a");
+    CU_ASSERT_FALSE(export_policy_matches(first, p, s, b));
+    strings_add(&s->external_ids, &s->n_external_ids, "site=a");
+    CU_ASSERT(export_policy_matches(first, p, s, b));
+    strings_add(&first->labels, &first->n_labels, "rack=*");
+    CU_ASSERT_FALSE(export_policy_matches(first, p, s, b));
+    strings_add(&p->labels, &p->n_labels, "rack=7");
+    CU_ASSERT(export_policy_matches(first, p, s, b));
+    struct export_policies *copy = export_policies_clone(p);
+    CU_ASSERT(export_policy_matches(&copy->list[0], copy, s, b));
+    CU_ASSERT_EQUAL(copy->budget, EXPORT_BUDGET);
+    export_policies_destroy(copy);
+    struct export_plan *plan = export_plan_make(s, p, &self);
+    CU_ASSERT_EQUAL(plan->n_warnings, 0);
+    export_plan_destroy(plan);
+    set_text(&p->labels[0], "edge");
+    plan = export_plan_make(s, p, &self);
+    CU_ASSERT(has_text(plan->warnings, plan->n_warnings,
+                       "default matches no bridge"));
+    export_plan_destroy(plan);
+    strings_clear(&b->external_ids, &b->n_external_ids);
+    strings_clear(&s->external_ids, &s->n_external_ids);
+    export_policies_destroy(p);
+    snapshot_free(s);
+}
+
+static struct export_policies *
+two_policies(void)
+{
+    struct export_policies *p = policies_none();
+    p->list = calloc(2, sizeof *p->list);
+    p->n = 2;
+    p->list[0].name = strdup("a");
+    p->list[1].name = strdup("b");
+    return p;
+}
+
+static void
+test_collisions(void)
+{
+    struct export_policies *p = two_policies();
+    struct export_policy *a = &p->list[0], *b = &p->list[1];
+    char m[200], text[200];
+    expect_refused(p, "policy[b]/match", "matches every bridge");
+    strings_add(&a->bridges, &a->n_bridges, "x");
+    CU_ASSERT_EQUAL(export_policies_check(p, m, sizeof m, text, sizeof text),
+                    0);
+    strings_add(&b->bridges, &b->n_bridges, "x");
+    expect_refused(p, "policy[b]/match", "collides with policy a");
+    strings_add(&b->exclude, &b->n_exclude, "x");
+    expect_refused(p, "policy[b]/match", "match no bridge");
+    set_text(&b->exclude[0], "y");
+    CU_ASSERT_EQUAL(export_policies_check(p, m, sizeof m, text, sizeof text),
+                    0);
+    set_text(&b->name, "a");
+    expect_refused(p, "policy[a]/name", "two policies");
+    set_text(&b->name, "b");
+    add_wish(b, 3);
+    add_wish(b, 3);
+    expect_refused(p, "policy[b]/flow-sample[3]/id", "twice");
+    b->samples[1].id = 4;
+    b->samples[1].ipfix.value[OPT_IX_SAMPLING]
+        = (struct export_value) { true, 4, NULL };
+    expect_refused(p, "policy[b]/flow-sample[4]/ipfix/sampling",
+                   "not an option");
+    b->samples[1].ipfix.value[OPT_IX_SAMPLING].set = false;
+    set_text(&b->samples[1].ipfix.targets[0], "x");
+    expect_refused(p, "policy[b]/flow-sample[4]/ipfix/targets", "neither");
+    b->samples[1].ipfix.wanted = false;
+    expect_refused(p, "policy[b]/flow-sample[4]", "local_group_id");
+    export_policies_destroy(p);
+}
+
+static void
+test_orders(void)
+{
+    struct ovs_snapshot *s = snapshot_new(3);
+    struct export_policies *p = export_policies_default();
+    char br1[] = "br0001", name[] = "default";
+    struct export_order orders[] = {
+        { false, NULL, NULL }, { true, NULL, name }, { false, br1, NULL },
+    };
+    struct export_self asked = self;
+    asked.orders = orders;
+    for (size_t n = 0; n <= 3; n++) {
+        static const size_t pending[] = { 3, 0, 3, 2 };
+        asked.n_orders = n;
+        struct export_plan *plan = export_plan_make(s, p, &asked);
+        CU_ASSERT_EQUAL(plan->n_pending, pending[n]);
+        CU_ASSERT_EQUAL(plan->changes[0].ordered, n > 0);
+        export_plan_destroy(plan);
+    }
+    export_policies_destroy(p);
+    snapshot_free(s);
+}
+
+static void
+test_auto_and_load(void)
+{
+    struct ovs_snapshot *s = snapshot_new(1);
+    struct export_policies *p = policies_all(FOREIGN_RESPECT);
+    struct export_plan *plan = export_plan_make(s, p, &self);
+    struct export_change *c = change(plan, 0, EXPORT_SFLOW);
+    CU_ASSERT_EQUAL(c->desired->value[OPT_SF_SAMPLING].number,
+                    AUTO_SAMPLING);
+    CU_ASSERT(c->records_per_s < 0);
+    export_plan_destroy(plan);
+
+    s->bridges[0].auto_sampling = 2048;
+    s->bridges[0].in_pps = 2048000;
+    s->bridges[0].out_pps = 1024000;
+    plan = export_plan_make(s, p, &self);
+    c = change(plan, 0, EXPORT_SFLOW);
+    CU_ASSERT_EQUAL(c->desired->value[OPT_SF_SAMPLING].number, 2048);
+    CU_ASSERT_DOUBLE_EQUAL(c->records_per_s, 1000, 1);
+    CU_ASSERT(c->bytes_per_s > 100000 && c->bytes_per_s < 500000);
+    c = change(plan, 0, EXPORT_IPFIX);
+    CU_ASSERT_DOUBLE_EQUAL(c->records_per_s, 1500, 1);
+    CU_ASSERT_DOUBLE_EQUAL(c->bytes_per_s, 450000, 1000);
+    CU_ASSERT(has_text(c->warnings, c->n_warnings, "1500 records/s"));
+    CU_ASSERT(change(plan, 0, EXPORT_NETFLOW)->records_per_s < 0);
+    snapshot_apply(s, plan);
+    export_plan_destroy(plan);
+
+    /* After a restart nothing is decided: what the row has stays, unless
+     * somebody else has written it. */
+    s->bridges[0].auto_sampling = 0;
+    plan = export_plan_make(s, p, &self);
+    CU_ASSERT_EQUAL(plan->n_pending, 0);
+    export_plan_destroy(plan);
+    s->bridges[0].row[EXPORT_SFLOW].value[OPT_SF_SAMPLING].number = 4096;
+    plan = export_plan_make(s, p, &self);
+    c = change(plan, 0, EXPORT_SFLOW);
+    CU_ASSERT_EQUAL(c->desired->value[OPT_SF_SAMPLING].number,
+                    AUTO_SAMPLING);
+    export_plan_destroy(plan);
+    export_policies_destroy(p);
+    snapshot_free(s);
+}
+
+static void
+test_more_warnings(void)
+{
+    struct ovs_snapshot *s = snapshot_new(2);
+    struct export_policies *p = policies_all(FOREIGN_RESPECT);
+    struct export_value *v = p->list[0].wish[EXPORT_SFLOW].value;
+    v[OPT_SF_AGENT] = (struct export_value) { true, 0, strdup("eth0") };
+    struct export_plan *plan = export_plan_make(s, p, &self);
+    struct export_change *c = change(plan, 0, EXPORT_SFLOW);
+    CU_ASSERT(has_text(c->warnings, c->n_warnings, "taken for a device"));
+    CU_ASSERT(has_text(c->warnings, c->n_warnings,
+                       "the same agent to 2 bridges"));
+    export_plan_destroy(plan);
+    set_text(&v[OPT_SF_AGENT].string, "no/such/device/anywhere");
+    plan = export_plan_make(s, p, &self);
+    c = change(plan, 0, EXPORT_SFLOW);
+    CU_ASSERT(has_text(c->warnings, c->n_warnings, "export nothing"));
+    export_plan_destroy(plan);
+    export_policies_destroy(p);
+    snapshot_free(s);
+}
+
 UNIT_MAIN("export_plan", UNIT_TEST(test_table),
           UNIT_TEST(test_default_policy), UNIT_TEST(test_idempotent),
           UNIT_TEST(test_identities_unique),
@@ -803,4 +1075,7 @@ UNIT_MAIN("export_plan", UNIT_TEST(test_table),
           UNIT_TEST(test_offload), UNIT_TEST(test_missing_columns),
           UNIT_TEST(test_warnings), UNIT_TEST(test_targets),
           UNIT_TEST(test_matching), UNIT_TEST(test_check),
-          UNIT_TEST(test_encode), UNIT_TEST(test_long_bridge_name))
+          UNIT_TEST(test_encode), UNIT_TEST(test_long_bridge_name),
+          UNIT_TEST(test_samples), UNIT_TEST(test_selectors),
+          UNIT_TEST(test_collisions), UNIT_TEST(test_orders),
+          UNIT_TEST(test_auto_and_load), UNIT_TEST(test_more_warnings))
