@@ -3,6 +3,7 @@
 #include "collector/template/template.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ struct template_cache {
     /* Equal templates are kept once. */
     struct template **buckets;
     size_t n_buckets, n;
+    size_t bytes;               /* What they and their plans take. */
 
     struct template *retired_templates[RETIRED_MAX];
     struct directory *retired_directories[RETIRED_MAX];
@@ -327,6 +329,13 @@ retire_directory(struct template_cache *cache, struct directory *dir)
     }
 }
 
+static size_t
+template_bytes(const struct template *t)
+{
+    return malloc_usable_size((void *) t) + malloc_usable_size(t->plan)
+           + malloc_usable_size(t->reverse);
+}
+
 /* A reference to the template that 'd' describes, kept already or made. */
 static struct template *
 intern(struct template_cache *cache, const struct draft *d, int *error)
@@ -338,7 +347,7 @@ intern(struct template_cache *cache, const struct draft *d, int *error)
             return t;
         }
     }
-    if (cache->n >= cache->total) {
+    if (cache->n >= cache->total || cache->bytes >= TEMPLATE_BYTES) {
         *error = -ENOSPC;
         return NULL;
     }
@@ -351,6 +360,7 @@ intern(struct template_cache *cache, const struct draft *d, int *error)
     t->next = *bucket;
     *bucket = t;
     cache->n++;
+    cache->bytes += template_bytes(t);
     return t;
 }
 
@@ -366,6 +376,7 @@ release(struct template_cache *cache, struct template *t)
     }
     *p = t->next;
     cache->n--;
+    cache->bytes -= template_bytes(t);
     cache->retired_templates[cache->n_retired_templates++] = t;
     reclaim(cache);
 }

@@ -21,6 +21,9 @@
 /* Defaults for template_cache_create(). */
 #define TEMPLATE_SHARE 1024
 #define TEMPLATE_TOTAL 262144
+/* All templates together take no more memory than this.  Equal ones are kept
+ * once: ten thousand exporters of one kind take as much as one. */
+#define TEMPLATE_BYTES (32u << 20)
 
 struct plan;
 struct source;
