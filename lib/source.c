@@ -45,6 +45,23 @@ observation_find(const struct observation_map *map,
 }
 
 struct observation *
+observation_find_source(const struct observation_map *map,
+                        const struct source *source)
+{
+    struct observation *o = observation_find(map, &source->key);
+    uint64_t id = atomic_load_explicit(&source->datapath_id,
+                                       memory_order_relaxed);
+    for (uint32_t i = 0; id && map && !(o && o->bridge) && i < map->n; i++) {
+        struct observation *other = &map->list[i];
+        if (other->datapath_id == id
+            && other->match.protocol == source->key.protocol) {
+            return other;
+        }
+    }
+    return o;
+}
+
+struct observation *
 observation_of(const struct observation_map *map, struct source *source)
 {
     if (!map) {
@@ -53,7 +70,7 @@ observation_of(const struct observation_map *map, struct source *source)
     uint64_t cache = atomic_load_explicit(&source->obs_cache,
                                           memory_order_relaxed);
     if (cache >> 24 != (map->gen & ((UINT64_C(1) << 40) - 1))) {
-        struct observation *o = observation_find(map, &source->key);
+        struct observation *o = observation_find_source(map, source);
         cache = map->gen << 24 | (o ? (uint64_t) (o - map->list) + 1 : 0);
         atomic_store_explicit(&source->obs_cache, cache,
                               memory_order_relaxed);

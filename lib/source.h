@@ -64,6 +64,7 @@ struct source {
     struct source_key key;
     struct source_table *table; /* That it is in; NULL: none. */
     uint32_t id;                /* Small, unique, from 1. */
+    _Atomic uint32_t name;      /* As configured: dictionary id; 0: none. */
     _Atomic int64_t first_us, last_us;  /* Wall clock of datagrams. */
     _Atomic uint32_t sampling;  /* 1 in so many; 0: not announced. */
     _Atomic uint8_t sampling_origin;    /* enum sampling_origin. */
@@ -73,6 +74,8 @@ struct source {
     _Atomic bool ovs;           /* IPFIX of Open vSwitch, by its templates. */
     _Atomic int64_t ingress_us; /* Its last record of a packet that entered;
                                  * kept for Open vSwitch. */
+    _Atomic uint64_t datapath_id;       /* Of the OpenFlow switch whose ports
+                                         * it counts (sFlow 1004); 0: none. */
     _Atomic int64_t boot_ms;    /* When it was started, from options; 0: not
                                  * told. */
     _Atomic bool has_names;     /* Options records named its numbers. */
@@ -106,6 +109,7 @@ struct observation {
     bool match_agent;           /* 'match.agent' must be equal. */
     bool local;                 /* The OVS runs on this host. */
 
+    uint64_t datapath_id;       /* Of the bridge; 0: not known. */
     uint32_t bridge;            /* Dictionary id, or 0: tell by interface. */
     uint32_t sampling;          /* From the row; 1: everything; 0 unknown. */
     bool scaled_by_exporter;    /* OVS IPFIX: counts are estimates already. */
@@ -131,6 +135,11 @@ struct observation_map {
 /* The observation that fits 'key' best (most members told), or NULL. */
 struct observation *observation_find(const struct observation_map *,
                                      const struct source_key *key);
+
+/* The same for a source; where its key does not tell the bridge, the datapath
+ * that its counters name does. */
+struct observation *observation_find_source(const struct observation_map *,
+                                            const struct source *);
 
 /* The same, remembered in 'source' until the map changes. */
 struct observation *observation_of(const struct observation_map *,

@@ -24,6 +24,13 @@ void netflow9_decode(struct decoder *, struct cursor *);
 void ipfix_decode(struct decoder *, struct cursor *);
 void sflow_decode(struct decoder *, struct cursor *);
 
+/* A data source, class << 24 | index if that fits. */
+uint64_t sflow_data_source(struct cursor *, bool expanded);
+
+/* Reads a counter sample.  False if it does not parse. */
+bool sflow_counter_sample(struct decoder *, struct source *, struct cursor *,
+                          bool expanded);
+
 /* The plans of the fixed formats.  False: out of memory. */
 bool netflow5_init(struct decoder *);
 

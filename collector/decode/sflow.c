@@ -2,8 +2,12 @@
 
 #include "collector/decode/decoder_p.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "collector/decode/packet.h"
 #include "collector/exporter/source_table.h"
+#include "lib/dict.h"
 
 /* sFlow version 5 (sflow.org/sflow_version_5.txt): XDR, so everything is a
  * multiple of four bytes. */
@@ -11,7 +15,7 @@
 /* enterprise << 12 | format; all of ours have enterprise 0. */
 enum {
     SAMPLE_FLOW = 1, SAMPLE_COUNTERS = 2, SAMPLE_FLOW_EXPANDED = 3,
-    SAMPLE_COUNTERS_EXPANDED = 4,
+    SAMPLE_COUNTERS_EXPANDED = 4, SAMPLE_DISCARDED = 5,
 };
 
 enum { INTERFACE_SINGLE = 0, INTERFACE_DROPPED = 1, INTERFACE_MULTIPLE = 2 };
@@ -158,11 +162,21 @@ record_ipv6(struct sample *s, struct cursor *c)
 static void
 record_switch(struct sample *s, struct cursor *c)
 {
-    uint32_t src_vlan = cur_u32(c);
-    cur_skip(c, 12);            /* Priority; outgoing VLAN and priority. */
-    if (!c->bad && src_vlan && src_vlan < 4096
+    uint32_t src_vlan = cur_u32(c), src_priority = cur_u32(c);
+    uint32_t dst_vlan = cur_u32(c);
+    cur_skip(c, 4);             /* Priority as it left. */
+    if (c->bad) {
+        return;
+    }
+    if (src_vlan && src_vlan < 4096
         && !batch_is_valid(s->b, COL_vlan_id, s->row)) {
         BATCH_SET(s->b, vlan_id, s->row, (uint16_t) src_vlan);
+        if (src_priority < 8) {
+            BATCH_SET(s->b, vlan_priority, s->row, (uint8_t) src_priority);
+        }
+    }
+    if (dst_vlan && dst_vlan < 4096) {
+        BATCH_SET(s->b, post_vlan_id, s->row, (uint16_t) dst_vlan);
     }
 }
 
@@ -200,22 +214,156 @@ record_router(struct sample *s, struct cursor *c)
     }
 }
 
+/* Text that grows as far as there is room; what does not fit is left out as a
+ * whole, and an ellipsis tells. */
+struct text {
+    char s[1024];
+    size_t n;
+    bool cut;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void
+text_add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t room = sizeof t->s - 4 - t->n;
+    int n = t->cut ? 0 : vsnprintf(t->s + t->n, room, format, args);
+    va_end(args);
+    if (n >= 0 && (size_t) n < room) {
+        t->n += (size_t) n;
+    } else {
+        t->cut = true;
+    }
+}
+
+static uint32_t
+text_intern(struct sample *s, struct text *t)
+{
+    if (t->cut) {
+        memcpy(t->s + t->n, "...", 3);
+        t->n += 3;
+    }
+    return dict_intern(s->dec->c.dict, t->s, t->n);
+}
+
+/* The path: sequences as they are, sets in braces. */
+static void
+read_as_path(struct cursor *c, struct text *t, uint32_t *dst_as,
+             uint32_t *dst_peer_as)
+{
+    enum { AS_SET = 1 };
+    uint32_t n_segments = cur_u32(c);
+    for (uint32_t i = 0; i < n_segments && !c->bad; i++) {
+        bool set = cur_u32(c) == AS_SET;
+        uint32_t n = cur_u32(c);
+        struct cursor path = cur_sub(c, n * (size_t) 4);
+        text_add(t, "%s", !set ? "" : t->n ? " {" : "{");
+        for (bool first = true; cur_more(&path); first = false) {
+            uint32_t as = cur_u32(&path);
+            *dst_as = as;
+            *dst_peer_as = *dst_peer_as ? *dst_peer_as : as;
+            text_add(t, "%s%u", !t->n || (set && first) ? ""
+                                : set ? "," : " ", as);
+        }
+        text_add(t, "%s", set ? "}" : "");
+    }
+}
+
 static void
 record_gateway(struct sample *s, struct cursor *c)
 {
     struct addr next_hop;
+    struct text path = { .n = 0 }, communities = { .n = 0 };
     bool known = cur_address(c, &next_hop);
     cur_skip(c, 4);             /* The router's own AS. */
     uint32_t src_as = cur_u32(c);
     cur_skip(c, 4);             /* The peer towards the source. */
-    uint32_t n_segments = cur_u32(c), dst_as = 0;
-    for (uint32_t i = 0; i < n_segments && !c->bad; i++) {
-        cur_skip(c, 4);         /* Set or sequence. */
-        uint32_t n = cur_u32(c);
-        struct cursor path = cur_sub(c, n * (size_t) 4);
-        while (cur_more(&path)) {
-            dst_as = cur_u32(&path);
-        }
+    uint32_t dst_as = 0, dst_peer_as = 0;
+    read_as_path(c, &path, &dst_as, &dst_peer_as);
+    uint32_t n = cur_u32(c);
+    struct cursor list = cur_sub(c, n * (size_t) 4);
+    while (cur_more(&list)) {
+        uint32_t value = cur_u32(&list);
+        text_add(&communities, "%s%u:%u", communities.n ? " " : "",
+                 value >> 16, value & 0xffff);
+    }
+    cur_skip(c, 4);             /* Local preference. */
+    if (c->bad) {
+        return;
+    }
+    if (known) {
+        BATCH_SET(s->b, bgp_next_hop, s->row, next_hop);
+    }
+    BATCH_SET(s->b, src_as, s->row, src_as);
+    BATCH_SET(s->b, dst_as, s->row, dst_as);
+    if (path.n) {
+        BATCH_SET(s->b, as_path, s->row, text_intern(s, &path));
+    }
+    if (communities.n) {
+        BATCH_SET(s->b, communities, s->row, text_intern(s, &communities));
+    }
+}
+
+/* A string, padded to four bytes; 'p' NULL if there is none. */
+static const char *
+cur_string(struct cursor *c, size_t *size)
+{
+    uint32_t n = cur_u32(c);
+    const uint8_t *p = cur_take(c, n);
+    cur_skip(c, c->bad ? 0 : -(size_t) n & 3);
+    *size = n < 1024 ? n : 1024;
+    return n ? (const char *) p : NULL;
+}
+
+static void
+record_user(struct sample *s, struct cursor *c)
+{
+    size_t n, n_dst;
+    cur_skip(c, 4);             /* Character set. */
+    const char *src = cur_string(c, &n);
+    cur_skip(c, 4);
+    const char *dst = cur_string(c, &n_dst);
+    if (!src) {
+        src = dst;
+        n = n_dst;
+    }
+    if (!c->bad && src) {
+        BATCH_SET(s->b, user_name, s->row,
+                  dict_intern(s->dec->c.dict, src, n));
+    }
+}
+
+static void
+record_url(struct sample *s, struct cursor *c)
+{
+    size_t n, n_host;
+    struct text t = { .n = 0 };
+    cur_skip(c, 4);             /* Direction. */
+    const char *url = cur_string(c, &n);
+    const char *host = cur_string(c, &n_host);
+    if (c->bad || !url) {
+        return;
+    }
+    /* 'url' is what the request line names: the path, as a rule. */
+    if (host && url[0] == '/') {
+        text_add(&t, "%.*s", (int) n_host, host);
+    }
+    text_add(&t, "%.*s", (int) n, url);
+    BATCH_SET(s->b, url, s->row, text_intern(s, &t));
+}
+
+static void
+record_mpls(struct sample *s, struct cursor *c)
+{
+    struct addr next_hop;
+    uint32_t labels[PACKET_MAX_LABELS];
+    bool known = cur_address(c, &next_hop);
+    uint32_t n = cur_u32(c), n_labels = 0;
+    struct cursor stack = cur_sub(c, n * (size_t) 4);
+    while (cur_more(&stack) && n_labels < PACKET_MAX_LABELS) {
+        labels[n_labels++] = cur_u32(&stack) >> 12;
     }
     if (c->bad) {
         return;
@@ -223,8 +371,52 @@ record_gateway(struct sample *s, struct cursor *c)
     if (known && !batch_is_valid(s->b, COL_next_hop, s->row)) {
         BATCH_SET(s->b, next_hop, s->row, next_hop);
     }
-    BATCH_SET(s->b, src_as, s->row, src_as);
-    BATCH_SET(s->b, dst_as, s->row, dst_as);
+    if (n_labels && !batch_is_valid(s->b, COL_mpls_label, s->row)) {
+        packet_store_labels(labels, n_labels, s->dec->c.dict, s->b, s->row);
+    }
+}
+
+static void
+record_nat(struct sample *s, struct cursor *c)
+{
+    struct addr src, dst;
+    bool has_src = cur_address(c, &src), has_dst = cur_address(c, &dst);
+    if (!c->bad && has_src) {
+        BATCH_SET(s->b, nat_src_addr, s->row, src);
+    }
+    if (!c->bad && has_dst) {
+        BATCH_SET(s->b, nat_dst_addr, s->row, dst);
+    }
+}
+
+static void
+record_nat_port(struct sample *s, struct cursor *c)
+{
+    uint32_t src = cur_u32(c), dst = cur_u32(c);
+    if (!c->bad) {
+        BATCH_SET(s->b, nat_src_port, s->row, (uint16_t) src);
+        BATCH_SET(s->b, nat_dst_port, s->row, (uint16_t) dst);
+    }
+}
+
+/* Tags that were taken off before the header was sampled. */
+static void
+record_vlan_tunnel(struct sample *s, struct cursor *c)
+{
+    uint32_t n = cur_u32(c);
+    struct cursor stack = cur_sub(c, n * (size_t) 4);
+    uint32_t outer = cur_u32(&stack);
+    if (c->bad || stack.bad) {
+        return;
+    }
+    struct flow_batch *b = s->b;
+    if (cur_more(&stack)) {
+        BATCH_SET(b, customer_vlan_id, s->row, cur_u32(&stack) & 0xfff);
+    } else if (batch_is_valid(b, COL_vlan_id, s->row)) {
+        BATCH_SET(b, customer_vlan_id, s->row, b->vlan_id[s->row]);
+    }
+    BATCH_SET(b, vlan_id, s->row, outer & 0xfff);
+    BATCH_SET(b, vlan_priority, s->row, (uint8_t) (outer >> 13 & 7));
 }
 
 /* ---- Tunnels (sflow.org/sflow_tunnels.txt). ---- */
@@ -318,6 +510,12 @@ static const struct {
     { 1001, record_switch },
     { 1002, record_router },
     { 1003, record_gateway },
+    { 1004, record_user },
+    { 1005, record_url },
+    { 1006, record_mpls },
+    { 1007, record_nat },
+    { 1012, record_vlan_tunnel },
+    { 1020, record_nat_port },
     { 1023, record_tunnel4_out },
     { 1024, record_tunnel4_in },
     { 1025, record_tunnel6_out },
@@ -341,6 +539,19 @@ read_record(struct sample *s, struct cursor *c)
         }
     }
     return !body.bad;
+}
+
+/* All records; gives the row up if one does not fit. */
+static bool
+read_records(struct sample *s, struct cursor *c, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (!read_record(s, c)) {
+            decode_abandon(s->dec);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- Samples. ---- */
@@ -394,6 +605,9 @@ set_output(struct sample *s, uint32_t format, uint32_t value)
         /* Open vSwitch says "dropped, unknown why" also of what it forwards
          * after recirculation. */
         known = value != DISCARD_UNKNOWN;
+        if (known) {
+            BATCH_SET(b, drop_reason, s->row, (uint16_t) value);
+        }
     } else if (format == INTERFACE_MULTIPLE) {
         BATCH_SET(b, forwarding_status, s->row, 64);
     }
@@ -408,17 +622,21 @@ struct sample_header {
     uint32_t rate, in_format, in_value, out_format, out_value, n_records;
 };
 
+uint64_t
+sflow_data_source(struct cursor *c, bool expanded)
+{
+    if (!expanded) {
+        return cur_u32(c);
+    }
+    uint64_t class = cur_u32(c), index = cur_u32(c);
+    return index >> 24 ? class << 32 | index : class << 24 | index;
+}
+
 static void
 read_sample_header(struct cursor *c, bool expanded, struct sample_header *h)
 {
     cur_skip(c, 4);             /* Sequence number of the data source. */
-    if (expanded) {
-        uint64_t class = cur_u32(c), index = cur_u32(c);
-        h->data_source = index >> 24 ? class << 32 | index
-                                     : class << 24 | index;
-    } else {
-        h->data_source = cur_u32(c);
-    }
+    h->data_source = sflow_data_source(c, expanded);
     h->rate = cur_u32(c);
     cur_skip(c, 8);             /* Sample pool, drops. */
     if (expanded) {
@@ -451,11 +669,8 @@ read_flow_sample(struct decoder *dec, struct source *source,
     struct flow_batch *b = s.b;
     b->quality[s.row] = 0;
     b->bytes[s.row] = 0;
-    for (uint32_t i = 0; i < h.n_records; i++) {
-        if (!read_record(&s, c)) {
-            decode_abandon(dec);
-            return false;
-        }
+    if (!read_records(&s, c, h.n_records)) {
+        return false;
     }
     b->packets[s.row] = 1;
     b->raw_packets[s.row] = 1;
@@ -472,6 +687,48 @@ read_flow_sample(struct decoder *dec, struct source *source,
         BATCH_SET(b, sampling, s.row, h.rate);
         decode_sampling(source, h.rate, SAMPLING_HEADER);
     }
+    decode_commit(dec, source, 1);
+    return true;
+}
+
+/* A packet that was dropped (sflow.org/sflow_drops.txt).  It is reported for
+ * itself, not as one of so many, and the samples count it already if it was
+ * among them: here it only counts as dropped. */
+static bool
+read_discarded(struct decoder *dec, struct source *source, struct cursor *c)
+{
+    cur_skip(c, 4);             /* Sequence number. */
+    uint64_t data_source = sflow_data_source(c, true);
+    cur_skip(c, 4);             /* Drops. */
+    uint32_t in = cur_u32(c), out = cur_u32(c);
+    uint32_t reason = cur_u32(c), n_records = cur_u32(c);
+    if (c->bad) {
+        return false;
+    }
+    decode_reserve(dec, 1);
+    struct sample s = { .dec = dec, .b = dec->b, .row = dec->b->n };
+    struct flow_batch *b = s.b;
+    b->quality[s.row] = 0;
+    b->bytes[s.row] = 0;
+    if (!read_records(&s, c, n_records)) {
+        return false;
+    }
+    BATCH_SET(b, dropped_packets, s.row, 1);
+    BATCH_SET(b, dropped_bytes, s.row, b->bytes[s.row]);
+    BATCH_SET(b, drop_reason, s.row, (uint16_t) reason);
+    BATCH_SET(b, forwarding_status, s.row, dropped_status(reason));
+    BATCH_SET(b, sampling, s.row, 1);
+    BATCH_SET(b, observation_point_id, s.row, data_source);
+    if (in && in != INTERFACE_INTERNAL) {
+        BATCH_SET(b, in_if, s.row, in);
+    }
+    if (out && out != INTERFACE_INTERNAL) {
+        BATCH_SET(b, out_if, s.row, out);
+    }
+    b->packets[s.row] = b->raw_packets[s.row] = 0;
+    b->bytes[s.row] = b->raw_bytes[s.row] = 0;
+    batch_clear_valid(b, COL_l2_bytes, s.row);
+    b->flow_start[s.row] = b->flow_end[s.row] = dec->d->received_us;
     decode_commit(dec, source, 1);
     return true;
 }
@@ -493,8 +750,10 @@ read_sample(struct decoder *dec, struct source *source, struct cursor *c)
                                 format == SAMPLE_FLOW_EXPANDED);
     case SAMPLE_COUNTERS:
     case SAMPLE_COUNTERS_EXPANDED:
-        counter_inc(&source->n.counter_records);
-        return true;
+        return sflow_counter_sample(dec, source, &body,
+                                    format == SAMPLE_COUNTERS_EXPANDED);
+    case SAMPLE_DISCARDED:
+        return read_discarded(dec, source, &body);
     default:
         return true;
     }

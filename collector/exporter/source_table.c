@@ -2,10 +2,13 @@
 
 #include "collector/exporter/source_table.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+
+#include "collector/exporter/interface_counters.h"
 
 /* Sources are only ever added, so a table of pointers that are set once, with
  * open addressing, is all that readers without a lock need.  It has at least
@@ -46,11 +49,14 @@ struct source_table {
     uint64_t seed;
     struct entry *_Atomic *slots;
     struct entry **list;
+    struct named_source *named; /* Under 'lock'. */
+    size_t n_named;
     _Atomic size_t n;
     struct seq_set *seq;
     struct seq_set *interfaces; /* The same with seconds for numbers. */
     pthread_mutex_t lock;       /* For adding sources and names. */
     size_t n_names;
+    struct interface_counters_table *counters;
 };
 
 static uint64_t
@@ -120,7 +126,10 @@ source_table_create(size_t max)
     t->list = calloc(t->max, sizeof *t->list);
     t->seq = calloc(t->n_seq_sets, sizeof *t->seq);
     t->interfaces = calloc(t->n_seq_sets, sizeof *t->interfaces);
-    if (!t->slots || !t->list || !t->seq || !t->interfaces) {
+    t->counters = interface_counters_create(INTERFACE_COUNTERS_SHARE,
+                                            INTERFACE_COUNTERS_TOTAL);
+    if (!t->slots || !t->list || !t->seq || !t->interfaces
+        || !t->counters) {
         source_table_destroy(t);
         return NULL;
     }
@@ -140,10 +149,12 @@ source_table_destroy(struct source_table *t)
         free(t->list[i]);
     }
     pthread_mutex_destroy(&t->lock);
+    free(t->named);
     free(t->slots);
     free(t->list);
     free(t->seq);
     free(t->interfaces);
+    interface_counters_destroy(t->counters);
     free(t);
 }
 
@@ -164,6 +175,52 @@ find_slot(const struct source_table *t, const struct source_key *key,
     }
 }
 
+/* Under the lock. */
+static void
+name_source(const struct source_table *t, struct source *s)
+{
+    const struct named_source *named = NULL;
+    uint32_t sampling = 0;
+    for (size_t i = 0; i < t->n_named && !named; i++) {
+        if (addr_equal(&t->named[i].address, &s->key.exporter)) {
+            named = &t->named[i];
+            sampling = named->sampling;
+        }
+    }
+    atomic_store_explicit(&s->name, named ? named->name : 0,
+                          memory_order_relaxed);
+    uint8_t origin = atomic_load_explicit(&s->sampling_origin,
+                                          memory_order_relaxed);
+    if (origin == SAMPLING_CONFIG || (origin == SAMPLING_NONE && sampling)) {
+        atomic_store_explicit(&s->sampling, sampling, memory_order_relaxed);
+        atomic_store_explicit(&s->sampling_origin,
+                              sampling ? SAMPLING_CONFIG : SAMPLING_NONE,
+                              memory_order_relaxed);
+    }
+}
+
+int
+source_table_set_named(struct source_table *t,
+                       const struct named_source *named, size_t n)
+{
+    struct named_source *copy = calloc(n ? n : 1, sizeof *copy);
+    if (!copy) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = named[i];
+    }
+    pthread_mutex_lock(&t->lock);
+    free(t->named);
+    t->named = copy;
+    t->n_named = n;
+    for (size_t i = 0; i < t->n; i++) {
+        name_source(t, &t->list[i]->source);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return 0;
+}
+
 static struct entry *
 add_entry(struct source_table *t, const struct source_key *key)
 {
@@ -179,6 +236,7 @@ add_entry(struct source_table *t, const struct source_key *key)
     e->source.table = t;
     e->source.key = *key;
     e->source.id = (uint32_t) t->n + 1;
+    name_source(t, &e->source);
     t->list[t->n] = e;
     atomic_store_explicit(&t->n, t->n + 1, memory_order_release);
     atomic_store_explicit(&t->slots[slot], e, memory_order_release);
@@ -212,6 +270,23 @@ size_t
 source_table_count(struct source_table *t)
 {
     return atomic_load_explicit(&t->n, memory_order_acquire);
+}
+
+struct interface_counters_table *
+source_table_counters(const struct source_table *t)
+{
+    return t->counters;
+}
+
+void
+source_set_datapath(struct source *s, uint64_t datapath_id)
+{
+    if (atomic_load_explicit(&s->datapath_id, memory_order_relaxed)
+        != datapath_id) {
+        atomic_store_explicit(&s->datapath_id, datapath_id,
+                              memory_order_relaxed);
+        atomic_store_explicit(&s->obs_cache, 0, memory_order_relaxed);
+    }
 }
 
 /* ---- Sequence numbers. ---- */

@@ -9,6 +9,7 @@
 
 #include "lib/source.h"
 
+struct interface_counters_table;
 struct source_table;
 
 /* At most 'max' sources; one more is refused. */
@@ -20,6 +21,17 @@ void source_table_destroy(struct source_table *);
  * source. */
 struct source *source_table_get(struct source_table *,
                                 const struct source_key *key);
+
+/* Names for exporters, by address; also the sampling rate (0: none) for those
+ * that do not tell theirs.  Replaces all names given before; copied.  Returns
+ * 0 or -ENOMEM. */
+struct named_source {
+    struct addr address;
+    uint32_t name;              /* Dictionary id. */
+    uint32_t sampling;
+};
+int source_table_set_named(struct source_table *, const struct named_source *,
+                           size_t n);
 
 /* Calls 'each' for every source, in the order in which they appeared, while it
  * returns true.  Thread-safe, takes no lock while calling. */
@@ -48,6 +60,13 @@ void source_sequence_v5(struct source *, uint32_t seq, uint32_t count);
 
 /* The number of units is not known: the next datagram is not judged. */
 void source_sequence_skip(struct source *);
+
+/* The latest counters of interfaces. */
+struct interface_counters_table *source_table_counters(
+    const struct source_table *);
+
+/* An OpenFlow port of a datapath with that id reports by this source. */
+void source_set_datapath(struct source *, uint64_t datapath_id);
 
 /* The source is, or after all is not, Open vSwitch's IPFIX, which is known by
  * its templates. */

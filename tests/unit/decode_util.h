@@ -242,5 +242,11 @@ set_end(struct msg *m, size_t at)
         CU_ASSERT_TRUE(batch_is_valid(B, COL_##COL, ROW));      \
         CU_ASSERT_EQUAL((B)->COL[ROW], VALUE);                  \
     } while (0)
+#define CHECK_TEXT(R, COL, ROW, TEXT)                                   \
+    do {                                                                \
+        CU_ASSERT_TRUE_FATAL(batch_is_valid((R)->b, COL_##COL, ROW));   \
+        CU_ASSERT_STRING_EQUAL(dict_text((R)->dict, (R)->b->COL[ROW]),  \
+                               TEXT);                                   \
+    } while (0)
 
 #endif /* tests/unit/decode_util.h */

@@ -62,7 +62,8 @@ expected_flows(struct json_object *expected)
     }
     return json_object_get_int(get(samples, "flow"))
            + json_object_get_int(get(samples, "expanded-flow"))
-           + json_object_get_int(get(samples, "flow-expanded"));
+           + json_object_get_int(get(samples, "flow-expanded"))
+           + json_object_get_int(get(samples, "discarded-packet"));
 }
 
 static int

@@ -744,13 +744,6 @@ test_random(void)
     rig_clear(&r);
 }
 
-#define CHECK_TEXT(R, COL, ROW, TEXT)                                   \
-    do {                                                                \
-        CU_ASSERT_TRUE_FATAL(batch_is_valid((R)->b, COL_##COL, ROW));   \
-        CU_ASSERT_STRING_EQUAL(dict_text((R)->dict, (R)->b->COL[ROW]),  \
-                               TEXT);                                   \
-    } while (0)
-
 static void
 test_more_fields(void)
 {

@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "collector/exporter/interface_counters.h"
 #include "tests/unit/decode_util.h"
 
 #define ETH_TCP "020000000002 020000000001 0800 " \
@@ -254,7 +255,7 @@ test_sampled_ip(void)
     put_hex(&m, "00000069 00000006 0a000001 0a000002 00001f90 000001bb"
             "00000012 000000b8");
     end(&m, t);
-    t = begin(&m, 1003);        /* AS path 65000 {64999 15169}. */
+    t = begin(&m, 1003);        /* AS path 64999 15169. */
     put_hex(&m, "00000001 0a000009 0000fde8 0000fbff 0000fbff 00000001"
             "00000002 00000002 0000fde7 00003b41 00000000 00000064");
     end(&m, t);
@@ -278,7 +279,9 @@ test_sampled_ip(void)
     CHECK_IS(b, tcp_flags, 0, 0x12);
     CHECK_IS(b, src_as, 0, 64511);
     CHECK_IS(b, dst_as, 0, 15169);
-    CHECK_ADDR(b->next_hop[0], "10.0.0.9");
+    CHECK_ADDR(b->bgp_next_hop[0], "10.0.0.9");
+    CHECK_TEXT(&r, as_path, 0, "64999 15169");
+    CHECK_NULL(b, communities, 0);
     CHECK_IS(b, ip_version, 1, 6);
     CU_ASSERT_EQUAL(b->bytes[1], 1024);
     CHECK_NULL(b, l2_bytes, 1);
@@ -287,29 +290,225 @@ test_sampled_ip(void)
 }
 
 static void
+put_counters(struct msg *m, uint32_t index)
+{
+    size_t t = begin(m, 1);
+    put32(m, index);
+    put32(m, 6);
+    put64(m, 10000000000);
+    put32(m, 1);
+    put32(m, 3);
+    put64(m, 123456789012);     /* In. */
+    for (unsigned i = 0; i < 6; i++) {
+        put32(m, 100 + i);
+    }
+    put64(m, 987654321098);     /* Out. */
+    for (unsigned i = 0; i < 6; i++) {
+        put32(m, 200 + i);
+    }
+    end(m, t);
+    t = begin(m, 2);
+    for (unsigned i = 0; i < 13; i++) {
+        put32(m, i);
+    }
+    end(m, t);
+    t = begin(m, 1004);
+    put64(m, 0x42);
+    put32(m, 7);
+    end(m, t);
+    t = begin(m, 1005);
+    put32(m, 4);
+    put_hex(m, "65746830");
+    end(m, t);
+    t = begin(m, 2207);
+    for (unsigned i = 1; i <= 6; i++) {
+        put32(m, i);
+    }
+    end(m, t);
+    t = begin(m, 2203);         /* Too short: left out. */
+    put32(m, 1);
+    end(m, t);
+    t = begin(m, 4711);
+    put32(m, 1);
+    end(m, t);
+}
+
+static bool
+count_one(const struct interface_counters *c, void *aux)
+{
+    CU_ASSERT_EQUAL(c->source_id, 1);
+    ++*(unsigned *) aux;
+    return true;
+}
+
+static void
 test_counters(void)
 {
     struct rig r;
     static struct msg m;
     rig_init(&r);
-    header(&m, 1, 4);
-    for (uint32_t format = 2; format <= 5; format++) {
-        if (format == 3) {
-            continue;
-        }
-        size_t at = begin(&m, format);
-        put32(&m, 1);
-        put32(&m, 1);
-        put32(&m, 0);
-        end(&m, at);
-    }
-    size_t at = flow_begin(&m, 3, 4, 1);
+    header(&m, 1, 3);
+    size_t at = begin(&m, 2);
+    put32(&m, 1);
+    put32(&m, 5);
+    put32(&m, 7);
+    put_counters(&m, 5);
+    end(&m, at);
+    at = begin(&m, 4);
+    put32(&m, 1);
+    put32(&m, 0);
+    put32(&m, 6);
+    put32(&m, 7);
+    put_counters(&m, 6);
+    end(&m, at);
+    at = flow_begin(&m, 5, 6, 1);
     raw_header(&m, ETH_TCP, 78, 4);
     end(&m, at);
     rig_feed(&r, m.b, m.n);
     CU_ASSERT_EQUAL(rig_refusals(&r), 0);
-    CU_ASSERT_EQUAL(rig_source(&r)->n.counter_records, 2);
+    struct source *s = rig_source(&r);
+    CU_ASSERT_EQUAL(s->n.counter_records, 2);
+    CU_ASSERT_EQUAL(s->datapath_id, 0x42);
     CU_ASSERT_EQUAL(r.b->n, 1);
+    struct interface_counters_table *t = source_table_counters(r.sources);
+    struct interface_counters c;
+    CU_ASSERT_EQUAL(interface_counters_count(t), 2);
+    CU_ASSERT_TRUE_FATAL(interface_counters_get(t, s->id, 6, &c));
+    CU_ASSERT_EQUAL(c.parts, COUNTERS_GENERIC | COUNTERS_ETHERNET
+                             | COUNTERS_OPENFLOW | COUNTERS_NAME
+                             | COUNTERS_DATAPATH);
+    CU_ASSERT_EQUAL(c.if_index, 6);
+    CU_ASSERT_EQUAL(c.if_speed, 10000000000);
+    CU_ASSERT_EQUAL(c.in_octets, 123456789012);
+    CU_ASSERT_EQUAL(c.out_octets, 987654321098);
+    CU_ASSERT_EQUAL(c.out_errors, 204);
+    CU_ASSERT_EQUAL(c.symbol_errors, 12);
+    CU_ASSERT_EQUAL(c.of_port, 7);
+    CU_ASSERT_EQUAL(c.dp_masks, 6);
+    CU_ASSERT_STRING_EQUAL(dict_text(r.dict, c.name), "eth0");
+    CU_ASSERT_FALSE(interface_counters_get(t, s->id, 7, &c));
+    unsigned n = 0;
+    interface_counters_each(t, s->id, count_one, &n);
+    CU_ASSERT_EQUAL(n, 2);
+    interface_counters_each(t, s->id + 1, count_one, &n);
+    CU_ASSERT_EQUAL(n, 2);
+    rig_clear(&r);
+
+    /* A block beyond its sample. */
+    rig_init(&r);
+    header(&m, 1, 1);
+    at = begin(&m, 2);
+    put_hex(&m, "00000001 00000005 00000001 00000001 00000058");
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(r.n.bad_sample, 1);
+    rig_clear(&r);
+}
+
+static void
+test_counters_bounds(void)
+{
+    struct interface_counters_table *t = interface_counters_create(100, 1000);
+    for (uint32_t i = 0; i < 20000; i++) {
+        struct interface_counters c = {
+            .source_id = i % 50, .data_source = i / 50, .parts = 1,
+            .if_index = i,
+        };
+        CU_ASSERT_EQUAL(interface_counters_put(t, &c), i < 1000);
+    }
+    struct interface_counters c = { .source_id = 99 };
+    CU_ASSERT_FALSE(interface_counters_put(t, &c));
+    CU_ASSERT_EQUAL(interface_counters_count(t), 1000);
+    CU_ASSERT_EQUAL(interface_counters_refused(t), 19001);
+    CU_ASSERT_TRUE(interface_counters_get(t, 49, 19, &c));
+    CU_ASSERT_EQUAL(c.if_index, 999);
+    interface_counters_destroy(t);
+    t = interface_counters_create(10, 1000);
+    for (uint32_t i = 0; i < 20; i++) {
+        c = (struct interface_counters) { .source_id = 1, .data_source = i };
+        CU_ASSERT_EQUAL(interface_counters_put(t, &c), i < 10);
+    }
+    interface_counters_destroy(t);
+    interface_counters_destroy(NULL);
+}
+
+/* Everything else that may come with a sample. */
+static void
+test_more_records(void)
+{
+    static const struct { uint32_t format; const char *hex; } records[] = {
+        { 1001, "0000000c 00000003 0000000d 00000001" },
+        { 1002, "00000001 0a000008 00000018 00000010" },
+        { 1003, "00000001 0a000009 0000fde8 0000fbff 0000fbff 00000002 "
+                "00000002 00000002 0000fde7 00003b41 00000001 00000002 "
+                "00000001 00000002 00000002 fde80001 00000002 00000064" },
+        { 1004, "00000003 00000003 626f6200 00000003 00000000" },
+        { 1005, "00000001 00000002 2f610000 00000004 682e6465" },
+        { 1006, "00000001 0a000007 00000002 00064040 00011140 00000000" },
+        { 1007, "00000001 c0000201 00000001 c0000202" },
+        { 1012, "00000001 81000007" },
+        { 1020, "00001f90 000001bb" },
+        { 1008, "00000001 61000000 00000001 00000000" },
+    };
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    header(&m, 1, 1);
+    size_t at = flow_begin(&m, 3, 4, 10);
+    for (size_t i = 0; i < 10; i++) {
+        size_t t = begin(&m, records[i].format);
+        put_hex(&m, records[i].hex);
+        end(&m, t);
+    }
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+    CHECK_IS(r.b, vlan_id, 0, 7);
+    CHECK_IS(r.b, customer_vlan_id, 0, 12);
+    CHECK_IS(r.b, post_vlan_id, 0, 13);
+    CHECK_ADDR(r.b->next_hop[0], "10.0.0.8");
+    CHECK_ADDR(r.b->bgp_next_hop[0], "10.0.0.9");
+    CHECK_IS(r.b, src_prefix_length, 0, 24);
+    CHECK_IS(r.b, dst_as, 0, 2);
+    CHECK_TEXT(&r, as_path, 0, "64999 15169 {1,2}");
+    CHECK_TEXT(&r, communities, 0, "65000:1 0:2");
+    CHECK_TEXT(&r, user_name, 0, "bob");
+    CHECK_TEXT(&r, url, 0, "h.de/a");
+    CHECK_TEXT(&r, mpls_labels, 0, "100 17");
+    CHECK_ADDR(r.b->nat_src_addr[0], "192.0.2.1");
+    CHECK_ADDR(r.b->nat_dst_addr[0], "192.0.2.2");
+    CHECK_IS(r.b, nat_src_port, 0, 8080);
+    CHECK_IS(r.b, nat_dst_port, 0, 443);
+    CHECK_NULL(r.b, direction, 0);
+    rig_clear(&r);
+}
+
+static void
+test_discarded(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    header(&m, 1, 1);
+    size_t at = begin(&m, 5);
+    put_hex(&m, "00000001 00000000 00000003 00000000 00000003 00000004 "
+            "00000101 00000001");
+    raw_header(&m, ETH_TCP, 78, 4);
+    end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+    CU_ASSERT_EQUAL(r.b->packets[0], 0);
+    CU_ASSERT_EQUAL(r.b->bytes[0], 0);
+    CHECK_NULL(r.b, l2_bytes, 0);
+    CHECK_IS(r.b, dropped_packets, 0, 1);
+    CHECK_IS(r.b, dropped_bytes, 0, 60);
+    CHECK_IS(r.b, drop_reason, 0, 257);
+    CHECK_IS(r.b, forwarding_status, 0, 137);
+    CHECK_IS(r.b, in_if, 0, 3);
+    CHECK_IS(r.b, sampling, 0, 1);
+    CHECK_IS(r.b, dst_port, 0, 443);
     rig_clear(&r);
 }
 
@@ -403,4 +602,5 @@ UNIT_MAIN("sflow", UNIT_TEST(test_raw_header), UNIT_TEST(test_expanded),
           UNIT_TEST(test_interfaces), UNIT_TEST(test_tunnel),
           UNIT_TEST(test_sampled_ip), UNIT_TEST(test_counters),
           UNIT_TEST(test_sequence), UNIT_TEST(test_cut), UNIT_TEST(test_lies),
-          UNIT_TEST(test_random))
+          UNIT_TEST(test_random), UNIT_TEST(test_counters_bounds),
+          UNIT_TEST(test_more_records), UNIT_TEST(test_discarded))

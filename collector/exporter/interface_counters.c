@@ -1,0 +1,230 @@
+#include <config.h>
+
+#include "collector/exporter/interface_counters.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Counter samples are rare (one per interface in 20 s or so), so a lock does.
+ * A table of indexes with open addressing over a list that only grows. */
+struct interface_counters_table {
+    pthread_mutex_t lock;
+    size_t share, total, n, allocated, n_slots;
+    uint64_t refused;
+    uint32_t *slots;            /* Index plus 1; 0: free. */
+    struct interface_counters *list;
+    uint16_t *per_source;       /* By source id. */
+    size_t n_sources;
+};
+
+struct interface_counters_table *
+interface_counters_create(size_t share, size_t total)
+{
+    struct interface_counters_table *t = calloc(1, sizeof *t);
+    if (!t) {
+        return NULL;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    t->share = share < UINT16_MAX ? share : UINT16_MAX;
+    t->total = total;
+    return t;
+}
+
+void
+interface_counters_destroy(struct interface_counters_table *t)
+{
+    if (t) {
+        pthread_mutex_destroy(&t->lock);
+        free(t->slots);
+        free(t->list);
+        free(t->per_source);
+        free(t);
+    }
+}
+
+/* The slot of a data source, or the free one where it belongs. */
+static size_t
+find_slot(const struct interface_counters_table *t, uint32_t source_id,
+          uint64_t data_source)
+{
+    uint64_t h = (data_source ^ (uint64_t) source_id << 40)
+                 * UINT64_C(0x9e3779b97f4a7c15);
+    size_t i = (size_t) (h >> 20) & (t->n_slots - 1);
+    for (;; i = (i + 1) & (t->n_slots - 1)) {
+        const struct interface_counters *c = &t->list[t->slots[i] - 1];
+        if (!t->slots[i] || (c->source_id == source_id
+                             && c->data_source == data_source)) {
+            return i;
+        }
+    }
+}
+
+/* Room for one more.  Slots are at least twice as many as entries. */
+static bool
+grow(struct interface_counters_table *t)
+{
+    size_t n = t->allocated ? 2 * t->allocated : 64;
+    if (t->n < t->allocated) {
+        return true;
+    }
+    struct interface_counters *list = realloc(t->list, n * sizeof *list);
+    if (list) {
+        t->list = list;
+    }
+    uint32_t *slots = calloc(4 * n, sizeof *slots);
+    if (!list || !slots) {
+        free(slots);
+        return false;
+    }
+    free(t->slots);
+    t->slots = slots;
+    t->n_slots = 4 * n;
+    t->allocated = n;
+    for (size_t i = 0; i < t->n; i++) {
+        size_t slot = find_slot(t, t->list[i].source_id,
+                                t->list[i].data_source);
+        t->slots[slot] = (uint32_t) i + 1;
+    }
+    return true;
+}
+
+static bool
+take_share(struct interface_counters_table *t, uint32_t source_id)
+{
+    if (source_id >= t->n_sources) {
+        size_t n = t->n_sources ? t->n_sources : 64;
+        while (n <= source_id) {
+            n *= 2;
+        }
+        uint16_t *p = realloc(t->per_source, n * sizeof *p);
+        if (!p) {
+            return false;
+        }
+        memset(p + t->n_sources, 0, (n - t->n_sources) * sizeof *p);
+        t->per_source = p;
+        t->n_sources = n;
+    }
+    if (t->per_source[source_id] >= t->share) {
+        return false;
+    }
+    t->per_source[source_id]++;
+    return true;
+}
+
+static struct interface_counters *
+entry_get(struct interface_counters_table *t,
+          const struct interface_counters *c)
+{
+    size_t slot = t->n_slots ? find_slot(t, c->source_id, c->data_source) : 0;
+    if (t->n_slots && t->slots[slot]) {
+        return &t->list[t->slots[slot] - 1];
+    }
+    if (t->n >= t->total || !grow(t) || !take_share(t, c->source_id)) {
+        t->refused++;
+        return NULL;
+    }
+    slot = find_slot(t, c->source_id, c->data_source);
+    struct interface_counters *e = &t->list[t->n++];
+    memset(e, 0, sizeof *e);
+    e->source_id = c->source_id;
+    e->data_source = c->data_source;
+    t->slots[slot] = (uint32_t) t->n;
+    return e;
+}
+
+static void
+merge(struct interface_counters *to, const struct interface_counters *from)
+{
+#define X(TYPE, NAME) to->NAME = from->NAME;
+    if (from->parts & COUNTERS_GENERIC) {
+        GENERIC_COUNTERS(X)
+    }
+    if (from->parts & COUNTERS_ETHERNET) {
+        ETHERNET_COUNTERS(X)
+    }
+    if (from->parts & COUNTERS_OPENFLOW) {
+        OPENFLOW_COUNTERS(X)
+    }
+    if (from->parts & COUNTERS_APP) {
+        APP_COUNTERS(X)
+    }
+    if (from->parts & COUNTERS_DATAPATH) {
+        DATAPATH_COUNTERS(X)
+    }
+#undef X
+    if (from->parts & COUNTERS_NAME) {
+        to->name = from->name;
+    }
+    to->parts |= from->parts;
+    to->updated_us = from->updated_us;
+    to->n_samples++;
+}
+
+bool
+interface_counters_put(struct interface_counters_table *t,
+                       const struct interface_counters *c)
+{
+    pthread_mutex_lock(&t->lock);
+    struct interface_counters *e = entry_get(t, c);
+    if (e) {
+        merge(e, c);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return e != NULL;
+}
+
+bool
+interface_counters_get(struct interface_counters_table *t,
+                       uint32_t source_id, uint64_t data_source,
+                       struct interface_counters *out)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t slot = t->n_slots ? find_slot(t, source_id, data_source) : 0;
+    bool found = t->n_slots && t->slots[slot];
+    if (found) {
+        *out = t->list[t->slots[slot] - 1];
+    }
+    pthread_mutex_unlock(&t->lock);
+    return found;
+}
+
+void
+interface_counters_each(struct interface_counters_table *t,
+                        uint32_t source_id,
+                        bool (*each)(const struct interface_counters *,
+                                     void *aux), void *aux)
+{
+    bool more = true;
+    for (size_t i = 0; more; i++) {
+        struct interface_counters c;
+        pthread_mutex_lock(&t->lock);
+        bool there = i < t->n;
+        if (there) {
+            c = t->list[i];
+        }
+        pthread_mutex_unlock(&t->lock);
+        if (!there) {
+            return;
+        }
+        more = (source_id && c.source_id != source_id) || each(&c, aux);
+    }
+}
+
+size_t
+interface_counters_count(struct interface_counters_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    size_t n = t->n;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+uint64_t
+interface_counters_refused(struct interface_counters_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    uint64_t n = t->refused;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
