@@ -42,6 +42,16 @@ struct chunk {
 /* Garbage that readers may still hold. */
 #define RETIRED_MAX 256
 
+/* An exporter's address and what the templates that it brought first take: one
+ * exporter, whatever domains it invents, can't use up the room of all. */
+#define N_PAYER_BUCKETS 1024
+
+struct payer {
+    struct payer *next;
+    struct addr addr;
+    size_t bytes;
+};
+
 struct template_cache {
     size_t share, total;
     pthread_mutex_t lock;       /* For all that follows, to write. */
@@ -51,6 +61,7 @@ struct template_cache {
     struct template **buckets;
     size_t n_buckets, n;
     size_t bytes;               /* What they and their plans take. */
+    struct payer *payers[N_PAYER_BUCKETS];
 
     struct template *retired_templates[RETIRED_MAX];
     struct directory *retired_directories[RETIRED_MAX];
@@ -304,6 +315,13 @@ template_cache_destroy(struct template_cache *cache)
             template_destroy(cache->ovs[v][i]);
         }
     }
+    for (size_t i = 0; i < N_PAYER_BUCKETS; i++) {
+        while (cache->payers[i]) {
+            struct payer *next = cache->payers[i]->next;
+            free(cache->payers[i]);
+            cache->payers[i] = next;
+        }
+    }
     pthread_mutex_destroy(&cache->lock);
     free(cache->buckets);
     free(cache);
@@ -336,9 +354,58 @@ template_bytes(const struct template *t)
            + malloc_usable_size(t->reverse);
 }
 
-/* A reference to the template that 'd' describes, kept already or made. */
+static struct payer **
+payer_find(struct template_cache *cache, const struct addr *addr)
+{
+    struct payer **p = &cache->payers[addr_hash(addr) % N_PAYER_BUCKETS];
+    while (*p && !addr_equal(&(*p)->addr, addr)) {
+        p = &(*p)->next;
+    }
+    return p;
+}
+
+/* The account of an address, opened if there is none and room is left in it and
+ * in the whole; else NULL. */
+static struct payer *
+payer_with_room(struct template_cache *cache, const struct addr *addr,
+                int *error)
+{
+    struct payer **p = payer_find(cache, addr);
+    if (cache->n >= cache->total || cache->bytes >= TEMPLATE_BYTES
+        || (*p && (*p)->bytes >= TEMPLATE_EXPORTER_BYTES)) {
+        *error = -ENOSPC;
+        return NULL;
+    }
+    if (!*p) {
+        *p = calloc(1, sizeof **p);
+        if (!*p) {
+            *error = -ENOMEM;
+            return NULL;
+        }
+        (*p)->addr = *addr;
+    }
+    return *p;
+}
+
+/* Takes 'bytes' off an account; an empty one is closed. */
+static void
+payer_return(struct template_cache *cache, const struct addr *addr,
+             size_t bytes)
+{
+    struct payer **p = payer_find(cache, addr);
+    struct payer *payer = *p;
+    payer->bytes -= bytes;
+    if (!payer->bytes) {
+        *p = payer->next;
+        free(payer);
+    }
+}
+
+/* A reference to the template that 'd' describes, kept already or made; then
+ * 'addr' pays for it. */
 static struct template *
-intern(struct template_cache *cache, const struct draft *d, int *error)
+intern(struct template_cache *cache, const struct draft *d,
+       const struct addr *addr, int *error)
 {
     struct template **bucket = &cache->buckets[d->hash % cache->n_buckets];
     for (struct template *t = *bucket; t; t = t->next) {
@@ -347,15 +414,18 @@ intern(struct template_cache *cache, const struct draft *d, int *error)
             return t;
         }
     }
-    if (cache->n >= cache->total || cache->bytes >= TEMPLATE_BYTES) {
-        *error = -ENOSPC;
+    struct payer *payer = payer_with_room(cache, addr, error);
+    if (!payer) {
         return NULL;
     }
     struct template *t = template_make(d);
     if (!t) {
+        payer_return(cache, addr, 0);
         *error = -ENOMEM;
         return NULL;
     }
+    payer->bytes += template_bytes(t);
+    t->payer = *addr;
     t->refs = 1;
     t->next = *bucket;
     *bucket = t;
@@ -377,6 +447,7 @@ release(struct template_cache *cache, struct template *t)
     *p = t->next;
     cache->n--;
     cache->bytes -= template_bytes(t);
+    payer_return(cache, &t->payer, template_bytes(t));
     cache->retired_templates[cache->n_retired_templates++] = t;
     reclaim(cache);
 }
@@ -460,7 +531,7 @@ put_locked(struct template_cache *cache, const struct source *source,
         return -ENOSPC;
     }
     int error = 0;
-    struct template *t = intern(cache, d, &error);
+    struct template *t = intern(cache, d, &source->key.exporter, &error);
     if (!t) {
         return error;
     }

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/addr.h"
+
 #define TEMPLATE_MAX_FIELDS 512
 #define TEMPLATE_VARLEN 65535   /* RFC 7011 section 7. */
 #define TEMPLATE_ID_MIN 256
@@ -23,7 +25,9 @@
 #define TEMPLATE_TOTAL 262144
 /* All templates together take no more memory than this.  Equal ones are kept
  * once: ten thousand exporters of one kind take as much as one. */
-#define TEMPLATE_BYTES (32u << 20)
+#define TEMPLATE_BYTES (64u << 20)
+/* And those that came first from one address no more than this. */
+#define TEMPLATE_EXPORTER_BYTES (8u << 20)
 
 struct plan;
 struct source;
@@ -53,6 +57,7 @@ struct template {
     uint32_t refs;
     uint64_t hash;
     struct template *next;
+    struct addr payer;          /* The exporter that brought it first. */
     struct template_field fields[];
 };
 

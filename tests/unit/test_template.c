@@ -201,7 +201,50 @@ test_each(void)
     source_table_destroy(t);
 }
 
-UNIT_MAIN("template", UNIT_TEST(test_elements_match_columns),
+/* One address, whatever domains it invents, leaves room for others. */
+static void
+test_exporter_share(void)
+{
+    struct source_table *t = source_table_create(4096);
+    struct template_cache *c = template_cache_create(1024, 262144);
+    struct template_field fields[TEMPLATE_MAX_FIELDS];
+    for (unsigned i = 0; i < TEMPLATE_MAX_FIELDS; i++) {
+        fields[i] = (struct template_field) { (uint16_t) (1 + i), 8, 0 };
+    }
+    struct source_key key = { .protocol = PROTO_IPFIX };
+    addr_parse("192.0.2.66", &key.exporter);
+    int result = TEMPLATE_NEW;
+    unsigned n = 0;
+    for (; result == TEMPLATE_NEW && n < 100000; n++) {
+        key.domain = n / 20;
+        fields[0].size = (uint16_t) (1 + n % 8);
+        fields[1].size = (uint16_t) (1 + n / 8 % 8);
+        fields[2].size = (uint16_t) (1 + n / 64 % 8);
+        fields[3].size = (uint16_t) (1 + n / 512 % 8);
+        result = template_put(c, source_table_get(t, &key),
+                              (uint16_t) (256 + n % 20), false, 0, fields,
+                              TEMPLATE_MAX_FIELDS);
+    }
+    CU_ASSERT_EQUAL(result, -ENOSPC);
+    CU_ASSERT_TRUE(n > 100 && n < 4096);
+
+    addr_parse("192.0.2.1", &key.exporter);
+    fields[0].size = 3000;
+    CU_ASSERT_EQUAL(template_put(c, source_table_get(t, &key), 256, false, 0,
+                                 fields, TEMPLATE_MAX_FIELDS), TEMPLATE_NEW);
+
+    /* What is withdrawn is free again. */
+    addr_parse("192.0.2.66", &key.exporter);
+    key.domain = 0;
+    template_withdraw_all(c, source_table_get(t, &key), false);
+    fields[0].size = 3001;
+    CU_ASSERT_EQUAL(template_put(c, source_table_get(t, &key), 256, false, 0,
+                                 fields, TEMPLATE_MAX_FIELDS), TEMPLATE_NEW);
+    template_cache_destroy(c);
+    source_table_destroy(t);
+}
+
+UNIT_MAIN("template", UNIT_TEST(test_exporter_share), UNIT_TEST(test_elements_match_columns),
           UNIT_TEST(test_ovs_templates), UNIT_TEST(test_limits),
           UNIT_TEST(test_interned), UNIT_TEST(test_race),
           UNIT_TEST(test_each))
