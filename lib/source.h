@@ -29,6 +29,7 @@
     X(reordered, "Datagrams whose sequence number went back")                 \
     X(restarts, "Times that the sequence started anew")                       \
     X(no_template, "Data sets without a known template")                      \
+    X(deferred, "Data sets decoded when their template came after them")      \
     X(malformed, "Datagrams, sets or samples that do not parse")              \
     X(rate_unknown, "Flow records whose sampling rate nobody told")           \
     X(time_corrected, "Flow records whose times could not be right")          \

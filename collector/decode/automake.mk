@@ -9,6 +9,7 @@ collector_libcollector_la_SOURCES += \
 	collector/decode/netflow5.c \
 	collector/decode/netflow9.c \
 	collector/decode/packet.c collector/decode/packet.h \
+	collector/decode/pending.c \
 	collector/decode/pcap.c collector/decode/pcap.h \
 	collector/decode/sflow.c collector/decode/sflow_counters.c \
 	collector/decode/stream.c collector/decode/stream.h

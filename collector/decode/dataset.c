@@ -329,6 +329,9 @@ dataset_decode(struct set_context *x, uint16_t id, struct cursor *c)
         counter_inc(&x->dec->c.counters->no_template);
         counter_inc(&x->source->n.no_template);
         x->unknown = true;
+        if (!x->late) {
+            pending_keep(x, id, c);
+        }
     } else {
         if (t->ovs) {
             source_mark_ovs(x->source, true);
@@ -372,6 +375,7 @@ dataset_template(struct set_context *x, uint16_t id, bool options,
         if (result != TEMPLATE_SAME && source_is_ovs(x->source)) {
             forget_guess(x, id);
         }
+        pending_release(x, id);
     } else if (result == -EBADMSG) {
         decode_refuse(x->dec, x->source, &n->bad_template);
     } else {

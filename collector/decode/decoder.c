@@ -35,6 +35,7 @@ decoder_destroy(struct decoder *dec)
     if (dec) {
         plan_destroy(dec->netflow5);
         plan_destroy(dec->netflow7);
+        pending_destroy(dec->pending);
         free(dec);
     }
 }
@@ -92,7 +93,7 @@ decode_source(struct decoder *dec, uint8_t protocol, uint32_t domain,
     const struct datagram *d = dec->d;
     struct source_key key = {
         .exporter = d->src, .agent = agent ? *agent : d->src,
-        .domain = domain, .protocol = protocol,
+        .domain = domain, .protocol = protocol, .session = d->session,
     };
     struct source *s = source_table_get(dec->c.sources, &key);
     if (!s) {

@@ -41,6 +41,7 @@ struct datagram {
     size_t size;
     struct addr src;            /* Where it came from. */
     uint16_t src_port;
+    uint16_t session;           /* As in struct source_key. */
     int64_t received_us;        /* Wall clock. */
 };
 

@@ -16,6 +16,7 @@ struct decoder {
     const struct datagram *d;           /* Being decoded. */
     struct plan *netflow5, *netflow7;
     uint32_t netflow5_stride, netflow7_stride;
+    struct pending *pending;            /* NULL: nothing yet. */
 };
 
 /* Each reads the whole datagram. */
@@ -78,6 +79,7 @@ struct set_context {
     uint32_t n_records;         /* Data records, options too. */
     uint32_t n_data_sets;
     bool unknown;               /* A data set could not be counted. */
+    bool late;                  /* The set came before its template. */
 };
 
 /* Decodes a data set (RFC 7011 section 3.3.2), whose body 'c' is. */
@@ -88,6 +90,20 @@ void dataset_decode(struct set_context *, uint16_t id, struct cursor *c);
 void dataset_template(struct set_context *, uint16_t id, bool options,
                       unsigned n_scope, const struct template_field *,
                       unsigned n_fields);
+
+/* ---- Data before its template (pending.c). ---- */
+
+#define PENDING_US (INT64_C(60) * 1000000)      /* Kept so long, */
+#define PENDING_SHARE (64 * 1024)       /* bytes of a source, */
+#define PENDING_TOTAL (4 * 1024 * 1024) /* of all in a decoder. */
+
+/* Keeps a copy of a data set. */
+void pending_keep(const struct set_context *, uint16_t id,
+                  const struct cursor *);
+
+/* Decodes what waits for the template that has just come. */
+void pending_release(const struct set_context *, uint16_t id);
+void pending_destroy(struct pending *);
 
 /* Reads a NetFlow v9 set of (options) templates. */
 void netflow9_templates(struct set_context *, struct cursor *, bool options);

@@ -21,6 +21,8 @@ static const struct exception {
     { "softflowd-ipfix-tcp-biflow-sip", 17, 1, "biflows, three answered" },
     { "ovs-ipfix-flow-sample-tunnels", 24, 1,
       "Open vSwitch's templates are built in" },
+    { "opennms-netflow9_test_juniper_data_b4_tmpl", 15, 1,
+      "data before their template are kept until it comes" },
     { "vermont-correct_variable_length_template_and_data", 3, 0,
       "the manifest's note: three records by RFC 7011 section 7" },
     { "tcpdump-sflow_multiple_counter_30_pdus", 7, -1,

@@ -867,6 +867,94 @@ test_options_names(void)
     rig_clear(&r);
 }
 
+/* Data that comes before its template, in two datagrams, and in another
+ * domain, where it never comes. */
+static void
+test_late_template(void)
+{
+    static struct msg m, t;
+    struct rig r;
+    rig_init(&r);
+    for (uint32_t i = 0; i < 3; i++) {
+        ipfix_begin(&m, EXPORT_S + i, 0, i == 2 ? 43 : 42);
+        size_t at = set_begin(&m, 300);
+        put_plain(&m, 1000 + i);
+        set_end(&m, at);
+        ipfix_end(&m);
+        rig_feed(&r, m.b, m.n);
+    }
+    struct source *s = rig_source(&r);
+    CU_ASSERT_EQUAL(r.b->n, 0);
+    CU_ASSERT_EQUAL(s->n.no_template, 2);
+    ipfix_begin(&t, EXPORT_S + 5, 0, 42);
+    put_template(&t, 300, plain, N_PLAIN);
+    ipfix_end(&t);
+    rig_feed(&r, t.b, t.n);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 2);
+    CHECK_IS(r.b, src_port, 0, 1000);
+    CHECK_IS(r.b, src_port, 1, 1001);
+    CU_ASSERT_EQUAL(r.b->received[0], RECEIVED_US);
+    CU_ASSERT_EQUAL(s->n.deferred, 2);
+    CU_ASSERT_EQUAL(s->n.flow_records, 2);
+    CU_ASSERT_EQUAL(r.n.no_template, 3);
+    rig_feed(&r, t.b, t.n);             /* Once only. */
+    CU_ASSERT_EQUAL(r.b->n, 2);
+    rig_clear(&r);
+
+    /* A source keeps the newest of too many. */
+    rig_init(&r);
+    for (unsigned i = 0; i < 4000; i++) {
+        ipfix_begin(&m, EXPORT_S, i, 42);
+        size_t at = set_begin(&m, 300);
+        put_plain(&m, i);
+        set_end(&m, at);
+        ipfix_end(&m);
+        rig_feed(&r, m.b, m.n);
+    }
+    rig_feed(&r, t.b, t.n);
+    CU_ASSERT_TRUE(r.b->n > 400 && r.b->n < 1000);
+    CHECK_IS(r.b, src_port, r.b->n - 1, 3999);
+    rig_clear(&r);
+
+    /* Many sources do not take more than there is; what is old is gone. */
+    rig_init_limits(&r, 4096, 256, 1024);
+    for (unsigned i = 0; i < 3000; i++) {
+        ipfix_begin(&m, EXPORT_S, i, i);
+        size_t at = set_begin(&m, 300);
+        m.n += 2000;
+        set_end(&m, at);
+        ipfix_end(&m);
+        rig_feed(&r, m.b, m.n);
+    }
+    rig_clear(&r);
+}
+
+static void
+test_too_late_template(void)
+{
+    static struct msg m;
+    struct rig r;
+    rig_init(&r);
+    struct datagram d = { .data = m.b, .src = r.from, .src_port = 1 };
+    for (unsigned i = 0; i < 2; i++) {
+        ipfix_begin(&m, EXPORT_S, 0, 42);
+        if (i) {
+            put_template(&m, 300, plain, N_PLAIN);
+        } else {
+            size_t at = set_begin(&m, 300);
+            put_plain(&m, 1);
+            set_end(&m, at);
+        }
+        ipfix_end(&m);
+        d.size = m.n;
+        d.received_us = RECEIVED_US + i * INT64_C(61000000);
+        r.b = decoder_datagram(r.decoder, &d, r.b);
+    }
+    CU_ASSERT_EQUAL(r.b->n, 0);
+    CU_ASSERT_EQUAL(rig_source(&r)->n.deferred, 0);
+    rig_clear(&r);
+}
+
 /* A source that was taken for Open vSwitch, and is not. */
 static void
 test_ovs_after_all_not(void)
@@ -906,4 +994,5 @@ UNIT_MAIN("ipfix", UNIT_TEST(test_fields), UNIT_TEST(test_conversions),
           UNIT_TEST(test_refusals), UNIT_TEST(test_template_limit),
           UNIT_TEST(test_random), UNIT_TEST(test_more_fields),
           UNIT_TEST(test_responder), UNIT_TEST(test_options_names),
-          UNIT_TEST(test_ovs_after_all_not))
+          UNIT_TEST(test_ovs_after_all_not), UNIT_TEST(test_late_template),
+          UNIT_TEST(test_too_late_template))

@@ -51,7 +51,8 @@ test_fields(void)
     data(&m, 2);
     rig_feed(&r, m.b, m.n);
     struct flow_batch *b = r.b;
-    CU_ASSERT_EQUAL(b->n, 2);
+    CU_ASSERT_EQUAL(b->n, 4);           /* The first two were kept. */
+    CU_ASSERT_EQUAL(rig_source(&r)->n.deferred, 1);
     CU_ASSERT_EQUAL(rig_refusals(&r), 1);
     CU_ASSERT_EQUAL(b->export_protocol[1], PROTO_NETFLOW9);
     CU_ASSERT_EQUAL(b->observation_domain_id[1], 99);
