@@ -506,11 +506,121 @@ config_destroy(struct config *c)
     free_strings(c->netflow_listen, c->n_netflow_listen);
     free_strings(c->ipfix_listen, c->n_ipfix_listen);
     free_strings(c->sflow_listen, c->n_sflow_listen);
+    free_strings(c->tcp_listen, c->n_tcp_listen);
+    free_strings(c->tls_listen, c->n_tls_listen);
+    free(c->tls_certificate);
+    free(c->tls_private_key);
+    free(c->tls_ca);
+    free_strings(c->allow, c->n_allow);
+    free(c->multicast_interface);
+    for (size_t i = 0; i < c->n_sources; i++) {
+        free(c->sources[i].name);
+    }
+    free(c->sources);
     free_strings(c->api_addresses, c->n_api_addresses);
     free_strings(c->log_levels, c->n_log_levels);
     free(c->log_target);
     free(c->user);
     free(c);
+}
+
+/* A text that need not be there. */
+static int
+get_text(struct json_object *root, const char *path, char **text)
+{
+    struct json_object *o = at(root, path);
+
+    *text = o ? strdup(json_object_get_string(o)) : NULL;
+    return o && !*text ? -ENOMEM : 0;
+}
+
+/* IPFIX over TCP and TLS. */
+static int
+get_streams(struct json_object *root, struct config *c,
+            struct config_error *e)
+{
+    const char *base = "collector/ipfix/tls";
+    int err = get_listen(root, "collector/ipfix/tcp/listen", &c->tcp_listen,
+                         &c->n_tcp_listen, e);
+
+    err = err ? err : get_listen(root, "collector/ipfix/tls/listen",
+                                 &c->tls_listen, &c->n_tls_listen, e);
+    err = err ? err : get_text(root, "collector/ipfix/tls/certificate",
+                               &c->tls_certificate);
+    err = err ? err : get_text(root, "collector/ipfix/tls/private-key",
+                               &c->tls_private_key);
+    err = err ? err : get_text(root, "collector/ipfix/tls/ca", &c->tls_ca);
+    err = err ? err : get_duration(root, "collector/ipfix/idle-timeout",
+                                   "1s", "30d", &c->idle_timeout_us, e);
+    if (err) {
+        return err;
+    }
+    c->max_sessions = get_uint(root, "collector/ipfix/max-sessions");
+    c->tls_require_client = json_object_get_boolean(
+        at(root, "collector/ipfix/tls/require-client-certificate"));
+    if (c->n_tls_listen && (!c->tls_certificate || !c->tls_private_key)) {
+        return refuse(e, -EINVAL, data_path(base), "listen needs a "
+                      "certificate and a private-key");
+    } else if (c->n_tls_listen && c->tls_require_client && !c->tls_ca) {
+        return refuse(e, -EINVAL, data_path(base), "require-client-"
+                      "certificate needs the ca that signs them; expected "
+                      "ca, or require-client-certificate false");
+    }
+    return 0;
+}
+
+static int
+get_source(struct json_object *o, struct config_source *s,
+           struct config_error *e)
+{
+    const char *address = json_object_get_string(at(o, "address"));
+
+    s->sampling = at(o, "sampling") ? get_uint(o, "sampling") : 0;
+    s->name = strdup(json_object_get_string(at(o, "name")));
+    if (!s->name) {
+        return -ENOMEM;
+    } else if (addr_parse(address, &s->address)) {
+        return refuse(e, -EINVAL, data_path("collector/source/address"),
+                      "%s is not an address; expected such as 192.0.2.1 or "
+                      "2001:db8::1", address);
+    }
+    return 0;
+}
+
+/* Who may send, and what they are called. */
+static int
+get_exporters(struct json_object *root, struct config *c,
+              struct config_error *e)
+{
+    struct json_object *list = at(root, "collector/source");
+    size_t n = list ? json_object_array_length(list) : 0;
+    struct prefix prefix;
+    int err = get_strings(root, "collector/allow", &c->allow, &c->n_allow);
+
+    for (size_t i = 0; !err && i < c->n_allow; i++) {
+        if (prefix_parse(c->allow[i], &prefix)) {
+            return refuse(e, -EINVAL, data_path("collector/allow"), "%s is "
+                          "not a prefix; expected such as 192.0.2.0/24 or "
+                          "2001:db8::1", c->allow[i]);
+        }
+    }
+    err = err ? err : get_text(root, "collector/multicast-interface",
+                               &c->multicast_interface);
+    if (!err && n && !(c->sources = calloc(n, sizeof *c->sources))) {
+        err = -ENOMEM;
+    }
+    for (size_t i = 0; !err && i < n; i++) {
+        err = get_source(json_object_array_get_idx(list, i),
+                         &c->sources[c->n_sources++], e);
+        for (size_t k = 0; !err && k < i; k++) {
+            if (addr_equal(&c->sources[k].address, &c->sources[i].address)) {
+                err = refuse(e, -EINVAL, data_path("collector/source"), "%s "
+                             "and %s have the same address",
+                             c->sources[k].name, c->sources[i].name);
+            }
+        }
+    }
+    return err;
 }
 
 static int
@@ -528,6 +638,12 @@ get_collector(struct json_object *root, struct config *c,
     if (!err) {
         err = get_listen(root, "collector/sflow/listen", &c->sflow_listen,
                          &c->n_sflow_listen, e);
+    }
+    if (!err) {
+        err = get_streams(root, c, e);
+    }
+    if (!err) {
+        err = get_exporters(root, c, e);
     }
     if (!err) {
         err = get_size(root, "collector/receive-buffer", "64KiB", "1GiB",

@@ -12,10 +12,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/addr.h"
 #include "ovsdb/export.h"
 
 struct json_object;
 struct config_store;
+
+/* An exporter that has a name. */
+struct config_source {
+    char *name;
+    struct addr address;
+    uint32_t sampling;          /* 0: not given. */
+};
 
 /* A configuration as plain values.  All strings are owned by it. */
 struct config {
@@ -27,6 +35,17 @@ struct config {
     struct export_policies *policies;
     char **netflow_listen, **ipfix_listen, **sflow_listen;
     size_t n_netflow_listen, n_ipfix_listen, n_sflow_listen;
+    char **tcp_listen, **tls_listen;    /* collector/ipfix/tcp, tls. */
+    size_t n_tcp_listen, n_tls_listen;
+    char *tls_certificate, *tls_private_key, *tls_ca;   /* Or NULL. */
+    bool tls_require_client;
+    unsigned max_sessions;      /* collector/ipfix/max-sessions. */
+    int64_t idle_timeout_us;    /* collector/ipfix/idle-timeout. */
+    char **allow;               /* collector/allow; prefix_parse() takes it. */
+    size_t n_allow;
+    char *multicast_interface;  /* Or NULL. */
+    struct config_source *sources;      /* collector/source. */
+    size_t n_sources;
     unsigned workers;           /* collector/workers; 0: one per core. */
     uint32_t receive_buffer;    /* collector/receive-buffer, bytes. */
     uint32_t max_sources;       /* collector/max-sources. */

@@ -50,6 +50,8 @@ source_to_json(const struct api_context *c, const struct source *s)
                                         : NULL;
 
     reply_uint(o, "id", s->id);
+    reply_string(o, "name", s->name && c->dict ? dict_text(c->dict, s->name)
+                                               : NULL);
     reply_string(o, "exporter", addr_format(&s->key.exporter, buf));
     reply_string(o, "agent", addr_format(&s->key.agent, buf));
     reply_string(o, "protocol",
@@ -57,6 +59,7 @@ source_to_json(const struct api_context *c, const struct source *s)
                                   s->key.protocol));
     reply_uint(o, "observation_domain_id", s->key.domain);
     reply_uint(o, "port", s->port);
+    reply_uint(o, "session", s->key.session);
     reply_string(o, "bridge", obs && obs->bridge && c->dict
                  ? dict_text(c->dict, obs->bridge) : NULL);
     reply_time(o, "first_seen", s->first_us);

@@ -72,6 +72,8 @@ info_store(struct store *store)
     return o;
 }
 
+static const char *const transports[] = { "udp", "tcp", "tls" };
+
 static struct json_object *
 info_listen(struct input *input)
 {
@@ -83,10 +85,17 @@ info_listen(struct input *input)
         struct json_object *o = json_object_new_object();
         reply_string(o, "name", status[i].name);
         reply_string(o, "address", status[i].address);
+        reply_string(o, "transport", transports[status[i].transport]);
         reply_uint(o, "datagrams", status[i].datagrams);
         reply_uint(o, "octets", status[i].octets);
         reply_uint(o, "kernel_drops", status[i].kernel_drops);
+        reply_uint(o, "not_allowed", status[i].not_allowed);
         reply_uint(o, "receive_buffer", status[i].receive_buffer);
+#define X(NAME, DOC) reply_uint(o, "tcp_" #NAME, status[i].tcp.NAME);
+        if (status[i].transport != INPUT_UDP) {
+            TCP_COUNTERS(X)
+        }
+#undef X
         json_object_array_add(list, o);
     }
     return list;
@@ -399,7 +408,9 @@ const struct rpc_method methods_system[] = {
             "\"address\":{\"type\":\"string\"},"
             "\"datagrams\":{\"type\":\"integer\"},"
             "\"octets\":{\"type\":\"integer\"},"
+            "\"transport\":{\"type\":\"string\"},"
             "\"kernel_drops\":{\"type\":\"integer\"},"
+            "\"not_allowed\":{\"type\":\"integer\"},"
             "\"receive_buffer\":{\"type\":\"integer\"}}}},"
             "\"store\":{\"type\":\"object\",\"properties\":{"
             "\"engine\":{\"type\":\"string\"},"

@@ -146,11 +146,13 @@ set_levels(const struct options *o, const struct config *c)
 
 static size_t
 add_listen(struct input_listen *list, size_t n, char **addresses,
-           size_t n_addresses, enum export_table table)
+           size_t n_addresses, enum export_table table,
+           enum input_transport transport)
 {
     for (size_t i = 0; i < n_addresses && n < MAX_LISTEN; i++) {
         list[n++] = (struct input_listen) { addresses[i],
-                                            export_table_name(table) };
+                                            export_table_name(table),
+                                            transport };
     }
     return n;
 }
@@ -167,17 +169,52 @@ batch_submit(void *store, struct flow_batch *b)
     return store_submit(*(struct store **) store, b);
 }
 
+/* Tells the sources their names. */
+static void
+name_sources(struct daemon *d, const struct config *c)
+{
+    struct named_source named[c->n_sources ? c->n_sources : 1];
+    for (size_t i = 0; i < c->n_sources; i++) {
+        const struct config_source *s = &c->sources[i];
+        named[i] = (struct named_source) {
+            s->address, dict_intern(d->dict, s->name, strlen(s->name)),
+            s->sampling,
+        };
+    }
+    if (source_table_set_named(d->sources, named, c->n_sources)) {
+        LOG(input, ERR, "exporters have no names: out of memory");
+    }
+}
+
 static struct input *
 open_input(struct daemon *d, const struct config *c, char **error)
 {
     struct input_listen listen[MAX_LISTEN];
     size_t n = add_listen(listen, 0, c->netflow_listen, c->n_netflow_listen,
-                          EXPORT_NETFLOW);
+                          EXPORT_NETFLOW, INPUT_UDP);
     n = add_listen(listen, n, c->ipfix_listen, c->n_ipfix_listen,
-                   EXPORT_IPFIX);
+                   EXPORT_IPFIX, INPUT_UDP);
     n = add_listen(listen, n, c->sflow_listen, c->n_sflow_listen,
-                   EXPORT_SFLOW);
+                   EXPORT_SFLOW, INPUT_UDP);
+    n = add_listen(listen, n, c->tcp_listen, c->n_tcp_listen, EXPORT_IPFIX,
+                   INPUT_TCP);
+    n = add_listen(listen, n, c->tls_listen, c->n_tls_listen, EXPORT_IPFIX,
+                   INPUT_TLS);
+    struct prefix allow[c->n_allow ? c->n_allow : 1];
+    for (size_t i = 0; i < c->n_allow; i++) {
+        prefix_parse(c->allow[i], &allow[i]);   /* The model has checked. */
+    }
+    struct tls_config tls = {
+        .certificate = c->tls_certificate, .private_key = c->tls_private_key,
+        .ca = c->tls_ca, .require_client = c->tls_require_client,
+    };
     struct input_config ic = {
+        .allow = allow,
+        .n_allow = c->n_allow,
+        .multicast_interface = c->multicast_interface,
+        .tls = c->n_tls_listen ? &tls : NULL,
+        .max_sessions = c->max_sessions,
+        .idle_ms = c->idle_timeout_us / 1000,
         .listen = listen,
         .n_listen = n,
         .workers = c->workers,
@@ -204,6 +241,9 @@ listening(struct daemon *d, struct observe_listen *list)
     size_t n_list = 0;
     for (size_t i = 0; i < n; i++) {
         struct observe_listen *l = &list[n_list];
+        if (status[i].transport != INPUT_UDP) {
+            continue;           /* Open vSwitch sends over UDP only. */
+        }
         for (l->table = 0; l->table < N_EXPORT_TABLES; l->table++) {
             if (!strcmp(status[i].name, export_table_name(l->table))) {
                 break;
@@ -492,9 +532,33 @@ same_list(char **a, size_t n_a, char **b, size_t n_b)
 }
 
 static bool
+same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool
+same_streams(const struct config *a, const struct config *b)
+{
+    return same_list(a->tcp_listen, a->n_tcp_listen, b->tcp_listen,
+                     b->n_tcp_listen)
+           && same_list(a->tls_listen, a->n_tls_listen, b->tls_listen,
+                        b->n_tls_listen)
+           && same_text(a->tls_certificate, b->tls_certificate)
+           && same_text(a->tls_private_key, b->tls_private_key)
+           && same_text(a->tls_ca, b->tls_ca)
+           && a->tls_require_client == b->tls_require_client
+           && a->max_sessions == b->max_sessions
+           && a->idle_timeout_us == b->idle_timeout_us;
+}
+
+static bool
 same_input(const struct config *a, const struct config *b)
 {
-    return same_list(a->netflow_listen, a->n_netflow_listen,
+    return same_streams(a, b)
+           && same_list(a->allow, a->n_allow, b->allow, b->n_allow)
+           && same_text(a->multicast_interface, b->multicast_interface)
+           && same_list(a->netflow_listen, a->n_netflow_listen,
                      b->netflow_listen, b->n_netflow_listen)
            && same_list(a->ipfix_listen, a->n_ipfix_listen,
                         b->ipfix_listen, b->n_ipfix_listen)
@@ -551,12 +615,6 @@ replace_input(struct daemon *d, const struct config *old,
 }
 
 static bool
-same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
-static bool
 same_tls(const struct config *a, const struct config *b)
 {
     return same_text(a->ovsdb_private_key, b->ovsdb_private_key)
@@ -601,6 +659,7 @@ apply_config(void *daemon_, const struct config *old,
     struct api_limits limits = { new_->max_clients, new_->max_request };
     api_set_limits(d->api, &limits);
     set_levels(d->options, new_);
+    name_sources(d, new_);
     publish_context(d);
     rebuild_observations(d);
     return 0;
@@ -796,6 +855,7 @@ start(struct daemon *d)
         return -1;
     }
     restore_templates(d);
+    name_sources(d, c);
     if (input_start(d->input)) {
         LOG(input, ERR, "%s", "cannot start workers");
         return -1;

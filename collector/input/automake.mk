@@ -1,7 +1,9 @@
 collector_libcollector_la_SOURCES += \
 	collector/exporter/correct.c collector/exporter/correct.h \
 	collector/input/input.c collector/input/input.h \
-	collector/input/socket.c collector/input/socket.h
+	collector/input/socket.c collector/input/socket.h \
+	collector/input/tcp.c collector/input/tcp.h \
+	collector/input/tls.c collector/input/tls.h
 
 if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_correct tests/unit/test_input
@@ -11,5 +13,7 @@ tests_unit_test_correct_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_input_SOURCES = tests/unit/test_input.c
 tests_unit_test_input_LDADD = collector/libcollector.la lib/liblib.la \
-	$(CUNIT_LIBS) $(EV_LIBS) $(COMMON_LIBS)
+	$(CUNIT_LIBS) $(EV_LIBS) $(SSL_LIBS) $(COMMON_LIBS)
 endif
+interop_tests += tests/interop/test_transport.py
+EXTRA_DIST += tests/interop/ipfix.py

@@ -14,6 +14,7 @@
 
 #include "collector/exporter/source_table.h"
 #include "collector/input/socket.h"
+#include "collector/template/template.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/source.h"
@@ -29,7 +30,9 @@
 struct listener {
     char address[64];
     const char *name;
-    counter_t datagrams, octets, kernel_drops;
+    enum input_transport transport;
+    counter_t datagrams, octets, kernel_drops, not_allowed;
+    struct tcp_counters tcp;
     uint32_t receive_buffer;
 };
 
@@ -37,9 +40,10 @@ struct listener {
 struct port {
     struct worker *worker;
     struct listener *listener;
-    int fd;
+    int fd;                     /* UDP; -1: another worker has it. */
     _Atomic uint32_t drops;     /* The kernel's count so far; it wraps. */
     ev_io io;
+    struct tcp_server *tcp;     /* TCP and TLS. */
 };
 
 struct rx {
@@ -70,6 +74,9 @@ struct input {
     size_t n_listeners;
     struct worker *workers;
     unsigned n_workers;
+    struct prefix *allow;
+    struct tls *tls;
+    struct tcp_sessions *sessions;
 };
 
 /* Counts every row of 'b' as lost, on its source. */
@@ -143,25 +150,55 @@ read_ancillary(struct port *port, struct msghdr *msg)
     }
 }
 
+/* May it send?  If not, that is counted. */
+static bool
+is_allowed(void *port_, const struct addr *a)
+{
+    struct port *port = port_;
+    const struct input *in = port->worker->input;
+    for (size_t i = 0; i < in->config.n_allow; i++) {
+        if (prefix_contains(&in->allow[i], a)) {
+            return true;
+        }
+    }
+    if (in->config.n_allow) {
+        char text[ADDR_STRLEN];
+        counter_inc(&port->listener->not_allowed);
+        LOG_RATE(input, WARN, "%s: %s is not among collector/allow",
+                 port->listener->address, addr_format(a, text));
+    }
+    return !in->config.n_allow;
+}
+
+/* A datagram, or a message out of a stream. */
+static void
+decode(void *port_, const struct datagram *d)
+{
+    struct port *port = port_;
+    struct worker *w = port->worker;
+    counter_inc(&port->listener->datagrams);
+    counter_add(&port->listener->octets, d->size);
+    if (!w->batch->n) {
+        w->batch->oldest_us = d->received_us;
+    }
+    w->batch = decoder_datagram(w->decoder, d, w->batch);
+    if (batch_full(w->batch)) {
+        w->batch = hand_over(w, w->batch);
+    }
+}
+
 static void
 take_datagram(struct port *port, struct mmsghdr *m, int64_t now_us)
 {
-    struct worker *w = port->worker;
     struct datagram d = {
         .data = m->msg_hdr.msg_iov->iov_base,
         .size = m->msg_len,
         .received_us = now_us,
     };
     read_ancillary(port, &m->msg_hdr);
-    counter_inc(&port->listener->datagrams);
-    counter_add(&port->listener->octets, m->msg_len);
     addr_from_sockaddr(m->msg_hdr.msg_name, &d.src, &d.src_port);
-    if (!w->batch->n) {
-        w->batch->oldest_us = now_us;
-    }
-    w->batch = decoder_datagram(w->decoder, &d, w->batch);
-    if (batch_full(w->batch)) {
-        w->batch = hand_over(w, w->batch);
+    if (is_allowed(port, &d.src)) {
+        decode(port, &d);
     }
 }
 
@@ -215,6 +252,63 @@ on_readable(struct ev_loop *loop, ev_io *io, int revents)
     start_flush_timer(port->worker);
 }
 
+/* ---- TCP. ---- */
+
+static void
+session_pause(void *port_)
+{
+    struct port *port = port_;
+    start_flush_timer(port->worker);
+}
+
+struct ended {
+    struct template_cache *templates;
+    struct addr peer;
+    uint16_t session;
+};
+
+static bool
+withdraw(struct source *s, void *ended)
+{
+    const struct ended *e = ended;
+    if (s->key.session == e->session
+        && addr_equal(&s->key.exporter, &e->peer)) {
+        template_withdraw_all(e->templates, s, false);
+        template_withdraw_all(e->templates, s, true);
+    }
+    return true;
+}
+
+/* RFC 7011 section 8: the templates of a session end with it. */
+static void
+session_end(void *port_, const struct addr *peer, uint16_t session)
+{
+    struct port *port = port_;
+    const struct input_config *c = &port->worker->input->config;
+    struct ended e = { c->templates, *peer, session };
+    source_table_each(c->sources, withdraw, &e);
+}
+
+static int
+open_tcp(struct port *port, int fd)
+{
+    struct input *in = port->worker->input;
+    struct tcp_config c = {
+        .loop = port->worker->loop, .address = port->listener->address,
+        .tls = port->listener->transport == INPUT_TLS ? in->tls : NULL,
+        .sessions = in->sessions, .n = &port->listener->tcp,
+        .idle_ms = in->config.idle_ms ? in->config.idle_ms : INPUT_IDLE_MS,
+        .message_ms = in->config.message_ms ? in->config.message_ms
+                                            : INPUT_MESSAGE_MS,
+        .allowed = is_allowed, .message = decode, .pause = session_pause,
+        .end = session_end, .aux = port,
+    };
+    port->tcp = tcp_server_create(&c, fd);
+    return port->tcp ? 0 : -ENOMEM;
+}
+
+/* ---- Workers. ---- */
+
 static void
 on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -239,8 +333,14 @@ drain(struct worker *w)
 {
     size_t n_read = 0;
     for (size_t i = 0; i < w->input->n_listeners; i++) {
+        struct port *port = &w->ports[i];
         int n;
-        while (n_read < DRAIN_MAX && (n = receive_burst(&w->ports[i])) > 0) {
+        if (port->tcp) {
+            tcp_server_drain(port->tcp);
+            continue;
+        }
+        while (port->fd >= 0 && n_read < DRAIN_MAX
+               && (n = receive_burst(port)) > 0) {
             n_read += (size_t) n;
         }
     }
@@ -303,6 +403,8 @@ worker_init(struct worker *w, struct input *in)
     ev_async_init(&w->stop, on_stop);
     ev_async_start(w->loop, &w->stop);
     for (size_t i = 0; i < in->n_listeners; i++) {
+        w->ports[i].worker = w;
+        w->ports[i].listener = &in->listeners[i];
         w->ports[i].fd = -1;
     }
     return 0;
@@ -315,6 +417,7 @@ worker_clear(struct worker *w)
         if (w->ports[i].fd >= 0) {
             close(w->ports[i].fd);
         }
+        tcp_server_destroy(w->ports[i].tcp);
     }
     free(w->ports);
     decoder_destroy(w->decoder);
@@ -326,45 +429,105 @@ worker_clear(struct worker *w)
     }
 }
 
+/* Opens the sockets of a listener, one per worker, or -1 where there is none.
+ * 0 or a negative errno. */
+static int
+open_sockets(struct input *in, const struct listener *l, const struct addr *a,
+             uint16_t port, int *fds)
+{
+    const struct input_config *c = &in->config;
+    for (unsigned w = 0; w < in->n_workers; w++) {
+        fds[w] = -1;
+    }
+    if (l->transport != INPUT_UDP) {
+        return socket_listen_shared(a, port, fds, in->n_workers);
+    } else if (!socket_is_multicast(a)) {
+        return socket_bind_shared(a, port, c->receive_buffer, fds,
+                                  in->n_workers);
+    }
+    fds[0] = socket_join(a, port, c->multicast_interface, c->receive_buffer);
+    return fds[0] < 0 ? fds[0] : 0;
+}
+
+static int
+open_port(struct input *in, unsigned w, size_t i, int fd)
+{
+    struct port *p = &in->workers[w].ports[i];
+    if (fd >= 0 && p->listener->transport != INPUT_UDP) {
+        return open_tcp(p, fd);
+    }
+    p->fd = fd;
+    ev_io_init(&p->io, on_readable, p->fd, EV_READ);
+    p->io.data = p;
+    return 0;
+}
+
+static const char *const transports[] = { "UDP", "TCP", "TLS" };
+
 static char *
 bind_listener(struct input *in, size_t i)
 {
     struct listener *l = &in->listeners[i];
+    const char *text = in->config.listen[i].address;
     char *error = NULL;
     struct addr a;
     uint16_t port;
-    if (endpoint_parse(in->config.listen[i].address, 0, &a, &port)) {
+    if (endpoint_parse(text, 0, &a, &port)) {
         if (asprintf(&error, "%s: \"%s\" is not an address and port, such as "
-                     "127.0.0.1:2055 or [::1]:4739", l->name,
-                     in->config.listen[i].address) < 0) {
+                     "127.0.0.1:2055 or [::1]:4739", l->name, text) < 0) {
             error = NULL;
         }
         return error;
     }
 
     int fds[in->n_workers];
-    int e = socket_bind_shared(&a, port, in->config.receive_buffer, fds,
-                               in->n_workers);
+    int e = open_sockets(in, l, &a, port, fds);
     if (e) {
-        if (asprintf(&error, "%s: cannot listen on UDP %s: %s", l->name,
-                     in->config.listen[i].address, strerror(-e)) < 0) {
+        if (asprintf(&error, "%s: cannot listen on %s %s: %s", l->name,
+                     transports[l->transport], text, strerror(-e)) < 0) {
             error = NULL;
         }
         return error;
     }
-    char text[ENDPOINT_STRLEN];
+    char buf[ENDPOINT_STRLEN];
     snprintf(l->address, sizeof l->address, "%s",
-             endpoint_format(&a, socket_port(fds[0]), text));
-    l->receive_buffer = socket_receive_buffer(fds[0]);
-    for (unsigned w = 0; w < in->n_workers; w++) {
-        struct port *p = &in->workers[w].ports[i];
-        p->worker = &in->workers[w];
-        p->listener = l;
-        p->fd = fds[w];
-        ev_io_init(&p->io, on_readable, p->fd, EV_READ);
-        p->io.data = p;
+             endpoint_format(&a, socket_port(fds[0]), buf));
+    if (l->transport == INPUT_UDP) {
+        l->receive_buffer = socket_receive_buffer(fds[0]);
     }
-    return NULL;
+    for (unsigned w = 0; w < in->n_workers; w++) {
+        if (open_port(in, w, i, fds[w])) {
+            error = strdup("out of memory");
+        }
+    }
+    return error;
+}
+
+/* What listeners and workers share, and copies of what the caller lends.  0,
+ * -ENOMEM, or -EINVAL with a message. */
+static int
+open_shared(struct input *in, char **error)
+{
+    const struct input_config *c = &in->config;
+    in->sessions = tcp_sessions_create(
+        c->max_sessions ? c->max_sessions : INPUT_MAX_SESSIONS,
+        INPUT_MAX_SESSIONS_OF_PEER);
+    in->allow = calloc(c->n_allow ? c->n_allow : 1, sizeof *in->allow);
+    if (!in->sessions || !in->allow) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < c->n_allow; i++) {
+        in->allow[i] = c->allow[i];
+    }
+    for (size_t i = 0; i < c->n_listen; i++) {
+        if (c->listen[i].transport == INPUT_TLS && !in->tls) {
+            in->tls = c->tls ? tls_create(c->tls, error) : NULL;
+            if (!in->tls) {
+                return -EINVAL;
+            }
+        }
+    }
+    return 0;
 }
 
 struct input *
@@ -387,6 +550,13 @@ input_open(const struct input_config *config, char **error)
     if (!in->listeners || !in->workers) {
         goto out_of_memory;
     }
+    int e = open_shared(in, error);
+    if (e == -EINVAL) {
+        input_destroy(in);
+        return NULL;
+    } else if (e) {
+        goto out_of_memory;
+    }
     in->n_listeners = config->n_listen;
     for (unsigned i = 0; i < in->n_workers; i++) {
         in->workers[i].input = in;
@@ -398,6 +568,7 @@ input_open(const struct input_config *config, char **error)
     }
     for (size_t i = 0; i < in->n_listeners; i++) {
         in->listeners[i].name = config->listen[i].name;
+        in->listeners[i].transport = config->listen[i].transport;
         *error = bind_listener(in, i);
         if (*error) {
             input_destroy(in);
@@ -418,7 +589,11 @@ input_start(struct input *in)
     for (unsigned i = 0; i < in->n_workers; i++) {
         struct worker *w = &in->workers[i];
         for (size_t j = 0; j < in->n_listeners; j++) {
-            ev_io_start(w->loop, &w->ports[j].io);
+            if (w->ports[j].tcp) {
+                tcp_server_start(w->ports[j].tcp);
+            } else if (w->ports[j].fd >= 0) {
+                ev_io_start(w->loop, &w->ports[j].io);
+            }
         }
         int error = thread_start(&w->thread, "worker", worker_main, w);
         if (error) {
@@ -457,7 +632,18 @@ input_destroy(struct input *in)
     }
     free(in->workers);
     free(in->listeners);
+    tls_destroy(in->tls);
+    tcp_sessions_destroy(in->sessions);
+    free(in->allow);
     free(in);
+}
+
+static void
+tcp_counters_copy(struct tcp_counters *to, const struct tcp_counters *from)
+{
+#define X(NAME, DOC) to->NAME = counter_get(&from->NAME);
+    TCP_COUNTERS(X)
+#undef X
 }
 
 size_t
@@ -469,7 +655,9 @@ input_status(struct input *in, struct input_status *status, size_t max)
          * been told with any. */
         for (unsigned w = 0; w < in->n_workers; w++) {
             struct port *p = &in->workers[w].ports[i];
-            note_kernel_drops(p, socket_drops(p->fd));
+            if (p->fd >= 0) {
+                note_kernel_drops(p, socket_drops(p->fd));
+            }
         }
         snprintf(status[i].address, sizeof status[i].address, "%s",
                  l->address);
@@ -478,6 +666,9 @@ input_status(struct input *in, struct input_status *status, size_t max)
         status[i].octets = counter_get(&l->octets);
         status[i].kernel_drops = counter_get(&l->kernel_drops);
         status[i].receive_buffer = l->receive_buffer;
+        status[i].transport = l->transport;
+        status[i].not_allowed = counter_get(&l->not_allowed);
+        tcp_counters_copy(&status[i].tcp, &l->tcp);
     }
     return in->n_listeners;
 }

@@ -2,7 +2,7 @@
  * to batches at the writer.
  *
  * Each worker is a thread with its own libev loop and its own socket per
- * listening address (SO_REUSEPORT); it decodes, runs the stages and hands full
+ * listening address (SO_REUSEPORT; of a multicast group there is one only); it decodes, runs the stages and hands full
  * or old batches to the sink. */
 #ifndef COLLECTOR_INPUT_H
 #define COLLECTOR_INPUT_H 1
@@ -12,14 +12,25 @@
 #include <stdint.h>
 
 #include "collector/decode/decoder.h"
+#include "collector/input/tcp.h"
+#include "collector/input/tls.h"
 #include "lib/batch.h"
 
 struct input;
 
+enum input_transport { INPUT_UDP, INPUT_TCP, INPUT_TLS };
+
 struct input_listen {
     const char *address;        /* "127.0.0.1:2055", "[::1]:4739". */
     const char *name;           /* "netflow", "ipfix", "sflow". */
+    enum input_transport transport;
 };
+
+/* Defaults of struct input_config. */
+#define INPUT_MAX_SESSIONS 1024
+#define INPUT_MAX_SESSIONS_OF_PEER 16
+#define INPUT_IDLE_MS 3600000
+#define INPUT_MESSAGE_MS 30000
 
 struct input_config {
     const struct input_listen *listen;
@@ -33,6 +44,14 @@ struct input_config {
     const struct stage *stages; /* Run in order on each batch. */
     size_t n_stages;
 
+    /* Who may send; nobody is listed: everyone. */
+    const struct prefix *allow;
+    size_t n_allow;
+    const char *multicast_interface;    /* NULL: the kernel chooses. */
+    const struct tls_config *tls;       /* For INPUT_TLS; else NULL. */
+    size_t max_sessions;        /* TCP and TLS; 0: the default. */
+    int64_t idle_ms, message_ms;        /* 0: the defaults. */
+
     /* Batches come from here and go there (the store). */
     struct flow_batch *(*get)(void *aux);       /* NULL: none free. */
     bool (*submit)(void *aux, struct flow_batch *);
@@ -43,9 +62,12 @@ struct input_config {
 struct input_status {
     char address[64];
     const char *name;
-    uint64_t datagrams, octets;
+    enum input_transport transport;
+    uint64_t datagrams, octets; /* Messages, over TCP. */
     uint64_t kernel_drops;      /* SO_RXQ_OVFL. */
-    uint32_t receive_buffer;    /* What the kernel granted. */
+    uint64_t not_allowed;       /* Datagrams, or TCP connections. */
+    struct tcp_counters tcp;
+    uint32_t receive_buffer;    /* What the kernel granted; UDP only. */
 };
 
 /* Binds every socket; nothing is received yet.  NULL and a message to free()

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,22 +38,33 @@ set_receive_buffer(int fd, uint32_t size)
     }
 }
 
-static int
-open_one(const struct sockaddr_storage *ss, socklen_t len, uint32_t buffer,
-         bool first)
+static void
+set_options(int fd, int family, int type, uint32_t buffer)
 {
     int on = 1;
-    int fd = socket(ss->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                    0);
+    /* An IPv6 socket takes IPv6 only: the two families are two addresses. */
+    if (family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    }
+    if (type == SOCK_DGRAM) {
+        setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
+        set_receive_buffer(fd, buffer);
+    } else {
+        /* Sessions that have ended do not keep the address. */
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    }
+}
+
+static int
+open_one(const struct sockaddr_storage *ss, socklen_t len, int type,
+         uint32_t buffer, bool first)
+{
+    int on = 1;
+    int fd = socket(ss->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return -errno;
     }
-    /* An IPv6 socket takes IPv6 only: the two families are two addresses. */
-    if (ss->ss_family == AF_INET6) {
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    }
-    setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
-    set_receive_buffer(fd, buffer);
+    set_options(fd, ss->ss_family, type, buffer);
 
     /* The first socket is bound without SO_REUSEPORT, so that it fails if the
      * address is taken, even by another collector that would share it; then
@@ -68,14 +80,14 @@ open_one(const struct sockaddr_storage *ss, socklen_t len, uint32_t buffer,
     return fd;
 }
 
-int
-socket_bind_shared(const struct addr *a, uint16_t port, uint32_t buffer,
-                   int *fds, unsigned n)
+static int
+open_shared(const struct addr *a, uint16_t port, int type, uint32_t buffer,
+            int *fds, unsigned n)
 {
     struct sockaddr_storage ss;
     for (unsigned i = 0; i < n; i++) {
         socklen_t len = make_sockaddr(a, port, &ss);
-        fds[i] = open_one(&ss, len, buffer, i == 0);
+        fds[i] = open_one(&ss, len, type, buffer, i == 0);
         if (fds[i] < 0) {
             int error = fds[i];
             while (i--) {
@@ -88,6 +100,71 @@ socket_bind_shared(const struct addr *a, uint16_t port, uint32_t buffer,
         }
     }
     return 0;
+}
+
+int
+socket_bind_shared(const struct addr *a, uint16_t port, uint32_t buffer,
+                   int *fds, unsigned n)
+{
+    return open_shared(a, port, SOCK_DGRAM, buffer, fds, n);
+}
+
+int
+socket_listen_shared(const struct addr *a, uint16_t port, int *fds,
+                     unsigned n)
+{
+    int error = open_shared(a, port, SOCK_STREAM, 0, fds, n);
+    for (unsigned i = 0; !error && i < n; i++) {
+        if (listen(fds[i], 128)) {
+            error = -errno;
+        }
+    }
+    for (unsigned i = 0; error && i < n && fds[i] >= 0; i++) {
+        close(fds[i]);
+        fds[i] = -1;
+    }
+    return error;
+}
+
+bool
+socket_is_multicast(const struct addr *a)
+{
+    return addr_is_v4(a) ? a->b[12] >> 4 == 0xe : a->b[0] == 0xff;
+}
+
+static int
+join(int fd, const struct addr *a, unsigned index)
+{
+    if (addr_is_v4(a)) {
+        struct ip_mreqn m = { .imr_ifindex = (int) index };
+        memcpy(&m.imr_multiaddr, a->b + 12, 4);
+        return setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof m);
+    }
+    struct ipv6_mreq m = { .ipv6mr_interface = index };
+    memcpy(&m.ipv6mr_multiaddr, a->b, 16);
+    return setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &m, sizeof m);
+}
+
+int
+socket_join(const struct addr *a, uint16_t port, const char *interface,
+            uint32_t buffer)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = make_sockaddr(a, port, &ss);
+    unsigned index = interface ? if_nametoindex(interface) : 0;
+    if (interface && !index) {
+        return -errno;
+    }
+    if (ss.ss_family == AF_INET6) {     /* For groups of a link. */
+        ((struct sockaddr_in6 *) &ss)->sin6_scope_id = index;
+    }
+    int fd = open_one(&ss, len, SOCK_DGRAM, buffer, true);
+    if (fd >= 0 && join(fd, a, index)) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
 }
 
 uint32_t

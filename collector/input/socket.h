@@ -1,7 +1,8 @@
-/* collector/input/socket.h -- UDP sockets that several workers share. */
+/* collector/input/socket.h -- sockets that several workers share. */
 #ifndef COLLECTOR_SOCKET_H
 #define COLLECTOR_SOCKET_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/addr.h"
@@ -12,6 +13,20 @@
  * holds is refused.  Returns 0, or a negative errno with nothing left open. */
 int socket_bind_shared(const struct addr *, uint16_t port,
                        uint32_t receive_buffer, int *fds, unsigned n);
+
+/* The same for sockets that listen for TCP connections. */
+int socket_listen_shared(const struct addr *, uint16_t port, int *fds,
+                         unsigned n);
+
+/* A multicast group: one nonblocking UDP socket that has joined it on an
+ * interface (NULL: the kernel chooses).  One is enough, and the limit: the
+ * kernel gives a copy to each socket of a group.  Returns it, or a negative
+ * errno. */
+int socket_join(const struct addr *, uint16_t port, const char *interface,
+                uint32_t receive_buffer);
+
+/* 224.0.0.0/4 or ff00::/8. */
+bool socket_is_multicast(const struct addr *);
 
 /* The receive buffer that the kernel granted, bytes; and the port a socket got
  * when it was bound to port 0. */

@@ -166,6 +166,9 @@ encode_source(struct source *s, void *o_)
     bool told = s->sampling_origin == SAMPLING_OPTIONS;
     struct template_out w = { .out = o };
 
+    if (s->key.session) {
+        return true;            /* Its templates end with its session. */
+    }
     put_bytes(o, s->key.exporter.b, 16);
     put_bytes(o, s->key.agent.b, 16);
     put_uint(o, s->key.domain, 4);
