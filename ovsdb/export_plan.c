@@ -1029,6 +1029,7 @@ plan_one(struct planner *pl, struct export_plan *plan, size_t i,
         plan_unwanted(&s);
     }
     strings_clear(&s.targets, &s.n_targets);
+    plan_end_change(pl, plan, out);
 }
 
 struct export_change *
@@ -1048,7 +1049,7 @@ plan_add_change(struct planner *pl, struct export_plan *plan, size_t bridge)
     }
     struct export_change *c = &plan->changes[plan->n_changes];
     memset(c, 0, sizeof *c);
-    c->desired = calloc(1, sizeof *c->desired);
+    c->desired = &pl->scratch;
     c->bridge = b ? copy_text(pl, b->name) : NULL;
     c->bridge_index = bridge;
     c->records_per_s = c->bytes_per_s = -1;
@@ -1056,23 +1057,26 @@ plan_add_change(struct planner *pl, struct export_plan *plan, size_t bridge)
         memcpy(c->bridge_uuid, b->uuid, sizeof c->bridge_uuid);
         c->ordered = pl->ordered[bridge];
     }
-    if (!c->desired) {
-        free(c->bridge);
-        pl->oom = true;
-        return NULL;
-    }
     plan->n_changes++;
     return c;
 }
 
-static void
-desired_destroy(struct export_change *c)
+void
+plan_end_change(struct planner *pl, struct export_plan *plan,
+                struct export_change *c)
 {
-    if (c->desired) {
-        export_row_clear(c->desired);
-        free(c->desired);
-        c->desired = NULL;
+    c->desired = NULL;
+    if (c->state == STATE_PENDING) {
+        plan->n_pending++;
+        c->desired = malloc(sizeof *c->desired);
+        pl->oom |= !c->desired;
     }
+    if (c->desired) {
+        *c->desired = pl->scratch;
+    } else {
+        export_row_clear(&pl->scratch);
+    }
+    memset(&pl->scratch, 0, sizeof pl->scratch);
 }
 
 /* What a policy says that nothing follows. */
@@ -1121,14 +1125,6 @@ make_changes(struct planner *pl, struct export_plan *plan)
         warn_policies(pl, plan);
     }
     plan->first[n + 1] = plan->n_changes;
-    for (size_t i = 0; i < plan->n_changes; i++) {
-        struct export_change *c = &plan->changes[i];
-        if (c->state == STATE_PENDING) {
-            plan->n_pending++;
-        } else {
-            desired_destroy(c);
-        }
-    }
 }
 
 struct export_plan *
@@ -1183,7 +1179,10 @@ change_clear(struct export_change *c)
     strings_clear(&c->add, &c->n_add);
     strings_clear(&c->drop, &c->n_drop);
     strings_clear(&c->warnings, &c->n_warnings);
-    desired_destroy(c);
+    if (c->desired) {
+        export_row_clear(c->desired);
+        free(c->desired);
+    }
 }
 
 void

@@ -14,6 +14,8 @@ struct planner {
     const struct export_policy **policy;        /* Per bridge; or NULL. */
     bool *held;                 /* Per bridge: without export on request. */
     bool *ordered;              /* Per bridge: there was some request. */
+    struct export_row scratch;          /* The row being built: most are not
+                                         * kept. */
     bool oom;                           /* Sticky. */
 };
 
@@ -58,9 +60,12 @@ char *plan_unwanted_reason(struct subject *, const char *what);
 /* Makes sure of the wish and its targets; false after giving the reason. */
 bool plan_wish_is_good(struct subject *);
 
-/* A new entry of the plan, or NULL: out of memory. */
+/* A new entry of the plan, or NULL: out of memory.  Its 'desired' is there
+ * while it is being decided; then it is kept only if it is to be written. */
 struct export_change *plan_add_change(struct planner *, struct export_plan *,
                                       size_t bridge);
+void plan_end_change(struct planner *, struct export_plan *,
+                     struct export_change *);
 
 /* export_sample.c: adds the changes of one bridge's
  * Flow_Sample_Collector_Sets, and of those that have lost theirs. */

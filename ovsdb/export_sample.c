@@ -156,6 +156,7 @@ plan_sample(struct planner *pl, struct export_plan *plan, size_t bridge,
         free(why);
     }
     strings_clear(&s.targets, &s.n_targets);
+    plan_end_change(pl, plan, out);
 }
 
 void
@@ -217,5 +218,6 @@ plan_orphans(struct planner *pl, struct export_plan *plan)
         plan_sample_removal(&s, orphan);
         REASON(&s, "the switch does not have this bridge any more, and the "
                "row would keep it from being added again");
+        plan_end_change(pl, plan, out);
     }
 }

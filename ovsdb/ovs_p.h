@@ -16,6 +16,7 @@
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 
 #include <lib/fatal-signal.h>
+#include <lib/hash.h>
 #include <lib/ovs-rcu.h>
 #include <lib/ovs-thread.h>
 #include <lib/ovsdb-data.h>
@@ -26,6 +27,7 @@
 #include <lib/timeval.h>
 #include <lib/util.h>
 #include <lib/uuid.h>
+#include <openvswitch/hmap.h>
 #include <openvswitch/json.h>
 #include <openvswitch/poll-loop.h>
 #include <openvswitch/shash.h>

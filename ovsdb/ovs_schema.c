@@ -45,11 +45,78 @@ row_init(struct ovsdb_idl_row *row)
     (void) row;
 }
 
+/* Strings: most are the same in many rows (keys, types, owner, targets), and
+ * all come as parts of a big JSON text; kept there, they would keep the pages
+ * that it was parsed into.  Here each is there once, in a place of its own.
+ * Only the OVSDB thread has to do with them. */
+
+struct interned {
+    struct hmap_node node;
+    struct json *text;
+};
+
+static struct hmap strings = HMAP_INITIALIZER(&strings);
+
+static struct json *
+intern(const char *text)
+{
+    uint32_t hash = hash_string(text, 0);
+    struct interned *i;
+    HMAP_FOR_EACH_WITH_HASH (i, node, hash, &strings) {
+        if (!strcmp(json_string(i->text), text)) {
+            return json_clone(i->text);
+        }
+    }
+    i = xmalloc(sizeof *i);
+    i->text = json_string_create(text);
+    hmap_insert(&strings, &i->node, hash);
+    return json_clone(i->text);
+}
+
+void
+ovs_strings_sweep(void)
+{
+    struct interned *i, *next;
+    HMAP_FOR_EACH_SAFE (i, next, node, &strings) {
+        if (i->text->count == 1) {
+            hmap_remove(&strings, &i->node);
+            json_destroy(i->text);
+            free(i);
+        }
+    }
+    hmap_shrink(&strings);
+}
+
+/* The IDL is done with the text that the atoms came in. */
+static void
+intern_atoms(union ovsdb_atom *atoms, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct json *old = atoms[i].s;
+        atoms[i].s = intern(json_string(old));
+        json_destroy(old);
+    }
+}
+
 static void
 parse(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
 {
     (void) row;
     (void) datum;
+}
+
+static void
+parse_strings(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
+{
+    (void) row;
+    intern_atoms(datum->keys, datum->n);
+}
+
+static void
+parse_string_map(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
+{
+    parse_strings(row, datum);
+    intern_atoms(datum->values, datum->n);
 }
 
 static void
@@ -71,7 +138,9 @@ make_columns(void)
         c->type.n_min = column_words[i].min;
         c->type.n_max = column_words[i].max;
         c->is_mutable = true;
-        c->parse = parse;
+        c->parse = column_words[i].key != OVSDB_TYPE_STRING ? parse
+                   : column_words[i].value != OVSDB_TYPE_STRING
+                   ? parse_strings : parse_string_map;
         c->unparse = unparse;
         if (!t->columns) {
             t->columns = c;

@@ -96,4 +96,7 @@ const struct ovsdb_idl_class *ovs_class(void);
 const struct ovsdb_idl_table_class *ovs_table(enum ovs_table);
 const struct ovsdb_idl_column *ovs_column(enum ovs_column);
 
+/* Forgets strings that no row has any more.  On the OVSDB thread. */
+void ovs_strings_sweep(void);
+
 #endif /* ovsdb/ovs_schema.h */

@@ -160,6 +160,7 @@ struct ovsdb {
     struct removal *removals;
 
     int64_t trim_ms, trimmed_ms;        /* Of the thread. */
+    bool trim_heap;
 };
 
 /* Process-wide. */
@@ -491,11 +492,10 @@ remote_publish(struct remote *r)
     r->next = 0;
     r->recheck_ms = INT64_MAX;
     r->dirty = false;
-    if (snap->n_bridges >= TRIM_BRIDGES) {
-        int64_t now_ms = clock_mono_ms();
-        o->trim_ms = MAX(now_ms + TRIM_AFTER_MS,
-                         o->trimmed_ms ? o->trimmed_ms + TRIM_REST_MS : 0);
-    }
+    int64_t now_ms = clock_mono_ms();
+    o->trim_heap |= snap->n_bridges >= TRIM_BRIDGES;
+    o->trim_ms = MAX(now_ms + TRIM_AFTER_MS,
+                     o->trimmed_ms ? o->trimmed_ms + TRIM_REST_MS : 0);
     tell(o);
 }
 
@@ -1119,7 +1119,11 @@ static void
 trim(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
 {
     if (o->trim_ms && now_ms >= o->trim_ms) {
-        malloc_trim(0);
+        ovs_strings_sweep();
+        if (o->trim_heap) {
+            malloc_trim(0);
+        }
+        o->trim_heap = false;
         o->trimmed_ms = now_ms;
         o->trim_ms = 0;
     } else if (o->trim_ms) {
