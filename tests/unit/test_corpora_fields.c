@@ -4,8 +4,8 @@
 
 #include "tests/unit/corpora.h"
 
-/* Compares each record of the shared captures, field by field, with what
- * nfdump printed of it.  Both keep the order of arrival. */
+/* Compares each record of the shared captures, field by field, with what nfdump
+ * or sflowtool printed of it.  All keep the order of arrival. */
 
 enum field {
     F_SA, F_DA, F_PR, F_SP, F_DP, F_BYTES, F_PACKETS, F_START, F_END, F_FLAGS,
@@ -270,6 +270,13 @@ static const struct exception {
     { "softflowd-v5-mixed", "ts te",
       "flows a day ahead of the header's sysUptime: nfdump takes them for "
       "49 days old; the stage correct repairs either" },
+    { "akvorado-sflow-data-encap-vxlan",
+      "srcIP dstIP IPProtocol UDPSrcPort UDPDstPort",
+      "the packet in the tunnel; sflowtool prints the outer one" },
+    { "tcpdump-sflow_multiple_counter_30_pdus", "*",
+      "NetFlow v5 that came to the sFlow port" },
+    { "lit-gopacket-layers__sflow_test.go__L224_", "*",
+      "the sample is four bytes longer than it says" },
     { NULL, NULL, NULL },
 };
 
@@ -381,11 +388,217 @@ test_nfdump(void)
     CU_ASSERT_TRUE(n > 0);
 }
 
+/* ---- sFlow, and what sflowtool printed. ---- */
+
+enum form { DECIMAL, HEX_LABEL, HEX_MAC, ADDRESS, ADDRESS6, PATH, PAIRS };
+
+static const struct {
+    const char *key;
+    uint8_t column;             /* enum column_id. */
+    uint8_t form;
+} sflow_keys[] = {
+    { "meanSkipCount", COL_sampling, DECIMAL },
+    { "inputPort", COL_in_if, DECIMAL },
+    { "outputPort", COL_out_if, DECIMAL },
+    { "in_vlan", COL_vlan_id, DECIMAL },
+    { "out_vlan", COL_post_vlan_id, DECIMAL },
+    { "decodedVLAN", COL_vlan_id, DECIMAL },
+    { "decodedPriority", COL_vlan_priority, DECIMAL },
+    { "dstMAC", COL_dst_mac, HEX_MAC },
+    { "srcMAC", COL_src_mac, HEX_MAC },
+    { "ethernet_dst", COL_dst_mac, HEX_MAC },
+    { "ethernet_src", COL_src_mac, HEX_MAC },
+    { "ethernet_type", COL_ether_type, DECIMAL },
+    { "ip.tot_len", COL_bytes, DECIMAL },
+    { "IPTOS", COL_tos, DECIMAL },
+    { "IPTTL", COL_ttl, DECIMAL },
+    { "IP6_label", COL_flow_label, HEX_LABEL },
+    { "srcIP", COL_src_addr, ADDRESS },
+    { "dstIP", COL_dst_addr, ADDRESS },
+    { "srcIP6", COL_src_addr, ADDRESS6 },
+    { "dstIP6", COL_dst_addr, ADDRESS6 },
+    { "IPProtocol", COL_proto, DECIMAL },
+    { "TCPSrcPort", COL_src_port, DECIMAL },
+    { "TCPDstPort", COL_dst_port, DECIMAL },
+    { "TCPFlags", COL_tcp_flags, DECIMAL },
+    { "UDPSrcPort", COL_src_port, DECIMAL },
+    { "UDPDstPort", COL_dst_port, DECIMAL },
+    { "ICMPType", COL_icmp_type, DECIMAL },
+    { "ICMPCode", COL_icmp_code, DECIMAL },
+    { "nextHop", COL_next_hop, ADDRESS },
+    { "srcSubnetMask", COL_src_prefix_length, DECIMAL },
+    { "dstSubnetMask", COL_dst_prefix_length, DECIMAL },
+    { "bgp_nexthop", COL_bgp_next_hop, ADDRESS },
+    { "src_as", COL_src_as, DECIMAL },
+    { "dst_as", COL_dst_as, DECIMAL },
+    { "dst_as_path", COL_as_path, PATH },
+    { "BGP_communities", COL_communities, PAIRS },
+    { "out_VNI", COL_vni, DECIMAL },
+    { "tunnel_ipv4_out_srcIP", COL_tunnel_src_addr, ADDRESS },
+    { "tunnel_ipv4_out_dstIP", COL_tunnel_dst_addr, ADDRESS },
+    { "discardCode", COL_drop_reason, DECIMAL },
+};
+
+static void
+print_sflow(char *to, size_t size, enum form form, const struct flow_batch *b,
+            struct dict *dict, enum column_id col, uint32_t i)
+{
+    uint64_t v = columns[col].type == COLUMN_T_ADDR ? 0 : value(b, col, i);
+    switch (form) {
+    case DECIMAL:
+        snprintf(to, size, "%llu", (unsigned long long) v);
+        break;
+    case HEX_LABEL:
+        snprintf(to, size, "0x%llx", (unsigned long long) v);
+        break;
+    case HEX_MAC:
+        snprintf(to, size, "%012llx", (unsigned long long) v);
+        break;
+    case ADDRESS:
+    case ADDRESS6:
+        print_addr(to, size, b, col, i);
+        break;
+    default:
+        snprintf(to, size, "%s", v ? dict_text(dict, (uint32_t) v) : "");
+        break;
+    }
+}
+
+/* sflowtool's form in ours. */
+static void
+convert_sflow(char *to, size_t size, enum form form, const char *text)
+{
+    struct addr a;
+    size_t n = 0;
+    *to = '\0';
+    if (form == ADDRESS || form == ADDRESS6) {
+        if (!addr_parse(text, &a) && strcmp(text, "0.0.0.0")) {
+            char s[ADDR_STRLEN];
+            snprintf(to, size, "%s", addr_format(&a, s));
+        }
+    } else if (form == PATH) {
+        bool set = false;
+        for (; *text && n + 3 < size; text++) {
+            set = *text == '(' || (set && *text != ')');
+            n += (size_t) snprintf(to + n, size - n, "%s",
+                                   *text == '(' ? n ? " {" : "{"
+                                   : *text == ')' ? text[1] ? "} " : "}"
+                                   : *text == '-' ? set ? "," : " "
+                                   : (char []) { *text, '\0' });
+        }
+    } else if (form == PAIRS) {
+        char *end = (char *) text;
+        for (const char *p = text; *p; p = *end ? end + 1 : end) {
+            unsigned long v = strtoul(p, &end, 10);
+            n += (size_t) snprintf(to + n, size - n, "%s%lu:%lu",
+                                   n ? " " : "", v >> 16 & 0xffff,
+                                   v & 0xffff);
+            if (end == p) {
+                break;
+            }
+        }
+    } else {
+        snprintf(to, size, "%s", text);
+    }
+}
+
+/* sflowtool prints ~0 and 0x3fffffff for what is not known. */
+static bool
+is_unknown(const char *key, const char *text)
+{
+    return !strcmp(text, "4294967295")
+           || (strstr(key, "putPort") && (!strcmp(text, "1073741823")
+                                          || strchr(text, ' ')))
+           || (strstr(key, "_vlan") && !strcmp(text, "0"));
+}
+
+static void
+compare_line(const char *id, struct collected *x, const struct flow_batch *b,
+             uint32_t i, char *line)
+{
+    char *text = strchr(line, ' ');
+    if (!text) {
+        return;
+    }
+    *text++ = '\0';
+    for (size_t k = 0; k < sizeof sflow_keys / sizeof sflow_keys[0]; k++) {
+        char ours[1024], theirs[1024];
+        if (strcmp(sflow_keys[k].key, line) || is_unknown(line, text)) {
+            continue;
+        }
+        print_sflow(ours, sizeof ours, sflow_keys[k].form, b, x->rig.dict,
+                    sflow_keys[k].column, i);
+        convert_sflow(theirs, sizeof theirs, sflow_keys[k].form, text);
+        compared++;
+        if (strcmp(ours, theirs) && !is_exception(id, line)) {
+            printf("%s, sample %u: %s is %s, sflowtool has %s\n", id, i, line,
+                   ours, theirs);
+            CU_FAIL("field differs");
+        }
+    }
+}
+
+/* Walks through what sflowtool printed; rows are in the same order. */
+static void
+compare_sflow(const char *id, struct collected *x, const char *name)
+{
+    size_t n;
+    uint8_t *data = read_file(name, &n);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+    char *text = strndup((char *) data, n), *save = NULL;
+    free(data);
+    const struct flow_batch *b = x->rig.b;
+    int row = -1;
+    bool flow = false;
+    for (char *line = strtok_r(text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        if (!strncmp(line, "startSample", 11)) {
+            flow = false;
+        } else if (!strncmp(line, "sampleType ", 11)) {
+            flow = strstr(line, "FLOW") || strstr(line, "DISCARD");
+            row += flow;
+        }
+        if (flow && row >= 0 && (uint32_t) row < b->n) {
+            compare_line(id, x, b, (uint32_t) row, line);
+        }
+    }
+    bool known = is_exception(id, "*");
+    if (row + 1 != (int) b->n && !known) {
+        printf("%s: %u rows, sflowtool has %d samples\n", id, b->n, row + 1);
+    }
+    CU_ASSERT_TRUE(row + 1 == (int) b->n || known);
+    free(text);
+}
+
+static void
+test_sflowtool(void)
+{
+    struct json_object *cases = get(manifest, "cases");
+    unsigned n = 0;
+    compared = 0;
+    for (size_t i = 0; i < json_object_array_length(cases); i++) {
+        struct json_object *c = json_object_array_get_idx(cases, i);
+        struct json_object *txt = get(get(c, "expected"), "sflowtool_txt");
+        if (txt) {
+            struct collected *x = calloc(1, sizeof *x);
+            rig_init_limits(&x->rig, 4096, 4096, 65536);
+            feed_case(&x->rig, c);
+            compare_sflow(json_object_get_string(get(c, "id")), x,
+                          json_object_get_string(txt));
+            rig_clear(&x->rig);
+            free(x);
+            n++;
+        }
+    }
+    printf("%u cases of sFlow, %u fields compared\n", n, compared);
+    CU_ASSERT_TRUE(n > 0);
+}
+
 int
 main(void)
 {
     static const struct unit_test tests[] = {
-        UNIT_TEST(test_nfdump),
+        UNIT_TEST(test_nfdump), UNIT_TEST(test_sflowtool),
     };
     if (!corpora_open()) {
         return 77;
