@@ -477,6 +477,21 @@ flow_columns(struct rpc_call *call, struct json_object *params)
 }
 
 static void
+reply_completion(struct json_object *o, const char *text, size_t cursor)
+{
+    struct filter_completion c;
+    struct json_object *list = json_object_new_array();
+
+    filter_complete(text, cursor, &c);
+    for (unsigned i = 0; i < c.n; i++) {
+        json_object_array_add(list, json_object_new_string(c.words[i]));
+    }
+    reply_uint(o, "start", c.start);
+    json_object_object_add(o, "candidates", list);
+    reply_bool(o, "value", c.value);
+}
+
+static void
 flow_filter_check(struct rpc_call *call, struct json_object *params)
 {
     struct json_object *v = NULL;
@@ -504,6 +519,10 @@ flow_filter_check(struct rpc_call *call, struct json_object *params)
         json_object_object_add(o, "error", error);
     }
     filter_destroy(f);
+    if (json_object_object_get_ex(params, "cursor", &v)) {
+        int64_t cursor = json_object_get_int64(v);
+        reply_completion(o, text, cursor < 0 ? 0 : (size_t) cursor);
+    }
     rpc_reply(call, o);
 }
 
@@ -545,6 +564,8 @@ static const struct rpc_param no_params[] = {
 
 static const struct rpc_param check_params[] = {
     { "filter", PARAM_STRING, true, "the text to check", NULL },
+    { "cursor", PARAM_INTEGER, false, "also tell what can stand at this byte",
+      "{\"type\":\"integer\",\"minimum\":0}" },
     { NULL, PARAM_ANY, false, NULL, NULL }
 };
 
@@ -608,7 +629,8 @@ const struct rpc_method methods_flow[] = {
         .name = "flow.filter.check",
         .role = ROLE_VIEWER,
         .summary = "Whether a filter is right, and if not, where it goes "
-                   "wrong and what could stand there.",
+                   "wrong and what could stand there; with a cursor, the "
+                   "words that can follow.",
         .params = check_params,
         .result_schema =
             "{\"type\":\"object\",\"required\":[\"valid\",\"error\"],"
@@ -616,12 +638,18 @@ const struct rpc_method methods_flow[] = {
             "\"error\":{\"type\":[\"object\",\"null\"],\"properties\":{"
             "\"position\":{\"type\":\"integer\"},"
             "\"message\":{\"type\":\"string\"},"
-            "\"expected\":{\"type\":\"string\"}}}}}",
-        .example_params = "{\"filter\":\"proto tcp and dst port\"}",
+            "\"expected\":{\"type\":\"string\"}}},"
+            "\"start\":{\"type\":\"integer\"},"
+            "\"candidates\":{\"type\":\"array\",\"items\":"
+            "{\"type\":\"string\"}},"
+            "\"value\":{\"type\":\"boolean\"}}}",
+        .example_params = "{\"filter\":\"proto tcp and dst po\","
+            "\"cursor\":20}",
         .example_result =
-            "{\"valid\":false,\"error\":{\"position\":22,"
-            "\"message\":\"the filter ends too early\","
-            "\"expected\":\"in, comparison, value\"}}",
+            "{\"valid\":false,\"error\":{\"position\":18,"
+            "\"message\":\"unexpected \\\"po\\\"\",\"expected\":\"in, or, and, "
+            "host, net, port, as, mac, if, mask, vlan, column\"},"
+            "\"start\":18,\"candidates\":[\"port\"],\"value\":false}",
         .call = flow_filter_check,
     },
     { .name = NULL }

@@ -1,9 +1,12 @@
 AM_YFLAGS = -d -Wno-yacc
 collector_libcollector_la_SOURCES += \
+	collector/filter/complete.c \
+	collector/filter/eval.c collector/filter/eval.h \
 	collector/filter/filter.c collector/filter/filter.h \
 	collector/filter/filter_p.h \
 	collector/filter/grammar.y \
-	collector/filter/lexer.l
+	collector/filter/lexer.l \
+	collector/filter/names.c collector/filter/names.h
 BUILT_SOURCES += collector/filter/grammar.h
 
 if HAVE_CUNIT
@@ -11,6 +14,13 @@ check_PROGRAMS += tests/unit/test_filter
 unit_tests += tests/unit/test_filter
 tests_unit_test_filter_SOURCES = tests/unit/test_filter.c
 tests_unit_test_filter_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+
+check_PROGRAMS += tests/unit/test_eval
+unit_tests += tests/unit/test_eval
+tests_unit_test_eval_SOURCES = tests/unit/test_eval.c tests/unit/store_util.h
+tests_unit_test_eval_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
+tests_unit_test_eval_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 endif
 

@@ -12,6 +12,7 @@
 
 #include "collector/filter/filter_p.h"
 #include "collector/filter/grammar.h"
+#include "collector/filter/names.h"
 #include "lib/clock.h"
 
 /* Longest value; a quoted name may be as long as names are. */
@@ -109,19 +110,6 @@ struct value {
     const struct filter_span *span;
 };
 
-/* Protocols that people write by name; the registry has all of them. */
-static const struct {
-    const char *name;
-    uint8_t number;
-} protocols[] = {
-    { "icmp", 1 }, { "igmp", 2 }, { "ipip", 4 }, { "tcp", 6 }, { "egp", 8 },
-    { "igp", 9 }, { "udp", 17 }, { "dccp", 33 }, { "ipv6", 41 },
-    { "rsvp", 46 }, { "gre", 47 }, { "esp", 50 }, { "ah", 51 },
-    { "icmp6", 58 }, { "ipv6-icmp", 58 }, { "icmpv6", 58 }, { "eigrp", 88 },
-    { "ospf", 89 }, { "pim", 103 }, { "vrrp", 112 }, { "l2tp", 115 },
-    { "sctp", 132 }, { "udplite", 136 },
-};
-
 static const struct {
     const char *name;
     uint64_t factor;
@@ -163,24 +151,35 @@ fail_value(struct filter_parse *fp, const struct value *v,
 }
 
 static bool
+is_port(const struct column *c)
+{
+    size_t len = strlen(c->name);
+    return len > 5 && !strcmp(c->name + len - 5, "_port");
+}
+
+static bool
 value_number(struct filter_parse *fp, const struct value *v,
              struct filter *f)
 {
     unsigned size = v->column->size;
     uint64_t max = size >= 8 ? UINT64_MAX
                              : (UINT64_C(1) << 8 * size) - 1;
-    if (v->column == &columns[COL_proto]) {
-        for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
-            if (!strcasecmp(v->text, protocols[i].name)) {
-                f->number = protocols[i].number;
-                return true;
-            }
-        }
+    uint8_t proto;
+    uint16_t port;
+    if (v->column == &columns[COL_proto] && !proto_number(v->text, &proto)) {
+        f->number = proto;
+        return true;
+    }
+    if (is_port(v->column) && !service_port(v->text, &port)) {
+        f->number = port;
+        return true;
     }
     int e = parse_number(v->text, &f->number);
     if (e == -EINVAL) {
         return fail_value(fp, v, v->column == &columns[COL_proto]
                                  ? "tcp, udp, icmp, icmp6, sctp, a number"
+                             : is_port(v->column)
+                                 ? "a number, or a service such as https"
                                  : "a number");
     }
     if (e || f->number > max) {
@@ -262,8 +261,21 @@ value_name(struct filter_parse *fp, const struct value *v, struct filter *f)
 static bool
 value_word(struct filter_parse *fp, const struct value *v, struct filter *f)
 {
+    /* nfdump's words for ours. */
+    static const struct {
+        const char *theirs, *ours;
+    } aliases[] = {
+        { "add", "create" }, { "create", "created" }, { "term", "deleted" },
+        { "delete", "deleted" }, { "deny", "denied" },
+    };
     uint32_t word;
-    if (!column_word_value(v->column, v->text, &word)) {
+    bool found = !column_word_value(v->column, v->text, &word);
+    for (size_t i = 0; !found && i < sizeof aliases / sizeof aliases[0];
+         i++) {
+        found = !strcasecmp(v->text, aliases[i].theirs)
+                && !column_word_value(v->column, aliases[i].ours, &word);
+    }
+    if (found) {
         f->number = word;
         return true;
     }
@@ -342,48 +354,277 @@ filter_make_column(struct filter_parse *fp, enum column_id id,
     return cmp == CMP_NE ? filter_make(fp, FILTER_NOT, f, NULL) : f;
 }
 
-/* Which columns "src host", "dst host" and so on mean. */
-static const enum column_id kind_columns[][2] = {
-    [KIND_HOST] = { COL_src_addr, COL_dst_addr },
-    [KIND_NET] = { COL_src_addr, COL_dst_addr },
-    [KIND_PORT] = { COL_src_port, COL_dst_port },
-    [KIND_AS] = { COL_src_as, COL_dst_as },
-    [KIND_MAC] = { COL_src_mac, COL_dst_mac },
-    [KIND_IF] = { COL_in_if, COL_out_if },
-};
-
-struct filter *
-filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
-                 enum filter_side side, enum filter_cmp cmp,
-                 const struct filter_word *word,
-                 const struct filter_span *span)
+/* What "src host", "dst host" and so on mean: the number of the column, or -1
+ * after an error. */
+static int
+kind_column(struct filter_parse *fp, enum filter_kind kind, enum filter_io io,
+            bool dst, bool by_name, const struct filter_span *span)
 {
-    enum column_id src = kind_columns[kind][0], dst = kind_columns[kind][1];
-    bool negated = false;
+    static const char *const names[][2] = {
+#define X(ID, WORD, SRC, DST) [KIND_##ID] = { SRC, DST },
+        FILTER_KINDS(X)
+#undef X
+    };
+    const char *name = names[kind][dst];
 
-    if (kind == KIND_IF && (word->quoted || !word->len
-                            || !isdigit((unsigned char) word->text[0]))) {
-        src = COL_in_if_name;   /* "in if eth0" */
-        dst = COL_out_if_name;
+    if (kind == KIND_IF && by_name) {
+        name = dst ? "out_if_name" : "in_if_name";
+    } else if (kind == KIND_MAC && io == IO_OUT) {
+        name = dst ? "post_dst_mac" : "post_src_mac";
     }
-    if (side != SIDE_ANY) {
-        return filter_make_column(fp, side == SIDE_SRC ? src : dst, cmp,
-                                  word, span);
+    const struct column *c = column_by_name(name);
+    if (!c && kind == KIND_VLAN) {
+        c = &columns[COL_vlan_id];
     }
-    if (cmp == CMP_NE) {
-        /* "host != A" says that A is on neither side. */
-        negated = true;
-        cmp = CMP_EQ;
+    if (!c) {
+        filter_fail(fp, span->start, "", "no record says this here");
+        return -1;
     }
-    struct filter *a = filter_make_column(fp, src, cmp, word, span);
-    struct filter *b = a ? filter_make_column(fp, dst, cmp, word, span)
-                         : NULL;
+    return (int) (c - columns);
+}
+
+/* Both sides at once. */
+static struct filter *
+make_sides(struct filter_parse *fp, int src, int dst, enum filter_op op,
+           enum filter_cmp cmp, const struct filter_word *word,
+           const struct filter_span *span)
+{
+    /* "host != A" says that A is on neither side. */
+    bool negated = op == FILTER_OR && cmp == CMP_NE;
+    struct filter *a = filter_make_column(fp, (enum column_id) src,
+                                          negated ? CMP_EQ : cmp, word, span);
+    struct filter *b = a ? filter_make_column(fp, (enum column_id) dst,
+                                              negated ? CMP_EQ : cmp, word,
+                                              span) : NULL;
     if (!b) {
         filter_destroy(a);
         return NULL;
     }
-    a = filter_make(fp, FILTER_OR, a, b);
+    a = filter_make(fp, op, a, b);
     return a && negated ? filter_make(fp, FILTER_NOT, a, NULL) : a;
+}
+
+struct filter *
+filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
+                 enum filter_io io, enum filter_side side,
+                 enum filter_cmp cmp, const struct filter_word *word,
+                 const struct filter_span *span)
+{
+    bool by_name = word->quoted || !word->len
+                   || !isdigit((unsigned char) word->text[0]);
+
+    if (io != IO_ANY && kind != KIND_IF && kind != KIND_MAC) {
+        filter_fail(fp, span->start, "if, mac", "only interfaces and MAC "
+                    "addresses are in or out");
+        return NULL;
+    }
+    if (kind == KIND_IF && io != IO_ANY) {
+        side = io == IO_IN ? SIDE_SRC : SIDE_DST;
+    } else if (kind == KIND_VLAN && side == SIDE_ANY) {
+        side = SIDE_SRC;        /* The outermost tag. */
+    }
+    int src = kind_column(fp, kind, io, false, by_name, span);
+    int dst = src < 0 ? -1 : kind_column(fp, kind, io, true, by_name, span);
+    if (dst < 0) {
+        return NULL;
+    }
+    if (side == SIDE_SRC || side == SIDE_DST) {
+        return filter_make_column(fp, (enum column_id) (side == SIDE_SRC
+                                                        ? src : dst), cmp,
+                                  word, span);
+    }
+    return make_sides(fp, src, dst, side == SIDE_BOTH ? FILTER_AND
+                                                      : FILTER_OR, cmp, word,
+                      span);
+}
+
+/* A netmask as a length, or -1. */
+static int
+mask_length(const char *text)
+{
+    struct addr a;
+    int len = 0;
+    if (addr_parse(text, &a)) {
+        return -1;
+    }
+    int first = addr_is_v4(&a) ? 96 : 0;
+    for (int i = first; i < 128; i++) {
+        bool set = a.b[i / 8] >> (7 - i % 8) & 1;
+        if (set && len != i - first) {
+            return -1;
+        }
+        len += set;
+    }
+    return len;
+}
+
+struct filter *
+filter_make_netmask(struct filter_parse *fp, enum filter_kind kind,
+                    enum filter_side side, const struct filter_word *word,
+                    const struct filter_word *mask,
+                    const struct filter_span *span)
+{
+    char text[2 * ADDR_STRLEN + 8], mask_text[ADDR_STRLEN];
+    int len = -1;
+
+    if ((kind == KIND_NET || kind == KIND_XIP) && word->len < ADDR_STRLEN
+        && mask->len < ADDR_STRLEN) {
+        snprintf(mask_text, sizeof mask_text, "%.*s", (int) mask->len,
+                 mask->text);
+        len = mask_length(mask_text);
+    }
+    if (len < 0) {
+        filter_fail(fp, span->start, "and, or", "unexpected \"%.*s\"",
+                    (int) (mask->len > 40 ? 40 : mask->len), mask->text);
+        return NULL;
+    }
+    snprintf(text, sizeof text, "%.*s/%d", (int) word->len, word->text, len);
+    struct filter_word whole = { text, strlen(text), false };
+    return filter_make_kind(fp, kind, IO_ANY, side, CMP_EQ, &whole, span);
+}
+
+struct filter *
+filter_make_not(struct filter_parse *fp, struct filter *f)
+{
+    if (f->op != FILTER_TERM || f->value != FV_COLUMN
+        || f->column != COL_tcp_flags || f->cmp != CMP_BITS_ALL
+        || !(f->number & (f->number - 1))) {
+        return filter_make(fp, FILTER_NOT, f, NULL);
+    }
+    /* nfdump's "not flags AF" is: neither of them. */
+    uint64_t bits = f->number;
+    struct filter *all = NULL;
+    filter_destroy(f);
+    while (bits) {
+        struct filter *t = make_term(fp, COL_tcp_flags, CMP_BITS_ALL);
+        if (t) {
+            t->number = bits & -bits;
+            t = filter_make(fp, FILTER_NOT, t, NULL);
+        }
+        if (!t) {
+            filter_destroy(all);
+            return NULL;
+        }
+        bits &= bits - 1;
+        all = all ? filter_make(fp, FILTER_AND, all, t) : t;
+        if (!all) {
+            return NULL;
+        }
+    }
+    return all;
+}
+
+/* Computed values. */
+
+const char *
+filter_value_name(enum filter_value value)
+{
+    static const char *const names[N_FILTER_VALUES] = {
+        [FV_DURATION] = "duration", [FV_BPS] = "bps", [FV_PPS] = "pps",
+        [FV_BPP] = "bpp", [FV_ENGINE_TYPE] = "engine-type",
+        [FV_ENGINE_ID] = "engine-id",
+    };
+    return value < N_FILTER_VALUES ? names[value] : NULL;
+}
+
+struct filter *
+filter_make_value(struct filter_parse *fp, enum filter_value value,
+                  enum filter_cmp cmp, const struct filter_word *word,
+                  const struct filter_span *span)
+{
+    struct filter *f = filter_make_column(fp, COL_bytes, cmp, word, span);
+    if (f) {
+        f->value = value;
+    }
+    return f;
+}
+
+struct filter *
+filter_make_flows(struct filter_parse *fp, enum filter_cmp cmp,
+                  const struct filter_word *word,
+                  const struct filter_span *span)
+{
+    struct filter *f = filter_make_column(fp, COL_bytes, cmp, word, span);
+    if (!f) {
+        return NULL;
+    }
+    /* Each record is one. */
+    uint64_t n = f->number;
+    bool yes = cmp == CMP_EQ ? n == 1 : cmp == CMP_NE ? n != 1
+               : cmp == CMP_LT ? 1 < n : cmp == CMP_LE ? 1 <= n
+               : cmp == CMP_GT ? 1 > n : 1 >= n;
+    f->op = FILTER_ANY;
+    return yes ? f : filter_make(fp, FILTER_NOT, f, NULL);
+}
+
+struct filter *
+filter_make_ident(struct filter_parse *fp, const struct filter_word *word,
+                  const struct filter_span *span)
+{
+    char text[ADDR_STRLEN];
+    struct addr a;
+    snprintf(text, sizeof text, "%.*s",
+             word->len < sizeof text ? (int) word->len : 0, word->text);
+    return filter_make_column(fp, addr_parse(text, &a) ? COL_bridge
+                                                       : COL_exporter,
+                              CMP_EQ, word, span);
+}
+
+static bool
+word_is(const struct filter_word *word, const char *text)
+{
+    return word->len == strlen(text)
+           && !strncasecmp(word->text, text, word->len);
+}
+
+struct filter *
+filter_make_phrase(struct filter_parse *fp, const struct filter_word *first,
+                   const struct filter_word *second, enum filter_cmp cmp,
+                   const struct filter_word *word,
+                   const struct filter_span *where,
+                   const struct filter_span *span)
+{
+    static const struct {
+        const char *first, *second, *column;
+    } phrases[] = {
+        { "nat", "event", "nat_event" },
+        { "asa", "event", "firewall_event" },
+        { "asa", "xevent", "firewall_ext_event" },
+        { "ingress", "vrf", "in_vrf" }, { "egress", "vrf", "out_vrf" },
+        { "ingress", "acl", "acl_in" }, { "egress", "acl", "acl_out" },
+        { "mpls", "label1", "mpls_label" }, { "mpls", "label", "mpls_label" },
+        { "observation", "domain", "observation_domain_id" },
+        { "observation", "point", "observation_point_id" },
+    };
+    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++) {
+        const struct column *c = NULL;
+        if (word_is(first, phrases[i].first)
+            && word_is(second, phrases[i].second)) {
+            c = column_by_name(phrases[i].column);
+        }
+        if (c) {
+            return filter_make_column(fp, (enum column_id) (c - columns), cmp,
+                                      word, span);
+        }
+    }
+    filter_fail(fp, where->start, "", "no record says this here: \"%.*s "
+                "%.*s\"", (int) first->len, first->text,
+                (int) (second->len > 40 ? 40 : second->len), second->text);
+    return NULL;
+}
+
+struct filter *
+filter_make_io(struct filter_parse *fp, enum filter_io io, enum column_id id,
+               enum filter_cmp cmp, const struct filter_word *word,
+               const struct filter_span *where,
+               const struct filter_span *span)
+{
+    if (io == IO_IN && (id == COL_bytes || id == COL_packets)) {
+        return filter_make_column(fp, id, cmp, word, span);
+    }
+    filter_fail(fp, where->start, "in bytes, in packets", "each direction is "
+                "a record of its own here");
+    return NULL;
 }
 
 struct filter *
@@ -455,16 +696,17 @@ filter_list_add(struct filter_parse *fp, struct filter_list *list,
 }
 
 struct filter *
-filter_make_list(struct filter_parse *fp, int kind, enum filter_side side,
-                 enum column_id column, struct filter_list *list)
+filter_make_list(struct filter_parse *fp, int kind, enum filter_io io,
+                 enum filter_side side, enum column_id column,
+                 struct filter_list *list)
 {
     struct filter *all = NULL;
     for (struct filter_list *l = list; l; l = l->next) {
         struct filter *f
             = kind < 0
               ? filter_make_column(fp, column, CMP_EQ, &l->word, &l->span)
-              : filter_make_kind(fp, (enum filter_kind) kind, side, CMP_EQ,
-                                 &l->word, &l->span);
+              : filter_make_kind(fp, (enum filter_kind) kind, io, side,
+                                 CMP_EQ, &l->word, &l->span);
         if (f && all) {
             f = filter_make(fp, FILTER_OR, all, f);
         } else if (!f) {

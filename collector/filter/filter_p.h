@@ -21,11 +21,33 @@ struct filter_word {
     bool quoted;
 };
 
-enum filter_side { SIDE_ANY, SIDE_SRC, SIDE_DST };
+/* SIDE_BOTH: "src and dst". */
+enum filter_side { SIDE_ANY, SIDE_SRC, SIDE_DST, SIDE_BOTH };
+/* Of interfaces, and of MAC addresses as the packet came or left. */
+enum filter_io { IO_ANY, IO_IN, IO_OUT };
 
-/* Kinds of terms that are not simply a column's name. */
-enum filter_kind { KIND_HOST, KIND_NET, KIND_PORT, KIND_AS, KIND_MAC,
-                   KIND_IF };
+/* Kinds of terms that are not simply a column's name: the word, and the columns
+ * of the two sides.  Columns are named and not numbered here since there may be
+ * none. */
+#define FILTER_KINDS(X)                                                 \
+    X(HOST, "host", "src_addr", "dst_addr")                             \
+    X(NET, "net", "src_addr", "dst_addr")                               \
+    X(PORT, "port", "src_port", "dst_port")                             \
+    X(AS, "as", "src_as", "dst_as")                                     \
+    X(MAC, "mac", "src_mac", "dst_mac")                                 \
+    X(IF, "if", "in_if", "out_if")                                      \
+    X(MASK, "mask", "src_prefix_length", "dst_prefix_length")           \
+    X(VLAN, "vlan", "vlan_id", "post_vlan_id")                          \
+    X(TUNIP, "tunip", "tunnel_src_addr", "tunnel_dst_addr")             \
+    X(XIP, "xip", "nat_src_addr", "nat_dst_addr")                       \
+    X(XPORT, "xport", "nat_src_port", "nat_dst_port")
+
+enum filter_kind {
+#define X(ID, WORD, SRC, DST) KIND_##ID,
+    FILTER_KINDS(X)
+#undef X
+    N_FILTER_KINDS
+};
 
 struct filter_parse {
     const char *text;
@@ -35,6 +57,12 @@ struct filter_parse {
     struct filter *tree;
     struct filter_error *error;
     void *scanner;              /* Flex's. */
+    int last;                   /* The token before. */
+    bool in_list;
+    enum column_id column;      /* What a value would be of. */
+    struct filter_completion *completion;       /* NULL: a real parse. */
+    const char *prefix;         /* What is completed, 'prefix_len' bytes. */
+    size_t prefix_len;
     bool failed;                /* '*error' is filled in; the first wins. */
 };
 
@@ -66,19 +94,54 @@ struct filter *filter_make_column(struct filter_parse *, enum column_id,
                                   enum filter_cmp, const struct filter_word *,
                                   const struct filter_span *);
 struct filter *filter_make_kind(struct filter_parse *, enum filter_kind,
-                                enum filter_side, enum filter_cmp,
-                                const struct filter_word *,
+                                enum filter_io, enum filter_side,
+                                enum filter_cmp, const struct filter_word *,
                                 const struct filter_span *);
+/* "net 10.0.0.0 255.0.0.0" */
+struct filter *filter_make_netmask(struct filter_parse *, enum filter_kind,
+                                   enum filter_side,
+                                   const struct filter_word *,
+                                   const struct filter_word *mask,
+                                   const struct filter_span *);
+struct filter *filter_make_not(struct filter_parse *, struct filter *);
 struct filter *filter_make_flags(struct filter_parse *,
                                  const struct filter_word *,
                                  const struct filter_span *);
+struct filter *filter_make_value(struct filter_parse *, enum filter_value,
+                                 enum filter_cmp, const struct filter_word *,
+                                 const struct filter_span *);
+struct filter *filter_make_flows(struct filter_parse *, enum filter_cmp,
+                                 const struct filter_word *,
+                                 const struct filter_span *);
+struct filter *filter_make_ident(struct filter_parse *,
+                                 const struct filter_word *,
+                                 const struct filter_span *);
+/* Terms of several words: "nat event", "ingress vrf", "mpls label1". */
+struct filter *filter_make_phrase(struct filter_parse *,
+                                  const struct filter_word *first,
+                                  const struct filter_word *second,
+                                  enum filter_cmp, const struct filter_word *,
+                                  const struct filter_span *where,
+                                  const struct filter_span *);
+/* "in bytes"; "out bytes" is what nobody tells. */
+struct filter *filter_make_io(struct filter_parse *, enum filter_io,
+                              enum column_id, enum filter_cmp,
+                              const struct filter_word *,
+                              const struct filter_span *where,
+                              const struct filter_span *);
 struct filter *filter_make_null(struct filter_parse *, enum column_id);
 struct filter *filter_make_number(struct filter_parse *, enum column_id,
                                   uint64_t number);
 /* One of a list: 'kind' or, if that is negative, column 'column'.  Takes over
  * the list. */
 struct filter *filter_make_list(struct filter_parse *, int kind,
-                                enum filter_side, enum column_id column,
-                                struct filter_list *);
+                                enum filter_io, enum filter_side,
+                                enum column_id column, struct filter_list *);
+
+/* complete.c: adds what token 'name' of the grammar can be. */
+void filter_complete_token(struct filter_parse *, const char *name);
+/* lexer.l: the words that are a token by that name, one after the other; NULL
+ * at the end. */
+const char *filter_word_at(const char *token, unsigned i);
 
 #endif /* collector/filter/filter_p.h */

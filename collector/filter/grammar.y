@@ -44,6 +44,8 @@
     enum filter_cmp cmp;
     enum filter_kind kind;
     enum filter_side side;
+    enum filter_io io;
+    enum filter_value value;
     uint64_t number;
 }
 
@@ -70,35 +72,32 @@ int filter_lex(FILTER_YYSTYPE *, FILTER_YYLTYPE *, struct filter_parse *);
 %token NOT "not"
 %token SRC "src"
 %token DST "dst"
-%token HOST "host"
-%token NET "net"
-%token PORT "port"
-%token AS "as"
-%token MAC "mac"
-%token IF "if"
 %token IN "in"
 %token OUT "out"
 %token IS "is"
 %token NULL_ "null"
 %token FLAGS "flags"
 %token NEXT "next"
-%token VLAN "vlan"
+%token OBSERVATION "observation"
+%token IDENT "ident"
+%token FLOWS "flows"
 %token IPV4 "ipv4"
 %token IPV6 "ipv6"
-%token INET "inet"
-%token INET6 "inet6"
 %token LPAREN "("
 %token RPAREN ")"
 %token LBRACKET "["
 %token RBRACKET "]"
 %token <cmp> COMPARE "comparison"
+%token <kind> KIND "host, net, port, as, mac, if, mask, vlan"
+%token <value> COMPUTED "duration, bps, pps, bpp"
+%token <word> PHRASE "nat, asa, mpls"
 %token <column> COLUMN "column"
 %token <word> WORD "value"
 %token BAD "invalid text"
 
 %type <filter> expr term
-%type <side> side
-%type <kind> kind
+%type <side> side dir
+%type <io> io
 %type <cmp> compare
 %type <number> version
 %type <list> list
@@ -122,33 +121,59 @@ filter:
 expr:
     term
   | "(" expr ")"        { $$ = $2; }
-  | "not" expr          { CHECK($$ = filter_make(fp, FILTER_NOT, $2, NULL)); }
+  | "not" expr          { CHECK($$ = filter_make_not(fp, $2)); }
   | expr "and" expr     { CHECK($$ = filter_make(fp, FILTER_AND, $1, $3)); }
   | expr "or" expr      { CHECK($$ = filter_make(fp, FILTER_OR, $1, $3)); }
   ;
 
 term:
     "any"       { CHECK($$ = filter_make(fp, FILTER_ANY, NULL, NULL)); }
-  | side kind compare WORD
-    { CHECK($$ = filter_make_kind(fp, $2, $1, $3, &$4, &@4)); }
-  | side kind "in" "[" list "]"
-    { CHECK($$ = filter_make_list(fp, $2, $1, COL_src_addr, $5)); }
-  | "in" "if" compare WORD
-    { CHECK($$ = filter_make_kind(fp, KIND_IF, SIDE_SRC, $3, &$4, &@4)); }
-  | "out" "if" compare WORD
-    { CHECK($$ = filter_make_kind(fp, KIND_IF, SIDE_DST, $3, &$4, &@4)); }
-  | "next" "host" compare WORD
-    { CHECK($$ = filter_make_column(fp, COL_next_hop, $3, &$4, &@4)); }
-  | side "vlan" compare WORD
-    { CHECK($$ = filter_make_column(fp, COL_vlan_id, $3, &$4, &@4)); }
+  | side KIND compare WORD
+    { CHECK($$ = filter_make_kind(fp, $2, IO_ANY, $1, $3, &$4, &@4)); }
+  | side KIND compare WORD WORD
+    { CHECK($$ = filter_make_netmask(fp, $2, $1, &$4, &$5, &@5)); }
+  | side KIND "in" "[" list "]"
+    { CHECK($$ = filter_make_list(fp, $2, IO_ANY, $1, COL_src_addr, $5)); }
+  | dir "in" KIND "[" list "]"
+    { CHECK($$ = filter_make_list(fp, $3, IO_ANY, $1, COL_src_addr, $5)); }
+  | io side KIND compare WORD
+    { CHECK($$ = filter_make_kind(fp, $3, $1, $2, $4, &$5, &@5)); }
+  | io side KIND "in" "[" list "]"
+    { CHECK($$ = filter_make_list(fp, $3, $1, $2, COL_src_addr, $6)); }
+  | io COLUMN compare WORD
+    { CHECK($$ = filter_make_io(fp, $1, $2, $3, &$4, &@1, &@4)); }
+  | dir COLUMN compare WORD
+    { CHECK($$ = filter_make_column(fp, $2, $3, &$4, &@4)); }
+  | "next" KIND compare WORD
+    {
+        if ($2 != KIND_HOST) {
+            filter_fail(fp, @2.start, "ip", "no column says this of the next "
+                        "AS");
+            YYABORT;
+        }
+        CHECK($$ = filter_make_column(fp, COL_next_hop, $3, &$4, &@4));
+    }
   | "flags" WORD
     { CHECK($$ = filter_make_flags(fp, &$2, &@2)); }
+  | "ident" WORD
+    { CHECK($$ = filter_make_ident(fp, &$2, &@2)); }
+  | "flows" compare WORD
+    { CHECK($$ = filter_make_flows(fp, $2, &$3, &@3)); }
+  | COMPUTED compare WORD
+    { CHECK($$ = filter_make_value(fp, $1, $2, &$3, &@3)); }
+  | PHRASE WORD compare WORD
+    { CHECK($$ = filter_make_phrase(fp, &$1, &$2, $3, &$4, &@2, &@4)); }
+  | "observation" WORD WORD compare WORD
+    {
+        struct filter_word first = { "observation", 11, false };
+        CHECK($$ = filter_make_phrase(fp, &first, &$2, $4, &$5, &@2, &@5));
+    }
   | version
     { CHECK($$ = filter_make_number(fp, COL_ip_version, $1)); }
   | COLUMN compare WORD
     { CHECK($$ = filter_make_column(fp, $1, $2, &$3, &@3)); }
   | COLUMN "in" "[" list "]"
-    { CHECK($$ = filter_make_list(fp, -1, SIDE_ANY, $1, $4)); }
+    { CHECK($$ = filter_make_list(fp, -1, IO_ANY, SIDE_ANY, $1, $4)); }
   | COLUMN "is" "null"
     { CHECK($$ = filter_make_null(fp, $1)); }
   | COLUMN "is" "not" "null"
@@ -160,17 +185,21 @@ term:
 
 side:
     %empty      { $$ = SIDE_ANY; }
-  | "src"       { $$ = SIDE_SRC; }
-  | "dst"       { $$ = SIDE_DST; }
+  | dir         { $$ = $1; }
   ;
 
-kind:
-    "host"      { $$ = KIND_HOST; }
-  | "net"       { $$ = KIND_NET; }
-  | "port"      { $$ = KIND_PORT; }
-  | "as"        { $$ = KIND_AS; }
-  | "mac"       { $$ = KIND_MAC; }
-  | "if"        { $$ = KIND_IF; }
+dir:
+    "src"               { $$ = SIDE_SRC; }
+  | "dst"               { $$ = SIDE_DST; }
+  | "src" "or" "dst"    { $$ = SIDE_ANY; }
+  | "dst" "or" "src"    { $$ = SIDE_ANY; }
+  | "src" "and" "dst"   { $$ = SIDE_BOTH; }
+  | "dst" "and" "src"   { $$ = SIDE_BOTH; }
+  ;
+
+io:
+    "in"        { $$ = IO_IN; }
+  | "out"       { $$ = IO_OUT; }
   ;
 
 compare:
@@ -180,9 +209,7 @@ compare:
 
 version:
     "ipv4"      { $$ = 4; }
-  | "inet"      { $$ = 4; }
   | "ipv6"      { $$ = 6; }
-  | "inet6"     { $$ = 6; }
   ;
 
 list:
@@ -218,6 +245,9 @@ yyreport_syntax_error(const yypcontext_t *c, struct filter_parse *fp)
     yysymbol_kind_t token = yypcontext_token(c);
 
     int n = yypcontext_expected_tokens(c, expected, YYNTOKENS);
+    for (int i = 0; fp->completion && i < n; i++) {
+        filter_complete_token(fp, yysymbol_name(expected[i]));
+    }
     for (int i = 0; i < n; i++) {
         const char *name = yysymbol_name(expected[i]);
         size_t len = strlen(name);

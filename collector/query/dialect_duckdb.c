@@ -32,10 +32,24 @@ bucket(FILE *f, const char *time, size_t n)
             time, time, n);
 }
 
+static void
+wide(FILE *f, bool begin)
+{
+    fputs(begin ? "(" : ")::UHUGEINT", f);
+}
+
+static void
+elapsed_ms(FILE *f, bool begin)
+{
+    fputs(begin ? "greatest(date_sub('millisecond', " : "), 0)", f);
+}
+
 const struct sql_dialect sql_duckdb = {
     .name = "duckdb",
     .table = table,
     .parameter = parameter,
     .null = null,
     .bucket = bucket,
+    .wide = wide,
+    .elapsed_ms = elapsed_ms,
 };

@@ -167,6 +167,105 @@ put_number(struct compiler *c, const struct filter *t)
     }
 }
 
+/* The range of values that a comparison of integers means; false: none. */
+static bool
+cmp_range(enum filter_cmp cmp, uint64_t n, uint64_t *lo, uint64_t *hi)
+{
+    *lo = cmp == CMP_GT ? n + 1 : cmp == CMP_LT || cmp == CMP_LE ? 0 : n;
+    *hi = cmp == CMP_LT ? n - 1
+          : cmp == CMP_GT || cmp == CMP_GE ? UINT64_MAX : n;
+    return !(cmp == CMP_GT && n == UINT64_MAX) && !(cmp == CMP_LT && !n);
+}
+
+static void
+put_constant(struct compiler *c, uint64_t number)
+{
+    put_parameter(c, COLUMN_T_U64, (struct sql_bind) {
+        .kind = BIND_NUMBER, .number = number });
+}
+
+static void
+put_wide_column(struct compiler *c, enum column_id id)
+{
+    c->d->wide(c->out, true);
+    put_column(c, id);
+    c->d->wide(c->out, false);
+}
+
+/* What a quotient is divided by: packets, or time in milliseconds. */
+static void
+put_divisor(struct compiler *c, enum filter_value value)
+{
+    if (value == FV_BPP) {
+        put_wide_column(c, COL_packets);
+        return;
+    }
+    c->d->wide(c->out, true);
+    c->d->elapsed_ms(c->out, true);
+    put_column(c, COL_flow_start);
+    fputs(", ", c->out);
+    put_column(c, COL_flow_end);
+    c->d->elapsed_ms(c->out, false);
+    c->d->wide(c->out, false);
+}
+
+/* "value, rounded down, is in lo..hi", without dividing: exact.  By nothing it
+ * is 0. */
+static void
+put_quotient(struct compiler *c, enum filter_value value, uint64_t lo,
+             uint64_t hi)
+{
+    enum column_id id = value == FV_PPS ? COL_packets : COL_bytes;
+    unsigned factor = value == FV_BPS ? 8000 : value == FV_PPS ? 1000 : 1;
+
+    fputs("CASE WHEN ", c->out);
+    put_divisor(c, value);
+    fprintf(c->out, " = 0 THEN %s ELSE ", lo ? "FALSE" : "TRUE");
+    put_wide_column(c, id);
+    fprintf(c->out, " * %u >= ", factor);
+    c->d->wide(c->out, true);
+    put_constant(c, lo);
+    c->d->wide(c->out, false);
+    fputs(" * ", c->out);
+    put_divisor(c, value);
+    if (hi != UINT64_MAX) {
+        fputs(" AND ", c->out);
+        put_wide_column(c, id);
+        fprintf(c->out, " * %u < ", factor);
+        c->d->wide(c->out, true);
+        put_constant(c, hi + 1);
+        c->d->wide(c->out, false);
+        fputs(" * ", c->out);
+        put_divisor(c, value);
+    }
+    fputs(" END", c->out);
+}
+
+static void
+put_computed(struct compiler *c, const struct filter *t)
+{
+    uint64_t lo, hi;
+    if (!cmp_range(t->cmp == CMP_NE ? CMP_EQ : t->cmp, t->number, &lo, &hi)) {
+        fputs("FALSE", c->out);
+    } else if (t->value == FV_BPS || t->value == FV_PPS
+               || t->value == FV_BPP) {
+        put_quotient(c, t->value, lo, hi);
+    } else {
+        if (t->value == FV_DURATION) {
+            put_divisor(c, t->value);
+        } else {
+            fputs("((", c->out);
+            put_column(c, COL_observation_domain_id);
+            fputs(t->value == FV_ENGINE_TYPE ? " >> 8) & 255)" : ") & 255)",
+                  c->out);
+        }
+        fputs(" BETWEEN ", c->out);
+        put_constant(c, lo);
+        fputs(" AND ", c->out);
+        put_constant(c, hi);
+    }
+}
+
 /* A term about an absent value is false, and its negation true: SQL's third
  * value does not get out of here. */
 static void
@@ -183,7 +282,9 @@ put_term(struct compiler *c, const struct filter *t, bool negate)
     if (negate) {
         putc('(', c->out);
     }
-    if (t->cmp == CMP_IN_PREFIX) {
+    if (t->value != FV_COLUMN) {
+        put_computed(c, t);
+    } else if (t->cmp == CMP_IN_PREFIX) {
         put_prefix(c, t);
     } else if (type == COLUMN_T_NAME) {
         put_name(c, t);

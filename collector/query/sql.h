@@ -46,6 +46,11 @@ struct sql_dialect {
     /* The start of the bucket, of as many microseconds as parameter 'n' says
      * (given as a number), that column 'time' falls into. */
     void (*bucket)(FILE *, const char *time, size_t n);
+    /* Around a number: as one of 128 bits without sign. */
+    void (*wide)(FILE *, bool begin);
+    /* Around two times with a comma between: whole milliseconds from the first
+     * to the second, 0 if it is earlier. */
+    void (*elapsed_ms)(FILE *, bool begin);
 };
 
 extern const struct sql_dialect sql_duckdb;

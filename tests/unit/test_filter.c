@@ -35,7 +35,8 @@ print(FILE *out, const struct filter *f)
         print(out, f->left);
         break;
     case FILTER_TERM:
-        fprintf(out, "%s %s", columns[f->column].name, cmps[f->cmp]);
+        fprintf(out, "%s %s", f->value ? filter_value_name(f->value)
+                              : columns[f->column].name, cmps[f->cmp]);
         if (f->text) {
             fprintf(out, " '%s'", f->text);
         } else if (f->cmp == CMP_IN_PREFIX) {
@@ -151,6 +152,121 @@ test_terms(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check(cases[i].text, cases[i].tree);
     }
+}
+
+/* What people paste from nfdump(1). */
+static void
+test_nfdump(void)
+{
+    static const struct { const char *text, *tree; } cases[] = {
+        { "proto ospf", "proto = 89" },
+        { "dst port https", "dst_port = 443" },
+        { "port in [ssh 80 https]",
+          "(((src_port = 443 | dst_port = 443) | (src_port = 80 | dst_port = "
+          "80)) | (src_port = 22 | dst_port = 22))" },
+        { "src and dst port 53", "(src_port = 53 & dst_port = 53)" },
+        { "dst or src port 53", "(src_port = 53 | dst_port = 53)" },
+        { "src and dst port != 53", "(src_port != 53 & dst_port != 53)" },
+        { "src in ip [10.0.0.1 10.1/16]",
+          "(src_addr in 10.1.0.0/16 | src_addr in 10.0.0.1/32)" },
+        { "net 10.0.0.0 255.0.0.0", "(src_addr in 10.0.0.0/8 | dst_addr in "
+                                    "10.0.0.0/8)" },
+        { "mask 24", "(src_prefix_length = 24 | dst_prefix_length = 24)" },
+        { "src mask > 8", "src_prefix_length > 8" },
+        { "router ip 192.0.2.1", "exporter in 192.0.2.1/32" },
+        { "exporter ip 192.0.2.1", "exporter in 192.0.2.1/32" },
+        { "tos 184", "tos = 184" },
+        { "packets > 10k", "packets > 10000" },
+        { "in bytes > 1M", "bytes > 1000000" },
+        { "bps > 10m", "bps > 10000000" },
+        { "pps lt 1k", "pps < 1000" },
+        { "bpp 64", "bpp = 64" },
+        { "duration >= 1000", "duration >= 1000" },
+        { "engine-type 1 and engine-id 2", "(engine-type = 1 & engine-id = "
+                                           "2)" },
+        { "flowdir egress", "direction = 1" },
+        { "observation domain id 123", "observation_domain_id = 123" },
+        { "observation point id > 4", "observation_point_id > 4" },
+        { "in mac 00:11:22:33:44:55", "(src_mac = 73588229205 | dst_mac = "
+                                      "73588229205)" },
+        { "in dst mac 00:11:22:33:44:55", "dst_mac = 73588229205" },
+        { "tunip 10.0.0.1", "(tunnel_src_addr in 10.0.0.1/32 | "
+                            "tunnel_dst_addr in 10.0.0.1/32)" },
+        { "ident br0", "bridge = 'br0'" },
+        { "ident 192.0.2.1", "exporter in 192.0.2.1/32" },
+        { "flows > 0", "any" },
+        { "flow > 1", "!any" },
+        { "flags S and not flags AF",
+          "(tcp_flags has 2 & (!tcp_flags has 1 & !tcp_flags has 16))" },
+        { "NOT PROTO TCP", "!proto = 6" },
+        { "bridge in", "5: the filter" },
+        { "bridge = and", "bridge = 'and'" },
+        { "in if out", "in_if_name = 'out'" },
+        { "bridge in [any port or]",
+          "((bridge = 'or' | bridge = 'port') | bridge = 'any')" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (strncmp(cases[i].tree, "5:", 2)) {
+            check(cases[i].text, cases[i].tree);
+        }
+    }
+    static const char *const refused[] = {
+        "count > 5", "geo CH", "sysid 1", "out bytes > 5", "next as 5",
+        "payload content 'x'", "pblock start 5", "nat nothing 5",
+        "in port 5", "port 5 6", "net 10.0.0.0 255.0.255.0", "@include x",
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        struct filter_error e;
+        struct filter *f = filter_parse(refused[i], &e);
+        CU_ASSERT(!f && e.message[0]);
+        filter_destroy(f);
+    }
+}
+
+static bool
+completes(const char *text, const char *word)
+{
+    struct filter_completion c;
+    filter_complete(text, strlen(text), &c);
+    for (unsigned i = 0; i < c.n; i++) {
+        if (!strcmp(c.words[i], word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void
+test_completion(void)
+{
+    struct filter_completion c;
+    CU_ASSERT(completes("", "src"));
+    CU_ASSERT(completes("", "src_addr"));
+    CU_ASSERT(completes("", "bps"));
+    CU_ASSERT(completes("", "("));
+    CU_ASSERT(completes("", "port"));
+    CU_ASSERT(!completes("", "and"));
+    CU_ASSERT(completes("proto ", "tcp"));
+    CU_ASSERT(completes("proto u", "udp"));
+    CU_ASSERT(!completes("proto u", "tcp"));
+    CU_ASSERT(completes("proto tcp ", "and"));
+    CU_ASSERT(!completes("proto tcp ", "src"));
+    CU_ASSERT(!completes("proto tcp ", ")"));
+    CU_ASSERT(completes("(proto tcp ", ")"));
+    CU_ASSERT(completes("direction ", "ingress"));
+    CU_ASSERT(completes("direction ", "!="));
+    CU_ASSERT(completes("src po", "port"));
+    CU_ASSERT(completes("dst port ht", "https"));
+    CU_ASSERT(completes("port in [ss", "ssh"));
+    CU_ASSERT(completes("canonical ", "true"));
+    CU_ASSERT(!completes("nonsense nonsense ", "and"));
+    filter_complete("src po and dst", 6, &c);
+    CU_ASSERT_EQUAL(c.start, 4);
+    CU_ASSERT_EQUAL(c.n, 1);
+    filter_complete("bridge ", 100, &c);
+    CU_ASSERT(c.value);
+    filter_complete("bridge 'x", 9, &c);
+    CU_ASSERT_EQUAL(c.n, 0);
 }
 
 /* Each column can be asked for by its name, with a value of its type. */
@@ -316,6 +432,7 @@ test_garbage(void)
     CU_ASSERT(good > 10);
 }
 
-UNIT_MAIN("filter", UNIT_TEST(test_terms), UNIT_TEST(test_columns),
+UNIT_MAIN("filter", UNIT_TEST(test_terms), UNIT_TEST(test_nfdump),
+          UNIT_TEST(test_completion), UNIT_TEST(test_columns),
           UNIT_TEST(test_errors), UNIT_TEST(test_bounds),
           UNIT_TEST(test_garbage))

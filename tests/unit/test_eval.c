@@ -1,0 +1,360 @@
+/* The two evaluators of filters, SQL and batches in memory, agree: thousands of
+ * random filters over random flows. */
+#include <config.h>
+
+#include "collector/filter/eval.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "collector/filter/names.h"
+#include "collector/query/query.h"
+#include "lib/clock.h"
+#include "tests/unit/store_util.h"
+#include "tests/unit/unit.h"
+
+#define N_BATCHES 8
+#define N_FILTERS 2000
+
+static struct dict *dict;
+static struct source source;
+static struct store *store;
+static struct query_pool *pool;
+static char *dir;
+static struct flow_batch *rows[N_BATCHES];
+
+struct waiter {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    struct query_result *r;
+};
+
+static void
+on_done(void *aux, struct query_result *r)
+{
+    struct waiter *w = aux;
+    pthread_mutex_lock(&w->mutex);
+    w->r = r;
+    pthread_cond_signal(&w->cond);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+/* Random flows; raw_bytes tells one row from every other, so that equal sums
+ * mean equal rows. */
+static void
+fill(struct flow_batch *b, unsigned k, uint64_t *seed)
+{
+    util_fill(b, k ? 300 + 61 * k : 2048, UTIL_T0 + k / 4 * UTIL_HOUR, seed,
+              dict, &source);
+    for (uint32_t i = 0; i < b->n; i++) {
+        b->raw_bytes[i] = util_random(seed) >> 16;
+        b->flow_start[i] -= (int64_t) (util_random(seed) % 4) * 700000;
+        b->packets[i] = util_random(seed) % 20;
+        if (util_random(seed) % 50 == 0) {
+            b->bytes[i] = UINT64_MAX - util_random(seed) % 3;
+            b->flow_end[i] = b->flow_start[i];
+        }
+    }
+}
+
+static void
+setup(void)
+{
+    uint64_t seed = 99, n = 0;
+    dict = dict_create(1000, 100000);
+    dir = util_mkdir();
+    store = util_open(dir, dict, NULL);
+    CU_ASSERT_FATAL(store != NULL);
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        struct flow_batch *b = store_batch_get(store);
+        fill(b, k, &seed);
+        n += b->n;
+        rows[k] = batch_create();
+        memcpy(rows[k], b, sizeof *b);
+        CU_ASSERT(store_submit(store, b));
+    }
+    CU_ASSERT(util_wait(store, n));
+    pool = query_pool_create(store, 2, 8);
+    CU_ASSERT_FATAL(pool != NULL);
+}
+
+static void
+teardown(void)
+{
+    query_pool_destroy(pool);
+    store_close(store);
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        batch_destroy(rows[k]);
+    }
+    dict_destroy(dict);
+    util_rmdir(dir);
+    free(dir);
+}
+
+struct sums {
+    uint64_t flows, print;
+};
+
+static struct sums
+by_memory(const struct filter *f)
+{
+    struct sums s = { 0, 0 };
+    struct filter_program *p = filter_compile(f, dict);
+    CU_ASSERT_FATAL(p != NULL);
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        uint64_t bits[EVAL_WORDS];
+        filter_run(p, rows[k], bits);
+        for (uint32_t i = 0; i < BATCH_ROWS; i++) {
+            if (bits[i / 64] >> i % 64 & 1) {
+                CU_ASSERT_FATAL(i < rows[k]->n);
+                s.flows++;
+                s.print += rows[k]->raw_bytes[i];
+            }
+        }
+    }
+    filter_program_destroy(p);
+    return s;
+}
+
+static struct sums
+by_sql(struct filter *f)
+{
+    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+                        NULL };
+    struct query q = { .from_us = 0, .to_us = UTIL_T0 + 100 * UTIL_HOUR,
+                       .metrics = { QUERY_METRIC_FLOWS, COL_raw_bytes },
+                       .n_metrics = 2, .order = -1, .limit = 10,
+                       .filter = f, .all_observations = true };
+    struct sums s = { 0, 0 };
+    query_start(pool, &q, on_done, &w);
+    pthread_mutex_lock(&w.mutex);
+    while (!w.r) {
+        pthread_cond_wait(&w.cond, &w.mutex);
+    }
+    pthread_mutex_unlock(&w.mutex);
+    CU_ASSERT_EQUAL(w.r->status, QUERY_OK);
+    if (w.r->status != QUERY_OK) {
+        fprintf(stderr, "%s\n", w.r->error);
+    } else {
+        s = (struct sums) { w.r->values[0].u, w.r->values[1].u };
+    }
+    query_result_destroy(w.r);
+    return s;
+}
+
+static uint64_t
+check(const char *text)
+{
+    struct filter_error e;
+    struct filter *f = filter_parse(text, &e);
+    if (!f) {
+        fprintf(stderr, "\n%s\n%zu: %s (%s)\n", text, e.position, e.message,
+                e.expected);
+        CU_FAIL("the filter is not right");
+        return 0;
+    }
+    struct sums memory = by_memory(f), sql = by_sql(f);    /* Owns 'f'. */
+    if (memory.flows != sql.flows || memory.print != sql.print) {
+        fprintf(stderr, "\n%s\nSQL %" PRIu64 " flows, memory %" PRIu64 "\n",
+                text, sql.flows, memory.flows);
+        CU_FAIL("the evaluators differ");
+    }
+    return sql.flows;
+}
+
+/* A value of a column that some rows have, or nearly. */
+static int
+put_value(char *out, enum column_id id, uint64_t r)
+{
+    static const char *const names[] = { "br-int", "eth0", "'größe'",
+                                         "nowhere", "tap1" };
+    const struct column *c = &columns[id];
+    char buf[64];
+    switch (c->type) {
+    case COLUMN_T_ADDR:
+        return r % 3 == 0
+               ? sprintf(out, "10.0.0.%d/%d", (int) (r >> 8 & 31),
+                         (int) (r >> 16 & 3) + 29)
+               : r % 3 == 1
+               ? sprintf(out, "2001:db8::%x/%d", (unsigned) (r >> 8 & 31),
+                         (int) (r >> 16 & 127) + 1)
+               : sprintf(out, "10.0.0.%d", (int) (r >> 8 & 31));
+    case COLUMN_T_MAC:
+        return sprintf(out, "%s", mac_format(r & 7, buf));
+    case COLUMN_T_NAME:
+        return sprintf(out, "%s", names[r % 5]);
+    case COLUMN_T_TIME:
+        return sprintf(out, "%s", time_format_us(UTIL_T0 + (int64_t)
+                                                 (r % 1500000), buf));
+    case COLUMN_T_BOOL:
+        return sprintf(out, "%s", r & 1 ? "true" : "false");
+    case COLUMN_T_ENUM:
+    case COLUMN_T_BITS:
+        for (unsigned i = 0; r >> 8 & 7 && c->words[i].name; i++) {
+            if (i == r % 3) {
+                return sprintf(out, "%s", c->words[i].name);
+            }
+        }
+        return sprintf(out, "%d", (int) (r % 4));
+    case COLUMN_T_U64:
+        return sprintf(out, "%" PRIu64, r % 7 ? r >> 8 & 0xffff
+                                              : UINT64_MAX - (r >> 8 & 3));
+    default:
+        return sprintf(out, "%d", (int) (r % 17));
+    }
+}
+
+static int
+put_term(char *out, uint64_t *seed)
+{
+    static const char *const cmps[] = { "", "=", "!=", "<", "<=", ">", ">=",
+                                        "eq", "ne", "lt", "le", "gt", "ge" };
+    static const char *const sides[] = { "", "src ", "dst ", "src and dst ",
+                                         "src or dst " };
+    static const char *const nfdump[] = {
+        "flags S", "not flags SAF", "flags X", "flags 3", "any", "ipv4",
+        "inet6", "flows > 0", "engine-type 0", "engine-id < 8",
+        "in if 3", "out if eth0", "in src mac 00:00:00:00:00:03",
+        "router ip 10.0.0.3", "next ip 10.0.0.5", "proto in [icmp tcp 17]",
+        "src net 10.0.0.0 255.255.255.240", "not proto tcp", "ident br-int",
+        "vlan 3", "mask 4", "dst mask > 7", "observation domain id 3",
+        "tunip 10.0.0.9", "port in [1 2 3 echo 9]", "flowdir ingress",
+    };
+    static const char *const values[] = { "bps", "pps", "bpp", "duration" };
+    uint64_t r = util_random(seed) >> 8, v = util_random(seed) >> 8;
+    enum column_id id = (enum column_id) (v / 64 % N_COLUMNS);
+    const struct column *c = &columns[id];
+    bool ordered = c->type != COLUMN_T_ADDR && c->type != COLUMN_T_NAME
+                   && c->type != COLUMN_T_BITS;
+
+    if (r % 8 == 0) {
+        return sprintf(out, "%s", nfdump[v % (sizeof nfdump
+                                              / sizeof nfdump[0])]);
+    } else if (r % 8 == 1) {
+        return sprintf(out, "%s %s %d%s", values[v % 4], cmps[v / 4 % 13],
+                       (int) (v / 64 % 3000), v / 2 % 2 ? "k" : "");
+    } else if (r % 8 == 2) {
+        return sprintf(out, "%sport %s %d", sides[v % 5], cmps[v / 8 % 13],
+                       (int) (v / 128 % 16));
+    } else if (r % 8 == 3) {
+        int n = sprintf(out, "%sip %s", sides[v % 5], v / 8 % 3 ? "" : "!= ");
+        return n + put_value(out + n, COL_src_addr, v >> 10);
+    } else if (r % 32 == 4) {
+        return sprintf(out, "%s is %snull", c->name, v & 1 ? "not " : "");
+    }
+    int n = sprintf(out, "%s %s ", c->name,
+                    ordered ? cmps[r / 64 % 13] : cmps[r / 64 % 3]);
+    return n + put_value(out + n, id, v >> 12);
+}
+
+static char *
+put_filter(char *out, uint64_t *seed, unsigned depth)
+{
+    uint64_t r = util_random(seed) >> 8;
+    if (!depth || r % 4 == 0) {
+        return out + put_term(out, seed);
+    }
+    out += sprintf(out, r % 4 == 1 ? "not (" : "(");
+    out = put_filter(out, seed, depth - 1);
+    if (r % 4 != 1) {
+        out += sprintf(out, r & 16 ? ") and (" : ") or (");
+        out = put_filter(out, seed, depth - 1);
+    }
+    return out + sprintf(out, ")");
+}
+
+static void
+test_random(void)
+{
+    uint64_t seed = 4711, some = 0;
+    static char text[65536];
+    for (unsigned i = 0; i < N_FILTERS; i++) {
+        put_filter(text, &seed, i % 5);
+        some += check(text) != 0;
+    }
+    /* They would agree on nothing as well. */
+    CU_ASSERT(some > N_FILTERS / 4);
+}
+
+/* Every column with every comparison that it takes. */
+static void
+test_columns(void)
+{
+    uint64_t seed = 5;
+    char text[256];
+    for (unsigned id = 0; id < N_COLUMNS; id++) {
+        for (unsigned k = 0; k < 4; k++) {
+            int n = sprintf(text, "%s %s ", columns[id].name,
+                            k & 1 ? "!=" : "=");
+            put_value(text + n, (enum column_id) id, util_random(&seed) >> 8);
+            check(text);
+        }
+        sprintf(text, "%s is null", columns[id].name);
+        check(text);
+    }
+}
+
+/* A tree that leans to the right, and one that does not, need few bitmaps. */
+static void
+test_shapes(void)
+{
+    static char text[40000];
+    char *p = text;
+    for (int i = 0; i < 150; i++) {
+        p += sprintf(p, "src_port %d or (", i % 16);
+    }
+    p += sprintf(p, "any");
+    memset(p, ')', 150);
+    p[150] = '\0';
+    check(text);
+    p = text;
+    for (int i = 0; i < 500; i++) {
+        p += sprintf(p, "%sport %d and not proto %d", i ? " or " : "", i % 16,
+                     i % 200);
+    }
+    struct filter_error e;
+    struct filter *f = filter_parse(text, &e);
+    CU_ASSERT_FATAL(f != NULL);
+    by_memory(f);
+    filter_destroy(f);
+}
+
+/* How fast: said, and only bounded where a machine would be broken. */
+static void
+test_speed(void)
+{
+    struct filter_error e;
+    struct filter *f = filter_parse("dst_port 53 and proto 17 and ip_version "
+                                    "4 and bytes > 100", &e);
+    struct filter_program *p = filter_compile(f, dict);
+    uint64_t bits[EVAL_WORDS], n = 0;
+    int64_t begin = clock_mono_us(), us;
+    do {
+        for (int i = 0; i < 100; i++) {
+            filter_run(p, rows[0], bits);
+            n += 4 * rows[0]->n;
+        }
+        us = clock_mono_us() - begin;
+    } while (us < 100000);
+    printf("\n%.0f million terms a second ", (double) n / (double) us);
+    CU_ASSERT((double) n / (double) us > 5);
+    filter_program_destroy(p);
+    filter_destroy(f);
+}
+
+static void
+test_setup(void)
+{
+    setup();
+}
+
+static void
+test_teardown(void)
+{
+    teardown();
+}
+
+UNIT_MAIN("eval", UNIT_TEST(test_setup), UNIT_TEST(test_columns),
+          UNIT_TEST(test_random), UNIT_TEST(test_shapes),
+          UNIT_TEST(test_speed), UNIT_TEST(test_teardown))
