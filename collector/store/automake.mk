@@ -3,7 +3,9 @@ collector_libcollector_la_SOURCES += \
 	collector/store/schema.c collector/store/schema.h \
 	collector/store/segment.c \
 	collector/store/store.c collector/store/store.h \
+	collector/store/shape.c collector/store/shape.h \
 	collector/store/store_p.h \
+	collector/store/tables.c collector/store/tables.h \
 	collector/store/view.c collector/store/view.h \
 	collector/store/writer.c
 

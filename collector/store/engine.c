@@ -15,6 +15,9 @@
 #define REPLACE_WAIT_S 5
 /* Large queries may put so many times their memory on disk. */
 #define TEMP_FACTOR 4
+/* So much of a log is worked into its segment at once.  That takes time for
+ * each table, whatever is new; and a start after a kill reads that much. */
+#define CHECKPOINT_BYTES "64MB"
 /* What an idle engine may keep. */
 #define TRIM_MEMORY (8ULL << 20)
 
@@ -185,6 +188,7 @@ engine_open(struct store *s, char **error)
     const struct { const char *name, *value; } options[] = {
         { "threads", threads },
         { "memory_limit", memory },
+        { "checkpoint_threshold", CHECKPOINT_BYTES },
         { "autoinstall_known_extensions", "false" },
         { "autoload_known_extensions", "false" },
     };

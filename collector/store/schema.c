@@ -58,14 +58,16 @@ schema_create_sql(const char *alias, int64_t created_us)
             "INSERT INTO %s.main.meta VALUES ('schema_version', %d), "
             "('created_us', %" PRId64 ");\n"
             "CREATE TABLE %s.main.names (id UINTEGER, text VARCHAR);\n"
-            "CREATE TABLE %s.main.flows (", alias, alias, SCHEMA_VERSION,
-            created_us, alias, alias);
+            "CREATE TABLE %s.main.shapes (number UINTEGER, name VARCHAR, "
+            "kind UTINYINT, value UBIGINT);\n"
+            "CREATE VIEW %s.main.flows AS SELECT ", alias, alias,
+            SCHEMA_VERSION, created_us, alias, alias, alias);
+    /* No rows yet, so no table: each column is null. */
     for (unsigned i = 0; i < N_COLUMNS; i++) {
-        fprintf(f, "%s\"%s\" %s%s", i ? ", " : "", columns[i].name,
-                schema_sql_type(columns[i].type),
-                columns[i].flags & CF_NULL ? "" : " NOT NULL");
+        fprintf(f, "%sNULL::%s AS \"%s\"", i ? ", " : "",
+                schema_sql_type(columns[i].type), columns[i].name);
     }
-    fputs(");\n", f);
+    fputs(" WHERE FALSE;\n", f);
     return fclose(f) ? (free(sql), NULL) : sql;
 }
 
@@ -143,12 +145,17 @@ schema_to_addr(duckdb_uhugeint v)
     return a;
 }
 
-/* Chunks. */
+int64_t
+schema_clamp_time(int64_t us)
+{
+    return us < 0 ? 0 : us > TIME_LAST_US ? TIME_LAST_US : us;
+}
 
-struct chunk_maker {
+/* Names. */
+
+struct name_map {
     struct dict *dict;
-    duckdb_data_chunk chunk;    /* Flow rows. */
-    duckdb_data_chunk name_chunk;
+    duckdb_data_chunk chunk;    /* Rows of "names". */
     uint32_t *local;            /* Dictionary id to the segment's. */
     size_t n_local;
     uint32_t next;              /* Next id of the segment. */
@@ -156,8 +163,8 @@ struct chunk_maker {
     size_t n_fresh, allocated_fresh;
 };
 
-static duckdb_data_chunk
-create_chunk(const duckdb_type *types, size_t n)
+duckdb_data_chunk
+schema_create_chunk(const duckdb_type *types, size_t n)
 {
     duckdb_logical_type logical[N_COLUMNS];
     for (size_t i = 0; i < n; i++) {
@@ -170,35 +177,29 @@ create_chunk(const duckdb_type *types, size_t n)
     return chunk;
 }
 
-struct chunk_maker *
-chunk_maker_create(struct dict *dict)
+struct name_map *
+name_map_create(struct dict *dict)
 {
-    struct chunk_maker *m = calloc(1, sizeof *m);
+    static const duckdb_type types[] = { DUCKDB_TYPE_UINTEGER,
+                                         DUCKDB_TYPE_VARCHAR };
+    struct name_map *m = calloc(1, sizeof *m);
     if (!m) {
         return NULL;
     }
-    duckdb_type types[N_COLUMNS];
-    for (unsigned i = 0; i < N_COLUMNS; i++) {
-        types[i] = schema_type(columns[i].type);
-    }
-    static const duckdb_type name_types[] = { DUCKDB_TYPE_UINTEGER,
-                                              DUCKDB_TYPE_VARCHAR };
     m->dict = dict;
-    m->chunk = create_chunk(types, N_COLUMNS);
-    m->name_chunk = create_chunk(name_types, 2);
-    if (!m->chunk || !m->name_chunk || duckdb_vector_size() < BATCH_ROWS) {
-        chunk_maker_destroy(m);
+    m->chunk = schema_create_chunk(types, 2);
+    if (!m->chunk || duckdb_vector_size() < BATCH_ROWS) {
+        name_map_destroy(m);
         return NULL;
     }
     return m;
 }
 
 void
-chunk_maker_destroy(struct chunk_maker *m)
+name_map_destroy(struct name_map *m)
 {
     if (m) {
         duckdb_destroy_data_chunk(&m->chunk);
-        duckdb_destroy_data_chunk(&m->name_chunk);
         free(m->local);
         free(m->fresh);
         free(m);
@@ -206,7 +207,7 @@ chunk_maker_destroy(struct chunk_maker *m)
 }
 
 void
-chunk_maker_reset(struct chunk_maker *m)
+name_map_reset(struct name_map *m)
 {
     for (size_t i = 0; i < m->n_local; i++) {
         m->local[i] = LOCAL_UNKNOWN;
@@ -216,7 +217,7 @@ chunk_maker_reset(struct chunk_maker *m)
 }
 
 static bool
-reserve_local(struct chunk_maker *m, uint32_t id)
+reserve_local(struct name_map *m, uint32_t id)
 {
     if (id < m->n_local) {
         return true;
@@ -237,10 +238,8 @@ reserve_local(struct chunk_maker *m, uint32_t id)
     return true;
 }
 
-/* The segment's id for dictionary id 'id', a new one if need be.  0, which
- * stands for no name, if out of memory. */
-static uint32_t
-local_id(struct chunk_maker *m, uint32_t id)
+uint32_t
+name_map_local(struct name_map *m, uint32_t id)
 {
     if (id < m->n_local && m->local[id] != LOCAL_UNKNOWN) {
         return m->local[id];
@@ -262,7 +261,7 @@ local_id(struct chunk_maker *m, uint32_t id)
 }
 
 static void
-load_chunk(struct chunk_maker *m, duckdb_data_chunk chunk)
+load_chunk(struct name_map *m, duckdb_data_chunk chunk)
 {
     idx_t n = duckdb_data_chunk_get_size(chunk);
     duckdb_vector texts = duckdb_data_chunk_get_vector(chunk, 1);
@@ -287,14 +286,14 @@ load_chunk(struct chunk_maker *m, duckdb_data_chunk chunk)
 }
 
 int
-chunk_maker_load(struct chunk_maker *m, duckdb_connection conn,
+name_map_load(struct name_map *m, duckdb_connection conn,
                  const char *alias, char *error, size_t size)
 {
     char sql[128];
     duckdb_result r;
     duckdb_data_chunk chunk;
 
-    chunk_maker_reset(m);
+    name_map_reset(m);
     snprintf(sql, sizeof sql, "SELECT id, text FROM %s.main.names", alias);
     if (duckdb_query(conn, sql, &r) != DuckDBSuccess) {
         snprintf(error, size, "%s", duckdb_result_error(&r));
@@ -307,142 +306,6 @@ chunk_maker_load(struct chunk_maker *m, duckdb_connection conn,
     }
     duckdb_destroy_result(&r);
     return 0;
-}
-
-/* How values get from a batch into a vector. */
-
-static void
-fill_copy(struct chunk_maker *m, void *to, const void *from, uint32_t n,
-          const struct column *c)
-{
-    (void) m;
-    memcpy(to, from, (size_t) n * c->size);
-}
-
-static void
-fill_bool(struct chunk_maker *m, void *to, const void *from, uint32_t n,
-          const struct column *c)
-{
-    (void) m, (void) c;
-    const uint8_t *src = from;
-    bool *dst = to;
-    for (uint32_t i = 0; i < n; i++) {
-        dst[i] = src[i] != 0;
-    }
-}
-
-static void
-fill_time(struct chunk_maker *m, void *to, const void *from, uint32_t n,
-          const struct column *c)
-{
-    (void) m, (void) c;
-    const int64_t *src = from;
-    int64_t *dst = to;
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t v = src[i] < 0 ? 0 : src[i];
-        dst[i] = v > TIME_LAST_US ? TIME_LAST_US : v;
-    }
-}
-
-static void
-fill_addr(struct chunk_maker *m, void *to, const void *from, uint32_t n,
-          const struct column *c)
-{
-    (void) m, (void) c;
-    const struct addr *src = from;
-    duckdb_uhugeint *dst = to;
-    for (uint32_t i = 0; i < n; i++) {
-        dst[i] = schema_from_addr(&src[i]);
-    }
-}
-
-static void
-fill_mac(struct chunk_maker *m, void *to, const void *from, uint32_t n,
-         const struct column *c)
-{
-    (void) m, (void) c;
-    const uint64_t *src = from;
-    uint64_t *dst = to;
-    for (uint32_t i = 0; i < n; i++) {
-        dst[i] = src[i] & UINT64_C(0xffffffffffff);
-    }
-}
-
-typedef void fill_fn(struct chunk_maker *, void *to, const void *from,
-                     uint32_t n, const struct column *);
-
-/* NAME is not here: it looks at validity. */
-static fill_fn *const fills[N_COLUMN_TYPES] = {
-    [COLUMN_T_U8] = fill_copy, [COLUMN_T_U16] = fill_copy,
-    [COLUMN_T_U32] = fill_copy, [COLUMN_T_U64] = fill_copy,
-    [COLUMN_T_BOOL] = fill_bool, [COLUMN_T_TIME] = fill_time,
-    [COLUMN_T_ADDR] = fill_addr, [COLUMN_T_MAC] = fill_mac,
-    [COLUMN_T_ENUM] = fill_copy, [COLUMN_T_BITS] = fill_copy,
-};
-
-static void
-fill_names(struct chunk_maker *m, uint32_t *dst, const struct flow_batch *b,
-           enum column_id id)
-{
-    const uint32_t *src = batch_column((struct flow_batch *) b, id);
-    bool nullable = columns[id].flags & CF_NULL;
-    uint32_t last = UINT32_MAX, last_local = 0;
-
-    for (uint32_t i = 0; i < b->n; i++) {
-        if (nullable && !batch_is_valid(b, id, i)) {
-            dst[i] = 0;
-            continue;
-        }
-        if (src[i] != last) {
-            last = src[i];
-            last_local = local_id(m, last);
-        }
-        dst[i] = last_local;
-    }
-}
-
-/* Most columns are empty with most exporters: their values need no copy. */
-static bool
-all_null(const struct flow_batch *b, enum column_id id)
-{
-    uint64_t any = 0;
-    for (uint32_t i = 0; i < (b->n + 63) / 64; i++) {
-        any |= b->valid[id][i];
-    }
-    return !any && columns[id].flags & CF_NULL;
-}
-
-duckdb_data_chunk
-chunk_maker_fill(struct chunk_maker *m, struct flow_batch *b, int64_t *min,
-                 int64_t *max)
-{
-    duckdb_data_chunk_reset(m->chunk);
-    for (unsigned i = 0; i < N_COLUMNS; i++) {
-        const struct column *c = &columns[i];
-        duckdb_vector v = duckdb_data_chunk_get_vector(m->chunk, i);
-        void *to = duckdb_vector_get_data(v);
-
-        if (all_null(b, i)) {
-            /* Stays as it is. */
-        } else if (c->type == COLUMN_T_NAME) {
-            fill_names(m, to, b, i);
-        } else {
-            fills[c->type](m, to, batch_column(b, i), b->n, c);
-        }
-        if (c->flags & CF_NULL) {
-            duckdb_vector_ensure_validity_writable(v);
-            memcpy(duckdb_vector_get_validity(v), b->valid[i],
-                   (b->n + 63) / 64 * sizeof b->valid[i][0]);
-        }
-    }
-    const int64_t *end = duckdb_vector_get_data(
-        duckdb_data_chunk_get_vector(m->chunk, COL_flow_end));
-    for (uint32_t i = 0; i < b->n; i++) {
-        *min = end[i] < *min ? end[i] : *min;
-        *max = end[i] > *max ? end[i] : *max;
-    }
-    duckdb_data_chunk_set_size(m->chunk, b->n);
-    return m->chunk;
 }
 
 /* DuckDB takes valid UTF-8 only (RFC 3629); every byte that is not becomes a
@@ -478,7 +341,7 @@ clean_utf8(const char *text)
 }
 
 int
-chunk_maker_save_names(struct chunk_maker *m, duckdb_connection conn,
+name_map_save(struct name_map *m, duckdb_connection conn,
                        const char *alias, char *error, size_t size)
 {
     duckdb_appender a = NULL;
@@ -490,10 +353,10 @@ chunk_maker_save_names(struct chunk_maker *m, duckdb_connection conn,
     ok = duckdb_appender_create_ext(conn, alias, "main", "names", &a)
          == DuckDBSuccess;
     for (size_t i = 0; ok && i < m->n_fresh; ) {
-        duckdb_data_chunk_reset(m->name_chunk);
-        duckdb_vector texts = duckdb_data_chunk_get_vector(m->name_chunk, 1);
+        duckdb_data_chunk_reset(m->chunk);
+        duckdb_vector texts = duckdb_data_chunk_get_vector(m->chunk, 1);
         uint32_t *ids = duckdb_vector_get_data(
-            duckdb_data_chunk_get_vector(m->name_chunk, 0));
+            duckdb_data_chunk_get_vector(m->chunk, 0));
         uint32_t n = 0;
         for (; n < BATCH_ROWS && i < m->n_fresh; n++, i++) {
             char *text = clean_utf8(dict_text(m->dict, m->fresh[i]));
@@ -501,8 +364,8 @@ chunk_maker_save_names(struct chunk_maker *m, duckdb_connection conn,
             duckdb_vector_assign_string_element(texts, n, text ? text : "");
             free(text);
         }
-        duckdb_data_chunk_set_size(m->name_chunk, n);
-        ok = duckdb_append_data_chunk(a, m->name_chunk) == DuckDBSuccess;
+        duckdb_data_chunk_set_size(m->chunk, n);
+        ok = duckdb_append_data_chunk(a, m->chunk) == DuckDBSuccess;
     }
     ok = ok && duckdb_appender_close(a) == DuckDBSuccess;
     if (!ok) {

@@ -1,5 +1,4 @@
-/* collector/store/schema.h -- the column table as DuckDB tables, and batches
- * as DuckDB chunks.
+/* collector/store/schema.h -- the column table in DuckDB's types, and names.
  *
  *     TIME  TIMESTAMP         ADDR  UHUGEINT, the 128 bits as a number
  *     MAC   UBIGINT           NAME  UINTEGER, an id of the segment's "names"
@@ -20,7 +19,8 @@
 
 struct dict;
 
-#define SCHEMA_VERSION 1
+/* 1 had a table "flows" with every column; it is still read. */
+#define SCHEMA_VERSION 2
 
 /* A set of columns. */
 struct column_set {
@@ -57,25 +57,28 @@ bool schema_complete(const struct column_set *);
 duckdb_uhugeint schema_from_addr(const struct addr *);
 struct addr schema_to_addr(duckdb_uhugeint);
 
-/* Turns batches into chunks, translating dictionary ids into those of the
- * current segment. */
-struct chunk_maker;
+/* What DuckDB can have as a time. */
+int64_t schema_clamp_time(int64_t us);
 
-struct chunk_maker *chunk_maker_create(struct dict *);
-void chunk_maker_destroy(struct chunk_maker *);
+/* A chunk of columns of these types; NULL if out of memory. */
+duckdb_data_chunk schema_create_chunk(const duckdb_type *, size_t n);
+
+/* Dictionary ids to those of the open segment's "names". */
+struct name_map;
+
+struct name_map *name_map_create(struct dict *);
+void name_map_destroy(struct name_map *);
 
 /* Forgets all names: another segment, or a transaction failed. */
-void chunk_maker_reset(struct chunk_maker *);
+void name_map_reset(struct name_map *);
 /* Learns the names that segment 'alias' has.  0 or -EIO. */
-int chunk_maker_load(struct chunk_maker *, duckdb_connection,
-                     const char *alias, char *error, size_t size);
-/* The chunk of a batch, borrowed until the next call; '*min' and '*max' are
- * widened to its flow_end.  NULL if out of memory. */
-duckdb_data_chunk chunk_maker_fill(struct chunk_maker *, struct flow_batch *,
-                                   int64_t *min, int64_t *max);
-/* Appends the names that chunks used for the first time since the last call.
- * 0 or -EIO. */
-int chunk_maker_save_names(struct chunk_maker *, duckdb_connection,
-                           const char *alias, char *error, size_t size);
+int name_map_load(struct name_map *, duckdb_connection, const char *alias,
+                  char *error, size_t size);
+/* The segment's id for a dictionary id, a new one if need be.  0, which stands
+ * for no name, if out of memory. */
+uint32_t name_map_local(struct name_map *, uint32_t id);
+/* Appends the names that came new since the last call.  0 or -EIO. */
+int name_map_save(struct name_map *, duckdb_connection, const char *alias,
+                  char *error, size_t size);
 
 #endif /* collector/store/schema.h */

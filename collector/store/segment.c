@@ -286,9 +286,17 @@ segment_attach(struct store *s, struct segment *g, enum segment_state state,
         quoted[n++] = *p;
     }
     quoted[n] = '\0';
-    int retval = engine_run(s->engine.ctl, error, size, "ATTACH '%s' AS %s%s",
-                            quoted, g->alias,
-                            state == SEGMENT_READ ? " (READ_ONLY)" : "");
+    char options[96] = "(READ_ONLY)";
+    if (state == SEGMENT_WRITE && access(path, F_OK)) {
+        /* The file keeps its block size, and each table its group size. */
+        snprintf(options, sizeof options, "(BLOCK_SIZE %d, ROW_GROUP_SIZE "
+                 "%d)", TABLE_BLOCK_BYTES, TABLE_GROUP_ROWS);
+    } else if (state == SEGMENT_WRITE) {
+        snprintf(options, sizeof options, "(ROW_GROUP_SIZE %d)",
+                 TABLE_GROUP_ROWS);
+    }
+    int retval = engine_run(s->engine.ctl, error, size, "ATTACH '%s' AS %s %s",
+                            quoted, g->alias, options);
     if (!retval) {
         g->state = state;
     }

@@ -15,6 +15,7 @@
 
 #include "collector/store/schema.h"
 #include "collector/store/store.h"
+#include "collector/store/tables.h"
 #include "collector/store/view.h"
 
 #define SEGMENT_SPAN_US INT64_C(3600000000)
@@ -70,7 +71,8 @@ struct writer {
     bool started;
     duckdb_connection conn;     /* NULL: connect first. */
     struct segment *segment;    /* The open one, or NULL. */
-    struct chunk_maker *maker;  /* Batches to DuckDB chunks. */
+    struct name_map *names;
+    struct tables *tables;      /* Of the open segment. */
     struct backlog backlog;
     size_t max_backlog;         /* Batches. */
     int64_t retry_ms;           /* Not before; monotonic. */

@@ -111,6 +111,20 @@ abandon(struct store *s)
     }
 }
 
+/* Whether this version can write to an attached segment: older ones are read
+ * only. */
+static bool
+segment_current(struct store *s, const struct segment *g)
+{
+    char why[256];
+    int64_t version;
+    return schema_complete(&g->has)
+           && !engine_integers(s->engine.ctl, &version, 1, why, sizeof why,
+                               "SELECT max(value) FROM %s.main.meta "
+                               "WHERE key = 'schema_version'", g->alias)
+           && version == SCHEMA_VERSION;
+}
+
 /* Opens a segment that exists.  1: it cannot be used, make another.  Under
  * store.lock. */
 static int
@@ -145,7 +159,7 @@ open_existing(struct store *s, struct segment *g, unsigned *next_suffix)
     if (retval && ++w->open_failures >= OPEN_ATTEMPTS) {
         return 1;
     }
-    return retval ? retval : schema_complete(&g->has) ? 0 : 1;
+    return retval ? retval : segment_current(s, g) ? 0 : 1;
 }
 
 static int
@@ -213,8 +227,8 @@ open_segment(struct store *s, int64_t hour)
     pthread_mutex_unlock(&s->lock);
 
     if (!retval) {
-        retval = chunk_maker_load(w->maker, w->conn, g->alias, w->error,
-                                  sizeof w->error);
+        retval = tables_load(w->tables, w->conn, g->alias, w->error,
+                             sizeof w->error);
     }
     return retval;
 }
@@ -268,33 +282,6 @@ want_segment(struct store *s, int64_t hour)
 
 /* Transactions. */
 
-/* Appends the first 'n' batches of the backlog. */
-static int
-append_rows(struct writer *w, size_t n, int64_t *min, int64_t *max)
-{
-    const char *alias = w->segment->alias;
-    duckdb_appender a = NULL;
-    bool ok = duckdb_appender_create_ext(w->conn, alias, "main", "flows", &a)
-              == DuckDBSuccess;
-    struct flow_batch *b = w->backlog.head;
-
-    for (size_t i = 0; ok && i < n; i++, b = b->next) {
-        if (b->n) {
-            ok = duckdb_append_data_chunk(
-                     a, chunk_maker_fill(w->maker, b, min, max))
-                 == DuckDBSuccess;
-        }
-    }
-    ok = ok && duckdb_appender_close(a) == DuckDBSuccess;
-    if (!ok) {
-        const char *why = a ? duckdb_appender_error(a) : NULL;
-        snprintf(w->error, sizeof w->error, "%s",
-                 why ? why : "cannot append");
-    }
-    duckdb_appender_destroy(&a);
-    return ok ? 0 : -EIO;
-}
-
 static int
 write_group(struct store *s, size_t n)
 {
@@ -306,11 +293,8 @@ write_group(struct store *s, size_t n)
 
     int retval = engine_run(w->conn, w->error, sizeof w->error, "BEGIN");
     if (!retval) {
-        retval = append_rows(w, n, &min, &max);
-    }
-    if (!retval) {
-        retval = chunk_maker_save_names(w->maker, w->conn, g->alias,
-                                        w->error, sizeof w->error);
+        retval = tables_append(w->tables, w->conn, g->alias, w->backlog.head,
+                               n, &min, &max, w->error, sizeof w->error);
     }
     if (!retval) {
         retval = engine_run(w->conn, w->error, sizeof w->error, "COMMIT");
@@ -527,8 +511,9 @@ writer_start(struct store *s, char **error)
 {
     struct writer *w = &s->writer;
 
-    w->maker = chunk_maker_create(s->dict);
-    int e = w->maker ? thread_start(&w->thread, "store-writer", writer_main,
+    w->names = name_map_create(s->dict);
+    w->tables = w->names ? tables_create(w->names) : NULL;
+    int e = w->tables ? thread_start(&w->thread, "store-writer", writer_main,
                                     s)
                      : -ENOMEM;
     if (e) {
@@ -555,6 +540,8 @@ writer_stop(struct store *s)
     if (w->conn) {
         duckdb_disconnect(&w->conn);
     }
-    chunk_maker_destroy(w->maker);
-    w->maker = NULL;
+    tables_destroy(w->tables);
+    name_map_destroy(w->names);
+    w->tables = NULL;
+    w->names = NULL;
 }
