@@ -274,7 +274,7 @@ struct export_diff {            /* One column that would change. */
 /* What is to be done about one protocol of one bridge, or about one
  * Flow_Sample_Collector_Set. */
 struct export_change {
-    char *bridge;
+    const char *bridge;         /* The plan's. */
     char bridge_uuid[37];
     size_t bridge_index;        /* In the snapshot; n_bridges: an orphan. */
     bool ordered;               /* Somebody asked for it: see export_order. */
@@ -285,7 +285,7 @@ struct export_change {
     struct export_value group;  /* As it will be. */
     enum export_action action;
     enum export_state state;    /* OFF, IN_SYNC, PENDING, CONFLICT, ERROR. */
-    char *policy;               /* Which policy decided, or NULL. */
+    const char *policy;         /* Which one decided, or NULL; the plan's. */
     char *reason;               /* In words. */
     char **add, **drop;         /* APPEND and DETACH: targets to mutate. */
     size_t n_add, n_drop;
@@ -312,6 +312,8 @@ struct export_plan {
     size_t n_pending;           /* Those that would write something. */
     char **warnings;            /* About the whole. */
     size_t n_warnings;
+    char **names;               /* Of bridges, orphans, policies. */
+    size_t n_names;
 };
 
 /* That a bridge, the bridges of a policy, or all of them are to be as the

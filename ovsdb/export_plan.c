@@ -1021,7 +1021,7 @@ plan_one(struct planner *pl, struct export_plan *plan, size_t i,
         .row = &b->row[table], .out = out,
     };
     s.ours = row_is_ours(pl, s.row);
-    out->policy = p ? copy_text(pl, p->name) : NULL;
+    out->policy = plan_policy_name(pl, plan, p);
     out->table = table;
     if (s.wish) {
         plan_wanted(&s);
@@ -1030,6 +1030,32 @@ plan_one(struct planner *pl, struct export_plan *plan, size_t i,
     }
     strings_clear(&s.targets, &s.n_targets);
     plan_end_change(pl, plan, out);
+}
+
+/* First the bridges, then the orphans, then the policies. */
+static void
+copy_names(struct planner *pl, struct export_plan *plan)
+{
+    const struct ovs_snapshot *snap = pl->snap;
+    size_t n = snap->n_bridges + snap->n_orphans + pl->policies->n;
+    plan->names = calloc(n + 1, sizeof *plan->names);
+    pl->oom |= !plan->names;
+    for (size_t i = 0; i < n && !pl->oom; i++) {
+        size_t orphan = i - snap->n_bridges;
+        const char *name
+            = i < snap->n_bridges ? snap->bridges[i].name
+              : orphan < snap->n_orphans ? snap->orphans[orphan].bridge
+              : pl->policies->list[orphan - snap->n_orphans].name;
+        plan->names[plan->n_names++] = copy_text(pl, name ? name : "");
+    }
+}
+
+const char *
+plan_policy_name(const struct planner *pl, const struct export_plan *plan,
+                 const struct export_policy *p)
+{
+    return p ? plan->names[pl->snap->n_bridges + pl->snap->n_orphans
+                           + (size_t) (p - pl->policies->list)] : NULL;
 }
 
 struct export_change *
@@ -1050,7 +1076,7 @@ plan_add_change(struct planner *pl, struct export_plan *plan, size_t bridge)
     struct export_change *c = &plan->changes[plan->n_changes];
     memset(c, 0, sizeof *c);
     c->desired = &pl->scratch;
-    c->bridge = b ? copy_text(pl, b->name) : NULL;
+    c->bridge = b ? plan->names[bridge] : NULL;
     c->bridge_index = bridge;
     c->records_per_s = c->bytes_per_s = -1;
     if (b) {
@@ -1147,6 +1173,7 @@ export_plan_make(const struct ovs_snapshot *snap,
     pl.held = calloc(n + 1, sizeof *pl.held);
     pl.ordered = calloc(n + 1, sizeof *pl.ordered);
     assign_identities(&pl);
+    copy_names(&pl, plan);
     pl.oom |= !plan->changes || !plan->first || !pl.policy || !pl.held
               || !pl.ordered;
     if (!pl.oom) {
@@ -1168,8 +1195,6 @@ export_plan_make(const struct ovs_snapshot *snap,
 static void
 change_clear(struct export_change *c)
 {
-    free(c->bridge);
-    free(c->policy);
     free(c->reason);
     for (size_t i = 0; i < c->n_diffs; i++) {
         free(c->diffs[i].old_value);
@@ -1195,6 +1220,7 @@ export_plan_destroy(struct export_plan *plan)
         free(plan->changes);
         free(plan->first);
         strings_clear(&plan->warnings, &plan->n_warnings);
+        strings_clear(&plan->names, &plan->n_names);
         free(plan->remote);
         free(plan);
     }

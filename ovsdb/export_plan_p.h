@@ -64,6 +64,9 @@ bool plan_wish_is_good(struct subject *);
  * while it is being decided; then it is kept only if it is to be written. */
 struct export_change *plan_add_change(struct planner *, struct export_plan *,
                                       size_t bridge);
+const char *plan_policy_name(const struct planner *,
+                             const struct export_plan *,
+                             const struct export_policy *);
 void plan_end_change(struct planner *, struct export_plan *,
                      struct export_change *);
 

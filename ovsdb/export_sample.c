@@ -143,7 +143,7 @@ plan_sample(struct planner *pl, struct export_plan *plan, size_t bridge,
     out->table = EXPORT_IPFIX;
     out->sample = true;
     out->sample_id = id;
-    out->policy = p ? format_text(pl, "%s", p->name) : NULL;
+    out->policy = plan_policy_name(pl, plan, p);
     if (now) {
         memcpy(out->sample_uuid, now->uuid, sizeof out->sample_uuid);
     }
@@ -211,7 +211,7 @@ plan_orphans(struct planner *pl, struct export_plan *plan)
         out->table = EXPORT_IPFIX;
         out->sample = true;
         out->sample_id = orphan->id;
-        out->bridge = format_text(pl, "%s", orphan->bridge);
+        out->bridge = plan->names[pl->snap->n_bridges + i];
         memcpy(out->sample_uuid, orphan->uuid, sizeof out->sample_uuid);
         memcpy(out->bridge_uuid, orphan->bridge_uuid,
                sizeof out->bridge_uuid);

@@ -63,7 +63,8 @@ struct note {
     int64_t wait_cfg;           /* next_cfg of our last write; 0: none. */
     int64_t applied_us;         /* Wall clock: vswitchd had taken it up. */
     char hash[EXPORT_HASH_STRLEN];      /* Of what we wrote last. */
-    int64_t repair_ms[FIGHT_REPAIRS];   /* Ring: when we wrote it again. */
+    int64_t *repair_ms;         /* Ring of FIGHT_REPAIRS: when we wrote it
+                                 * again; NULL: never. */
     unsigned n_repairs;
     int64_t pause_ms;           /* Of the last pause. */
     int64_t paused_until_ms;    /* Somebody fights with us. */
@@ -357,20 +358,26 @@ note_of(struct remote *r, const struct export_change *c)
 }
 
 static void
+note_clear(struct note *note)
+{
+    free(note->repair_ms);
+    free(note->error);
+    free(note->rival);
+}
+
+static void
 notes_free(struct bridge_notes *n)
 {
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         if (n->table[t]) {
-            free(n->table[t]->error);
-            free(n->table[t]->rival);
+            note_clear(n->table[t]);
             free(n->table[t]);
         }
     }
     while (n->samples) {
         struct sample_note *s = n->samples;
         n->samples = s->next;
-        free(s->note.error);
-        free(s->note.rival);
+        note_clear(&s->note);
         free(s);
     }
     free(n);
@@ -564,6 +571,9 @@ repair_allowed(struct remote *r, const struct export_change *c,
             FIGHT_REPAIRS, note->rival ? note->rival : "changed it",
             note->pause_ms / 1000);
         return false;
+    }
+    if (!note->repair_ms) {
+        note->repair_ms = xcalloc(FIGHT_REPAIRS, sizeof *note->repair_ms);
     }
     note->repair_ms[n % FIGHT_REPAIRS] = now_ms;
     note->n_repairs++;
