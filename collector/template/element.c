@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "collector/template/registry.h"
+
 #define NO_COLUMN N_COLUMNS
 
 /* X(pen, id, conversion, rank, column, twin).  Sorted by enterprise and id.
@@ -135,7 +137,7 @@ static const struct element elements[] = {
     { 0, 353, CONV_UINT, 1, COL_l2_bytes, 0 },  /* layer2OctetTotalCount */
     { 0, 371, CONV_NAME, 0, COL_user_name, 0 }, /* userName */
     /* Numbers that vendors took in NetFlow v9, where there are no
-     * enterprises: Cisco's NSEL, Palo Alto's. */
+     * enterprises: Cisco's NSEL, Palo Alto's, ntop's. */
     { 0, 33000, CONV_HEX, 0, COL_acl_in, 0 },
     { 0, 33001, CONV_HEX, 0, COL_acl_out, 0 },
     { 0, 33002, CONV_UINT, 0, COL_firewall_ext_event, 0 },
@@ -147,10 +149,17 @@ static const struct element elements[] = {
     { 0, 40005, CONV_UINT, 1, COL_firewall_event, 0 },
     { 0, 56701, CONV_NAME, 1, COL_application, 0 },
     { 0, 56702, CONV_NAME, 1, COL_user_name, 0 },
+    { 0, 57590, CONV_UINT, 1, COL_application_id, 0 },  /* ntop's. */
+    { 0, 57591, CONV_NAME, 2, COL_application, 0 },
+    { 0, 57652, CONV_NAME, 0, COL_url, 0 },
+    { PEN_NOKIA, 93, CONV_NAME, 2, COL_user_name, 0 },
     { PEN_OVS, 891, CONV_UINT, 0, COL_tunnel_type, 0 },
     { PEN_OVS, 892, CONV_UINT, 1, COL_vni, 0 }, /* tunnelKey */
     { PEN_OVS, 893, CONV_V4, 0, COL_tunnel_src_addr, 894 },
     { PEN_OVS, 894, CONV_V4, 0, COL_tunnel_dst_addr, 893 },
+    { PEN_NTOP, 118, CONV_UINT, 1, COL_application_id, 0 },
+    { PEN_NTOP, 119, CONV_NAME, 2, COL_application, 0 },
+    { PEN_NTOP, 180, CONV_NAME, 0, COL_url, 0 },
 };
 
 #define N_ELEMENTS (sizeof elements / sizeof elements[0])

@@ -9,6 +9,7 @@
 #include "collector/template/element.h"
 #include "collector/template/ovs.h"
 #include "collector/template/plan.h"
+#include "collector/template/registry.h"
 #include "tests/unit/decode_util.h"
 
 /* Every element that the column table names is decoded into that column. */
@@ -36,6 +37,62 @@ test_elements_match_columns(void)
     CU_ASSERT_PTR_NULL(element_find(0, 0));
     CU_ASSERT_PTR_NULL(element_find(9, 1));
     CU_ASSERT_PTR_NOT_NULL(element_find(PEN_OVS, 894));
+}
+
+/* Sorted, so no element is there twice; names are words; every element that
+ * fills a column has a name, and converts what its type says. */
+static void
+test_registry(void)
+{
+    char name[REGISTRY_NAMELEN];
+    for (size_t i = 0; i < n_registry; i++) {
+        const struct registry_entry *e = &registry[i];
+        if (i) {
+            CU_ASSERT_TRUE(e[-1].pen < e->pen
+                           || (e[-1].pen == e->pen && e[-1].id < e->id));
+        }
+        CU_ASSERT_TRUE(e->id > 0 && e->type < N_REGISTRY_TYPES);
+        CU_ASSERT_EQUAL(strspn(e->name, "abcdefghijklmnopqrstuvwxyz"
+                               "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
+                        strlen(e->name));
+        CU_ASSERT_TRUE(strlen(e->name) + 8 < REGISTRY_NAMELEN);
+        CU_ASSERT_PTR_EQUAL(registry_find(e->pen, e->id), e);
+        CU_ASSERT_PTR_NOT_NULL(registry_enterprise(e->pen));
+        for (size_t k = 0; k < i && e->pen == registry[k].pen; k++) {
+            CU_ASSERT_STRING_NOT_EQUAL(e->name, registry[k].name);
+        }
+        const struct element *known = element_find(e->pen, e->id);
+        if (known && e->type == REG_V4) {
+            CU_ASSERT_TRUE(known->conv == CONV_V4);
+        } else if (known && e->type == REG_V6) {
+            CU_ASSERT_TRUE(known->conv == CONV_V6);
+        } else if (known && e->type == REG_STR) {
+            CU_ASSERT_TRUE(known->conv == CONV_NAME);
+        } else if (known && e->type == REG_MAC) {
+            CU_ASSERT_TRUE(known->conv == CONV_MAC);
+        }
+    }
+    unsigned n = 0;
+    static const uint32_t pens[] = { 0, PEN_CISCO, PEN_NOKIA, PEN_JUNIPER,
+                                     PEN_OVS, PEN_NTOP };
+    for (size_t i = 0; i < sizeof pens / sizeof pens[0]; i++) {
+        for (unsigned id = 0; id < 65536; id++) {
+            n += registry_find(pens[i], (uint16_t) id) != NULL;
+            if (element_find(pens[i], (uint16_t) id)) {
+                CU_ASSERT_PTR_NOT_NULL(registry_find(pens[i], (uint16_t) id));
+            }
+        }
+    }
+    CU_ASSERT_EQUAL(n, n_registry);
+    CU_ASSERT_STRING_EQUAL(registry_name(0, 1, name), "octetDeltaCount");
+    CU_ASSERT_STRING_EQUAL(registry_name(PEN_REVERSE, 1, name),
+                           "reverseOctetDeltaCount");
+    CU_ASSERT_STRING_EQUAL(registry_name(PEN_OVS, 892, name), "tunnelKey");
+    CU_ASSERT_STRING_EQUAL(registry_name(99, 7, name), "99/7");
+    CU_ASSERT_STRING_EQUAL(registry_type_name(REG_STML),
+                           "subTemplateMultiList");
+    CU_ASSERT_PTR_NULL(registry_find(0, 65));
+    CU_ASSERT_PTR_NULL(registry_enterprise(1));
 }
 
 static void
@@ -245,6 +302,7 @@ test_exporter_share(void)
 }
 
 UNIT_MAIN("template", UNIT_TEST(test_exporter_share), UNIT_TEST(test_elements_match_columns),
+          UNIT_TEST(test_registry),
           UNIT_TEST(test_ovs_templates), UNIT_TEST(test_limits),
           UNIT_TEST(test_interned), UNIT_TEST(test_race),
           UNIT_TEST(test_each))
