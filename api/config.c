@@ -41,6 +41,8 @@ struct stamp {
 
 struct config_store {
     char *path;                 /* NULL: nothing is written. */
+    bool required;              /* The file was asked for by name. */
+    char *reload_error;         /* Why the file was not taken over; or NULL. */
     struct stamp stamp;
     struct json_object *tree;   /* What the file says. */
     struct json_object *full;   /* With defaults and the command line. */
@@ -1128,6 +1130,7 @@ config_load(const char *path, bool required,
         refuse(e, err, "/", "out of memory");
         goto out;
     }
+    s->required = required;
     if (path) {
         err = read_file(path, required, &json, &s->stamp, e);
     } else {
@@ -1158,6 +1161,7 @@ config_store_destroy(struct config_store *s)
 {
     if (s) {
         free(s->path);
+    free(s->reload_error);
         json_object_put(s->tree);
         json_object_put(s->full);
         config_destroy(s->config);
@@ -1302,8 +1306,8 @@ config_edit(struct config_store *s, struct json_object *json, bool merge,
     return err;
 }
 
-int
-config_reload(struct config_store *s, struct config_error *e)
+static int
+reload(struct config_store *s, struct config_error *e)
 {
     struct json_object *json = NULL;
     struct candidate c;
@@ -1317,7 +1321,9 @@ config_reload(struct config_store *s, struct config_error *e)
         return refuse(e, -ENOMEM, "/", "out of memory");
     }
     guard(s, true);
-    int err = read_file(s->path, false, &json, &stamp, e);
+    /* A file that was there and is gone is no wish for defaults. */
+    int err = read_file(s->path, s->required || s->stamp.exists, &json,
+                        &stamp, e);
     guard(s, false);
     if (!err) {
         err = candidate_make(m, json, &s->override, &c, e);
@@ -1331,4 +1337,23 @@ config_reload(struct config_store *s, struct config_error *e)
         s->stamp = stamp;
     }
     return err;
+}
+
+int
+config_reload(struct config_store *s, struct config_error *e)
+{
+    int err = reload(s, e);
+    free(s->reload_error);
+    s->reload_error = NULL;
+    if (err && asprintf(&s->reload_error, "%s: %s", e->path,
+                        e->message) < 0) {
+        s->reload_error = NULL;
+    }
+    return err;
+}
+
+const char *
+config_reload_error(const struct config_store *s)
+{
+    return s->reload_error;
 }

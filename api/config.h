@@ -122,7 +122,11 @@ void config_set_guard(struct config_store *, void (*guard)(void *aux, bool on),
 int config_edit(struct config_store *, struct json_object *, bool merge,
                 struct config_error *error);
 
-/* Reads the file again (SIGHUP). */
+/* Reads the file again (SIGHUP).  A file that was there, or was asked for by
+ * name, and is gone is an error: the configuration stays as it was. */
 int config_reload(struct config_store *, struct config_error *error);
+
+/* Why the last config_reload() failed, or NULL if it did not. */
+const char *config_reload_error(const struct config_store *);
 
 #endif /* api/config.h */

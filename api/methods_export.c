@@ -428,14 +428,20 @@ heard_from(const struct listening *l, uint32_t bridge, uint8_t protocol)
 /* Adds what data says to what the database says: "receiving" and "silent" are
  * only ever said here.  'text' has room for 'size'. */
 static enum export_state
-judge(const struct ovsdb_status *st, int64_t last_us,
+judge(const struct ovsdb_status *st, bool ours, int64_t last_us,
       const struct heard *heard, int64_t started_us, int64_t now_us,
       char *text, size_t size)
 {
-    snprintf(text, size, "%s", st->reason ? st->reason : "");
+    int n = snprintf(text, size, "%s", st->reason ? st->reason : "");
     /* What OpenFlow's sample() samples comes when flows say so. */
     if (st->state != STATE_IN_SYNC || st->sample) {
         return st->state;
+    }
+    /* Of a row that is not ours, its owner comes first. */
+    if (!ours && n > 0 && (size_t) n + 2 < size) {
+        memcpy(text + n, "; ", 3);
+        text += n + 2;
+        size -= (size_t) n + 2;
     }
     int64_t since_us = st->applied_us > started_us ? st->applied_us
                                                    : started_us;
@@ -485,7 +491,8 @@ status_to_json(const struct api_context *c, const struct listening *l,
     int64_t first_us = stats ? stats->first_us : 0;
     int64_t last_us = stats ? stats->last_us : 0;
     char reason[512];
-    enum export_state state = judge(st, last_us,
+    bool ours = st->owner && c->owner && !strcmp(st->owner, c->owner);
+    enum export_state state = judge(st, ours, last_us,
                                     heard_from(l, bridge, protocol),
                                     c->started_us, now_us, reason,
                                     sizeof reason);
@@ -497,8 +504,7 @@ status_to_json(const struct api_context *c, const struct listening *l,
     reply_string(o, "reason", reason);
     reply_string(o, "policy", st->policy);
     reply_string(o, "owner", st->owner);
-    reply_bool(o, "ours", st->owner && c->owner
-                          && !strcmp(st->owner, c->owner));
+    reply_bool(o, "ours", ours);
     json_object_object_add(o, "targets", texts_to_json(st->targets,
                                                        st->n_targets));
     if (st->sampling) {
@@ -691,7 +697,8 @@ const struct rpc_method methods_export[] = {
         .role = ROLE_OPERATOR,
         .summary = "Take away what we wrote, from all bridges, from one, or "
                    "from those of a policy; what it displaced comes back.  "
-                   "Nothing is written there again before export.apply.",
+                   "Nothing is written there again before export.apply or "
+                   "a restart of venturid.",
         .params = scope_params,
         .result_schema =
             "{\"type\":\"object\",\"required\":[\"removed\"],"

@@ -355,6 +355,8 @@ system_health(struct rpc_call *call, struct json_object *params)
     health_store(&h, c->store);
     health_input(&h, c->input);
     health_decoder(&h, c->decode_counters);
+    const char *why = c->config ? config_reload_error(c->config) : NULL;
+    health_check(&h, "config", !why, "%s", why ? why : "in effect");
     reply_string(o, "status", h.degraded ? "degraded" : "ok");
     json_object_object_add(o, "checks", h.checks);
     rpc_reply(call, o);

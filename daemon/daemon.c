@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <urcu.h>
 
@@ -43,13 +44,15 @@
 #define DICT_BYTES (16u << 20)
 #define RING_BATCHES 64
 #define OWNER_STRLEN 37
-#define MAX_LISTEN 64
+#define MAX_LISTEN 64           /* More than the model allows for all. */
+#define REVIEW_S 30.
 #define MAX_REMOTES 64
 
 struct daemon {
     struct ev_loop *loop;
     ev_signal on_term, on_int, on_hup;
     ev_async on_ovsdb;          /* A snapshot or a state changed. */
+    ev_timer review;            /* What totals count, now and then. */
 
     const struct options *options;
     const char *config_path, *state_dir, *run_dir;
@@ -286,8 +289,10 @@ ovsdb_changed(void *daemon_)
     ev_async_send(d->loop, &d->on_ovsdb);
 }
 
+/* Publishes what OVSDB says now; with 'only_canonical' only if that changes what
+ * totals count. */
 static void
-rebuild_observations(struct daemon *d)
+rebuild_observations(struct daemon *d, bool only_canonical)
 {
     const struct ovs_snapshot *snapshots[MAX_REMOTES];
     struct observe_listen listen[MAX_LISTEN];
@@ -300,13 +305,28 @@ rebuild_observations(struct daemon *d)
     }
     size_t n_listen = listening(d, listen);
     struct observation_map *map = observe_build(
-        snapshots, n, listen, n_listen, d->dict, ++d->observation_gen);
+        snapshots, n, listen, n_listen, d->dict, clock_wall_us(),
+        d->observation_gen + 1);
     for (size_t i = 0; i < n; i++) {
         ovsdb_snapshot_unref(snapshots[i]);
     }
-    if (map) {
+    const struct observation_map *old = atomic_load(&d->correct.map);
+    if (map && only_canonical && old
+        && !observe_canonical_differs(old, map)) {
+        observation_map_destroy(map);
+    } else if (map) {
+        d->observation_gen++;
         correct_publish(&d->correct, map);
     }
+}
+
+/* A protocol may have fallen silent. */
+static void
+on_review(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void) loop;
+    (void) revents;
+    rebuild_observations(w->data, true);
 }
 
 static void
@@ -314,14 +334,25 @@ on_ovsdb_changed(struct ev_loop *loop, ev_async *w, int revents)
 {
     (void) loop;
     (void) revents;
-    rebuild_observations(w->data);
+    rebuild_observations(w->data, false);
+}
+
+/* Our collector's addresses, as export rows name them; 'text' holds them. */
+static void
+local_endpoints(struct daemon *d, char text[][ENDPOINT_STRLEN],
+                const char *local[N_EXPORT_TABLES])
+{
+    struct observe_listen listen[MAX_LISTEN];
+    size_t n = listening(d, listen);
+    for (enum export_table t = 0; t < N_EXPORT_TABLES; t++) {
+        local[t] = local_endpoint(listen, n, t, text[t]);
+    }
 }
 
 static struct ovsdb *
 start_ovsdb(struct daemon *d, const struct config *c)
 {
-    struct observe_listen listen[MAX_LISTEN];
-    char local[N_EXPORT_TABLES][ENDPOINT_STRLEN];
+    char text[N_EXPORT_TABLES][ENDPOINT_STRLEN];
     struct ovsdb_config oc = {
         .remotes = (const char *const *) c->ovsdb_remotes,
         .n_remotes = c->n_ovsdb_remotes,
@@ -333,10 +364,7 @@ start_ovsdb(struct daemon *d, const struct config *c)
     if (!c->n_ovsdb_remotes) {
         return NULL;
     }
-    size_t n = listening(d, listen);
-    for (enum export_table t = 0; t < N_EXPORT_TABLES; t++) {
-        oc.local[t] = local_endpoint(listen, n, t, local[t]);
-    }
+    local_endpoints(d, text, oc.local);
     /* The new thread inherits what is in effect now. */
     privilege_override(&d->privilege, true);
     if (c->ovsdb_private_key) {
@@ -507,13 +535,18 @@ open_api(struct daemon *d, const struct config *c)
             free(error);
             return e;
         }
-        /* Whoever may be the user may ask. */
+        /* Whoever may be the user may ask; but half of the world may be
+         * "nobody". */
         const char *path = c->api_addresses[i];
         path += strncmp(path, "unix:", 5) ? 0 : 5;
         if (d->privilege.root
             && chown(path, d->privilege.uid, d->privilege.gid)) {
             LOG(api, WARN, "%s: cannot give it to user \"%s\": %s", path,
                 d->privilege.user, strerror(errno));
+        }
+        if (d->privilege.fallback && chmod(path, 0600)) {
+            LOG(api, WARN, "%s: cannot be closed to others: %s", path,
+                strerror(errno));
         }
     }
     return 0;
@@ -622,6 +655,32 @@ same_tls(const struct config *a, const struct config *b)
            && same_text(a->ovsdb_ca, b->ovsdb_ca);
 }
 
+/* What was removed by hand stays removed, so the thread is started anew only
+ * for other databases. */
+static void
+apply_ovsdb(struct daemon *d, const struct config *old,
+            const struct config *new_, bool input_changes)
+{
+    if (!same_list(old->ovsdb_remotes, old->n_ovsdb_remotes,
+                   new_->ovsdb_remotes, new_->n_ovsdb_remotes)
+        || !same_tls(old, new_)
+        || (old->export_apply && !new_->export_apply)) {
+        ovsdb_stop(d->ovsdb);
+        d->ovsdb = start_ovsdb(d, new_);
+    } else if (d->ovsdb) {
+        if (input_changes) {
+            char text[N_EXPORT_TABLES][ENDPOINT_STRLEN];
+            const char *local[N_EXPORT_TABLES];
+            local_endpoints(d, text, local);
+            ovsdb_set_local(d->ovsdb, local);
+        }
+        ovsdb_set_policies(d->ovsdb, new_->policies);
+        if (new_->export_apply && !old->export_apply) {
+            ovsdb_apply(d->ovsdb);
+        }
+    }
+}
+
 static int
 apply_config(void *daemon_, const struct config *old,
              const struct config *new_, struct config_error *error)
@@ -642,26 +701,14 @@ apply_config(void *daemon_, const struct config *old,
             return result;
         }
     }
-    if (input_changes
-        || !same_list(old->ovsdb_remotes, old->n_ovsdb_remotes,
-                      new_->ovsdb_remotes, new_->n_ovsdb_remotes)
-        || !same_tls(old, new_)
-        || (old->export_apply && !new_->export_apply)) {
-        ovsdb_stop(d->ovsdb);
-        d->ovsdb = start_ovsdb(d, new_);
-    } else if (d->ovsdb) {
-        ovsdb_set_policies(d->ovsdb, new_->policies);
-        if (new_->export_apply && !old->export_apply) {
-            ovsdb_apply(d->ovsdb);
-        }
-    }
+    apply_ovsdb(d, old, new_, input_changes);
     store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
     struct api_limits limits = { new_->max_clients, new_->max_request };
     api_set_limits(d->api, &limits);
     set_levels(d->options, new_);
     name_sources(d, new_);
     publish_context(d);
-    rebuild_observations(d);
+    rebuild_observations(d, false);
     return 0;
 }
 
@@ -712,9 +759,43 @@ watch_signals(struct daemon *d)
     ev_async_init(&d->on_ovsdb, on_ovsdb_changed);
     d->on_ovsdb.data = d;
     ev_async_start(d->loop, &d->on_ovsdb);
+    ev_timer_init(&d->review, on_review, REVIEW_S, REVIEW_S);
+    d->review.data = d;
+    ev_timer_start(d->loop, &d->review);
 }
 
 /* ---- Life. ---- */
+
+/* What the model does not see: the command line.  Returns 0, or -EINVAL with
+ * the reason. */
+static int
+check_options(const struct options *o, struct config_error *error)
+{
+    static const char *const kinds[] = { "unix:", "tcp:", "ssl:" };
+    snprintf(error->path, sizeof error->path, "--ovsdb");
+    for (size_t i = 0; i < o->n_ovsdb; i++) {
+        bool known = !strcmp(o->ovsdb[i], "none");
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+            known |= !strncmp(o->ovsdb[i], kinds[k], strlen(kinds[k]))
+                     && o->ovsdb[i][strlen(kinds[k])];
+        }
+        if (!known) {
+            snprintf(error->message, sizeof error->message, "\"%s\" is not "
+                     "unix:/PATH, tcp:IP:PORT, ssl:IP:PORT or none",
+                     o->ovsdb[i]);
+            return -EINVAL;
+        }
+    }
+    snprintf(error->path, sizeof error->path, "--api");
+    for (size_t i = 0; i < o->n_api; i++) {
+        if (strncmp(o->api[i], "unix:", 5) && o->api[i][0] != '/') {
+            snprintf(error->message, sizeof error->message, "\"%s\" is not "
+                     "unix:/PATH", o->api[i]);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
 
 static struct config_store *
 load_config(const struct options *o, struct config_override *override,
@@ -726,7 +807,17 @@ load_config(const struct options *o, struct config_override *override,
         .run_dir = o->run_dir ? o->run_dir : DEFAULT_RUN_DIR,
     };
     *path = o->config ? o->config : DEFAULT_CONFIG;
+    if (check_options(o, error)) {
+        return NULL;
+    }
     return config_load(*path, o->config != NULL, override, error);
+}
+
+/* The default user need not exist; one that was named must. */
+static const char *
+wanted_user(const struct options *o, const struct config *c)
+{
+    return o->user ? o->user : strcmp(c->user, "venturi") ? c->user : NULL;
 }
 
 int
@@ -740,10 +831,16 @@ daemon_check_config(const struct options *o)
         fprintf(stderr, "%s: %s: %s\n", path, error.path, error.message);
         return EXIT_FAILURE;
     }
-    printf("%s: %s\n", path, access(path, F_OK) ? "not there: defaults apply"
-                                                : "valid");
+    struct privilege privilege;
+    int status = EXIT_FAILURE;
+    if (!set_levels(o, config_current(c))
+        && !privilege_init(&privilege, wanted_user(o, config_current(c)))) {
+        printf("%s: %s\n", path, access(path, F_OK)
+               ? "not there: defaults apply" : "valid");
+        status = EXIT_SUCCESS;
+    }
     config_store_destroy(c);
-    return EXIT_SUCCESS;
+    return status;
 }
 
 static int
@@ -831,9 +928,7 @@ start(struct daemon *d)
 {
     const struct config *c = config_current(d->config);
     char *error = NULL;
-    /* The default user need not exist; one that was named must. */
-    const char *user = d->options->user ? d->options->user
-                       : strcmp(c->user, "venturi") ? c->user : NULL;
+    const char *user = wanted_user(d->options, c);
     if (set_levels(d->options, c)
         || privilege_init(&d->privilege, user)
         || make_dirs(d) || create_tables(d, c)) {

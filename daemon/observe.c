@@ -15,11 +15,17 @@ static const uint8_t protocol_of[N_EXPORT_TABLES] = {
 };
 
 /* Which protocol's records totals count when a bridge exports by several, best
- * first.  sFlow reports each sampled packet once, with input and output.  IPFIX
- * does it once per direction.  NetFlow lacks IPv6. */
+ * first among equals.  sFlow reports each sampled packet once, with input and
+ * output.  IPFIX does it once per direction.  NetFlow lacks IPv6. */
 static const enum export_table preference[] = {
     EXPORT_SFLOW, EXPORT_IPFIX, EXPORT_NETFLOW,
 };
+
+/* A protocol that has sent nothing for so long, while another one of the bridge
+ * did all that time and still does, is not what totals should count.  A choice
+ * that changes often would count packets twice, so this is long. */
+#define SILENT_US (INT64_C(600) * 1000000)
+#define LATELY_US (INT64_C(60) * 1000000)
 
 #define SFLOW_DEFAULT_PORT 6343         /* ofproto-dpif-sflow.c */
 
@@ -32,6 +38,7 @@ struct builder {
     size_t n_listen;
     struct dict *dict;
     size_t max_ifs;
+    int64_t now_us;
 };
 
 static uint32_t
@@ -199,19 +206,68 @@ add_observation(struct builder *b, const struct ovs_snapshot *s,
     }
 }
 
+static bool
+speaks(const struct builder *b, const struct observation_stats *s)
+{
+    return s && s->first_us && s->first_us < b->now_us - SILENT_US
+           && s->last_us > b->now_us - LATELY_US;
+}
+
+/* How well the records of one protocol serve as the ones that totals count:
+ * less is better.  'witness': another one has spoken all the time that this
+ * one might have been silent. */
+static uint64_t
+rank(const struct builder *b, uint32_t bridge, enum export_table table,
+     const struct export_row *row, bool witness)
+{
+    const struct observation_stats *s = observation_stats_get(
+        bridge, protocol_of[table]);
+    uint64_t r = table == EXPORT_NETFLOW ? UINT32_MAX
+                 : sampling_of(table, row);
+    bool silent = !s || s->last_us < b->now_us - SILENT_US;
+    return witness && silent ? r + (UINT64_C(1) << 33) : r;
+}
+
+/* The protocol that totals count of those that send to us; N_EXPORT_TABLES if
+ * none does. */
+static enum export_table
+choose_canonical(const struct builder *b, const struct ovs_bridge *br,
+                 uint32_t bridge)
+{
+    enum export_table best = N_EXPORT_TABLES;
+    uint64_t best_rank = UINT64_MAX;
+    bool witness = false;
+    for (size_t i = 0; i < N_EXPORT_TABLES; i++) {
+        witness |= speaks(b, observation_stats_get(bridge, protocol_of[i]));
+    }
+    for (size_t i = 0; i < N_EXPORT_TABLES; i++) {
+        struct addr target;
+        enum export_table table = preference[i];
+        if (targets_us(b, table, &br->row[table], &target)) {
+            uint64_t r = rank(b, bridge, table, &br->row[table],
+                              witness);
+            if (r < best_rank) {
+                best_rank = r;
+                best = table;
+            }
+        }
+    }
+    return best;
+}
+
 static void
 add_bridge(struct builder *b, const struct ovs_snapshot *s,
            const struct ovs_bridge *br, uint32_t host_ifs,
            uint32_t n_host_ifs)
 {
-    bool canonical_taken = false;
+    enum export_table canonical = choose_canonical(b, br,
+                                                   intern(b, br->name));
     for (size_t i = 0; i < N_EXPORT_TABLES; i++) {
         struct addr target;
         enum export_table table = preference[i];
         if (targets_us(b, table, &br->row[table], &target)) {
-            add_observation(b, s, br, table, &target, !canonical_taken,
+            add_observation(b, s, br, table, &target, table == canonical,
                             host_ifs, n_host_ifs);
-            canonical_taken = true;
         }
     }
 }
@@ -233,7 +289,7 @@ add_snapshot(struct builder *b, const struct ovs_snapshot *s)
 struct observation_map *
 observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
               const struct observe_listen *listen, size_t n_listen,
-              struct dict *dict, uint64_t gen)
+              struct dict *dict, int64_t now_us, uint64_t gen)
 {
     size_t n_bridges = 0, n_interfaces = 0;
     for (size_t i = 0; i < n_snapshots; i++) {
@@ -244,7 +300,8 @@ observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
     }
 
     struct builder b = { .listen = listen, .n_listen = n_listen,
-                         .dict = dict, .max_ifs = n_interfaces * 2 };
+                         .dict = dict, .max_ifs = n_interfaces * 2,
+                         .now_us = now_us };
     b.map = calloc(1, sizeof *b.map);
     if (!b.map) {
         return NULL;
@@ -263,4 +320,20 @@ observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
         }
     }
     return b.map;
+}
+
+bool
+observe_canonical_differs(const struct observation_map *a,
+                          const struct observation_map *b)
+{
+    if (a->n != b->n) {
+        return true;
+    }
+    for (uint32_t i = 0; i < a->n; i++) {
+        if (a->list[i].canonical != b->list[i].canonical
+            || a->list[i].stats != b->list[i].stats) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -4,6 +4,7 @@
 #ifndef DAEMON_OBSERVE_H
 #define DAEMON_OBSERVE_H 1
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,11 +22,16 @@ struct observe_listen {
 };
 
 /* Builds a map, generation 'gen', of every export row in 'snapshots' (of which
- * some may be NULL) that has one of our addresses among its targets.  NULL if
- * out of memory. */
+ * some may be NULL) that has one of our addresses among its targets.  'now_us',
+ * wall clock, tells which protocols of a bridge have been silent.  NULL if out
+ * of memory. */
 struct observation_map *observe_build(
     const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
     const struct observe_listen *, size_t n_listen, struct dict *,
-    uint64_t gen);
+    int64_t now_us, uint64_t gen);
+
+/* Whether the two differ in what is canonical. */
+bool observe_canonical_differs(const struct observation_map *,
+                               const struct observation_map *);
 
 #endif /* daemon/observe.h */

@@ -60,6 +60,10 @@ store(struct options *o, const struct option_def *d, const char *value)
         *(bool *) (base + d->offset) = true;
         return 0;
     case TEXT:
+        if (!*value) {
+            fprintf(stderr, "venturid: --%s: empty\n", d->name);
+            return -EINVAL;
+        }
         *(const char **) (base + d->offset) = value;
         return 0;
     case LIST: {

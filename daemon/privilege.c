@@ -33,6 +33,7 @@ privilege_init(struct privilege *p, const char *user)
     if (!pw && !user) {
         name = "nobody";
         pw = getpwnam(name);
+        p->fallback = true;
         LOG(main, NOTICE, "there is no user \"venturi\": running as \"%s\"; "
             "make that user, or name another with --user", name);
     }

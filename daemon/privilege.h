@@ -19,6 +19,7 @@ struct privilege {
     char user[64];
     uid_t uid;
     gid_t gid;
+    bool fallback;              /* "nobody", for want of "venturi". */
     bool keep_override;         /* CAP_DAC_OVERRIDE stays permitted. */
 };
 

@@ -55,8 +55,16 @@ static enum log_target target = LOG_T_STDERR;
 void
 log_open(enum log_target t, const char *program)
 {
+    static const char *const sockets[] = {
+        [LOG_T_SYSLOG] = "/dev/log",
+        [LOG_T_JOURNAL] = "/run/systemd/journal/socket",
+    };
     target = t;
-    if (t == LOG_T_SYSLOG) {
+    if (t != LOG_T_STDERR && access(sockets[t], F_OK)) {
+        target = LOG_T_STDERR;
+        LOG(main, WARN, "there is no %s: logging to stderr", sockets[t]);
+    }
+    if (target == LOG_T_SYSLOG) {
         openlog(program, LOG_PID | LOG_NDELAY, LOG_DAEMON);
     }
 }

@@ -33,7 +33,8 @@ enum log_level { LOG_L_OFF, LOG_L_ERR, LOG_L_WARN, LOG_L_NOTICE, LOG_L_INFO,
 
 enum log_target { LOG_T_STDERR, LOG_T_SYSLOG, LOG_T_JOURNAL };
 
-/* Picks where lines go; before the first call they go to stderr. */
+/* Picks where lines go; before the first call they go to stderr, and so they do
+ * if nobody is there to take them. */
 void log_open(enum log_target, const char *program);
 
 /* "info", or "module:level" ("ovsdb:debug"); levels are off, error, warning,

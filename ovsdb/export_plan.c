@@ -857,6 +857,26 @@ plan_unwanted(struct subject *s)
     free(why);
 }
 
+static enum export_option_id
+rate_option(enum export_table table)
+{
+    return table == EXPORT_SFLOW ? OPT_SF_SAMPLING : OPT_IX_SAMPLING;
+}
+
+/* Whether somebody else's row samples at another rate than is wished for. */
+static bool
+foreign_rate_differs(const struct subject *s)
+{
+    enum export_option_id opt = rate_option(s->table);
+    if (s->table == EXPORT_NETFLOW || s->wish->sampling_auto
+        || !s->wish->value[opt].set) {
+        return false;
+    }
+    int64_t rate = s->row->value[opt].set ? s->row->value[opt].number
+                                          : OVS_SAMPLING;
+    return rate != s->wish->value[opt].number;
+}
+
 /* The row of somebody else where we want one.  False if it is to be replaced
  * by a row of ours. */
 static bool
@@ -879,9 +899,16 @@ plan_foreign(struct subject *s)
     char *who = row_owner_text(s);
     if (mode == FOREIGN_RESPECT && row->n_appended) {
         plan_detach(s, "policy says to respect rows of others");
-    } else if (all && !stale) {
+    } else if (all && !stale && !foreign_rate_differs(s)) {
         plan_decide(s, ACTION_NONE, STATE_IN_SYNC);
         REASON(s, "the row of %s has our target", who ? who : "");
+    } else if (all && !stale) {
+        plan_decide(s, ACTION_SKIP, STATE_CONFLICT);
+        REASON(s, "the row of %s has our target, but samples at its own rate "
+               "and not 1 in %lld as policy %s says (foreign: replace would)",
+               who ? who : "",
+               (long long) s->wish->value[rate_option(s->table)].number,
+               s->policy->name);
     } else if (mode == FOREIGN_APPEND) {
         plan_mutate(s, ACTION_APPEND, s->targets, s->n_targets);
         REASON(s, "policy %s adds our target to the row of %s",

@@ -16,6 +16,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <poll.h>
@@ -234,7 +235,8 @@ disconnected_reason(const struct remote *r)
         return xasprintf("%s: %s (is ovsdb-server running?)", path,
                          ovs_strerror(errno));
     }
-    if (path && access(path, R_OK | W_OK)) {
+    /* With what this thread may really do. */
+    if (path && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS)) {
         return xasprintf("%s: %s (the user that venturid runs as must be "
                          "allowed to open it)", path, ovs_strerror(errno));
     }
@@ -935,6 +937,8 @@ remote_step(struct remote *r, int64_t *wake_ms)
     return false;
 }
 
+#define PROBE_MS 5000           /* Of silence, before the server is asked. */
+
 static void
 remote_open(struct remote *r)
 {
@@ -948,6 +952,11 @@ remote_open(struct remote *r)
     }
     ovsdb_idl_set_write_changed_only_all(r->idl, true);
     ovsdb_idl_set_remote(r->idl, r->name, true);
+    if (!strncmp(r->name, "unix:", 5)) {
+        /* Unix sockets have no probes unless one asks for them, and a server
+         * that hangs would look healthy for ever. */
+        ovsdb_idl_set_probe_interval(r->idl, PROBE_MS);
+    }
     r->locking = false;
     r->dirty = true;
 }
@@ -1431,6 +1440,19 @@ ovsdb_set_policies(struct ovsdb *o, const struct export_policies *policies)
     export_policies_destroy(o->policies);
     o->policies = copy;
     o->auto_sampling = uses_auto_sampling(copy);
+    o->renew = true;
+    pthread_mutex_unlock(&o->mutex);
+    wake(o);
+}
+
+void
+ovsdb_set_local(struct ovsdb *o, const char *const local[N_EXPORT_TABLES])
+{
+    pthread_mutex_lock(&o->mutex);
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        free(o->local[t]);
+        o->local[t] = nullable_xstrdup(local[t]);
+    }
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);

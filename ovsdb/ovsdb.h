@@ -41,6 +41,9 @@ struct ovsdb *ovsdb_start(const struct ovsdb_config *,
 /* Stops and joins the thread.  Rows stay as they are.  NULL is fine. */
 void ovsdb_stop(struct ovsdb *);
 
+/* Our collector listens elsewhere now (copied; see struct export_self). */
+void ovsdb_set_local(struct ovsdb *, const char *const local[N_EXPORT_TABLES]);
+
 /* Replaces the policies (copied). */
 void ovsdb_set_policies(struct ovsdb *, const struct export_policies *);
 

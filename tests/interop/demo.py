@@ -342,7 +342,8 @@ def system_demo(options):
             % (options.socket, error.strerror)) from None
     dog = Watchdog(LIMIT)
     dog.step("starting venturid")
-    daemon = Daemon(Here(), "unix:" + options.socket,
+    here = Here()
+    daemon = Daemon(here, "unix:" + options.socket,
                     config={"export": {"mode": "plan"},
                             "collector": listen_config()})
     dog.step("reading Open vSwitch's database")
@@ -357,6 +358,7 @@ def system_demo(options):
 
     dog = Watchdog(LIMIT)
     dog.step("writing the export rows")
+    harness.note_foreign_rows(here.dir, "unix:" + options.socket)
     harness.on_cleanup(take_back, daemon)
     daemon.rpc("export.apply")
 

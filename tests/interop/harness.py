@@ -138,6 +138,36 @@ def _kill_users_of(directory):
                 os.kill(int(pid), signal.SIGKILL)
 
 
+def note_foreign_rows(directory, remote):
+    """Says in a scratch directory that the venturid whose state is below it
+    writes to a database that is not of our making."""
+    with open(os.path.join(directory, "remote"), "w", encoding="utf-8") as f:
+        f.write(remote)
+
+
+def _take_back_rows(directory):
+    """Removes from such a database what that venturid left in it."""
+    try:
+        with open(os.path.join(directory, "remote"), encoding="utf-8") as f:
+            db = "--db=" + f.read()
+        owner = None
+        for path, _, files in os.walk(directory):
+            if os.path.basename(path) == "meta" and "owner" in files:
+                with open(os.path.join(path, "owner"), encoding="ascii") as f:
+                    owner = f.read().strip()
+        if not owner:
+            return
+        vsctl = ["ovs-vsctl", "--no-wait", "--timeout=10", db]
+        for bridge in run(*vsctl, "list-br").split():
+            for column in ("netflow", "sflow", "ipfix"):
+                row = run(*vsctl, "get", "bridge", bridge, column).strip()
+                if row != "[]" and owner in run(
+                        *vsctl, "get", column, row, "external_ids"):
+                    run(*vsctl, "clear", "bridge", bridge, column)
+    except (OSError, Failure, subprocess.SubprocessError):
+        pass                    # No such directory, or no such server now.
+
+
 def remove_stale(only=None):
     """Removes what programs left behind that were killed with -9, or only
     what the one with the process id 'only' left: processes, namespaces,
@@ -152,6 +182,7 @@ def remove_stale(only=None):
         path = os.path.join(tmp, name)
         if match and dead(match.group(1)) and os.lstat(path).st_uid == 0:
             _kill_users_of(path)
+            _take_back_rows(path)
             shutil.rmtree(path, ignore_errors=True)
     names = run("ip", "netns", "list", check=False)
     for name, pid in re.findall(r"^(venturi-\w+-(\d+)-\d+)", names, re.M):

@@ -124,6 +124,14 @@ def test_system():
     contains(text, "br0", "Taken back")
     equal(ovs.rows("sFlow"), [], "rows afterwards")
 
+    # Killed without mercy, it leaves no row in a database that is not its own.
+    demo = Process("demo", system + ["--yes"],
+                   os.path.join(lab.dir, "demo.out"))
+    wait_until(lambda: ovs.rows("sFlow"), 60, "the row: %s" % demo.text())
+    demo.popen.kill()
+    wait_until(lambda: not ovs.rows("sFlow"), 30,
+               "the row of a killed demonstration to be taken back")
+
     status, text = call(*system[:-1], os.path.join(lab.dir, "none"))
     equal(status, 1, "exit status without Open vSwitch")
     contains(text, "no Open vSwitch answers")

@@ -482,6 +482,15 @@ test_hand_edits(void)
     write_text("{");
     CU_ASSERT_EQUAL(config_reload(s, &e), -EINVAL);
     CU_ASSERT_STRING_EQUAL(config_current(s)->user, "b");
+    CU_ASSERT_PTR_NOT_NULL(config_reload_error(s));
+    write_text(V("{\"user\":\"b\"}"));
+    CU_ASSERT_EQUAL(config_reload(s, &e), 0);
+    CU_ASSERT_PTR_NULL(config_reload_error(s));
+
+    /* A file that is gone is no wish for defaults. */
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(config_reload(s, &e), -ENOENT);
+    CU_ASSERT_STRING_EQUAL(config_current(s)->user, "b");
     config_store_destroy(s);
     end();
 }

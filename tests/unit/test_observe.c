@@ -6,6 +6,9 @@
 #include "lib/source.h"
 #include "tests/unit/unit.h"
 
+#define NOW INT64_C(1763874000000000)
+#define S(N) (INT64_C(N) * 1000000)
+
 static struct dict *dict;
 
 static const char *
@@ -78,7 +81,7 @@ test_build(void)
         listening(EXPORT_SFLOW, "0.0.0.0:6343"),
         listening(EXPORT_IPFIX, "127.0.0.1:4739"),
     };
-    struct observation_map *map = observe_build(list, 2, listen, 3, dict, 5);
+    struct observation_map *map = observe_build(list, 2, listen, 3, dict, NOW, 5);
     CU_ASSERT_EQUAL(map->gen, 5);
     CU_ASSERT_EQUAL(map->n, 3);
 
@@ -111,7 +114,7 @@ test_build(void)
     observation_map_destroy(map);
 
     /* Rows that send elsewhere are none of our business. */
-    map = observe_build(list, 2, listen, 1, dict, 6);
+    map = observe_build(list, 2, listen, 1, dict, NOW, 6);
     CU_ASSERT_EQUAL(map->n, 1);
     CU_ASSERT_TRUE(map->list[0].canonical);
     observation_map_destroy(map);
@@ -138,7 +141,7 @@ test_shared_row(void)
     struct observe_listen listen[] = {
         listening(EXPORT_SFLOW, "127.0.0.1:6343"),
     };
-    struct observation_map *map = observe_build(list, 1, listen, 1, dict, 1);
+    struct observation_map *map = observe_build(list, 1, listen, 1, dict, NOW, 1);
     struct observation *o = find(map, PROTO_SFLOW5, "10.0.0.1", 0);
     CU_ASSERT_EQUAL(o->bridge, 0);
     CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 12)->bridge),
@@ -148,11 +151,69 @@ test_shared_row(void)
     observation_map_destroy(map);
 }
 
+static uint8_t
+canonical_of(const struct ovs_snapshot *s, const struct observe_listen *l)
+{
+    struct observation_map *map = observe_build(&s, 1, l, 3, dict, NOW, 1);
+    uint8_t protocol = 0;
+    for (uint32_t i = 0; i < map->n; i++) {
+        if (map->list[i].canonical) {
+            CU_ASSERT_EQUAL(protocol, 0);       /* Exactly one. */
+            protocol = map->list[i].match.protocol;
+        }
+    }
+    observation_map_destroy(map);
+    return protocol;
+}
+
+/* The finer rate counts; one that is silent while another speaks does not. */
+static void
+test_canonical(void)
+{
+    char *sflow_targets[] = { "127.0.0.1:6343" };
+    char *ipfix_targets[] = { "127.0.0.1:4739" };
+    char *netflow_targets[] = { "127.0.0.1:2055" };
+    struct ovs_bridge br = { .name = "br-canonical" };
+    br.row[EXPORT_SFLOW] = (struct export_row) {
+        .present = true, .targets = sflow_targets, .n_targets = 1,
+        .n_refs = 1, .value = { [OPT_SF_SAMPLING] = { true, 64, NULL } } };
+    br.row[EXPORT_IPFIX] = (struct export_row) {
+        .present = true, .targets = ipfix_targets, .n_targets = 1,
+        .n_refs = 1, .value = { [OPT_IX_SAMPLING] = { true, 64, NULL } } };
+    br.row[EXPORT_NETFLOW] = (struct export_row) {
+        .present = true, .targets = netflow_targets, .n_targets = 1,
+        .n_refs = 1 };
+    struct ovs_snapshot s = { .local = true, .bridges = &br, .n_bridges = 1 };
+    struct observe_listen l[] = {
+        listening(EXPORT_NETFLOW, "127.0.0.1:2055"),
+        listening(EXPORT_SFLOW, "127.0.0.1:6343"),
+        listening(EXPORT_IPFIX, "127.0.0.1:4739"),
+    };
+    CU_ASSERT_EQUAL(canonical_of(&s, l), PROTO_SFLOW5);
+    br.row[EXPORT_IPFIX].value[OPT_IX_SAMPLING].number = 1;
+    CU_ASSERT_EQUAL(canonical_of(&s, l), PROTO_IPFIX);
+
+    uint32_t id = dict_intern(dict, br.name, strlen(br.name));
+    struct observation_stats *nf = observation_stats_get(id, PROTO_NETFLOW5);
+    struct observation_stats *ix = observation_stats_get(id, PROTO_IPFIX);
+    nf->first_us = NOW - S(30);                 /* Only just begun. */
+    nf->last_us = NOW - S(1);
+    CU_ASSERT_EQUAL(canonical_of(&s, l), PROTO_IPFIX);
+    nf->first_us = NOW - S(700);
+    CU_ASSERT_EQUAL(canonical_of(&s, l), PROTO_NETFLOW5);
+    ix->first_us = NOW - S(9000);
+    ix->last_us = NOW - S(300);                 /* Not silent for long. */
+    CU_ASSERT_EQUAL(canonical_of(&s, l), PROTO_IPFIX);
+    ix->last_us = NOW - S(700);
+    CU_ASSERT_EQUAL(canonical_of(&s, l), PROTO_NETFLOW5);
+}
+
 int
 main(void)
 {
     static const struct unit_test tests[] = {
         UNIT_TEST(test_build), UNIT_TEST(test_shared_row),
+        UNIT_TEST(test_canonical),
     };
     dict = dict_create(1000, 100000);
     int error = unit_run("observe", tests, sizeof tests / sizeof tests[0]);

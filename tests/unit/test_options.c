@@ -53,6 +53,7 @@ test_bad(void)
     CU_ASSERT_NOT_EQUAL(PARSE(&o, "venturid", "--nonsense"), 0);
     CU_ASSERT_NOT_EQUAL(PARSE(&o, "venturid", "word"), 0);
     CU_ASSERT_NOT_EQUAL(PARSE(&o, "venturid", "--config"), 0);
+    CU_ASSERT_NOT_EQUAL(PARSE(&o, "venturid", "--state-dir", ""), 0);
 
     char *many[2 * OPTIONS_MAX + 4] = { "venturid" };
     int argc = 1;
