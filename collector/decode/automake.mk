@@ -65,6 +65,12 @@ tests_fuzz_fuzz_capture_SOURCES = tests/fuzz/fuzz_capture.c \
 tests_fuzz_fuzz_capture_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_capture_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
+fuzz_programs += tests/fuzz/fuzz_stream
+tests_fuzz_fuzz_stream_SOURCES = tests/fuzz/fuzz_stream.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_stream_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_stream_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)
 fuzz_programs += tests/fuzz/fuzz_ipfix tests/fuzz/fuzz_netflow \
 	tests/fuzz/fuzz_sflow
 EXTRA_DIST += tests/fuzz/fuzz_decode.h

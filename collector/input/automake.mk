@@ -17,3 +17,4 @@ tests_unit_test_input_LDADD = collector/libcollector.la lib/liblib.la \
 endif
 interop_tests += tests/interop/test_transport.py
 EXTRA_DIST += tests/interop/ipfix.py
+interop_tests += tests/interop/test_exporters.py

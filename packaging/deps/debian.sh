@@ -24,9 +24,10 @@ build="ca-certificates gcc libc6-dev make autoconf automake libtool pkg-config
 run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 
 # What "make check" and "make distcheck" need on top of these; nfdump and
-# tshark are second opinions about what venturi-gen sends.
+# tshark are second opinions about what venturi-gen sends; softflowd, pmacctd
+# and fprobe are exporters that nobody here wrote.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
-    xz-utils procps nfdump nfdump-sflow tshark"
+    xz-utils procps nfdump nfdump-sflow tshark softflowd pmacct fprobe"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"

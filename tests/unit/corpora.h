@@ -63,8 +63,7 @@ feed_file(struct rig *r, const char *name, const char *kind)
     } else if (!strncmp(kind, "ipfix-stream", 12)) {
         feed_stream(r, data, n);
     } else if (!strcmp(kind, "ethernet-frame")) {
-        struct pcap f = { .link = 1, .each = feed_payload, .aux = r };
-        pcap_frame(&f, cur_init(data, n));
+        pcap_read_frame(data, n, feed_payload, r);
     } else {
         rig_feed(r, data, n);
     }

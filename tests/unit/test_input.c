@@ -199,12 +199,147 @@ test_port_is_ours(void)
     input_destroy(in);
 }
 
+/* ---- TCP. ---- */
+
+static struct input *
+open_tcp(const struct prefix *allow)
+{
+    struct input_listen listen[] = {
+        { .address = "127.0.0.1:0", .name = "ipfix", .transport = INPUT_TCP },
+    };
+    struct input_config c = {
+        .listen = listen, .n_listen = 1, .workers = 2, .dict = dict,
+        .sources = sources, .templates = templates, .counters = &counters,
+        .get = get, .submit = submit, .message_ms = 200, .allow = allow,
+        .n_allow = allow != NULL,
+    };
+    char *error;
+    struct input *in = input_open(&c, &error);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+    CU_ASSERT_EQUAL(input_start(in), 0);
+    return in;
+}
+
+static int
+tcp_connect(struct input *in)
+{
+    struct input_status st;
+    struct addr a;
+    uint16_t port;
+    input_status(in, &st, 1);
+    CU_ASSERT_EQUAL_FATAL(endpoint_parse(st.address, 0, &a, &port), 0);
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons(port) };
+    memcpy(&to.sin_addr, a.b + 12, 4);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *) &to, sizeof to), 0);
+    return fd;
+}
+
+/* True when the other side closes the session, within so many ms. */
+static bool
+is_closed(int fd, int ms)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    char c;
+    return poll(&p, 1, ms) == 1 && recv(fd, &c, 1, 0) <= 0;
+}
+
+static const uint8_t ipfix_message[20] = {
+    0, 10, 0, 20, [16] = 0, 2, 0, 4,
+};
+
+/* A byte now and then is no progress; messages are, however small. */
+static void
+test_slow_sender(void)
+{
+    struct input *in = open_tcp(NULL);
+    struct input_status st;
+    int slow = tcp_connect(in), steady = tcp_connect(in);
+    bool closed = false;
+    size_t at = 0;
+    for (int i = 0; i < 100 && !closed; i++) {
+        /* Never a whole message; MSG_NOSIGNAL: it may be closed already. */
+        if (at < sizeof ipfix_message - 1) {
+            send(slow, &ipfix_message[at++], 1, MSG_NOSIGNAL);
+        }
+        CU_ASSERT_EQUAL(send(steady, ipfix_message, sizeof ipfix_message,
+                             MSG_NOSIGNAL), sizeof ipfix_message);
+        closed = is_closed(slow, 50);
+    }
+    CU_ASSERT_TRUE(closed);
+    CU_ASSERT_FALSE(is_closed(steady, 0));
+    input_status(in, &st, 1);
+    CU_ASSERT_EQUAL(st.tcp.timed_out, 1);
+    CU_ASSERT_EQUAL(st.tcp.accepted, 2);
+    CU_ASSERT_EQUAL(st.tcp.broken, 0);
+    close(slow);
+    close(steady);
+    input_destroy(in);
+}
+
+static void
+test_not_allowed(void)
+{
+    struct prefix nobody;
+    prefix_parse("192.0.2.0/24", &nobody);
+    struct input *in = open_tcp(&nobody);
+    struct input_status st;
+    int fd = tcp_connect(in);
+    CU_ASSERT_TRUE(is_closed(fd, 5000));
+    input_status(in, &st, 1);
+    CU_ASSERT_EQUAL(st.not_allowed, 1);
+    CU_ASSERT_EQUAL(st.tcp.accepted, 0);
+    close(fd);
+    input_destroy(in);
+}
+
+static void
+test_session_numbers(void)
+{
+    struct tcp_sessions *s = tcp_sessions_create(5, 3);
+    struct addr a, b;
+    addr_parse("192.0.2.1", &a);
+    addr_parse("192.0.2.2", &b);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 1);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 2);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b), 1);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 3);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 0);        /* Of a peer. */
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b), 2);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b), 0);        /* In all. */
+    tcp_session_close(s, &a, 2);
+    CU_ASSERT_EQUAL(tcp_sessions_open(s), 4);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 2);        /* Used again. */
+    tcp_sessions_destroy(s);
+}
+
+static void
+test_multicast_addresses(void)
+{
+    static const struct { const char *text; bool is; } cases[] = {
+        { "224.0.0.1", true }, { "239.255.255.255", true },
+        { "223.255.255.255", false }, { "240.0.0.1", false },
+        { "ff02::1", true }, { "fe80::1", false }, { "::", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct addr a;
+        addr_parse(cases[i].text, &a);
+        CU_ASSERT_EQUAL(socket_is_multicast(&a), cases[i].is);
+    }
+    struct addr group;
+    addr_parse("239.1.2.3", &group);
+    CU_ASSERT_TRUE(socket_join(&group, 0, "no-such-if", 65536) < 0);
+}
+
 int
 main(void)
 {
     static const struct unit_test tests[] = {
         UNIT_TEST(test_way_in), UNIT_TEST(test_no_room),
         UNIT_TEST(test_bad_addresses), UNIT_TEST(test_port_is_ours),
+        UNIT_TEST(test_slow_sender), UNIT_TEST(test_not_allowed),
+        UNIT_TEST(test_session_numbers), UNIT_TEST(test_multicast_addresses),
     };
     rcu_register_thread();
     dict = dict_create(1000, 100000);
