@@ -38,7 +38,8 @@ tests_interop_ovsdb_driver_SOURCES = tests/interop/ovsdb_driver.c
 tests_interop_ovsdb_driver_LDADD = ovsdb/libovsdb.la lib/liblib.la \
 	$(OVS_LIBS) $(COMMON_LIBS)
 EXTRA_DIST += tests/interop/ovsdb_driver.py
-interop_tests += tests/interop/test_ovsdb_policy.py \
+interop_tests += tests/interop/test_ovsdb_api.py \
+	tests/interop/test_ovsdb_policy.py \
 	tests/interop/test_ovsdb_rows.py \
 	tests/interop/test_ovsdb_races.py
 

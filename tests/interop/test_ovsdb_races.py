@@ -161,6 +161,35 @@ def test_fight():
     driver.stop()
 
 
+def test_slow_fight():
+    """A rival that rewrites our row ten times a minute, as some agents do."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    ovs.add_bridge()
+    driver = Driver(lab, ovs.remote)
+    driver.await_state("br0", "sflow", "in-sync")
+    rival = Rival(ovs)
+    start = time.monotonic()
+    for turn in range(10):
+        rival.transact(*insert_sflow("br0", "192.0.2.1:6343"),
+                       {"op": "update", "table": "sFlow", "where": [],
+                        "row": {"external_ids": [
+                            "map", [["venturi-owner", "driver-1"]]]}})
+        wait_until(lambda: driver.state("br0", "sflow") == "conflict"
+                   or ovs.rows("sFlow")[0]["targets"] == "127.0.0.1:6343", 5,
+                   "a repair or a conflict")
+        if driver.state("br0", "sflow") == "conflict":
+            break
+        time.sleep(max(0, start + 6 * (turn + 1) - time.monotonic()))
+    reason = driver.reason("br0", "sflow")
+    print("after %.0f s: %s" % (time.monotonic() - start, reason))
+    if "6 times within a minute" not in reason \
+       or "set targets to 192.0.2.1:6343" not in reason:
+        raise Failure("who, and how often: " + reason)
+    equal(driver.text().count("|WARN|"), 1, "warnings")
+    driver.stop()
+
+
 def test_lock():
     """A second daemon with our id waits; one with another id does not."""
     lab = Lab()
@@ -265,7 +294,7 @@ def test_slow_server():
             driver("plan")
         if time.monotonic() - start > 2:
             raise Failure("status and plan waited for the server")
-        equal(driver.state("br0", "netflow"), "pending", "state")
+        driver.await_state("br0", "netflow", "pending", 2)
     finally:
         ovs.server.popen.send_signal(signal.SIGCONT)
     driver.await_state("br0", "netflow", "in-sync")
