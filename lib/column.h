@@ -169,6 +169,9 @@ enum column_type {
       "URL that was asked for (sFlow extended_url)")                          \
     X(flow_id, U64, "", 148, 0, CF_NULL | CF_KEY,                             \
       "number that the exporter gave the flow")                               \
+    X(extra, NAME, "", 0, 0, CF_NULL | CF_KEY,                                \
+      "fields that no column takes, as enterprise/id=hex, where the "         \
+      "configuration keeps them")                                             \
     X(flow_end_reason, ENUM, "", 136, 0, CF_NULL | CF_KEY,                    \
       "why the exporter closed the flow")                                     \
     X(forwarding_status, U8, "", 89, 0, CF_NULL | CF_KEY,                     \

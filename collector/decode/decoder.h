@@ -50,6 +50,7 @@ struct decoder_config {
     struct source_table *sources;
     struct template_cache *templates;
     struct decoder_counters *counters;  /* Shared between decoders. */
+    bool keep_unknown;          /* Fill the column extra. */
 
     /* Called with a full batch; returns the batch to go on with (the same one,
      * emptied, or another).  Never NULL. */

@@ -2,6 +2,7 @@
 
 #include "collector/template/plan.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,14 @@ struct plan {
     bool icmp_from_port;
     uint16_t n_nullable;        /* Columns that ops with a code fill. */
     uint8_t nullable[N_COLUMNS];
+
+    /* Fields that no column takes. */
+    unsigned n_unknown;
+    struct unknown {
+        uint32_t pen;
+        uint16_t id;
+        struct op op;
+    } *unknown;
 
     /* Values that need others; conv CONV_NONE where missing. */
     struct op boot, duration, header_size, up_start, up_end;
@@ -652,6 +661,36 @@ finish_mpls(const struct plan *plan, const struct plan_env *env,
     }
 }
 
+/* The fields without a column, in hex, as many as there is room for. */
+static void
+finish_unknown(const struct plan *plan, const struct plan_env *env,
+               struct flow_batch *b, uint32_t row, uint32_t n,
+               const struct view *v)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (uint32_t i = 0; i < n; i++) {
+        char text[1024];
+        size_t size = 0;
+        for (unsigned k = 0; k < plan->n_unknown; k++) {
+            const struct unknown *u = &plan->unknown[k];
+            struct field_ref f = op_field(&u->op, v, i);
+            if (sizeof text - size < 2 * (size_t) f.size + 24) {
+                size += (size_t) snprintf(text + size, sizeof text - size,
+                                          size ? " ..." : "...");
+                break;
+            }
+            size += (size_t) snprintf(text + size, sizeof text - size,
+                                      "%s%u/%u=", size ? " " : "",
+                                      (unsigned) u->pen, u->id);
+            for (uint32_t o = 0; o < f.size; o++) {
+                text[size++] = digits[f.p[o] >> 4];
+                text[size++] = digits[f.p[o] & 15];
+            }
+        }
+        BATCH_SET(b, extra, row + i, dict_intern(env->dict, text, size));
+    }
+}
+
 /* Names that options records of the source gave to numbers. */
 static void
 finish_names(const struct plan_env *env, struct flow_batch *b, uint32_t row,
@@ -742,6 +781,9 @@ run_view(const struct plan *plan, const struct plan_env *env,
     finish_sampling(plan, env, b, row, n);
     if (plan->has_mpls) {
         finish_mpls(plan, env, b, row, n, v);
+    }
+    if (env->keep_unknown && plan->n_unknown) {
+        finish_unknown(plan, env, b, row, n, v);
     }
     if (source_has_names(env->source)) {
         finish_names(env, b, row, n);
@@ -929,6 +971,39 @@ compile_ops(struct compiler *c, const struct place *places, unsigned n)
     }
 }
 
+/* The other direction's plan takes it. */
+static bool
+is_reverse(const struct template_field *f)
+{
+    const struct element *e = element_find(f->pen == PEN_REVERSE ? 0 : f->pen,
+                                           f->id);
+    return e && (f->pen == PEN_REVERSE || e->conv == CONV_REVERSE);
+}
+
+static bool
+is_padding(const struct template_field *f)
+{
+    return !f->pen && (f->id == 210 || !f->id);
+}
+
+/* True unless out of memory. */
+static bool
+compile_unknown(struct plan *plan, const struct template_field *f,
+                struct op op)
+{
+    /* Doubles at each power of two. */
+    if (!(plan->n_unknown & (plan->n_unknown - 1))) {
+        size_t n = plan->n_unknown ? 2 * (size_t) plan->n_unknown : 1;
+        struct unknown *p = realloc(plan->unknown, n * sizeof *p);
+        if (!p) {
+            return false;
+        }
+        plan->unknown = p;
+    }
+    plan->unknown[plan->n_unknown++] = (struct unknown) { f->pen, f->id, op };
+    return true;
+}
+
 static enum op_code
 op_code(const struct op *op)
 {
@@ -1012,12 +1087,19 @@ plan_compile(const struct template_field *fields, unsigned n,
         bool var = f->size == TEMPLATE_VARLEN;
         uint8_t rank = 0;
         const struct element *e = field_element(&c, f, &rank);
+        struct op op = {
+            .var = var, .segment = (uint8_t) plan->n_segments,
+            .offset = (uint16_t) offset, .size = f->size,
+        };
+        if (!e && !reverse && !is_padding(f) && protocol >= PROTO_NETFLOW9
+            && !is_reverse(f) && !compile_unknown(plan, f, op)) {
+            plan_destroy(plan);
+            free(places);
+            return NULL;
+        }
         if (e && size_fits(e, f)) {
-            struct op op = {
-                .conv = e->conv, .column = (uint8_t) e->column, .var = var,
-                .segment = (uint8_t) plan->n_segments,
-                .offset = (uint16_t) offset, .size = f->size,
-            };
+            op.conv = e->conv;
+            op.column = (uint8_t) e->column;
             if (!compile_special(&c, e, op)) {
                 places[n_places++] = (struct place) { e, op, rank, f->id };
                 if (e->column < N_COLUMNS && rank < c.best[e->column]) {
@@ -1042,5 +1124,8 @@ plan_compile(const struct template_field *fields, unsigned n,
 void
 plan_destroy(struct plan *plan)
 {
-    free(plan);
+    if (plan) {
+        free(plan->unknown);
+        free(plan);
+    }
 }

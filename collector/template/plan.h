@@ -20,6 +20,7 @@ struct source;
 
 /* What the fields of a record mean depends on. */
 struct plan_env {
+    bool keep_unknown;          /* Fill the column extra. */
     struct dict *dict;
     struct source *source;
     int64_t received_us;

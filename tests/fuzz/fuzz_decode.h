@@ -33,7 +33,7 @@ fuzz_flush(void *aux, struct flow_batch *b)
 
 static struct decoder_counters fuzz_counters;
 static struct decoder_config fuzz_config = {
-    .counters = &fuzz_counters, .flush = fuzz_flush,
+    .counters = &fuzz_counters, .flush = fuzz_flush, .keep_unknown = true,
 };
 static struct decoder *fuzz_decoder;
 

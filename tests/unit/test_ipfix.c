@@ -795,6 +795,44 @@ test_more_fields(void)
     rig_clear(&r);
 }
 
+static void
+test_unknown(void)
+{
+    static const struct template_field f[] = {
+        { 1, 4, 0 }, { 12235, TEMPLATE_VARLEN, 9 }, { 210, 2, 0 },
+        { 4711, 2, 99 }, { 2, 4, 0 }, { 500, 3, 0 },
+    };
+    struct rig r;
+    one(&r, f, 6, "00000064 03 000102 0000 beef 00000001 414243");
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+    CHECK_NULL(r.b, extra, 0);
+    rig_clear(&r);
+
+    static struct msg m;
+    rig_init(&r);
+    decoder_destroy(r.decoder);
+    struct decoder_config c = {
+        .dict = r.dict, .sources = r.sources, .templates = r.templates,
+        .counters = &r.n, .flush = rig_flush, .aux = &r,
+        .keep_unknown = true,
+    };
+    r.decoder = decoder_create(&c);
+    ipfix_begin(&m, EXPORT_S, 0, 1);
+    put_template(&m, 300, f, 6);
+    size_t at = set_begin(&m, 300);
+    put_hex(&m, "00000064 03 000102 0000 beef 00000001 414243");
+    put_hex(&m, "00000064 ff0400");
+    m.n += 0x400;               /* Too long to be kept. */
+    put_hex(&m, "0000 beef 00000001 414243");
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 2);
+    CHECK_TEXT(&r, extra, 0, "9/12235=000102 99/4711=beef 0/500=414243");
+    CHECK_TEXT(&r, extra, 1, "...");
+    rig_clear(&r);
+}
+
 /* Counts of a session's initiator and responder. */
 static void
 test_responder(void)
@@ -994,5 +1032,5 @@ UNIT_MAIN("ipfix", UNIT_TEST(test_fields), UNIT_TEST(test_conversions),
           UNIT_TEST(test_refusals), UNIT_TEST(test_template_limit),
           UNIT_TEST(test_random), UNIT_TEST(test_more_fields),
           UNIT_TEST(test_responder), UNIT_TEST(test_options_names),
-          UNIT_TEST(test_ovs_after_all_not), UNIT_TEST(test_late_template),
+          UNIT_TEST(test_ovs_after_all_not), UNIT_TEST(test_late_template), UNIT_TEST(test_unknown),
           UNIT_TEST(test_too_late_template))
