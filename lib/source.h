@@ -20,6 +20,7 @@
     X(datagrams, "Datagrams received")                                        \
     X(octets, "Octets of those datagrams")                                    \
     X(flow_records, "Flow records decoded")                                   \
+    X(reverse_flows, "Flows made of the way back of a biflow record")         \
     X(options_records, "Options records decoded")                             \
     X(counter_records, "sFlow counter samples seen")                          \
     X(templates, "Templates learned or confirmed")                            \

@@ -228,7 +228,7 @@ decode_reverse(struct set_context *x, const struct template *t,
         plan_run_var(t->reverse, &x->env, dec->b, row, p);
     }
     if (dec->b->packets[row] || dec->b->bytes[row]) {
-        decode_commit(dec, x->source, 1);
+        decode_commit_reverse(dec, x->source);
     } else {
         decode_abandon(dec);
     }

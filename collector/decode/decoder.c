@@ -137,8 +137,8 @@ decode_reserve(struct decoder *dec, uint32_t want)
     return want < room ? want : room;
 }
 
-void
-decode_commit(struct decoder *dec, struct source *source, uint32_t n)
+static void
+commit(struct decoder *dec, struct source *source, uint32_t n)
 {
     struct flow_batch *b = dec->b;
     uint32_t from = b->n;
@@ -159,10 +159,23 @@ decode_commit(struct decoder *dec, struct source *source, uint32_t n)
     memset(&b->canonical[from], 1, n);
     b->n += n;
     batch_add_span(b, source, from);
-    counter_add(&source->n.flow_records, n);
     if (batch_full(b)) {
         flush(dec);
     }
+}
+
+void
+decode_commit(struct decoder *dec, struct source *source, uint32_t n)
+{
+    counter_add(&source->n.flow_records, n);
+    commit(dec, source, n);
+}
+
+void
+decode_commit_reverse(struct decoder *dec, struct source *source)
+{
+    counter_inc(&source->n.reverse_flows);
+    commit(dec, source, 1);
 }
 
 void

@@ -48,9 +48,12 @@ void decode_refuse(struct decoder *, struct source *, counter_t *);
  * many (at least 1). */
 uint32_t decode_reserve(struct decoder *, uint32_t want);
 
-/* 'n' rows are filled: sets what is the same for all, and passes a full batch
- * on. */
+/* 'n' rows are filled, of as many flow records: sets what is the same for all,
+ * and passes a full batch on. */
 void decode_commit(struct decoder *, struct source *, uint32_t n);
+
+/* One row more of a record that was counted: the way back of a biflow. */
+void decode_commit_reverse(struct decoder *, struct source *);
 
 /* Row decoder->b->n is given up: all that was set in it is null again. */
 void decode_abandon(struct decoder *);

@@ -131,13 +131,16 @@ def test_policies():
                 daemon.rpc("export.policy.list")["policies"]]
     equal(names(), ["a", default], "the built-in one is kept")
     daemon.rpc("export.policy.set", policy={
-        "name": "b", "sflow": {"sampling": 8}}, position=2)
+        "name": "b", "match": {"bridges": ["br0"]},
+        "sflow": {"sampling": 8}}, position=2)
     equal(names(), ["a", "b", default], "position")
     daemon.rpc("export.policy.set", before="a", policy={
-        "name": "b", "sflow": {"sampling": 9}})
+        "name": "b", "match": {"bridges": ["br0"]},
+        "sflow": {"sampling": 9}})
     equal(names(), ["b", "a", default], "before")
     wait_row(ovs, "br0", "sFlow", sampling=9)
-    daemon.rpc("export.policy.set", policy={"name": "b", "netflow": {}})
+    daemon.rpc("export.policy.set", policy={
+        "name": "b", "match": {"bridges": ["br0"]}, "netflow": {}})
     wait_row(ovs, "br0", "sFlow")       # Replaced, not merged.
     wait_row(ovs, "br0", "NetFlow", targets="127.0.0.1:2055")
     good = daemon.rpc("config.get", defaults=False)
@@ -164,7 +167,8 @@ def test_policies():
     equal(names(), ["a", default], "after delete")
     path = os.path.join(lab.dir, "c.json")
     with open(path, "w", encoding="utf-8") as f:
-        json.dump({"ipfix": {"sampling": 5}}, f)
+        json.dump({"match": {"bridges": ["br0"]},
+                   "ipfix": {"sampling": 5}}, f)
     venturictl(daemon, "export", "policy", "set", "c", path)
     wait_row(ovs, "br0", "IPFIX", sampling=5)
     if "local" not in venturictl(daemon, "export", "policy", "list"):
