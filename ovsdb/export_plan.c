@@ -247,6 +247,7 @@ choose_policies(struct planner *pl)
                 pl->held[i] = !o->apply;
             }
         }
+        pl->found[i] = p;
         pl->policy[i] = pl->held[i] ? NULL : p;
     }
 }
@@ -1140,10 +1141,12 @@ warn_policies(struct planner *pl, struct export_plan *plan)
         const struct export_policy *p = &pl->policies->list[i];
         bool decides = false, matches = false;
         for (size_t j = 0; j < pl->snap->n_bridges && !decides; j++) {
-            const struct ovs_bridge *b = &pl->snap->bridges[j];
-            decides = find_policy(pl, b) == p;
-            matches = matches || export_policy_matches(p, pl->policies,
-                                                       pl->snap, b);
+            decides = pl->found[j] == p;
+        }
+        for (size_t j = 0; j < pl->snap->n_bridges && !decides && !matches;
+             j++) {
+            matches = export_policy_matches(p, pl->policies, pl->snap,
+                                            &pl->snap->bridges[j]);
         }
         if (!decides) {
             char *text = format_text(pl, matches
@@ -1197,12 +1200,13 @@ export_plan_make(const struct ovs_snapshot *snap,
     plan->generation = snap->generation;
     plan->remote = copy_text(&pl, snap->remote);
     pl.policy = calloc(n + 1, sizeof *pl.policy);
+    pl.found = calloc(n + 1, sizeof *pl.found);
     pl.held = calloc(n + 1, sizeof *pl.held);
     pl.ordered = calloc(n + 1, sizeof *pl.ordered);
     assign_identities(&pl);
     copy_names(&pl, plan);
-    pl.oom |= !plan->changes || !plan->first || !pl.policy || !pl.held
-              || !pl.ordered;
+    pl.oom |= !plan->changes || !plan->first || !pl.policy || !pl.found
+              || !pl.held || !pl.ordered;
     if (!pl.oom) {
         make_changes(&pl, plan);
     }
@@ -1210,6 +1214,7 @@ export_plan_make(const struct ovs_snapshot *snap,
         free(pl.identity[id]);
     }
     free(pl.policy);
+    free(pl.found);
     free(pl.held);
     free(pl.ordered);
     if (pl.oom) {

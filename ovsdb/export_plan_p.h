@@ -11,7 +11,9 @@ struct planner {
     const struct export_policies *policies;
     const struct export_self *self;
     uint32_t *identity[N_IDENTITIES];   /* Per bridge. */
-    const struct export_policy **policy;        /* Per bridge; or NULL. */
+    const struct export_policy **found;         /* Per bridge: the first that
+                                                 * matches, or NULL. */
+    const struct export_policy **policy;        /* The same; NULL if held. */
     bool *held;                 /* Per bridge: without export on request. */
     bool *ordered;              /* Per bridge: there was some request. */
     struct export_row scratch;          /* The row being built: most are not

@@ -1,8 +1,9 @@
 /* ovsdb/ovs_schema.c -- see ovs_schema.h.
  *
  * What the generated classes do and these do not: keep arcs between rows, so
- * that a pointer follows a reference, and a parsed copy of each column.  We
- * look rows up by their uuid while we read, and read columns where they are. */
+ * that a pointer follows a reference, and a parsed copy of each column.  Here
+ * rows are looked up by their uuid when they are read, and columns are read
+ * where they are. */
 #include "ovsdb/ovs_p.h"
 
 #include "ovsdb/ovs_schema.h"

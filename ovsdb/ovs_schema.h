@@ -4,8 +4,8 @@
  * The classes that come with Open vSwitch have a C structure with all columns
  * for every row, which is most of what a bridge costs in memory; and they know
  * the columns of the version that we were built with, not of the server.
- * These know what we use, also what is newer than our libopenvswitch.  Rows are
- * read with ovsdb_idl_read(). */
+ * These know what we use, also what is newer than our libopenvswitch.  Rows
+ * are read with ovsdb_idl_read(). */
 #ifndef OVSDB_OVS_SCHEMA_H
 #define OVSDB_OVS_SCHEMA_H 1
 
