@@ -1,6 +1,7 @@
 noinst_LTLIBRARIES += api/libapi.la
 api_libapi_la_SOURCES = \
 	api/config.c api/config.h \
+	api/config_probe.c api/config_probe.h \
 	api/context.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \
@@ -14,12 +15,14 @@ api_libapi_la_SOURCES = \
 	api/methods_exporter.c \
 	api/methods_flow.c \
 	api/methods_policy.c \
+	api/methods_probe.c \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/schema.c api/schema.h \
 	api/server.c api/server.h \
 	api/value.c api/value.h
 nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
+api_libapi_la_LIBADD = probe/libprobe.la
 api_libapi_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(YANG_CFLAGS) \
 	$(DUCKDB_CPPFLAGS)
 

@@ -15,6 +15,7 @@
 
 #include <json-c/json.h>
 
+#include "api/config_probe.h"
 #include "api/json.h"
 #include "api/model.h"
 #include "lib/addr.h"
@@ -523,6 +524,7 @@ config_destroy(struct config *c)
     free_strings(c->log_levels, c->n_log_levels);
     free(c->log_target);
     free(c->user);
+    probe_config_destroy(c->probe);
     free(c);
 }
 
@@ -804,6 +806,9 @@ config_make(struct json_object *full, const struct config_override *override,
                                                             "export/mode")),
                                   "apply");
         err = get_policies(root, c, e);
+    }
+    if (!err) {
+        err = config_probe_make(root, &c->probe, e);
     }
     if (err) {
         if (err == -ENOMEM) {

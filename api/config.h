@@ -17,6 +17,7 @@
 
 struct json_object;
 struct config_store;
+struct probe_config;            /* probe/decide.h */
 
 /* An exporter that has a name. */
 struct config_source {
@@ -62,6 +63,7 @@ struct config {
     size_t n_log_levels;
     char *log_target;           /* "auto", "stderr", "syslog", "journal". */
     char *user;                 /* Whom to run as when started by root. */
+    struct probe_config *probe; /* probe/softflowd, or NULL: none. */
 };
 
 /* What is wrong with a configuration. */

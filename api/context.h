@@ -13,6 +13,7 @@ struct dict;
 struct input;
 struct observation_map;
 struct ovsdb;
+struct probe;
 struct query_pool;
 struct source_table;
 struct store;
@@ -20,6 +21,7 @@ struct store;
 struct api_context {
     struct config_store *config;        /* api/config.h */
     struct ovsdb *ovsdb;
+    struct probe *probe;                /* probe/probe.h */
     struct store *store;
     struct query_pool *queries;
     struct source_table *sources;

@@ -17,6 +17,7 @@ extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */
 extern const struct rpc_method methods_export[];    /* methods_export.c */
 extern const struct rpc_method methods_policy[];    /* methods_policy.c */
+extern const struct rpc_method methods_probe[];     /* methods_probe.c */
 
 /* All of them, in the order of the manual; ends with NULL. */
 extern const struct rpc_method *const method_tables[];
@@ -31,6 +32,9 @@ void reply_uint(struct json_object *, const char *name, uint64_t value);
 void reply_bool(struct json_object *, const char *name, bool value);
 /* RFC 3339, or null if 'us' is 0. */
 void reply_time(struct json_object *, const char *name, int64_t us);
+/* The probes as a list (methods_probe.c). */
+struct api_context;
+struct json_object *reply_probes(const struct api_context *);
 /* An object with one member per counter. */
 struct json_object *reply_counters(const void *counters,
                                    const struct counter_def *);

@@ -547,6 +547,7 @@ export_status(struct rpc_call *call, struct json_object *params)
     ovsdb_status_destroy(status, n);
     json_object_object_add(o, "remotes", remotes_to_json(ovsdb));
     json_object_object_add(o, "status", list);
+    json_object_object_add(o, "probes", reply_probes(c));
     rpc_reply(call, o);
 }
 

@@ -6,7 +6,7 @@ venturid_SOURCES = \
 	daemon/options.c daemon/options.h \
 	daemon/privilege.c daemon/privilege.h
 venturid_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(SYSTEMD_CFLAGS)
-venturid_LDADD = api/libapi.la ovsdb/libovsdb.la collector/libcollector.la \
+venturid_LDADD = api/libapi.la probe/libprobe.la ovsdb/libovsdb.la collector/libcollector.la \
 	lib/liblib.la $(OVS_LIBS) $(DUCKDB_LIBS) $(YANG_LIBS) $(JSONC_LIBS) \
 	$(EV_LIBS) $(CAPNG_LIBS) $(SYSTEMD_LIBS) $(COMMON_LIBS)
 

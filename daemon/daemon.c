@@ -39,6 +39,7 @@
 #include "lib/source.h"
 #include "lib/thread.h"
 #include "ovsdb/ovsdb.h"
+#include "probe/probe.h"
 
 #define DICT_ENTRIES (1 << 18)
 #define DICT_BYTES (16u << 20)
@@ -75,6 +76,7 @@ struct daemon {
     struct store *store;
     struct query_pool *queries;
     struct ovsdb *ovsdb;
+    struct probe *probe;
     struct api *api;
     struct api_context context;
 };
@@ -92,6 +94,7 @@ publish_context(struct daemon *d)
 {
     d->context.config = d->config;
     d->context.ovsdb = d->ovsdb;
+    d->context.probe = d->probe;
     d->context.store = d->store;
     d->context.queries = d->queries;
     d->context.sources = d->sources;
@@ -374,6 +377,39 @@ start_ovsdb(struct daemon *d, const struct config *c)
     struct ovsdb *ovsdb = ovsdb_start(&oc, c->policies);
     privilege_override(&d->privilege, false);
     return ovsdb;
+}
+
+/* ---- Probes. ---- */
+
+/* Tells the probes what is wanted; "local" becomes our collector. */
+static void
+configure_probes(struct daemon *d, const struct config *c)
+{
+    struct observe_listen listen[MAX_LISTEN];
+    char local[ENDPOINT_STRLEN];
+    struct probe_config *probe = c->probe ? probe_config_clone(c->probe)
+                                          : NULL;
+    if (probe && !strcmp(probe->target, "local")) {
+        enum export_table t = probe->version == 10 ? EXPORT_IPFIX
+                                                   : EXPORT_NETFLOW;
+        size_t n = listening(d, listen);
+        char *text = local_endpoint(listen, n, t, local) ? strdup(local)
+                                                         : NULL;
+        if (!text) {
+            LOG(probe, WARN, "probe/softflowd: nothing listens for %s here; "
+                "set its target, or collector/%s/listen",
+                export_table_title(t), export_table_name(t));
+            probe_config_destroy(probe);
+            probe = NULL;
+        } else {
+            free(probe->target);
+            probe->target = text;
+        }
+    }
+    if (d->probe) {
+        probe_configure(d->probe, probe);
+    }
+    probe_config_destroy(probe);
 }
 
 /* ---- State directory and identity. ---- */
@@ -705,6 +741,7 @@ apply_config(void *daemon_, const struct config *old,
     store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
     struct api_limits limits = { new_->max_clients, new_->max_request };
     api_set_limits(d->api, &limits);
+    configure_probes(d, new_);
     set_levels(d->options, new_);
     name_sources(d, new_);
     publish_context(d);
@@ -946,6 +983,7 @@ start(struct daemon *d)
     watch_signals(d);
     ovsdb_global_init("venturid", log_level(LOG_MODULE_ovsdb) >= LOG_L_DBG);
     thread_set_hook(privilege_none);
+    d->privilege.keep_raw = c->probe != NULL;
     if (drop_privileges(d, c) || open_store(d, c)) {
         return -1;
     }
@@ -956,6 +994,8 @@ start(struct daemon *d)
         return -1;
     }
     d->ovsdb = start_ovsdb(d, c);
+    d->probe = probe_create(d->loop, privilege_probe_child);
+    configure_probes(d, c);
     config_set_apply(d->config, apply_config, d);
     config_set_guard(d->config, raise_rights, d);
     publish_context(d);
@@ -1014,6 +1054,7 @@ daemon_destroy(struct daemon *d)
 #ifdef HAVE_SYSTEMD
     sd_notify(0, "STOPPING=1");
 #endif
+    probe_destroy(d->probe);            /* They send their last flows. */
     ovsdb_stop(d->ovsdb);
     input_destroy(d->input);            /* Reads what is left, then stops. */
     persist_stop(d->persist);

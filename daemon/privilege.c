@@ -7,17 +7,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 
 static bool started_by_root;
+static bool keep_raw;
 
 int
 privilege_init(struct privilege *p, const char *user)
@@ -120,6 +123,11 @@ apply_caps(bool permit_override, bool effective_override)
     capng_clear(CAPNG_SELECT_CAPS);
     capng_update(CAPNG_ADD, CAPNG_PERMITTED | CAPNG_EFFECTIVE,
                  CAP_NET_BIND_SERVICE);
+    if (keep_raw) {
+        /* Never effective here: a child makes it so for what it becomes. */
+        capng_update(CAPNG_ADD, CAPNG_PERMITTED | CAPNG_INHERITABLE,
+                     CAP_NET_RAW);
+    }
     if (permit_override) {
         capng_update(CAPNG_ADD, CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
         if (effective_override) {
@@ -136,7 +144,11 @@ privilege_drop(struct privilege *p, const char *const *must_reach, size_t n)
         return 0;
     }
     capng_clear(CAPNG_SELECT_BOUNDS);
-    capng_apply(CAPNG_SELECT_BOUNDS);   /* Nothing comes back by exec(). */
+    keep_raw = p->keep_raw;
+    if (keep_raw) {
+        capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, CAP_NET_RAW);
+    }
+    capng_apply(CAPNG_SELECT_BOUNDS);   /* Nothing else comes back by exec(). */
     if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L)
         || initgroups(p->user, p->gid)
         || setresgid(p->gid, p->gid, p->gid)
@@ -182,4 +194,22 @@ privilege_none(void)
         capng_clear(CAPNG_SELECT_CAPS);
         capng_apply(CAPNG_SELECT_CAPS);
     }
+}
+
+int
+privilege_probe_child(void)
+{
+    struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct d[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+    if (!started_by_root) {
+        return 0;               /* What we may, it may. */
+    }
+    d[0].permitted = d[0].inheritable = UINT32_C(1) << CAP_NET_RAW;
+    /* libcap-ng is not made for this place. */
+    if (syscall(SYS_capset, &h, d)
+        || prctl(PR_CAP_AMBIENT, (long) PR_CAP_AMBIENT_RAISE,
+                 (long) CAP_NET_RAW, 0L, 0L)) {
+        return -EPERM;
+    }
+    return 0;
 }

@@ -21,6 +21,8 @@ struct privilege {
     gid_t gid;
     bool fallback;              /* "nobody", for want of "venturi". */
     bool keep_override;         /* CAP_DAC_OVERRIDE stays permitted. */
+    bool keep_raw;              /* CAP_NET_RAW stays permitted, for children
+                                 * alone; set it before privilege_drop(). */
 };
 
 /* Looks up 'user' (NULL: venturi, else nobody).  Returns 0, or a negative errno
@@ -46,5 +48,9 @@ void privilege_override(const struct privilege *, bool on);
 
 /* Gives up everything on the calling thread (for thread_set_hook()). */
 void privilege_none(void);
+
+/* In a child that is about to exec() a probe: leaves it CAP_NET_RAW and nothing
+ * else.  Safe after fork().  Returns 0 or a negative errno. */
+int privilege_probe_child(void);
 
 #endif /* daemon/privilege.h */

@@ -18,7 +18,8 @@
     X(store, "flow segments, the writer, retention")                    \
     X(query, "queries over stored flows")                               \
     X(api, "JSON-RPC, its transports and clients")                      \
-    X(config, "configuration file, validation, edits")
+    X(config, "configuration file, validation, edits")                  \
+    X(probe, "softflowd on Linux bridges")
 
 enum log_module {
 #define X(NAME, DOC) LOG_MODULE_##NAME,

@@ -549,6 +549,10 @@ show_status(struct cli *cli, struct json_object *o)
     SHOW_LIST(cli, at(o, "status"), views, "No bridges.");
     if (cli->format == FORMAT_TABLE) {
         show_unreachable(cli, at(o, "remotes"));
+        if (at(o, "probes") && json_object_array_length(at(o, "probes"))) {
+            fputc('\n', cli->out);
+            cli_show_probes(cli, o);
+        }
     }
     return EXIT_OK;
 }
@@ -862,6 +866,9 @@ const struct cli_command cli_commands[] = {
     { "export policy delete", "export.policy.delete", "NAME",
       "delete a policy", NULL, NULL, cli_build_policy_delete,
       cli_show_deleted, NULL },
+    { "probes", "probe.status", NULL,
+      "the softflowd of each Linux bridge: does it run", NULL, NULL, NULL,
+      cli_show_probes, NULL },
     { "exporters", "exporter.list", NULL,
       "who sends, what was lost, sampling rates", exporters_options, NULL,
       build_exporters, show_exporters, NULL },

@@ -320,3 +320,29 @@ cli_show_policies(struct cli *cli, struct json_object *o)
     print(cli, t, "No policies.");
     return EXIT_OK;
 }
+
+/* ---- probes ---- */
+
+int
+cli_show_probes(struct cli *cli, struct json_object *o)
+{
+    static const char *const members[] = { "interface", "kind", "state",
+                                           "pid", "starts", "reason" };
+    struct json_object *list = cli_at(o, "probes");
+    struct table *t = table_create();
+
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        table_column(t, members[i], i == 3 || i == 4);
+    }
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *p = json_object_array_get_idx(list, i);
+        for (size_t j = 0; j < sizeof members / sizeof members[0]; j++) {
+            table_cell(t, cli_text(p, members[j]));
+        }
+    }
+    if (cli_at(o, "error") && cli->format == FORMAT_TABLE) {
+        fprintf(cli->out, "%s\n", cli_text(o, "error"));
+    }
+    print(cli, t, "No probes (probe/softflowd).");
+    return EXIT_OK;
+}

@@ -31,4 +31,7 @@ int cli_show_remove(struct cli *, struct json_object *result);
 int cli_show_deleted(struct cli *, struct json_object *result);
 int cli_show_policies(struct cli *, struct json_object *result);
 
+/* export.c: probes; of export.status, nothing is said if there are none. */
+int cli_show_probes(struct cli *, struct json_object *result);
+
 #endif /* api/cli/show.h */

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""tests/interop/test_probe.py -- a real softflowd on a real Linux bridge, which
+comes and goes."""
+# timeout: 180
+
+import os
+import re
+import signal
+import subprocess
+
+from harness import (BUILDDIR, Daemon, Failure, Lab, Netns, Skip, equal, main, run,
+                     wait_until)
+
+NET_RAW = 1 << 13
+# What is not installed is found here.
+os.environ["VENTURI_LIBDIR"] = os.path.join(BUILDDIR, "probe")
+
+
+class Site:
+    """A lab with a Linux bridge br-lan and two hosts on it."""
+
+    def __init__(self):
+        self.lab = Lab()
+        self.hosts = []
+        self.add_bridge()
+
+    def add_bridge(self):
+        try:
+            self.lab.run("ip", "link", "add", "br-lan", "type", "bridge")
+        except Exception as error:
+            raise Skip("this kernel has no bridges: %s" % error) from None
+        self.lab.run("ip", "link", "set", "br-lan", "up")
+
+    def add_host(self):
+        number = len(self.hosts) + 1
+        host = Netns("venturi-host-")
+        port = "port%d" % number
+        run("ip", "link", "add", "eth0", "netns", host.name, "type", "veth",
+            "peer", "name", port, "netns", self.lab.name)
+        host.run("ip", "address", "add", "10.78.0.%d/24" % number, "dev",
+                 "eth0")
+        host.run("ip", "link", "set", "eth0", "up")
+        self.lab.run("ip", "link", "set", port, "master", "br-lan", "up")
+        self.hosts.append(host)
+        return host
+
+
+def probes(daemon):
+    return {p["interface"]: p for p in daemon.rpc("probe.status")["probes"]}
+
+
+def wait_probe(daemon, interface, state, **kwargs):
+    """Waits for that state (None: gone) and returns the probe."""
+    def there():
+        probe = probes(daemon).get(interface)
+        if state is None:
+            return probe is None
+        return probe if probe and probe["state"] == state and all(
+            probe[k] == v for k, v in kwargs.items()) else None
+    return wait_until(there, 20, lambda: "%s %s; got %s" % (
+        interface, state, probes(daemon)))
+
+
+def gone(pid):
+    """Whether the process has ended."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="ascii") as f:
+            return f.read().split(") ")[1].startswith("Z")
+    except OSError:
+        return True
+
+
+def command_line(pid):
+    with open("/proc/%d/cmdline" % pid, encoding="ascii") as f:
+        return f.read()
+
+
+def config(**softflowd):
+    softflowd.setdefault("active-timeout", "2s")
+    return {"probe": {"softflowd": softflowd}}
+
+
+def test_bridge_exports():
+    """Flows of a bridge arrive, and only what is needed is allowed."""
+    site = Site()
+    a, _ = site.add_host(), site.add_host()
+    daemon = Daemon(site.lab, None, config())
+    probe = wait_probe(daemon, "br-lan", "running", kind="bridge")
+    equal(set(probes(daemon)), {"br-lan"}, "probes")
+    with open("/proc/%d/status" % probe["pid"], encoding="ascii") as f:
+        status = f.read()
+    for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+        equal(int(re.search(name + r":\s*(\w+)", status).group(1), 16),
+              NET_RAW, name)
+    if re.search(r"Uid:\s+0\s", status):
+        raise Failure("softflowd runs as root")
+    with open("/proc/%d/status" % daemon.process.pid,
+              encoding="ascii") as f:
+        effective = re.search(r"CapEff:\s*(\w+)", f.read()).group(1)
+    equal(int(effective, 16) & NET_RAW, 0, "venturid's own CAP_NET_RAW")
+
+    # A traffic of two packets: nothing fills a buffer here.
+    def flows():
+        a.run("ping", "-q", "-c", "2", "-i", "0.2", "10.78.0.2")
+        return [f for f in daemon.flows(by=["src_addr", "dst_addr", "proto",
+                                            "in_if"])
+                if f["src_addr"] == "10.78.0.1"]
+    flow = wait_until(flows, 40, "flows of the bridge")[0]
+    equal(flow["in_if"], probe["ifindex"], "interface")
+    result = subprocess.run(
+        [os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api,
+         "probes"], stdout=subprocess.PIPE, text=True, check=True,
+        timeout=30)
+    if "br-lan" not in result.stdout or "running" not in result.stdout:
+        raise Failure("venturictl probes: " + result.stdout)
+    if flow["packets"] < 2 or flow["bytes"] != 84 * flow["packets"]:
+        raise Failure("pings look like %s" % flow)
+    daemon.stop()
+    wait_until(lambda: gone(probe["pid"]), what="the end of softflowd")
+
+
+def test_comes_and_goes():
+    """It follows the bridge, the configuration, and is started again."""
+    site = Site()
+    daemon = Daemon(site.lab, None, config(exclude=["br-no*"]))
+    first = wait_probe(daemon, "br-lan", "running")
+    site.lab.run("ip", "link", "add", "br-none", "type", "bridge")
+    site.lab.run("ip", "link", "add", "br-two", "type", "bridge")
+    wait_probe(daemon, "br-two", "down")
+    site.lab.run("ip", "link", "set", "br-two", "up")
+    wait_probe(daemon, "br-two", "running")
+    if "br-none" in probes(daemon):
+        raise Failure("an excluded bridge has a probe")
+    site.lab.run("ip", "link", "set", "br-two", "down")
+    wait_probe(daemon, "br-two", "down")
+    # Killed by somebody.
+    os.kill(first["pid"], signal.SIGKILL)
+    wait_until(lambda: gone(first["pid"]), what="its end")
+    second = wait_probe(daemon, "br-lan", "running", starts=2)
+    # The bridge is made anew.
+    site.lab.run("ip", "link", "delete", "br-lan")
+    wait_probe(daemon, "br-lan", None)
+    wait_until(lambda: gone(second["pid"]), what="the end of softflowd")
+    site.add_bridge()
+    third = wait_probe(daemon, "br-lan", "running", starts=1)
+    # Another command line, then none at all.
+    daemon.rpc("config.edit", config={"venturi:venturi": config(sampling=5)})
+    wait_until(lambda: gone(third["pid"]), what="the end of softflowd")
+    fourth = wait_probe(daemon, "br-lan", "running", starts=2)
+    wait_until(lambda: "\0-s\0005\0" in command_line(fourth["pid"]),
+               what=lambda: "sampling in " + command_line(fourth["pid"]))
+    daemon.rpc("config.edit", config={"venturi:venturi": {"probe": None}})
+    wait_probe(daemon, "br-lan", None)
+    wait_until(lambda: gone(fourth["pid"]), what="the end of softflowd")
+    daemon.stop()
+
+
+def test_parent_is_killed():
+    """After kill -9 nothing runs on."""
+    site = Site()
+    daemon = Daemon(site.lab, None, config())
+    probe = wait_probe(daemon, "br-lan", "running")
+    daemon.process.popen.send_signal(signal.SIGKILL)
+    wait_until(lambda: gone(probe["pid"]), what="the end of softflowd")
+
+
+def test_failures_say_why():
+    """No program; no right because nobody asked for it at the start."""
+    site = Site()
+    daemon = Daemon(site.lab, None, config(program="/nonexistent/softflowd"))
+    probe = wait_probe(daemon, "br-lan", "failed")
+    if "not installed" not in probe["reason"]:
+        raise Failure(probe["reason"])
+    daemon.stop()
+    daemon = Daemon(site.lab, None)
+    equal(probes(daemon), {}, "probes")
+    daemon.rpc("config.edit", config={"venturi:venturi": config()})
+    probe = wait_probe(daemon, "br-lan", "failed")
+    if "CAP_NET_RAW" not in probe["reason"]:
+        raise Failure(probe["reason"])
+    daemon.stop()
+    daemon.start()
+    wait_probe(daemon, "br-lan", "running")
+    daemon.stop()
+
+
+if __name__ == "__main__":
+    main(needs=("root", "venturid", "venturictl", "softflowd"))
