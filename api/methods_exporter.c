@@ -155,11 +155,12 @@ exporter_get(struct rpc_call *call, struct json_object *params)
 #define SOURCE_SCHEMA                                                       \
     "{\"type\":\"object\",\"required\":[\"id\",\"exporter\",\"protocol\","  \
     "\"counters\"],\"properties\":{\"id\":{\"type\":\"integer\"},"          \
+    "\"name\":{\"type\":[\"string\",\"null\"]},"                            \
     "\"exporter\":{\"type\":\"string\"},"                                   \
     "\"agent\":{\"type\":\"string\"},"                                      \
     "\"protocol\":{\"type\":[\"string\",\"null\"]},"                        \
     "\"observation_domain_id\":{\"type\":\"integer\"},"                     \
-    "\"port\":{\"type\":\"integer\"},"                                      \
+    "\"port\":{\"type\":\"integer\"},\"session\":{\"type\":\"integer\"},"   \
     "\"bridge\":{\"type\":[\"string\",\"null\"]},"                          \
     "\"first_seen\":{\"type\":[\"string\",\"null\"]},"                      \
     "\"last_seen\":{\"type\":[\"string\",\"null\"]},"                       \
@@ -169,7 +170,8 @@ exporter_get(struct rpc_call *call, struct json_object *params)
     "\"counters\":{\"type\":\"object\",\"additionalProperties\":"           \
     "{\"type\":\"integer\"}}}}"
 #define SOURCE_EXAMPLE                                                      \
-    "{\"id\":1,\"exporter\":\"127.0.0.1\",\"agent\":\"127.0.0.1\","         \
+    "{\"id\":1,\"name\":\"edge-1\",\"exporter\":\"127.0.0.1\","             \
+    "\"agent\":\"127.0.0.1\",\"session\":0,"                                \
     "\"protocol\":\"sflow5\",\"observation_domain_id\":0,\"port\":41234,"   \
     "\"bridge\":\"br-int\",\"first_seen\":\"2026-11-23T02:00:01Z\","        \
     "\"last_seen\":\"2026-11-23T03:00:00Z\",\"sampling\":64,"               \

@@ -14,6 +14,7 @@
 
 struct decoder;
 struct dict;
+struct source;
 struct source_table;
 struct template_cache;
 
@@ -67,5 +68,9 @@ void decoder_destroy(struct decoder *);
  * decoder_counters per refusal. */
 struct flow_batch *decoder_datagram(struct decoder *, const struct datagram *,
                                     struct flow_batch *b);
+
+/* The session of a source is over: what waits for a template of its will not
+ * get it. */
+void decoder_forget(struct decoder *, const struct source *);
 
 #endif /* collector/decode/decoder.h */

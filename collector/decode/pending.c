@@ -118,6 +118,20 @@ pending_destroy(struct pending *p)
 }
 
 void
+decoder_forget(struct decoder *dec, const struct source *source)
+{
+    struct pending *p = dec->pending;
+    struct pending_bucket *b = p ? bucket_of(p, source) : NULL;
+    for (struct pending_set **at = b ? &b->first : NULL; at && *at; ) {
+        if ((*at)->source == source) {
+            free(take_out(p, b, at));
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
+void
 pending_keep(const struct set_context *x, uint16_t id, const struct cursor *c)
 {
     struct decoder *dec = x->dec;

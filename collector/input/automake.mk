@@ -18,3 +18,4 @@ endif
 interop_tests += tests/interop/test_transport.py
 EXTRA_DIST += tests/interop/ipfix.py
 interop_tests += tests/interop/test_exporters.py
+dist_doc_DATA += doc/input.md

@@ -263,6 +263,7 @@ session_pause(void *port_)
 
 struct ended {
     struct template_cache *templates;
+    struct decoder *decoder;
     struct addr peer;
     uint16_t session;
 };
@@ -275,6 +276,7 @@ withdraw(struct source *s, void *ended)
         && addr_equal(&s->key.exporter, &e->peer)) {
         template_withdraw_all(e->templates, s, false);
         template_withdraw_all(e->templates, s, true);
+        decoder_forget(e->decoder, s);
     }
     return true;
 }
@@ -285,7 +287,7 @@ session_end(void *port_, const struct addr *peer, uint16_t session)
 {
     struct port *port = port_;
     const struct input_config *c = &port->worker->input->config;
-    struct ended e = { c->templates, *peer, session };
+    struct ended e = { c->templates, port->worker->decoder, *peer, session };
     source_table_each(c->sources, withdraw, &e);
 }
 

@@ -99,6 +99,7 @@ def summary(*args, status=(0,), stdin=None):
 
 
 def path_of(name):
+    manifest()          # Or there is nothing to do.
     return os.path.join(PUBLIC, name)
 
 
