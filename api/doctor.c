@@ -625,6 +625,23 @@ doctor_sources_done(struct doctor *d, size_t n)
 /* ---- The host. ---- */
 
 void
+doctor_probe(struct doctor *d, const char *interface, bool running, bool down,
+             const char *reason)
+{
+    if (running) {
+        say(d, DOCTOR_PROBE, DOCTOR_PASS, interface, "softflowd runs");
+    } else if (down) {
+        say(d, DOCTOR_PROBE, DOCTOR_PASS, interface,
+            "the interface is down; softflowd waits for it");
+    } else {
+        say(d, DOCTOR_PROBE, DOCTOR_FAIL, interface, "softflowd does not "
+            "run: %s\napt-get install softflowd if it is not there; a right "
+            "that is missing is kept by a venturid that root starts with "
+            "probe/softflowd configured", reason);
+    }
+}
+
+void
 doctor_clock(struct doctor *d, bool synchronized)
 {
     if (synchronized) {

@@ -33,6 +33,7 @@ enum doctor_status { DOCTOR_PASS, DOCTOR_WARN, DOCTOR_FAIL,
     X(TEMPLATE, "template", "data that waits for its template")               \
     X(SAMPLING, "sampling", "flows whose sampling rate nobody told")          \
     X(CLOCK, "clock", "clocks: ours, and those of exporters")                 \
+    X(PROBE, "probe", "does each Linux bridge's softflowd run")               \
     X(STORE, "store", "are flows written")                                    \
     X(DISK, "disk", "is there room for what shall be kept")                   \
     X(FILES, "files", "may enough files be open")
@@ -146,6 +147,10 @@ void doctor_source(struct doctor *, const struct source *,
                    const char *bridge);
 /* After all of them: says what is well. */
 void doctor_sources_done(struct doctor *, size_t n_sources);
+
+/* A probe of a Linux bridge; 'reason': why it does not run. */
+void doctor_probe(struct doctor *, const char *interface, bool running,
+                  bool down, const char *reason);
 
 /* The host: 'synchronized' as the kernel says. */
 void doctor_clock(struct doctor *, bool synchronized);

@@ -31,6 +31,7 @@
 #include "lib/dict.h"
 #include "lib/source.h"
 #include "ovsdb/ovsdb.h"
+#include "probe/probe.h"
 
 #define MAX_INPUTS 64
 #define MAX_HEARD 4096
@@ -505,6 +506,18 @@ look_at_files(struct look *l)
 }
 
 static void
+look_at_probes(struct look *l)
+{
+    const struct probe_table *t = l->context->probe
+        ? probe_table(l->context->probe) : NULL;
+    for (size_t i = 0; t && i < t->n; i++) {
+        const struct probe_slot *s = &t->slots[i];
+        doctor_probe(l->doctor, s->name, s->pid != 0,
+                     s->state == PROBE_DOWN, s->reason);
+    }
+}
+
+static void
 look_at_clock(struct look *l)
 {
     struct timex t = { .modes = 0 };
@@ -560,6 +573,7 @@ look_at_everything(struct look *l)
     look_at_inputs(l);
     doctor_sources_done(l->doctor, l->n_sources);
     look_at_clock(l);
+    look_at_probes(l);
     look_at_store(l);
     look_at_files(l);
     doctor_finish(l->doctor);

@@ -148,7 +148,7 @@ privilege_drop(struct privilege *p, const char *const *must_reach, size_t n)
     if (keep_raw) {
         capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, CAP_NET_RAW);
     }
-    capng_apply(CAPNG_SELECT_BOUNDS);   /* Nothing else comes back by exec(). */
+    capng_apply(CAPNG_SELECT_BOUNDS);   /* No more comes back by exec(). */
     if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L)
         || initgroups(p->user, p->gid)
         || setresgid(p->gid, p->gid, p->gid)

@@ -73,11 +73,17 @@ read_link(struct probe_links *links, const struct nlmsghdr *h)
 int
 probe_links_read(struct probe_links *links, const void *data, size_t size)
 {
-    const struct nlmsghdr *h = data;
-    int left = size > INT32_MAX ? INT32_MAX : (int) size;
+    const char *p = data;
 
-    for (; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
+    while (size >= sizeof(struct nlmsghdr)) {
+        const struct nlmsghdr *h = (const struct nlmsghdr *) (const void *) p;
         struct nlmsgerr e;
+        if (h->nlmsg_len < sizeof *h || h->nlmsg_len > size) {
+            break;
+        }
+        size_t step = NLMSG_ALIGN((size_t) h->nlmsg_len);
+        p += step < size ? step : size;
+        size -= step < size ? step : size;
         switch (h->nlmsg_type) {
         case NLMSG_DONE:
             return 1;

@@ -2,8 +2,8 @@
  * themselves: one softflowd (Debian package) for each selected bridge or
  * interface, followed through rtnetlink and supervised.
  *
- * All of it runs on the main libev loop and never waits.  What is to be done is
- * decided by probe/decide.h, which has never heard of processes. */
+ * All of it runs on the main libev loop and never waits.  What is to be done
+ * is decided by probe/decide.h, which has never heard of processes. */
 #ifndef PROBE_PROBE_H
 #define PROBE_PROBE_H 1
 
@@ -17,7 +17,8 @@ struct ev_loop;
 struct probe;
 
 /* 'prepare' is called in each child before exec() and may do only what is safe
- * there; returns 0, or a negative errno that ends the child.  NULL: nothing. */
+ * there; returns 0, or a negative errno that ends the child.  It may be
+ * NULL. */
 struct probe *probe_create(struct ev_loop *, int (*prepare)(void));
 /* Ends every child and waits for it (2 s, then it is killed).  NULL is
  * fine. */

@@ -171,6 +171,9 @@ def test_failures_say_why():
     probe = wait_probe(daemon, "br-lan", "failed")
     if "not installed" not in probe["reason"]:
         raise Failure(probe["reason"])
+    line = [c for c in daemon.rpc("system.doctor")["checks"]
+            if c["check"] == "probe"][0]
+    equal(line["status"], "fail", str(line))
     daemon.stop()
     daemon = Daemon(site.lab, None)
     equal(probes(daemon), {}, "probes")

@@ -366,6 +366,19 @@ test_host(void)
 }
 
 static void
+test_probe(void)
+{
+    struct doctor d = { .n = 0 };
+
+    doctor_probe(&d, "br-lan", true, false, "");
+    expect(&d, DOCTOR_PROBE, DOCTOR_PASS, "runs", "");
+    doctor_probe(&d, "br-lan", false, true, "the interface is down");
+    expect(&d, DOCTOR_PROBE, DOCTOR_PASS, "down", "");
+    doctor_probe(&d, "br-lan", false, false, "ended with status 126");
+    expect(&d, DOCTOR_PROBE, DOCTOR_FAIL, "status 126", "apt-get install");
+}
+
+static void
 test_limits(void)
 {
     struct doctor d = { .n = 0 };
@@ -414,5 +427,5 @@ test_udp_taken(void)
 UNIT_MAIN("doctor", UNIT_TEST(test_socket), UNIT_TEST(test_database),
           UNIT_TEST(test_rows), UNIT_TEST(test_data), UNIT_TEST(test_agent),
           UNIT_TEST(test_target), UNIT_TEST(test_listen),
-          UNIT_TEST(test_sources), UNIT_TEST(test_host),
+          UNIT_TEST(test_sources), UNIT_TEST(test_host), UNIT_TEST(test_probe),
           UNIT_TEST(test_limits), UNIT_TEST(test_udp_taken))
