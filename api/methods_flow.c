@@ -105,6 +105,61 @@ read_filter(struct reading *r)
     }
 }
 
+/* "src_addr", "src_addr/24", "src_addr/24/56", "proto_name", "dst_service". */
+static const struct column *
+parse_key(const char *text, struct query_key *key)
+{
+    static const struct {
+        const char *name;
+        enum column_id column;
+    } names[] = {
+        { "proto_name", COL_proto }, { "src_service", COL_src_port },
+        { "dst_service", COL_dst_port },
+    };
+    char name[64];
+    unsigned a, b;
+    int end = 0;
+
+    memset(key, 0, sizeof *key);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!strcmp(text, names[i].name)) {
+            key->form = FORM_NAME;
+            return &columns[names[i].column];
+        }
+    }
+    const char *slash = strchr(text, '/');
+    if (!slash || (size_t) (slash - text) >= sizeof name) {
+        return column_by_name(text);
+    }
+    snprintf(name, sizeof name, "%.*s", (int) (slash - text), text);
+    int n = sscanf(slash, "/%3u%n/%3u%n", &a, &end, &b, &end);
+    const struct column *c = column_by_name(name);
+    if (n < 1 || slash[end] || a > 128 || (n == 2 && (a > 32 || b > 128))
+        || !c || c->type != COLUMN_T_ADDR) {
+        return NULL;
+    }
+    key->form = FORM_PREFIX;
+    key->v4_len = (uint8_t) (a > 32 ? 32 : a);
+    key->v6_len = (uint8_t) (n == 2 ? b : a > 32 ? a : QUERY_V6_LEN);
+    return c;
+}
+
+static void
+add_key(struct reading *r, const char *where, const struct column *c,
+        const struct query_key *key)
+{
+    struct query *q = r->q;
+    for (unsigned k = 0; k < q->n_by; k++) {
+        if (q->by[k] == (enum column_id) (c - columns)
+            && !memcmp(&q->key[k], key, sizeof *key)) {
+            REFUSE(r, where, "%s is there already", c->name);
+            return;
+        }
+    }
+    q->key[q->n_by] = *key;
+    q->by[q->n_by++] = (enum column_id) (c - columns);
+}
+
 static void
 read_by(struct reading *r)
 {
@@ -119,7 +174,8 @@ read_by(struct reading *r)
     for (size_t i = 0; i < n && !r->failed; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
         const char *name = json_object_get_string(v);
-        const struct column *c = name ? column_by_name(name) : NULL;
+        struct query_key key;
+        const struct column *c = name ? parse_key(name, &key) : NULL;
         snprintf(where, sizeof where, "by[%zu]", i);
         if (!json_object_is_type(v, json_type_string)) {
             REFUSE(r, where, "a column's name is expected");
@@ -128,27 +184,98 @@ read_by(struct reading *r)
                    "lists them", name);
         } else if (!(c->flags & CF_KEY)) {
             REFUSE(r, where, "%s cannot be grouped by", c->name);
-        }
-        for (unsigned k = 0; k < r->q->n_by && !r->failed; k++) {
-            if (r->q->by[k] == (enum column_id) (c - columns)) {
-                REFUSE(r, where, "%s is there already", c->name);
-            }
-        }
-        if (!r->failed) {
-            r->q->by[r->q->n_by++] = (enum column_id) (c - columns);
+        } else {
+            add_key(r, where, c, &key);
         }
     }
 }
 
-/* A metric's number by its name, or -1. */
-static int
-metric_by_name(const char *name)
+/* "bytes", "bps", "max(packets)", "distinct(src_addr)", "p95(bps)".  False: it
+ * is none. */
+static bool
+parse_metric(const char *text, unsigned *id, struct query_calc *calc)
 {
-    if (!strcmp(name, "flows")) {
-        return QUERY_METRIC_FLOWS;
+    static const struct {
+        const char *name;
+        enum query_fn fn;
+    } fns[] = {
+        { "min(", FN_MIN }, { "max(", FN_MAX }, { "distinct(", FN_DISTINCT },
+        { "p95(", FN_P95 }, { "share(", FN_SHARE },
+        { "previous(", FN_PREVIOUS }, { "reverse(", FN_REVERSE },
+        { "sum(", FN_SUM },
+    };
+    static const struct {
+        const char *name;
+        unsigned id;
+        enum query_fn fn;
+        bool rate;
+    } others[] = {
+        { "flows", QUERY_METRIC_FLOWS, FN_SUM, false },
+        { "fps", QUERY_METRIC_FLOWS, FN_SUM, true },
+        { "bps", COL_bytes, FN_SUM, true },
+        { "pps", COL_packets, FN_SUM, true },
+        { "l2_bps", COL_l2_bytes, FN_SUM, true },
+        { "first", COL_flow_start, FN_MIN, false },
+        { "last", COL_flow_end, FN_MAX, false },
+    };
+    char name[64];
+
+    *calc = (struct query_calc) { FN_SUM, false };
+    snprintf(name, sizeof name, "%s", text);
+    for (size_t i = 0; i < sizeof fns / sizeof fns[0]; i++) {
+        size_t len = strlen(fns[i].name), end = strlen(name);
+        if (!strncmp(name, fns[i].name, len) && name[end - 1] == ')') {
+            calc->fn = (uint8_t) fns[i].fn;
+            name[end - 1] = '\0';
+            memmove(name, name + len, end - len);
+            break;
+        }
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (!strcmp(name, others[i].name)) {
+            *id = others[i].id;
+            calc->rate = others[i].rate;
+            calc->fn = calc->fn ? calc->fn : (uint8_t) others[i].fn;
+            return calc->fn != FN_DISTINCT
+                   && !(calc->rate && (calc->fn == FN_MIN
+                                       || calc->fn == FN_MAX))
+                   && !(*id == QUERY_METRIC_FLOWS && (calc->fn == FN_MIN
+                                                      || calc->fn == FN_MAX));
+        }
     }
     const struct column *c = column_by_name(name);
-    return c && (c->flags & CF_SUM) ? (int) (c - columns) : -1;
+    if (!c) {
+        return false;
+    }
+    *id = (unsigned) (c - columns);
+    return calc->fn == FN_DISTINCT ? c->flags & CF_KEY
+           : c->type == COLUMN_T_TIME ? calc->fn == FN_MIN
+                                        || calc->fn == FN_MAX
+           : c->flags & CF_SUM;
+}
+
+static void
+add_metric(struct reading *r, const char *where, const char *name)
+{
+    struct query *q = r->q;
+    struct query_calc calc;
+    unsigned id;
+
+    if (!name || !parse_metric(name, &id, &calc)) {
+        REFUSE(r, where, "\"%.60s\" is not a metric; flow.columns lists them",
+               name ? name : "null");
+        return;
+    }
+    for (unsigned k = 0; k < q->n_metrics; k++) {
+        if (q->metrics[k] == id && q->calc[k].fn == calc.fn
+            && q->calc[k].rate == calc.rate) {
+            REFUSE(r, where, "%s is there already", name);
+            return;
+        }
+    }
+    q->totals |= calc.fn == FN_SHARE;
+    q->calc[q->n_metrics] = calc;
+    q->metrics[q->n_metrics++] = id;
 }
 
 static void
@@ -168,36 +295,53 @@ read_metrics(struct reading *r)
     }
     for (size_t i = 0; i < n && !r->failed; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
-        const char *name = json_object_get_string(v);
-        int id = name ? metric_by_name(name) : -1;
         snprintf(where, sizeof where, "metrics[%zu]", i);
-        if (!json_object_is_type(v, json_type_string) || id < 0) {
-            REFUSE(r, where, "\"%.60s\" is not a metric; flow.columns lists "
-                   "them", name ? name : "null");
-        }
-        for (unsigned k = 0; k < r->q->n_metrics && !r->failed; k++) {
-            if (r->q->metrics[k] == (unsigned) id) {
-                REFUSE(r, where, "%s is there already", name);
-            }
-        }
-        if (!r->failed) {
-            r->q->metrics[r->q->n_metrics++] = (unsigned) id;
-        }
+        add_metric(r, where, json_object_is_type(v, json_type_string)
+                             ? json_object_get_string(v) : NULL);
     }
 }
 
-/* The name of an output column. */
-static const char *
-output_name(const struct query *q, unsigned i)
+/* What the sums are compared with, and everything that only some ask for. */
+static void
+read_more(struct reading *r)
 {
-    if (q->bucket_us && !i--) {
-        return "time";
+    struct query *q = r->q;
+    struct json_object *v = member(r, "compare");
+    int64_t now = clock_wall_us();
+
+    if (v && !strcmp(json_object_get_string(v), "previous")) {
+        q->previous_us = q->to_us - q->from_us;
+    } else if (v && (duration_parse_us(json_object_get_string(v),
+                                       &q->previous_us)
+                     || q->previous_us < 1000000)) {
+        REFUSE(r, "compare", "\"previous\" or a duration of at least 1s is "
+               "expected");
+        return;
     }
-    if (i < q->n_by) {
-        return columns[q->by[i]].name;
+    unsigned n = q->n_metrics;
+    for (unsigned i = 0; v && i < n && q->n_metrics < QUERY_MAX_METRICS;
+         i++) {
+        if (q->calc[i].fn == FN_SUM) {
+            q->calc[q->n_metrics] = (struct query_calc) {
+                FN_PREVIOUS, q->calc[i].rate };
+            q->metrics[q->n_metrics++] = q->metrics[i];
+        }
     }
-    unsigned id = q->metrics[i - q->n_by];
-    return id == QUERY_METRIC_FLOWS ? "flows" : columns[id].name;
+    q->p95_us = INT64_C(300000000);
+    v = member(r, "p95_bucket");
+    if (v && (duration_parse_us(json_object_get_string(v), &q->p95_us)
+              || q->p95_us < 1000000)) {
+        REFUSE(r, "p95_bucket", "a duration of at least 1s is expected");
+        return;
+    }
+    q->bidirectional = json_object_get_boolean(member(r, "bidirectional"));
+    q->totals |= json_object_get_boolean(member(r, "totals"));
+    q->window_us = (q->to_us > now && now > q->from_us ? now : q->to_us)
+                   - q->from_us;
+    const char *wrong = query_check(q);
+    if (wrong) {
+        REFUSE(r, "metrics", "%s", wrong);
+    }
 }
 
 static void
@@ -216,8 +360,14 @@ read_order(struct reading *r)
     q->descending = name[0] == '-';
     name += name[0] == '-' || name[0] == '+';
     q->order = -1;
-    for (unsigned i = 0; i < n_keys + q->n_metrics; i++) {
-        if (!strcmp(name, output_name(q, i))) {
+    struct query_column out[QUERY_MAX_COLUMNS];
+    unsigned n = query_columns(q, out);
+    struct query_key key;
+    const struct column *c = parse_key(name, &key);
+    for (unsigned i = 0; i < n; i++) {
+        bool same_key = c && out[i].column == c && i < n_keys
+                        && !memcmp(&out[i].key, &key, sizeof key);
+        if (!strcmp(name, out[i].name) || same_key) {
             q->order = (int) i;
         }
     }
@@ -274,19 +424,18 @@ read_rest(struct reading *r)
     }
 }
 
-/* Reads all of them.  False: the call has been answered. */
+typedef void read_fn(struct reading *);
+
+/* Reads all of them; 'steps' ends with NULL.  False: the call has been
+ * answered. */
 static bool
 read_query(struct rpc_call *call, struct json_object *params,
-           struct query *q)
+           read_fn *const *steps, struct query *q)
 {
-    static void (*const steps[])(struct reading *) = {
-        read_range, read_by, read_metrics, read_rest, read_order,
-        read_filter,
-    };
     struct reading r = { .call = call, .params = params, .q = q };
 
     memset(q, 0, sizeof *q);
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && !r.failed; i++) {
+    for (size_t i = 0; steps[i] && !r.failed; i++) {
         steps[i](&r);
     }
     if (r.failed) {
@@ -297,41 +446,248 @@ read_query(struct rpc_call *call, struct json_object *params,
 
 /* ---- A result as text: made on the query's thread, row by row. ---- */
 
-static char *
-result_to_text(const struct query_result *r)
+static void
+put_columns(FILE *f, const struct query_result *r)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-    if (!f) {
-        return NULL;
-    }
     fputs("{\"columns\":[", f);
     for (unsigned i = 0; i < r->n_columns; i++) {
+        const struct query_column *c = &r->columns[i];
         fprintf(f, "%s{\"name\":\"%s\",\"type\":\"%s\",\"unit\":\"%s\"}",
-                i ? "," : "", r->columns[i].name,
-                column_type_name(r->columns[i].type), r->columns[i].unit);
+                i ? "," : "", c->name,
+                c->real ? "real" : c->key.form == FORM_PREFIX ? "prefix"
+                : c->key.form == FORM_NAME ? "name"
+                : column_type_name(c->type), c->unit);
     }
-    fputs("],\"rows\":[", f);
+    putc(']', f);
+}
+
+static void
+put_rows(FILE *f, const struct query_result *r)
+{
     const struct query_value *v = r->values;
+    fputs(",\"rows\":[", f);
     for (size_t row = 0; row < r->n_rows; row++) {
         fputs(row ? ",[" : "[", f);
         for (unsigned i = 0; i < r->n_columns; i++, v++) {
             fputs(i ? "," : "", f);
-            if (v->null) {
-                fputs("null", f);
-            } else {
-                value_put(f, r->columns[i].type,
-                          r->columns[i].column, v);
-            }
+            value_put_result(f, &r->columns[i], v);
         }
         putc(']', f);
     }
-    fprintf(f, "],\"truncated\":%s,\"stats\":{\"tier\":\"%s\","
+    putc(']', f);
+}
+
+static void
+put_stats(FILE *f, const struct query_result *r)
+{
+    fprintf(f, ",\"truncated\":%s,\"stats\":{\"tier\":\"%s\","
             "\"segments\":%u,\"rows_scanned\":%" PRIu64
             ",\"elapsed_ms\":%.3f}}", r->truncated ? "true" : "false",
             r->tier, r->segments, r->rows_scanned, r->elapsed_ms);
-    if (fclose(f)) {
+}
+
+/* What the rows that are not shown sum up to, where that can be said. */
+static struct query_value
+other(const struct query *q, const struct query_result *r, unsigned i)
+{
+    struct query_value v = r->totals[i];
+    unsigned fn = q->calc[i].fn, col = r->n_columns - q->n_metrics + i;
+
+    if (fn == FN_MIN || fn == FN_MAX || fn == FN_DISTINCT || fn == FN_P95) {
+        v.null = true;
+    }
+    for (size_t row = 0; row < r->n_rows && !v.null; row++) {
+        const struct query_value *m = &r->values[row * r->n_columns + col];
+        if (m->null) {
+            continue;
+        } else if (fn == FN_SHARE) {
+            v.real = v.real > m->real ? v.real - m->real : 0;
+        } else {
+            v.u -= v.u < m->u ? v.u : m->u;
+        }
+    }
+    return v;
+}
+
+static void
+put_totals(FILE *f, const struct query *q, const struct query_result *r)
+{
+    for (int rest = 0; rest < 2; rest++) {
+        fprintf(f, ",\"%s\":[", rest ? "other" : "totals");
+        for (unsigned i = 0; i < q->n_metrics; i++) {
+            struct query_value v = rest ? other(q, r, i) : r->totals[i];
+            fputs(i ? "," : "", f);
+            value_put_result(f, &r->columns[r->n_columns - q->n_metrics + i],
+                             &v);
+        }
+        putc(']', f);
+    }
+}
+
+static void
+query_to_text(FILE *f, const struct query *q, const struct query_result *r)
+{
+    put_columns(f, r);
+    put_rows(f, r);
+    if (r->has_totals) {
+        put_totals(f, q, r);
+    }
+    put_stats(f, r);
+}
+
+/* Where the next page begins: the time of the last record, and how many of that
+ * time have been told. */
+static void
+records_to_text(FILE *f, const struct query *q, const struct query_result *r)
+{
+    put_columns(f, r);
+    put_rows(f, r);
+    if (r->truncated && r->n_rows) {
+        int64_t last = r->values[(r->n_rows - 1) * r->n_columns].time_us;
+        int64_t begin = q->records.oldest_first ? q->from_us : q->to_us - 1;
+        uint64_t n = 0;
+        while (n < r->n_rows
+               && r->values[(r->n_rows - 1 - n) * r->n_columns].time_us
+                  == last) {
+            n++;
+        }
+        n += n == r->n_rows && last == begin ? q->records.skip : 0;
+        fprintf(f, ",\"cursor\":\"%c%" PRId64 ".%" PRIu64 "\"",
+                q->records.oldest_first ? 'o' : 'n', last, n);
+    } else {
+        fputs(",\"cursor\":null", f);
+    }
+    put_stats(f, r);
+}
+
+/* ---- A series as text: every bucket, also those without flows. ---- */
+
+struct grid {
+    const struct query *q;
+    int64_t start_us;
+    size_t n;                   /* Buckets. */
+};
+
+static size_t
+grid_index(const struct grid *g, int64_t time_us)
+{
+    int64_t i = (time_us - g->start_us) / g->q->bucket_us;
+    return time_us < g->start_us || (size_t) i >= g->n ? SIZE_MAX
+                                                       : (size_t) i;
+}
+
+static bool
+same_value(enum column_type type, const struct query_value *a,
+           const struct query_value *b)
+{
+    return a->null || b->null ? a->null == b->null
+           : type == COLUMN_T_ADDR ? addr_equal(&a->addr, &b->addr)
+           : type == COLUMN_T_NAME ? !strcmp(a->text, b->text)
+           : a->u == b->u;
+}
+
+/* Adds the buckets of 'r' that belong to a group (NULL: all rows) to 'values',
+ * n per metric; subtracts if 'minus'. */
+static void
+grid_add(const struct grid *g, const struct query_result *r,
+         const struct query_value *group, uint64_t *values)
+{
+    unsigned n_by = group ? g->q->n_by : 0;
+    for (size_t row = 0; row < r->n_rows; row++) {
+        const struct query_value *v = &r->values[row * r->n_columns];
+        size_t at = grid_index(g, v[0].time_us);
+        bool same = at != SIZE_MAX;
+        for (unsigned i = 0; i < n_by && same; i++) {
+            same = same_value(r->columns[1 + i].type, &group[i], &v[1 + i]);
+        }
+        const struct query_value *m = v + r->n_columns - g->q->n_metrics;
+        for (unsigned i = 0; i < g->q->n_metrics && same; i++) {
+            values[i * g->n + at] += m[i].null ? 0 : m[i].u;
+        }
+    }
+}
+
+static void
+put_grid(FILE *f, const struct grid *g, const struct query_result *r,
+         const uint64_t *values)
+{
+    putc('{', f);
+    for (unsigned i = 0; i < g->q->n_metrics; i++) {
+        fprintf(f, "%s\"%s\":[", i ? "," : "",
+                r->columns[r->n_columns - g->q->n_metrics + i].name);
+        for (size_t k = 0; k < g->n; k++) {
+            fprintf(f, "%s%" PRIu64, k ? "," : "", values[i * g->n + k]);
+        }
+        putc(']', f);
+    }
+    putc('}', f);
+}
+
+static void
+series_to_text(FILE *f, const struct query *q, const struct query_result *r)
+{
+    struct grid g = { .q = q };
+    char start[TIME_STRLEN];
+
+    g.start_us = q->from_us - q->from_us % q->bucket_us;
+    g.n = (size_t) ((q->to_us - g.start_us + q->bucket_us - 1)
+                    / q->bucket_us);
+    uint64_t *values = calloc(g.n * q->n_metrics, sizeof *values);
+    uint64_t *rest = calloc(g.n * q->n_metrics, sizeof *rest);
+    if (!values || !rest) {
+        free(values);
+        free(rest);
+        return;
+    }
+    put_columns(f, r);
+    fprintf(f, ",\"start\":\"%s\",\"step_ms\":%" PRId64 ",\"buckets\":%zu,"
+            "\"total\":", time_format_us(g.start_us, start),
+            q->bucket_us / 1000, g.n);
+    grid_add(&g, r->next->next, NULL, rest);
+    put_grid(f, &g, r, rest);
+    fputs(",\"series\":[", f);
+    for (size_t row = 0; row < r->n_rows && q->n_by; row++) {
+        const struct query_value *group = &r->values[row * r->n_columns];
+        memset(values, 0, g.n * q->n_metrics * sizeof *values);
+        grid_add(&g, r->next, group, values);
+        fputs(row ? ",{\"key\":[" : "{\"key\":[", f);
+        for (unsigned i = 0; i < q->n_by; i++) {
+            fputs(i ? "," : "", f);
+            value_put_result(f, &r->columns[i], &group[i]);
+        }
+        fputs("],\"values\":", f);
+        put_grid(f, &g, r, values);
+        putc('}', f);
+        for (size_t i = 0; i < g.n * q->n_metrics; i++) {
+            rest[i] -= rest[i] < values[i] ? rest[i] : values[i];
+        }
+    }
+    fputs("],\"other\":", f);
+    if (q->n_by) {
+        put_grid(f, &g, r, rest);
+    } else {
+        fputs("null", f);
+    }
+    put_stats(f, r);
+    free(values);
+    free(rest);
+}
+
+typedef void text_fn(FILE *, const struct query *,
+                     const struct query_result *);
+
+static char *
+result_to_text(const struct query *q, const struct query_result *r,
+               text_fn *put)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    if (!f) {
+        return NULL;
+    }
+    put(f, q, r);
+    if (fclose(f) || !size) {
         free(text);
         text = NULL;
     }
@@ -349,6 +705,8 @@ struct flow_call {
     enum query_status status;
     char error[256];
     char *text;                 /* The answer, if 'status' is QUERY_OK. */
+    struct query q;             /* A copy; its filter is not ours. */
+    text_fn *put;
 };
 
 static void
@@ -378,7 +736,7 @@ on_result(void *aux, struct query_result *r)
     snprintf(f->error, sizeof f->error, "%s", r ? r->error
                                                : "out of memory");
     if (f->status == QUERY_OK) {
-        f->text = result_to_text(r);
+        f->text = result_to_text(&f->q, r, f->put);
         if (!f->text) {
             f->status = QUERY_TOO_BIG;
             snprintf(f->error, sizeof f->error, "out of memory");
@@ -396,7 +754,8 @@ on_gone(void *aux)
 }
 
 static void
-flow_query(struct rpc_call *call, struct json_object *params)
+start_query(struct rpc_call *call, struct json_object *params,
+            read_fn *const *steps, text_fn *put)
 {
     struct api_context *c = rpc_context(call);
     struct query q;
@@ -405,7 +764,7 @@ flow_query(struct rpc_call *call, struct json_object *params)
         rpc_fail(call, RPC_UNAVAILABLE, NULL, "there is no store to ask");
         return;
     }
-    if (!read_query(call, params, &q)) {
+    if (!read_query(call, params, steps, &q)) {
         return;
     }
     struct flow_call *f = calloc(1, sizeof *f);
@@ -417,8 +776,162 @@ flow_query(struct rpc_call *call, struct json_object *params)
     f->call = call;
     f->api = rpc_api(call);
     f->pool = c->queries;
+    f->q = q;
+    f->put = put;
     rpc_on_cancel(call, on_gone, f);
     f->id = query_start(c->queries, &q, on_result, f);
+}
+
+static void
+flow_query(struct rpc_call *call, struct json_object *params)
+{
+    static read_fn *const steps[] = {
+        read_range, read_by, read_metrics, read_rest, read_more, read_order,
+        read_filter, NULL
+    };
+    start_query(call, params, steps, query_to_text);
+}
+
+/* ---- flow.series ---- */
+
+#define MAX_BUCKETS 10000
+#define USUAL_BUCKETS 300
+#define MAX_TOP 100
+
+static void
+read_bucket(struct reading *r)
+{
+    static const int64_t steps_s[] = { 1, 5, 10, 30, 60, 300, 900, 1800, 3600,
+                                       7200, 21600, 43200, 86400, 604800 };
+    struct query *q = r->q;
+    int64_t now = clock_wall_us(), top = 10;
+
+    if (!member(r, "to") && now > q->from_us) {
+        q->to_us = now;
+    }
+    for (size_t i = 0; !q->bucket_us && i < 14; i++) {
+        if ((q->to_us - q->from_us) / USUAL_BUCKETS <= steps_s[i] * 1000000
+            || i == 13) {
+            q->bucket_us = steps_s[i] * 1000000;
+        }
+    }
+    if ((q->to_us - q->from_us) / q->bucket_us > MAX_BUCKETS) {
+        REFUSE(r, "bucket", "more than %d buckets", MAX_BUCKETS);
+        return;
+    }
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        if (q->calc[i].fn == FN_SHARE || q->calc[i].fn == FN_PREVIOUS
+            || (q->metrics[i] < N_COLUMNS
+                && columns[q->metrics[i]].type == COLUMN_T_TIME)) {
+            REFUSE(r, "metrics", "a series has no shares, times, and periods "
+                   "before");
+            return;
+        }
+    }
+    read_integer(r, "top", MAX_TOP, &top);
+    q->top = (unsigned) top;
+    q->totals = false;
+    q->order = 0;
+}
+
+static void
+flow_series(struct rpc_call *call, struct json_object *params)
+{
+    static read_fn *const steps[] = {
+        read_range, read_by, read_metrics, read_rest, read_bucket, read_more,
+        read_filter, NULL
+    };
+    start_query(call, params, steps, series_to_text);
+}
+
+/* ---- flow.records ---- */
+
+#define MAX_RECORDS 10000
+#define DEFAULT_RECORDS 100
+
+static void
+read_fields(struct reading *r)
+{
+    struct query_records *w = &r->q->records;
+    struct json_object *list = member(r, "fields"), *v = member(r, "order");
+    size_t n = list ? json_object_array_length(list) : 0;
+    char where[32];
+    int64_t limit = DEFAULT_RECORDS;
+
+    w->on = true;
+    for (unsigned i = 0; !list && i < N_COLUMNS; i++) {
+        if (i != COL_flow_end) {
+            w->fields[w->n_fields++] = (enum column_id) i;
+        }
+    }
+    for (size_t i = 0; i < n && !r->failed; i++) {
+        v = json_object_array_get_idx(list, i);
+        const char *name = json_object_get_string(v);
+        const struct column *c = name ? column_by_name(name) : NULL;
+        bool again = c == &columns[COL_flow_end];   /* It is always there. */
+        snprintf(where, sizeof where, "fields[%zu]", i);
+        if (!c || w->n_fields >= N_COLUMNS) {
+            REFUSE(r, where, "there is no column \"%.60s\"; flow.columns "
+                   "lists them", name ? name : "null");
+            return;
+        }
+        for (unsigned k = 0; k < w->n_fields; k++) {
+            again |= w->fields[k] == (enum column_id) (c - columns);
+        }
+        if (!again) {
+            w->fields[w->n_fields++] = (enum column_id) (c - columns);
+        }
+    }
+    v = member(r, "order");
+    const char *order = v ? json_object_get_string(v) : "newest";
+    w->oldest_first = !strcmp(order, "oldest");
+    if (!w->oldest_first && strcmp(order, "newest")) {
+        REFUSE(r, "order", "\"newest\" or \"oldest\" is expected");
+        return;
+    }
+    read_integer(r, "limit", MAX_RECORDS, &limit);
+    r->q->limit = (uint64_t) limit;
+}
+
+static void
+read_cursor(struct reading *r)
+{
+    struct json_object *v = member(r, "cursor");
+    struct query *q = r->q;
+    char first;
+    int64_t us;
+    uint64_t skip;
+    int end = 0;
+
+    if (!v) {
+        return;
+    }
+    const char *text = json_object_get_string(v);
+    if (sscanf(text, "%c%" SCNd64 ".%" SCNu64 "%n", &first, &us, &skip, &end)
+        != 3 || text[end] || us < 0 || us >= INT64_MAX || skip > INT64_MAX
+        || first != (q->records.oldest_first ? 'o' : 'n')) {
+        REFUSE(r, "cursor", "this is not a cursor of an answer to the same "
+               "question");
+        return;
+    }
+    q->records.skip = skip;
+    if (q->records.oldest_first) {
+        q->from_us = us;
+    } else {
+        q->to_us = us + 1;
+    }
+    if (q->from_us >= q->to_us) {
+        REFUSE(r, "cursor", "the cursor is not in the time range");
+    }
+}
+
+static void
+flow_records(struct rpc_call *call, struct json_object *params)
+{
+    static read_fn *const steps[] = {
+        read_range, read_rest, read_fields, read_cursor, read_filter, NULL
+    };
+    start_query(call, params, steps, records_to_text);
 }
 
 /* ---- flow.columns, flow.filter.check ---- */
@@ -535,11 +1048,14 @@ static const struct rpc_param query_params[] = {
       "minute for clocks that are ahead", NULL },
     { "filter", PARAM_STRING, false, "which flows, in the filter language; "
       "all is the default", NULL },
-    { "by", PARAM_ARRAY, false, "columns to group by; none is the default: "
-      "one row of totals", "{\"type\":\"array\",\"items\":"
+    { "by", PARAM_ARRAY, false, "columns to group by; also src_addr/24 or "
+      "src_addr/24/56 (prefixes; IPv6: 64), proto_name, src_service, "
+      "dst_service; none is the default: one row of totals", "{\"type\":\"array\",\"items\":"
       "{\"type\":\"string\"},\"maxItems\":16}" },
-    { "metrics", PARAM_ARRAY, false, "what to sum up; bytes, packets, flows "
-      "is the default", "{\"type\":\"array\",\"items\":"
+    { "metrics", PARAM_ARRAY, false, "what to sum up; also bps, pps, fps "
+      "(averages), first, last, min(X), max(X), distinct(COLUMN), p95(bps), "
+      "share(X), previous(X), reverse(X); bytes, packets, flows is the "
+      "default", "{\"type\":\"array\",\"items\":"
       "{\"type\":\"string\"},\"minItems\":1,\"maxItems\":16}" },
     { "order", PARAM_STRING, false, "column of the answer to sort by, with - "
       "before it the largest first; the first metric, largest first, is the "
@@ -555,6 +1071,58 @@ static const struct rpc_param query_params[] = {
     { "observations", PARAM_STRING, false, "canonical counts each packet "
       "once, all counts every record; canonical is the default",
       "{\"enum\":[\"canonical\",\"all\"]}" },
+    { "totals", PARAM_BOOLEAN, false, "also tell the sums over all groups, "
+      "and over those that are not shown", NULL },
+    { "compare", PARAM_STRING, false, "previous, or a duration: also "
+      "previous(METRIC), the same so long before", NULL },
+    { "bidirectional", PARAM_BOOLEAN, false, "both directions are one group, "
+      "seen from the client; reverse(METRIC) is what the server sent", NULL },
+    { "p95_bucket", PARAM_DURATION, false, "p95(METRIC) is over sums of so "
+      "long; 5m is the default", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL }
+};
+
+#define TIMES_AND_FILTER                                                \
+    { "from", PARAM_TIME, false, "flows that ended then or later; -1h is " \
+      "the default", NULL },                                            \
+    { "to", PARAM_TIME, false, "and before then; now is the default",   \
+      NULL },                                                           \
+    { "filter", PARAM_STRING, false, "which flows, in the filter "      \
+      "language; all is the default", NULL },                           \
+    { "timeout_ms", PARAM_INTEGER, false, "give up after so long; the " \
+      "configuration says the default",                                 \
+      "{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600000}" },     \
+    { "observations", PARAM_STRING, false, "canonical counts each "     \
+      "packet once, all counts every record; canonical is the default", \
+      "{\"enum\":[\"canonical\",\"all\"]}" }
+
+static const struct rpc_param series_params[] = {
+    TIMES_AND_FILTER,
+    { "by", PARAM_ARRAY, false, "columns to group by, as in flow.query",
+      "{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+      "\"maxItems\":16}" },
+    { "metrics", PARAM_ARRAY, false, "what to sum up, as in flow.query",
+      "{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+      "\"minItems\":1,\"maxItems\":16}" },
+    { "bucket", PARAM_DURATION, false, "step; the default makes at most 300",
+      NULL },
+    { "top", PARAM_INTEGER, false, "so many groups, by the first metric; the "
+      "rest is in other; 10 is the default",
+      "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100}" },
+    { NULL, PARAM_ANY, false, NULL, NULL }
+};
+
+static const struct rpc_param records_params[] = {
+    TIMES_AND_FILTER,
+    { "fields", PARAM_ARRAY, false, "columns to tell beside flow_end; all is "
+      "the default", "{\"type\":\"array\",\"items\":"
+      "{\"type\":\"string\"}}" },
+    { "order", PARAM_STRING, false, "newest or oldest first; newest is the "
+      "default", "{\"enum\":[\"newest\",\"oldest\"]}" },
+    { "limit", PARAM_INTEGER, false, "records a page; 100 is the default",
+      "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000}" },
+    { "cursor", PARAM_STRING, false, "of the last answer, to go on behind "
+      "it; the rest of the question must be the same", NULL },
     { NULL, PARAM_ANY, false, NULL, NULL }
 };
 
@@ -583,6 +1151,7 @@ const struct rpc_method methods_flow[] = {
             "\"type\":{\"type\":\"string\"},\"unit\":{\"type\":\"string\"}"
             "}}},"
             "\"rows\":{\"type\":\"array\",\"items\":{\"type\":\"array\"}},"
+            "\"totals\":{\"type\":\"array\"},\"other\":{\"type\":\"array\"},"
             "\"truncated\":{\"type\":\"boolean\"},"
             "\"stats\":{\"type\":\"object\",\"properties\":{"
             "\"tier\":{\"type\":\"string\"},"
@@ -602,6 +1171,62 @@ const struct rpc_method methods_flow[] = {
             "\"stats\":{\"tier\":\"raw\",\"segments\":2,"
             "\"rows_scanned\":5120,\"elapsed_ms\":12.5}}",
         .call = flow_query,
+    },
+    {
+        .name = "flow.series",
+        .role = ROLE_VIEWER,
+        .summary = "Sums over time for graphs: every step is there, also "
+                   "those without flows; the largest groups, and the rest.",
+        .params = series_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"columns\",\"start\","
+            "\"step_ms\",\"buckets\",\"total\",\"series\",\"other\","
+            "\"truncated\",\"stats\"],\"properties\":{"
+            "\"start\":{\"type\":\"string\"},"
+            "\"step_ms\":{\"type\":\"integer\"},"
+            "\"buckets\":{\"type\":\"integer\"},"
+            "\"total\":{\"type\":\"object\"},"
+            "\"series\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+            "\"required\":[\"key\",\"values\"]}},"
+            "\"other\":{\"type\":[\"object\",\"null\"]}}}",
+        .example_params =
+            "{\"from\":\"-3m\",\"bucket\":\"1m\",\"by\":[\"proto_name\"],"
+            "\"metrics\":[\"bps\"],\"top\":1}",
+        .example_result =
+            "{\"columns\":[{\"name\":\"proto_name\",\"type\":\"name\","
+            "\"unit\":\"\"},{\"name\":\"bps\",\"type\":\"u64\","
+            "\"unit\":\"bit/s\"}],\"start\":\"2026-11-23T07:00:00.000Z\","
+            "\"step_ms\":60000,\"buckets\":3,"
+            "\"total\":{\"bps\":[810,0,90]},"
+            "\"series\":[{\"key\":[\"tcp\"],\"values\":"
+            "{\"bps\":[800,0,80]}}],\"other\":{\"bps\":[10,0,10]},"
+            "\"truncated\":false,\"stats\":{\"tier\":\"raw\","
+            "\"segments\":1,\"rows_scanned\":120,\"elapsed_ms\":4.2}}",
+        .call = flow_series,
+    },
+    {
+        .name = "flow.records",
+        .role = ROLE_VIEWER,
+        .summary = "Single flow records, page by page.  The cursor stays "
+                   "right while new records arrive.",
+        .params = records_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"columns\",\"rows\","
+            "\"cursor\",\"truncated\",\"stats\"],\"properties\":{"
+            "\"rows\":{\"type\":\"array\",\"items\":{\"type\":\"array\"}},"
+            "\"cursor\":{\"type\":[\"string\",\"null\"]}}}",
+        .example_params =
+            "{\"from\":\"-5m\",\"fields\":[\"src_addr\",\"bytes\"],"
+            "\"limit\":1}",
+        .example_result =
+            "{\"columns\":[{\"name\":\"flow_end\",\"type\":\"time\","
+            "\"unit\":\"us\"},{\"name\":\"src_addr\",\"type\":\"address\","
+            "\"unit\":\"\"},{\"name\":\"bytes\",\"type\":\"u64\","
+            "\"unit\":\"B\"}],\"rows\":[[\"2026-11-23T07:00:01.250Z\","
+            "\"10.0.0.1\",1500]],\"cursor\":\"n1795417201250000.1\","
+            "\"truncated\":true,\"stats\":{\"tier\":\"raw\","
+            "\"segments\":1,\"rows_scanned\":120,\"elapsed_ms\":3.1}}",
+        .call = flow_records,
     },
     {
         .name = "flow.columns",

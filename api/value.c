@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "collector/filter/names.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
@@ -145,6 +146,35 @@ value_put(FILE *f, enum column_type type, const struct column *c,
         puts_[type](f, v, c);
     } else {
         fputs("null", f);
+    }
+}
+
+void
+value_put_result(FILE *f, const struct query_column *c,
+                 const struct query_value *v)
+{
+    const char *name = NULL;
+    char buf[PREFIX_STRLEN];
+
+    if (v->null) {
+        fputs("null", f);
+    } else if (c->real) {
+        fprintf(f, "%.6f", v->real);
+    } else if (c->key.form == FORM_PREFIX) {
+        struct prefix p = { v->addr, (uint8_t) (addr_is_v4(&v->addr)
+                                                ? 96 + c->key.v4_len
+                                                : c->key.v6_len) };
+        fprintf(f, "\"%s\"", prefix_format(&p, buf));
+    } else if (c->key.form == FORM_NAME) {
+        name = c->type == COLUMN_T_U8 ? proto_name((uint8_t) v->u)
+                                      : service_name((uint16_t) v->u);
+        if (name) {
+            value_put_string(f, name);
+        } else {
+            fprintf(f, "\"%" PRIu64 "\"", v->u);
+        }
+    } else {
+        value_put(f, c->type, c->column, v);
     }
 }
 

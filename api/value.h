@@ -18,6 +18,10 @@ void value_put_string(FILE *, const char *);
 void value_put(FILE *, enum column_type, const struct column *c,
                const struct query_value *);
 
+/* A value of a result, null included: prefixes and names as texts. */
+void value_put_result(FILE *, const struct query_column *,
+                      const struct query_value *);
+
 /* A row as an object of those columns that are not null. */
 void value_put_row(FILE *, const struct dict *, struct flow_batch *,
                    uint32_t row);

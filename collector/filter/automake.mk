@@ -24,7 +24,7 @@ tests_unit_test_eval_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 endif
 
-dist_doc_DATA += doc/filter.md
+dist_doc_DATA += doc/filter.md doc/queries.md
 
 fuzz_programs += tests/fuzz/fuzz_filter
 tests_fuzz_fuzz_filter_SOURCES = tests/fuzz/fuzz_filter.c \

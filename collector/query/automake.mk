@@ -1,6 +1,7 @@
 collector_libcollector_la_SOURCES += \
 	collector/query/dialect_duckdb.c \
 	collector/query/exec.c \
+	collector/query/groups.c \
 	collector/query/query.c collector/query/query.h \
 	collector/query/sql.c collector/query/sql.h
 

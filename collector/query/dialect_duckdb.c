@@ -2,6 +2,8 @@
 
 #include "collector/query/sql.h"
 
+#include <inttypes.h>
+
 static void
 table(FILE *f, const char *schema, const char *name)
 {
@@ -44,6 +46,18 @@ elapsed_ms(FILE *f, bool begin)
     fputs(begin ? "greatest(date_sub('millisecond', " : "), 0)", f);
 }
 
+static void
+percentile(FILE *f, const char *column, uint64_t n)
+{
+    uint64_t rank = n - n / 20; /* ceil(0.95 n), from 1. */
+    /* The zeros are the smallest: only if there are fewer than 'rank' of them
+     * it is one of the values. */
+    fprintf(f, "CASE WHEN count(%s) > %" PRIu64 " THEN list_sort(list(%s) "
+            "FILTER (WHERE %s IS NOT NULL))[%" PRIu64 " - (%" PRIu64
+            " - count(%s))] ELSE 0 END", column, n - rank, column, column,
+            rank, n, column);
+}
+
 const struct sql_dialect sql_duckdb = {
     .name = "duckdb",
     .table = table,
@@ -52,4 +66,5 @@ const struct sql_dialect sql_duckdb = {
     .bucket = bucket,
     .wide = wide,
     .elapsed_ms = elapsed_ms,
+    .percentile = percentile,
 };

@@ -47,11 +47,13 @@ struct query_pool {
     bool closing;
 };
 
-/* One run of a query. */
+/* One run of a query, maybe in several statements over the same view. */
 struct run {
     struct job *job;
-    struct query_result *r;
+    struct query_result *r;     /* Of the job: the status is told here. */
     struct store_view view;
+    struct sql_source *sources;
+    /* Of the statement at hand. */
     struct sql sql;
     duckdb_prepared_statement st;
     duckdb_pending_result pending;
@@ -126,38 +128,47 @@ bind_all(struct run *run)
     return 0;
 }
 
-/* Opens the view and prepares the statement. */
+/* Opens the view of all that the query can touch. */
 static int
-prepare(struct run *run, struct store *store)
+open_view(struct run *run, struct store *store)
 {
     const struct query *q = &run->job->q;
     struct query_result *r = run->r;
     char why[256];
 
-    if (store_view_open(store, q->from_us, q->to_us,
+    if (store_view_open(store, q->from_us - q->previous_us, q->to_us,
                         &run->view, why, sizeof why)) {
         fail(r, QUERY_FAILED, why);
         return -EIO;
     }
     size_t n = run->view.n_segments;
-    struct sql_source *sources = calloc(n + 1, sizeof *sources);
-    for (size_t i = 0; sources && i < n; i++) {
-        sources[i].schema = run->view.segments[i].schema;
-        sources[i].has = run->view.segments[i].has;
+    run->sources = calloc(n + 1, sizeof *run->sources);
+    if (!run->sources) {
+        fail(r, QUERY_FAILED, "out of memory");
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        run->sources[i].schema = run->view.segments[i].schema;
+        run->sources[i].has = run->view.segments[i].has;
         r->rows_scanned += run->view.segments[i].rows;
     }
     r->segments = (unsigned) n;
-    int e = sources ? sql_compile(q, sources, n, &sql_duckdb, &run->sql)
-                    : -ENOMEM;
-    free(sources);
+    return 0;
+}
+
+static int
+prepare(struct run *run, const struct query *q)
+{
+    int e = sql_compile(q, run->sources, run->view.n_segments, &sql_duckdb,
+                        &run->sql);
     if (e) {
-        fail(r, QUERY_FAILED, "out of memory");
+        fail(run->r, QUERY_FAILED, "out of memory");
         return e;
     }
     LOG(query, DBG, "%s", run->sql.text);
     if (duckdb_prepare(run->view.conn, run->sql.text, &run->st)
         != DuckDBSuccess) {
-        fail_duckdb(r, duckdb_prepare_error(run->st));
+        fail_duckdb(run->r, duckdb_prepare_error(run->st));
         return -EIO;
     }
     return bind_all(run);
@@ -287,25 +298,20 @@ read_chunk(struct query_result *r, duckdb_data_chunk chunk, idx_t n)
     return retval;
 }
 
-static void
-fetch(struct run *run)
+/* Rows of a statement into 'r'. */
+static int
+fetch(struct run *run, const struct query *q, struct query_result *r)
 {
-    struct query_result *r = run->r;
-    uint64_t limit = run->job->q.limit;
     idx_t n = duckdb_row_count(&run->result);
 
-    r->truncated = n > limit;
-    n = n > limit ? limit : n;
+    r->truncated = n > q->limit;
+    n = n > q->limit ? q->limit : n;
     size_t size = (size_t) n * r->n_columns * sizeof *r->values;
-    if (size > MAX_RESULT_BYTES) {
-        fail(r, QUERY_TOO_BIG, "the result is too large; ask for fewer rows "
-             "or columns");
-        return;
-    }
-    r->values = malloc(size ? size : 1);
+    r->values = size <= MAX_RESULT_BYTES ? malloc(size ? size : 1) : NULL;
     if (!r->values) {
-        fail(r, QUERY_TOO_BIG, "out of memory");
-        return;
+        fail(run->r, QUERY_TOO_BIG, "the result is too large; ask for fewer "
+             "rows or columns");
+        return -E2BIG;
     }
     while (r->n_rows < n) {
         duckdb_data_chunk chunk = duckdb_fetch_chunk(run->result);
@@ -319,32 +325,184 @@ fetch(struct run *run)
         int e = read_chunk(r, chunk, rows);
         duckdb_destroy_data_chunk(&chunk);
         if (e) {
-            fail(r, QUERY_FAILED, "cannot read the result");
-            return;
+            fail(run->r, QUERY_FAILED, "cannot read the result");
+            return e;
         }
     }
+    return 0;
+}
+
+/* One statement, from text to rows in 'r'. */
+static int
+execute(struct run *run, const struct query *q, struct query_result *r)
+{
+    r->n_columns = query_columns(q, r->columns);
+    int e = must_end(run) ? -ECANCELED : prepare(run, q);
+    if (!e) {
+        e = step(run);
+    }
+    if (!e) {
+        e = fetch(run, q, r);
+    }
+    if (run->has_result) {
+        duckdb_destroy_result(&run->result);
+        run->has_result = false;
+    }
+    duckdb_destroy_pending(&run->pending);
+    duckdb_destroy_prepare(&run->st);
+    sql_clear(&run->sql);
+    return e;
+}
+
+/* Rates: sums divided by the time they are of. */
+static void
+make_rates(const struct query *q, struct query_value *metrics)
+{
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        struct query_value *v = &metrics[i];
+        int64_t us = q->calc[i].fn == FN_P95 ? q->p95_us
+                     : q->bucket_us ? q->bucket_us
+                     : q->window_us ? q->window_us : q->to_us - q->from_us;
+        unsigned id = q->metrics[i];
+        bool octets = id < N_COLUMNS && !strcmp(columns[id].unit, "B");
+        if (q->calc[i].rate && !v->null) {
+            unsigned __int128 wide = (unsigned __int128) v->u
+                                     * (octets ? 8000000u : 1000000u)
+                                     / (uint64_t) us;
+            v->u = wide > UINT64_MAX ? UINT64_MAX : (uint64_t) wide;
+        }
+    }
+}
+
+static void
+make_shares(const struct query *q, struct query_value *metrics,
+            const struct query_value *totals)
+{
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        if (q->calc[i].fn == FN_SHARE && !metrics[i].null) {
+            double total = totals[i].null ? 0 : (double) totals[i].u;
+            metrics[i].real = total > 0 ? (double) metrics[i].u / total : 0;
+        }
+    }
+}
+
+/* The same question without groups; also what shares are of. */
+static int
+run_totals(struct run *run, struct query_result *r)
+{
+    struct query q = run->job->q;
+    struct query_result *sum = calloc(1, sizeof *sum);
+    int e = -ENOMEM;
+
+    q.n_by = 0;
+    q.bucket_us = 0;
+    q.order = -1;
+    q.limit = 1;
+    q.bidirectional = run->job->q.bidirectional;
+    if (sum && !(e = execute(run, &q, sum)) && sum->n_rows == 1) {
+        memcpy(r->totals, sum->values, q.n_metrics * sizeof *sum->values);
+        r->has_totals = true;
+    } else if (!sum) {
+        fail(run->r, QUERY_TOO_BIG, "out of memory");
+    }
+    query_result_destroy(sum);
+    return e;
+}
+
+static void
+finish_metrics(const struct query *q, struct query_result *r)
+{
+    unsigned first = r->n_columns - q->n_metrics;
+    struct query_value raw[QUERY_MAX_METRICS];
+
+    memcpy(raw, r->totals, sizeof raw);
+    for (size_t i = 0; i < r->n_rows; i++) {
+        struct query_value *m = &r->values[i * r->n_columns + first];
+        make_shares(q, m, raw);
+        make_rates(q, m);
+    }
+    if (r->has_totals) {
+        make_shares(q, r->totals, raw);
+        make_rates(q, r->totals);
+    }
+}
+
+/* A series: the first groups, their buckets, and the buckets of all. */
+static int
+run_series(struct run *run, struct query_result *r)
+{
+    const struct query *whole = &run->job->q;
+    struct query q = *whole;
+    struct filter keys = { .op = FILTER_ANY }, both = { .op = FILTER_AND };
+    struct filter any = { .op = FILTER_ANY };
+
+    q.bucket_us = 0;
+    q.order = (int) q.n_by;
+    q.descending = true;
+    q.limit = q.top;
+    int e = execute(run, &q, r);
+    r->next = e ? NULL : calloc(1, sizeof *r);
+    if (e || !r->next) {
+        return e ? e : -ENOMEM;
+    }
+    finish_metrics(&q, r);
+
+    q = *whole;
+    q.order = 0;
+    q.limit = QUERY_MAX_LIMIT;
+    struct filter *groups = query_groups_filter(whole, r);
+    if (!groups) {
+        return -ENOMEM;
+    }
+    both.left = whole->filter ? whole->filter : &any;
+    both.right = groups;
+    q.filter = r->n_rows ? &both : &keys;
+    e = execute(run, &q, r->next);
+    filter_destroy(groups);
+    if (e) {
+        return e;
+    }
+    finish_metrics(&q, r->next);
+    r->truncated = r->next->truncated;
+    r->next->next = calloc(1, sizeof *r);
+    if (!r->next->next) {
+        return -ENOMEM;
+    }
+    q.filter = whole->filter;
+    q.n_by = 0;
+    e = execute(run, &q, r->next->next);
+    finish_metrics(&q, r->next->next);
+    return e;
 }
 
 static void
 run_job(struct query_pool *pool, struct job *job, struct query_result *r)
 {
     struct run run = { .job = job, .r = r };
-    const char *wrong = query_check(&job->q);
+    const struct query *q = &job->q;
+    const char *wrong = query_check(q);
 
     if (wrong) {
         fail(r, QUERY_FAILED, wrong);
         return;
     }
-    r->n_columns = query_columns(&job->q, r->columns);
-    if (!must_end(&run) && !prepare(&run, pool->store) && !step(&run)) {
-        fetch(&run);
+    r->n_columns = query_columns(q, r->columns);
+    int e = must_end(&run) ? -ECANCELED : open_view(&run, pool->store);
+    if (!e && q->top) {
+        e = run_series(&run, r);
+    } else if (!e) {
+        e = execute(&run, q, r);
+        if (!e && q->totals) {
+            e = run_totals(&run, r);
+        }
+        if (!e && !q->records.on) {
+            finish_metrics(q, r);
+        }
     }
-    if (run.has_result) {
-        duckdb_destroy_result(&run.result);
+    if (e && r->status == QUERY_OK) {
+        fail(r, QUERY_FAILED, "out of memory");
     }
-    duckdb_destroy_pending(&run.pending);
-    duckdb_destroy_prepare(&run.st);
-    sql_clear(&run.sql);
+    free(run.sources);
     if (run.view.store) {
         store_view_close(&run.view);
     }

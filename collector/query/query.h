@@ -19,9 +19,48 @@ struct query_pool;
 #define QUERY_MAX_BY 16
 #define QUERY_MAX_METRICS 16
 #define QUERY_MAX_LIMIT 100000
+#define QUERY_MAX_COLUMNS (N_COLUMNS + QUERY_MAX_BY + QUERY_MAX_METRICS + 1)
 
 /* What a metric is: a CF_SUM column summed up, or the number of records. */
 #define QUERY_METRIC_FLOWS N_COLUMNS
+
+/* How a column is grouped by. */
+enum query_form {
+    FORM_PLAIN,
+    FORM_PREFIX,                /* ADDR: by prefixes of a length. */
+    FORM_NAME,                  /* Protocols and ports, shown by name. */
+};
+
+/* What is made of a metric. */
+enum query_fn {
+    FN_SUM,
+    FN_MIN, FN_MAX,             /* Over the records. */
+    FN_DISTINCT,                /* Different values; of any key column. */
+    FN_P95,                     /* Sums of buckets, 95 % are no larger. */
+    FN_SHARE,                   /* Of the total, 0 to 1. */
+    FN_PREVIOUS,                /* The sum of the period before. */
+    FN_REVERSE,                 /* Of a pair: what the second sent. */
+};
+
+#define QUERY_V6_LEN 64         /* Of "src_addr/24" for IPv6. */
+
+struct query_key {
+    uint8_t form;               /* enum query_form. */
+    uint8_t v4_len, v6_len;     /* FORM_PREFIX. */
+};
+
+struct query_calc {
+    uint8_t fn;                 /* enum query_fn. */
+    bool rate;                  /* A second; bytes as bits. */
+};
+
+/* Single records instead of sums: newest first, or oldest first. */
+struct query_records {
+    bool on, oldest_first;
+    uint64_t skip;              /* Rows not to be told again. */
+    enum column_id fields[N_COLUMNS];
+    unsigned n_fields;          /* flow_end comes before these. */
+};
 
 struct query {
     int64_t from_us, to_us;     /* flow_end in [from, to). */
@@ -36,6 +75,18 @@ struct query {
     int64_t bucket_us;          /* 0: none; else first column is "time". */
     bool all_observations;      /* Else only canonical records. */
     int64_t timeout_ms;
+
+    /* All zeros: keys as they are, sums. */
+    struct query_key key[QUERY_MAX_BY];
+    struct query_calc calc[QUERY_MAX_METRICS];
+    int64_t window_us;          /* What rates divide by; 0: the range. */
+    int64_t previous_us;        /* So long before is "previous"; 0: none. */
+    int64_t p95_us;             /* Bucket of percentiles; 0: none. */
+    bool bidirectional;         /* Both directions are one group. */
+    bool totals;                /* Over all groups, also those not shown. */
+    /* A series: 'bucket_us' of the first 'top' groups, and of all. */
+    unsigned top;
+    struct query_records records;
 };
 
 /* One value of a result. */
@@ -46,14 +97,17 @@ struct query_value {
         int64_t time_us;
         struct addr addr;
         char *text;             /* NAME columns; owned by the result. */
+        double real;
     };
 };
 
 struct query_column {
-    const char *name;
+    char name[64];
     enum column_type type;      /* U64 for metrics, TIME for buckets. */
     const char *unit;
     const struct column *column;        /* NULL for "flows" and "time". */
+    struct query_key key;
+    bool real;                  /* A share. */
 };
 
 enum query_status { QUERY_OK, QUERY_TIMEOUT, QUERY_CANCELLED, QUERY_BUSY,
@@ -62,7 +116,7 @@ enum query_status { QUERY_OK, QUERY_TIMEOUT, QUERY_CANCELLED, QUERY_BUSY,
 struct query_result {
     enum query_status status;
     char error[256];
-    struct query_column columns[QUERY_MAX_BY + QUERY_MAX_METRICS + 1];
+    struct query_column columns[QUERY_MAX_COLUMNS];
     unsigned n_columns;
     struct query_value *values; /* n_rows * n_columns, row by row. */
     size_t n_rows;
@@ -71,10 +125,26 @@ struct query_result {
     unsigned segments;
     uint64_t rows_scanned;
     double elapsed_ms;
+    /* With 'totals': a value per metric, of all groups together. */
+    struct query_value totals[QUERY_MAX_METRICS];
+    bool has_totals;
+    /* Of a series: this has the groups, the next the buckets by group, the one
+     * after that the buckets of everything. */
+    struct query_result *next;
 };
 
 void query_clear(struct query *);
+/* The text of a metric: "bytes", "max(packets)", "p95(bps)". */
+void query_metric_name(const struct query *, unsigned i, char *buf,
+                       size_t size);
 void query_result_destroy(struct query_result *);
+
+/* What is wrong with a query, or NULL. */
+const char *query_check(const struct query *);
+
+/* The output columns of a query, in order: "time", keys, metrics.  Returns how
+ * many. */
+unsigned query_columns(const struct query *, struct query_column *);
 
 /* The SQL of a query over segments attached as 'schemas', for tests and logs;
  * the caller frees it.  '*n_binds' values are bound in order. */

@@ -20,6 +20,8 @@ struct compiler {
     size_t next;                /* Next parameter, from 1. */
     bool failed;
     bool names;                 /* A NAME column is grouped by. */
+    bool by_row;                /* Rows cannot be summed up per segment. */
+    bool p95;                   /* There is one: rows have buckets. */
 };
 
 /* The number of the next parameter, which has this value.  Every segment asks
@@ -334,20 +336,40 @@ clamp_time(int64_t us)
 }
 
 static void
+put_time(struct compiler *c, int64_t us)
+{
+    put_parameter(c, COLUMN_T_TIME, (struct sql_bind) {
+        .kind = BIND_TIME, .time_us = clamp_time(us) });
+}
+
+static void
+put_range(struct compiler *c, int64_t from_us, int64_t to_us)
+{
+    put_column(c, COL_flow_end);
+    fputs(" >= ", c->out);
+    put_time(c, from_us);
+    fputs(" AND ", c->out);
+    put_column(c, COL_flow_end);
+    fputs(" < ", c->out);
+    put_time(c, to_us);
+}
+
+static void
 put_where(struct compiler *c)
 {
     const struct query *q = c->q;
 
     fputs(" WHERE ", c->out);
-    put_column(c, COL_flow_end);
-    fputs(" >= ", c->out);
-    put_parameter(c, COLUMN_T_TIME, (struct sql_bind) {
-        .kind = BIND_TIME, .time_us = clamp_time(q->from_us) });
-    fputs(" AND ", c->out);
-    put_column(c, COL_flow_end);
-    fputs(" < ", c->out);
-    put_parameter(c, COLUMN_T_TIME, (struct sql_bind) {
-        .kind = BIND_TIME, .time_us = clamp_time(q->to_us) });
+    if (q->previous_us) {
+        fputs("((", c->out);
+        put_range(c, q->from_us, q->to_us);
+        fputs(") OR (", c->out);
+        put_range(c, q->from_us - q->previous_us,
+                  q->to_us - q->previous_us);
+        fputs("))", c->out);
+    } else {
+        put_range(c, q->from_us, q->to_us);
+    }
     if (!q->all_observations
         && column_set_has(&c->source->has, COL_canonical)) {
         fputs(" AND ", c->out);
@@ -360,58 +382,240 @@ put_where(struct compiler *c)
     }
 }
 
-/* The expressions of keys (k0...) and metrics (m0...), separated by commas. */
+/* Keys. */
+
+/* The same of the other side, or the column itself. */
+static enum column_id
+mirror(enum column_id id)
+{
+    static const enum column_id pairs[][2] = {
+        { COL_src_addr, COL_dst_addr }, { COL_src_port, COL_dst_port },
+        { COL_src_mac, COL_dst_mac }, { COL_src_as, COL_dst_as },
+        { COL_in_if, COL_out_if }, { COL_in_if_name, COL_out_if_name },
+        { COL_src_prefix_length, COL_dst_prefix_length },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        if (pairs[i][0] == id) {
+            return pairs[i][1];
+        } else if (pairs[i][1] == id) {
+            return pairs[i][0];
+        }
+    }
+    return id;
+}
+
+/* Whether a record goes from the service to its client: the service is on the
+ * lower port, or at the higher address. */
+static void
+put_is_reply(struct compiler *c)
+{
+    fputs("(coalesce(", c->out);
+    put_column(c, COL_src_port);
+    fputs(", 0) < coalesce(", c->out);
+    put_column(c, COL_dst_port);
+    fputs(", 0) OR (coalesce(", c->out);
+    put_column(c, COL_src_port);
+    fputs(", 0) = coalesce(", c->out);
+    put_column(c, COL_dst_port);
+    fputs(", 0) AND ", c->out);
+    put_column(c, COL_src_addr);
+    fputs(" > ", c->out);
+    put_column(c, COL_dst_addr);
+    fputs("))", c->out);
+}
+
+static void
+put_side(struct compiler *c, enum column_id id)
+{
+    if (!c->q->bidirectional || mirror(id) == id) {
+        put_column(c, id);
+        return;
+    }
+    fputs("CASE WHEN ", c->out);
+    put_is_reply(c);
+    fputs(" THEN ", c->out);
+    put_column(c, mirror(id));
+    fputs(" ELSE ", c->out);
+    put_column(c, id);
+    fputs(" END", c->out);
+}
+
+static void
+put_mask(struct compiler *c, unsigned len)
+{
+    struct sql_bind b = { .kind = BIND_ADDR };
+    for (unsigned i = 0; i < len; i++) {
+        b.addr.b[i / 8] |= (uint8_t) (0x80 >> i % 8);
+    }
+    put_parameter(c, COLUMN_T_ADDR, b);
+}
+
+static void
+put_key(struct compiler *c, unsigned i)
+{
+    const struct query_key *k = &c->q->key[i];
+    struct prefix v4 = { { { [10] = 0xff, [11] = 0xff } }, 96 };
+
+    if (k->form != FORM_PREFIX) {
+        put_side(c, c->q->by[i]);
+        return;
+    }
+    fputs("CASE WHEN (", c->out);
+    put_side(c, c->q->by[i]);
+    fputs(") BETWEEN ", c->out);
+    for (int end = 0; end < 2; end++) {
+        struct sql_bind b[2] = { { .kind = BIND_ADDR }, { .kind = BIND_ADDR } };
+        prefix_range(&v4, &b[0].addr, &b[1].addr);
+        fputs(end ? " AND " : "", c->out);
+        put_parameter(c, COLUMN_T_ADDR, b[end]);
+    }
+    for (int v6 = 0; v6 < 2; v6++) {
+        fputs(v6 ? " ELSE (" : " THEN (", c->out);
+        put_side(c, c->q->by[i]);
+        fputs(") & ", c->out);
+        put_mask(c, v6 ? k->v6_len : 96u + k->v4_len);
+    }
+    fputs(" END", c->out);
+}
+
+/* Metrics. */
+
+/* What a record adds to a metric. */
+static void
+put_metric_row(struct compiler *c, unsigned i)
+{
+    const struct query *q = c->q;
+    unsigned fn = q->calc[i].fn;
+    bool period = q->previous_us != 0;
+
+    if (period || fn == FN_REVERSE) {
+        fputs("CASE WHEN ", c->out);
+        if (period) {
+            put_range(c, fn == FN_PREVIOUS ? q->from_us - q->previous_us
+                                           : q->from_us,
+                      fn == FN_PREVIOUS ? q->to_us - q->previous_us
+                                        : q->to_us);
+        }
+        if (fn == FN_REVERSE) {
+            fputs(period ? " AND " : "", c->out);
+            put_is_reply(c);
+        }
+        fputs(" THEN ", c->out);
+    }
+    if (q->metrics[i] == QUERY_METRIC_FLOWS) {
+        fputs("1", c->out);
+    } else if (fn == FN_DISTINCT
+               && columns[q->metrics[i]].type == COLUMN_T_NAME) {
+        fprintf(c->out, "d%u.text", i);
+    } else {
+        put_column(c, q->metrics[i]);
+    }
+    fputs(period || fn == FN_REVERSE ? " END" : "", c->out);
+}
+
+static const char *
+aggregate_of(unsigned fn)
+{
+    return fn == FN_MIN ? "min" : fn == FN_MAX ? "max"
+           : fn == FN_DISTINCT ? "count(DISTINCT " : "sum";
+}
+
+static void
+put_bucket(struct compiler *c, int64_t us)
+{
+    size_t n = bind(c, (struct sql_bind) {
+        .kind = BIND_NUMBER, .number = (uint64_t) us });
+    c->d->bucket(c->out, "f.\"flow_end\"", n);
+}
+
+/* The expressions of keys (k0...) and metrics (m0...), separated by commas;
+ * names as ids or, by row, as texts. */
 static void
 put_rows(struct compiler *c, bool aggregate)
 {
     const struct query *q = c->q;
     const char *comma = "";
 
-    if (q->bucket_us) {
-        size_t n = bind(c, (struct sql_bind) {
-            .kind = BIND_NUMBER, .number = (uint64_t) q->bucket_us });
-        c->d->bucket(c->out, "f.\"flow_end\"", n);
+    if (q->bucket_us || c->p95) {
+        put_bucket(c, c->p95 ? q->p95_us : q->bucket_us);
         fputs(" AS t", c->out);
         comma = ", ";
     }
     for (unsigned i = 0; i < q->n_by; i++) {
         fputs(comma, c->out);
-        put_column(c, q->by[i]);
+        if (c->by_row && columns[q->by[i]].type == COLUMN_T_NAME) {
+            fprintf(c->out, "n%u.text", i);
+        } else {
+            put_key(c, i);
+        }
         fprintf(c->out, " AS k%u", i);
         comma = ", ";
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {
         fputs(comma, c->out);
         comma = ", ";
-        if (q->metrics[i] == QUERY_METRIC_FLOWS) {
-            fprintf(c->out, "%s AS m%u", aggregate ? "count(*)" : "1", i);
-            continue;
+        if (aggregate) {
+            fprintf(c->out, "%s(", aggregate_of(q->calc[i].fn));
         }
-        fputs(aggregate ? "sum(" : "", c->out);
-        put_column(c, q->metrics[i]);
+        put_metric_row(c, i);
         fprintf(c->out, "%s AS m%u", aggregate ? ")" : "", i);
     }
 }
 
 static void
-put_group_by(struct compiler *c)
+put_group_by(struct compiler *c, unsigned n)
 {
-    const struct query *q = c->q;
-    unsigned n = q->n_by + (q->bucket_us != 0);
     for (unsigned i = 0; i < n; i++) {
         fprintf(c->out, "%s%u", i ? ", " : " GROUP BY ", i + 1);
     }
 }
 
-/* One segment without names: plain rows, summed up by the outer query. */
-static void
-put_source_plain(struct compiler *c)
+static unsigned
+n_keys(const struct compiler *c)
 {
-    fputs("SELECT ", c->out);
-    put_rows(c, false);
+    return c->q->n_by + (c->q->bucket_us != 0);
+}
+
+static void
+put_from(struct compiler *c)
+{
     fputs(" FROM ", c->out);
     c->d->table(c->out, c->source->schema, "flows");
     fputs(" AS f", c->out);
+}
+
+/* The texts of a NAME column, as table 'prefix' 'i'. */
+static void
+put_names(struct compiler *c, char prefix, unsigned i)
+{
+    fputs(" LEFT JOIN ", c->out);
+    c->d->table(c->out, c->source->schema, "names");
+    fprintf(c->out, " AS %c%u ON %c%u.id = ", prefix, i, prefix, i);
+}
+
+/* One segment, row by row: the outer query sums up.  Names are looked up for
+ * each row, where they are needed at all. */
+static void
+put_source_rows(struct compiler *c)
+{
+    const struct query *q = c->q;
+
+    fputs("SELECT ", c->out);
+    put_rows(c, false);
+    put_from(c);
+    for (unsigned i = 0; c->by_row && i < q->n_by; i++) {
+        if (columns[q->by[i]].type == COLUMN_T_NAME) {
+            put_names(c, 'n', i);
+            put_side(c, q->by[i]);
+        }
+    }
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        if (q->calc[i].fn == FN_DISTINCT
+            && columns[q->metrics[i]].type == COLUMN_T_NAME) {
+            put_names(c, 'd', i);
+            put_column(c, q->metrics[i]);
+        }
+    }
     put_where(c);
 }
 
@@ -421,9 +625,10 @@ static void
 put_source_names(struct compiler *c)
 {
     const struct query *q = c->q;
+    bool time = q->bucket_us || c->p95;
 
     fputs("SELECT ", c->out);
-    fputs(q->bucket_us ? "a.t, " : "", c->out);
+    fputs(time ? "a.t, " : "", c->out);
     for (unsigned i = 0; i < q->n_by; i++) {
         bool name = columns[q->by[i]].type == COLUMN_T_NAME;
         fprintf(c->out, name ? "%sn%u.text AS k%u" : "%sa.k%u AS k%u",
@@ -434,18 +639,25 @@ put_source_names(struct compiler *c)
     }
     fputs(" FROM (SELECT ", c->out);
     put_rows(c, true);
-    fputs(" FROM ", c->out);
-    c->d->table(c->out, c->source->schema, "flows");
-    fputs(" AS f", c->out);
+    put_from(c);
     put_where(c);
-    put_group_by(c);
+    put_group_by(c, q->n_by + time);
     fputs(") AS a", c->out);
     for (unsigned i = 0; i < q->n_by; i++) {
         if (columns[q->by[i]].type == COLUMN_T_NAME) {
-            fputs(" LEFT JOIN ", c->out);
-            c->d->table(c->out, c->source->schema, "names");
-            fprintf(c->out, " AS n%u ON n%u.id = a.k%u", i, i, i);
+            put_names(c, 'n', i);
+            fprintf(c->out, "a.k%u", i);
         }
+    }
+}
+
+static void
+put_null_text(struct compiler *c, enum column_type type)
+{
+    if (type == COLUMN_T_NAME) {
+        fputs("''", c->out);
+    } else {
+        c->d->null(c->out, type);
     }
 }
 
@@ -457,28 +669,51 @@ put_nothing(struct compiler *c)
     const char *comma = "";
 
     fputs("SELECT ", c->out);
-    if (q->bucket_us) {
+    if (q->bucket_us || c->p95) {
         c->d->null(c->out, COLUMN_T_TIME);
         fputs(" AS t", c->out);
         comma = ", ";
     }
     for (unsigned i = 0; i < q->n_by; i++) {
         fputs(comma, c->out);
-        if (columns[q->by[i]].type == COLUMN_T_NAME) {
-            fputs("''", c->out);
-        } else {
-            c->d->null(c->out, columns[q->by[i]].type);
-        }
+        put_null_text(c, columns[q->by[i]].type);
         fprintf(c->out, " AS k%u", i);
         comma = ", ";
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {
+        unsigned id = q->metrics[i];
         fputs(comma, c->out);
-        c->d->null(c->out, COLUMN_T_U64);
+        put_null_text(c, id < N_COLUMNS ? columns[id].type : COLUMN_T_U64);
         fprintf(c->out, " AS m%u", i);
         comma = ", ";
     }
     fputs(" WHERE FALSE", c->out);
+}
+
+/* A metric out of those of segments or buckets. */
+static void
+put_metric(struct compiler *c, unsigned i)
+{
+    const struct query *q = c->q;
+    unsigned id = q->metrics[i], fn = q->calc[i].fn;
+    /* Nothing at all sums up to 0, unless it can be absent. */
+    bool zero = id == QUERY_METRIC_FLOWS || !(columns[id].flags & CF_NULL);
+
+    if (fn == FN_DISTINCT) {
+        fprintf(c->out, "count(DISTINCT m%u)", i);
+    } else if (fn == FN_MIN || fn == FN_MAX) {
+        fprintf(c->out, "%s(m%u)", aggregate_of(fn), i);
+    } else if (fn == FN_P95) {
+        int64_t n = (q->to_us - q->from_us + q->p95_us - 1) / q->p95_us;
+        char name[16];
+        snprintf(name, sizeof name, "m%u", i);
+        c->d->percentile(c->out, name, (uint64_t) n);
+    } else if (id == QUERY_METRIC_FLOWS && !c->names && !c->p95
+               && fn != FN_REVERSE && !q->previous_us) {
+        fputs("count(*)", c->out);
+    } else {
+        fprintf(c->out, zero ? "coalesce(sum(m%u), 0)" : "sum(m%u)", i);
+    }
 }
 
 static void
@@ -497,18 +732,27 @@ put_select(struct compiler *c)
         comma = ", ";
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {
-        unsigned id = q->metrics[i];
-        /* Nothing at all sums up to 0, unless it can be absent. */
-        bool zero = id == QUERY_METRIC_FLOWS
-                    || !(columns[id].flags & CF_NULL);
         fputs(comma, c->out);
-        if (id == QUERY_METRIC_FLOWS && !c->names) {
-            fputs("count(*)", c->out);
-        } else {
-            fprintf(c->out, zero ? "coalesce(sum(m%u), 0)" : "sum(m%u)", i);
-        }
+        put_metric(c, i);
         comma = ", ";
     }
+}
+
+/* Between the segments and a percentile: sums of each bucket. */
+static void
+put_bucket_select(struct compiler *c)
+{
+    const struct query *q = c->q;
+
+    fputs("SELECT t", c->out);
+    for (unsigned i = 0; i < q->n_by; i++) {
+        fprintf(c->out, ", k%u", i);
+    }
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        fprintf(c->out, ", %s(m%u) AS m%u", aggregate_of(q->calc[i].fn), i,
+                i);
+    }
+    fputs(" FROM (", c->out);
 }
 
 /* By the column asked for, then by the others, so that the same question has
@@ -517,7 +761,6 @@ static void
 put_order(struct compiler *c)
 {
     const struct query *q = c->q;
-    unsigned n_keys = q->n_by + (q->bucket_us != 0);
     const char *comma = " ORDER BY ";
 
     if (q->order >= 0) {
@@ -525,12 +768,131 @@ put_order(struct compiler *c)
                 q->descending ? "DESC" : "ASC");
         comma = ", ";
     }
-    for (unsigned i = 0; i < n_keys; i++) {
+    for (unsigned i = 0; i < n_keys(c); i++) {
         if ((int) i != q->order) {
             fprintf(c->out, "%s%u NULLS LAST", comma, i + 1);
             comma = ", ";
         }
     }
+}
+
+/* Single records. */
+
+/* What orders records of the same time, so that pages are cut at the same place
+ * each time: the later arrival comes later. */
+static const enum column_id ties[] = {
+    COL_received, COL_src_addr, COL_dst_addr, COL_src_port, COL_dst_port,
+    COL_proto, COL_bytes, COL_packets, COL_exporter,
+};
+#define N_TIES (sizeof ties / sizeof ties[0])
+
+static void
+put_source_records(struct compiler *c)
+{
+    const struct query_records *r = &c->q->records;
+
+    fputs("SELECT ", c->out);
+    put_column(c, COL_flow_end);
+    fputs(" AS k0", c->out);
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        fputs(", ", c->out);
+        if (columns[r->fields[i]].type == COLUMN_T_NAME) {
+            fprintf(c->out, "n%u.text", i);
+        } else {
+            put_column(c, r->fields[i]);
+        }
+        fprintf(c->out, " AS k%u", i + 1);
+    }
+    for (unsigned i = 0; i < N_TIES; i++) {
+        fputs(", ", c->out);
+        put_column(c, ties[i]);
+        fprintf(c->out, " AS r%u", i);
+    }
+    put_from(c);
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        if (columns[r->fields[i]].type == COLUMN_T_NAME) {
+            put_names(c, 'n', i);
+            put_column(c, r->fields[i]);
+        }
+    }
+    put_where(c);
+}
+
+static void
+put_no_records(struct compiler *c)
+{
+    const struct query_records *r = &c->q->records;
+    fputs("SELECT ", c->out);
+    c->d->null(c->out, COLUMN_T_TIME);
+    fputs(" AS k0", c->out);
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        fputs(", ", c->out);
+        put_null_text(c, columns[r->fields[i]].type);
+        fprintf(c->out, " AS k%u", i + 1);
+    }
+    for (unsigned i = 0; i < N_TIES; i++) {
+        fprintf(c->out, ", NULL AS r%u", i);
+    }
+    fputs(" WHERE FALSE", c->out);
+}
+
+static void
+put_sources(struct compiler *c, const struct sql_source *sources, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        c->source = &sources[i];
+        c->next = 1;
+        fputs(i ? " UNION ALL " : "", c->out);
+        if (c->q->records.on) {
+            put_source_records(c);
+        } else if (c->names && !c->by_row) {
+            put_source_names(c);
+        } else {
+            put_source_rows(c);
+        }
+    }
+    if (!n && c->q->records.on) {
+        put_no_records(c);
+    } else if (!n) {
+        put_nothing(c);
+    }
+}
+
+static void
+put_records(struct compiler *c, const struct sql_source *sources, size_t n)
+{
+    const struct query_records *r = &c->q->records;
+    fputs("SELECT k0", c->out);
+    for (unsigned i = 0; i < r->n_fields; i++) {
+        fprintf(c->out, ", k%u", i + 1);
+    }
+    fputs(" FROM (", c->out);
+    put_sources(c, sources, n);
+    fprintf(c->out, ") AS u ORDER BY k0%s", r->oldest_first ? "" : " DESC");
+    for (unsigned i = 0; i < N_TIES; i++) {
+        fprintf(c->out, ", r%u NULLS LAST", i);
+    }
+    fprintf(c->out, " LIMIT %" PRIu64 " OFFSET %" PRIu64, c->q->limit + 1,
+            r->skip);
+}
+
+static void
+put_sums(struct compiler *c, const struct sql_source *sources, size_t n)
+{
+    put_select(c);
+    fputs(" FROM (", c->out);
+    if (c->p95) {
+        put_bucket_select(c);
+    }
+    put_sources(c, sources, n);
+    if (c->p95) {
+        fputs(") AS b", c->out);
+        put_group_by(c, c->q->n_by + 1);
+    }
+    fputs(") AS u", c->out);
+    put_group_by(c, n_keys(c));
+    put_order(c);
+    fprintf(c->out, " LIMIT %" PRIu64, c->q->limit + 1);
 }
 
 int
@@ -548,25 +910,15 @@ sql_compile(const struct query *q, const struct sql_source *sources,
     for (unsigned i = 0; i < q->n_by; i++) {
         c.names |= columns[q->by[i]].type == COLUMN_T_NAME;
     }
-    put_select(&c);
-    fputs(" FROM (", c.out);
-    for (size_t i = 0; i < n; i++) {
-        c.source = &sources[i];
-        c.next = 1;
-        fputs(i ? " UNION ALL " : "", c.out);
-        if (c.names) {
-            put_source_names(&c);
-        } else {
-            put_source_plain(&c);
-        }
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        c.by_row |= q->calc[i].fn == FN_DISTINCT;
+        c.p95 |= q->calc[i].fn == FN_P95;
     }
-    if (!n) {
-        put_nothing(&c);
+    if (q->records.on) {
+        put_records(&c, sources, n);
+    } else {
+        put_sums(&c, sources, n);
     }
-    fputs(") AS u", c.out);
-    put_group_by(&c);
-    put_order(&c);
-    fprintf(c.out, " LIMIT %" PRIu64, q->limit + 1);
     if (fclose(c.out) || c.failed) {
         sql_clear(sql);
         return -ENOMEM;

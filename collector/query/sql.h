@@ -51,6 +51,9 @@ struct sql_dialect {
     /* Around two times with a comma between: whole milliseconds from the first
      * to the second, 0 if it is earlier. */
     void (*elapsed_ms)(FILE *, bool begin);
+    /* The aggregate that is the 95th percentile (nearest rank) of 'n' values:
+     * those of 'column', and zeros. */
+    void (*percentile)(FILE *, const char *column, uint64_t n);
 };
 
 extern const struct sql_dialect sql_duckdb;
@@ -61,11 +64,9 @@ int sql_compile(const struct query *, const struct sql_source *, size_t n,
                 const struct sql_dialect *, struct sql *);
 void sql_clear(struct sql *);
 
-/* What is wrong with a query, or NULL. */
-const char *query_check(const struct query *);
-
-/* The output columns of a query, in order: "time", keys, metrics.  Returns how
- * many. */
-unsigned query_columns(const struct query *, struct query_column *);
+/* Exactly the groups of a result of 'q' whose first columns are its keys; any,
+ * if there are none.  NULL if out of memory. */
+struct filter *query_groups_filter(const struct query *,
+                                   const struct query_result *);
 
 #endif /* collector/query/sql.h */

@@ -262,7 +262,7 @@ test_completion(void)
     CU_ASSERT(!completes("nonsense nonsense ", "and"));
     filter_complete("src po and dst", 6, &c);
     CU_ASSERT_EQUAL(c.start, 4);
-    CU_ASSERT_EQUAL(c.n, 1);
+    CU_ASSERT(c.n >= 1);
     filter_complete("bridge ", 100, &c);
     CU_ASSERT(c.value);
     filter_complete("bridge 'x", 9, &c);

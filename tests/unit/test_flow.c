@@ -299,7 +299,158 @@ test_gone(void)
     json_object_put(o);
 }
 
-UNIT_MAIN("flow", UNIT_TEST(setup), UNIT_TEST(test_defaults),
+/* Keys and metrics that are made of columns. */
+static void
+test_derived(void)
+{
+    static const struct { const char *params, *path, *value; } cases[] = {
+        { "{\"by\":[\"src_addr/24\"],\"metrics\":[\"flows\"],\"filter\":"
+          "\"src net 10.0.0.0/8\"}", "result.rows.0.0", "10.0.0.0/24" },
+        { "{\"by\":[\"src_addr/24\"],\"metrics\":[\"flows\"],\"filter\":"
+          "\"src net 2001:db8::/32\"}", "result.rows.0.0",
+          "2001:db8::/64" },
+        { "{\"by\":[\"src_addr/8/32\"],\"order\":\"src_addr/8/32\"}",
+          "result.columns.0.name", "src_addr/8/32" },
+        { "{\"by\":[\"proto_name\"],\"filter\":\"proto tcp\"}",
+          "result.rows.0.0", "tcp" },
+        { "{\"by\":[\"dst_service\"],\"filter\":\"dst port echo\"}",
+          "result.rows.0.0", "echo" },
+        { "{\"metrics\":[\"min(bytes)\"],\"filter\":\"bytes > 100\","
+          "\"observations\":\"all\"}", "result.rows.0.0", "101" },
+        { "{\"metrics\":[\"max(bytes)\"],\"observations\":\"all\"}",
+          "result.rows.0.0", "499" },
+        { "{\"metrics\":[\"distinct(src_mac)\"],\"observations\":\"all\"}",
+          "result.rows.0.0", "256" },
+        { "{\"metrics\":[\"distinct(direction)\",\"distinct(bridge)\"],"
+          "\"observations\":\"all\"}", "result.rows.0.0", "2" },
+        { "{\"by\":[\"direction\"],\"metrics\":[\"share(flows)\"]}",
+          "result.rows.0.1", "1.000000" },
+        { "{\"by\":[\"direction\"],\"metrics\":[\"flows\"],"
+          "\"totals\":true}", "result.totals.0", "250" },
+        { "{\"by\":[\"src_mac\"],\"metrics\":[\"flows\"],\"limit\":1,"
+          "\"totals\":true}", "result.other.0", "248" },
+        { "{\"metrics\":[\"flows\"],\"compare\":\"previous\"}",
+          "result.rows.0.1", "0" },
+        { "{\"metrics\":[\"flows\"],\"compare\":\"previous\"}",
+          "result.columns.1.name", "previous(flows)" },
+        { "{\"from\":\"-10s\",\"metrics\":[\"flows\"],\"compare\":"
+          "\"10m\"}", "result.rows.0.0", "0" },
+        { "{\"metrics\":[\"p95(bytes)\"],\"from\":\"-10m\",\"to\":"
+          "\"+0s\",\"p95_bucket\":\"10m\"}", "result.columns.0.name",
+          "p95(bytes)" },
+        { "{\"by\":[\"src_addr\",\"dst_addr\"],\"bidirectional\":true,"
+          "\"metrics\":[\"flows\",\"reverse(flows)\"]}",
+          "result.columns.3.name", "reverse(flows)" },
+        { "{\"metrics\":[\"first\"]}", "result.columns.0.type", "time" },
+        { "{\"metrics\":[\"bps\"]}", "result.columns.0.unit", "bit/s" },
+        { "{\"by\":[\"bridge/24\"]}", "error.data.member", "by[0]" },
+        { "{\"by\":[\"src_addr/129\"]}", "error.data.member", "by[0]" },
+        { "{\"metrics\":[\"reverse(bytes)\"]}", "error.data.member",
+          "metrics" },
+        { "{\"metrics\":[\"previous(bytes)\"]}", "error.data.member",
+          "metrics" },
+        { "{\"metrics\":[\"p95(distinct(x))\"]}", "error.data.member",
+          "metrics[0]" },
+        { "{\"compare\":\"x\"}", "error.data.member", "compare" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct json_object *o = call("flow.query", cases[i].params);
+        expect(o, cases[i].path, cases[i].value);
+        json_object_put(o);
+    }
+}
+
+/* Every bucket is there, and groups and rest sum up to the total. */
+static void
+test_series(void)
+{
+    struct json_object *o = call("flow.series",
+        "{\"from\":\"-10m\",\"bucket\":\"1m\",\"by\":[\"bridge\","
+        "\"src_addr/28\"],\"metrics\":[\"flows\",\"bytes\"],\"top\":3}");
+    int n = atoi(at(o, "result.buckets"));
+    uint64_t total = 0, parts = 0;
+    char path[64];
+
+    CU_ASSERT(n >= 10 && n <= 12);
+    expect(o, "result.step_ms", "60000");
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "result.total.flows.%d", i);
+        total += strtoull(at(o, path), NULL, 10);
+        snprintf(path, sizeof path, "result.other.flows.%d", i);
+        parts += strtoull(at(o, path), NULL, 10);
+        for (int k = 0; k < 3; k++) {
+            snprintf(path, sizeof path, "result.series.%d.values.flows.%d", k,
+                     i);
+            uint64_t v = strtoull(at(o, path), NULL, 10);
+            CU_ASSERT(v < 250);
+            parts += v;
+        }
+    }
+    CU_ASSERT_EQUAL(total, 250);
+    CU_ASSERT_EQUAL(parts, total);
+    CU_ASSERT(at(o, "result.series.3") == NULL);
+    json_object_put(o);
+
+    o = call("flow.series", "{\"from\":\"-1d\"}");
+    expect(o, "result.step_ms", "300000");
+    json_object_put(o);
+    o = call("flow.series", "{\"from\":\"-10d\",\"bucket\":\"1s\"}");
+    expect(o, "error.data.member", "bucket");
+    json_object_put(o);
+}
+
+/* Pages: every record once, in both orders. */
+static void
+test_records(void)
+{
+    static const char *const orders[] = { "newest", "oldest" };
+    for (int k = 0; k < 2; k++) {
+        char params[256], cursor[80] = "";
+        bool seen[500] = { false };
+        unsigned n = 0, pages = 0;
+        for (;;) {
+            snprintf(params, sizeof params, "{\"from\":\"-1h\",\"fields\":"
+                     "[\"bytes\",\"bridge\"],\"limit\":70,\"order\":\"%s\","
+                     "\"observations\":\"all\"%s}", orders[k], cursor);
+            struct json_object *o = call("flow.records", params);
+            char path[64];
+            for (int i = 0; i < 71; i++) {
+                snprintf(path, sizeof path, "result.rows.%d.1", i);
+                const char *v = at(o, path);
+                if (v) {
+                    CU_ASSERT(!seen[atoi(v)]);
+                    seen[atoi(v)] = true;
+                    n++;
+                }
+            }
+            pages++;
+            const char *next = at(o, "result.cursor");
+            if (next) {
+                snprintf(cursor, sizeof cursor, ",\"cursor\":\"%s\"", next);
+            }
+            bool more = next != NULL && pages < 20;
+            json_object_put(o);
+            if (!more) {
+                break;
+            }
+        }
+        CU_ASSERT_EQUAL(n, 500);
+        CU_ASSERT_EQUAL(pages, 8);
+    }
+    struct json_object *o = call("flow.records", "{\"limit\":1}");
+    CU_ASSERT(at(o, "result.rows.0.1") != NULL);
+    json_object_put(o);
+    o = call("flow.records", "{\"cursor\":\"o1.2\"}");
+    expect(o, "error.data.member", "cursor");
+    json_object_put(o);
+    o = call("flow.records", "{\"fields\":[\"x\"]}");
+    expect(o, "error.data.member", "fields[0]");
+    json_object_put(o);
+}
+
+UNIT_MAIN("flow", UNIT_TEST(setup), UNIT_TEST(test_derived),
+          UNIT_TEST(test_series), UNIT_TEST(test_records),
+          UNIT_TEST(test_defaults),
           UNIT_TEST(test_values), UNIT_TEST(test_order_and_bucket),
           UNIT_TEST(test_errors), UNIT_TEST(test_columns),
           UNIT_TEST(test_filter_check), UNIT_TEST(test_gone),

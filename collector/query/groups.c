@@ -1,0 +1,94 @@
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/query/sql.h"
+
+/* The groups of a result as a filter: one term per key, "and" within a group,
+ * "or" between them. */
+
+static struct filter *
+make_term(const struct query *q, unsigned i, const struct query_value *v)
+{
+    struct filter *f = calloc(1, sizeof *f);
+    const struct query_key *k = &q->key[i];
+
+    if (!f) {
+        return NULL;
+    }
+    f->op = FILTER_TERM;
+    f->column = q->by[i];
+    f->cmp = v->null ? CMP_IS_NULL : CMP_EQ;
+    if (v->null) {
+        return f;
+    }
+    switch (columns[f->column].type) {
+    case COLUMN_T_ADDR:
+        f->cmp = CMP_IN_PREFIX;
+        f->prefix.addr = v->addr;
+        f->prefix.len = (uint8_t) (k->form != FORM_PREFIX ? 128
+                                   : addr_is_v4(&v->addr) ? 96 + k->v4_len
+                                   : k->v6_len);
+        break;
+    case COLUMN_T_NAME:
+        f->text = strdup(v->text);
+        if (!f->text) {
+            free(f);
+            return NULL;
+        }
+        break;
+    default:
+        f->number = v->u;
+        break;
+    }
+    return f;
+}
+
+/* Takes over both. */
+static struct filter *
+join(enum filter_op op, struct filter *left, struct filter *right)
+{
+    struct filter *f = left && right ? calloc(1, sizeof *f) : NULL;
+    if (!f) {
+        filter_destroy(left);
+        filter_destroy(right);
+        return NULL;
+    }
+    f->op = op;
+    f->left = left;
+    f->right = right;
+    return f;
+}
+
+struct filter *
+query_groups_filter(const struct query *q, const struct query_result *r)
+{
+    struct filter *all = NULL;
+
+    for (size_t row = 0; row < r->n_rows; row++) {
+        const struct query_value *v = &r->values[row * r->n_columns];
+        struct filter *group = NULL;
+        for (unsigned i = 0; i < q->n_by; i++) {
+            struct filter *t = make_term(q, i, &v[i]);
+            group = i ? join(FILTER_AND, group, t) : t;
+            if (!group) {
+                filter_destroy(all);
+                return NULL;
+            }
+        }
+        if (group) {
+            all = row ? join(FILTER_OR, all, group) : group;
+            if (!all) {
+                return NULL;
+            }
+        }
+    }
+    if (!all) {
+        all = calloc(1, sizeof *all);
+        if (all) {
+            all->op = FILTER_ANY;
+        }
+    }
+    return all;
+}
