@@ -95,5 +95,10 @@ tests_bench_bench_decode_SOURCES = tests/bench/bench_decode.c
 tests_bench_bench_decode_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
 
+bench_programs += tests/bench/bench_exporters
+tests_bench_bench_exporters_SOURCES = tests/bench/bench_exporters.c
+tests_bench_bench_exporters_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)
+
 dist_doc_DATA += doc/decoding.md
 interop_tests += tests/interop/test_decode_corpora.py
