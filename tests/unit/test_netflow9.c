@@ -213,6 +213,49 @@ test_random(void)
     rig_clear(&r);
 }
 
+/* Cisco's NSEL, which has numbers of its own. */
+static void
+test_nsel(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    v9_begin(&m, UPTIME, SECS, 0, 99);
+    put_template(&m, 263, "0094 0004 0008 0004 000c 0004 0007 0002 000b 0002 "
+                 "0004 0001 9c41 0004 9c42 0004 9c43 0002 9c44 0002 "
+                 "00e9 0001 80ea 0002 0143 0008 00e7 0004 00e8 0004 "
+                 "80e8 000c 80e9 000c 9c40 0008");
+    size_t at = set_begin(&m, 263);
+    put_hex(&m, "00000063 0a000001 0a000002 c000 01bb 06 c0000201 0a000002 "
+            "d000 01bb 02 07e9 0000018bcfe56800 00000064 000000c8 "
+            "00000001000000020000000a 000000000000000000000000 "
+            "616c696365000000");
+    set_end(&m, at);
+    rig_feed(&r, m.b, m.n);
+    struct flow_batch *b = r.b;
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL_FATAL(b->n, 2);     /* There and back. */
+    CHECK_IS(b, flow_id, 0, 99);
+    CHECK_ADDR(b->nat_src_addr[0], "192.0.2.1");
+    CHECK_ADDR(b->nat_dst_addr[0], "10.0.0.2");
+    CHECK_IS(b, nat_src_port, 0, 0xd000);
+    CHECK_IS(b, nat_dst_port, 0, 443);
+    CHECK_IS(b, firewall_event, 0, 2);
+    CHECK_IS(b, firewall_ext_event, 0, 2025);
+    CHECK_TEXT(&r, acl_in, 0, "00000001000000020000000a");
+    CHECK_NULL(b, acl_out, 0);
+    CHECK_TEXT(&r, user_name, 0, "alice");
+    CU_ASSERT_EQUAL(b->bytes[0], 100);
+    CU_ASSERT_EQUAL(b->flow_start[0], INT64_C(1700000000000000));
+    CHECK_ADDR(b->src_addr[1], "10.0.0.2");
+    CHECK_ADDR(b->nat_dst_addr[1], "192.0.2.1");
+    CU_ASSERT_EQUAL(b->bytes[1], 200);
+    CU_ASSERT_EQUAL(b->flow_start[1], INT64_C(1700000000000000));
+    CHECK_TEXT(&r, user_name, 1, "alice");
+    rig_clear(&r);
+}
+
 UNIT_MAIN("netflow9", UNIT_TEST(test_fields), UNIT_TEST(test_icmp),
           UNIT_TEST(test_options), UNIT_TEST(test_cut),
-          UNIT_TEST(test_refusals), UNIT_TEST(test_random))
+          UNIT_TEST(test_refusals), UNIT_TEST(test_random),
+          UNIT_TEST(test_nsel))
