@@ -15,10 +15,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
+static struct template_cache *cache;   /* Takes long to make. */
+
+static bool
+forget(struct source *s, void *aux)
+{
+    (void) aux;
+    template_withdraw_all(cache, s, true);
+    template_withdraw_all(cache, s, false);
+    return true;
+}
+
 static uint64_t
 take(const uint8_t *data, size_t size, uint8_t **out, size_t *out_size)
 {
-    struct template_cache *cache = template_cache_create(64, 256);
     struct source_table *sources = source_table_create(16);
     struct persist_counts n;
     uint64_t state = 0;
@@ -28,7 +38,9 @@ take(const uint8_t *data, size_t size, uint8_t **out, size_t *out_size)
         && !persist_decode(data, size, cache, sources, NOW, &n)) {
         *out = persist_encode(cache, sources, NOW, out_size, &state);
     }
-    template_cache_destroy(cache);
+    if (sources) {
+        source_table_each(sources, forget, NULL);
+    }
     source_table_destroy(sources);
     return state;
 }
@@ -45,13 +57,12 @@ put_be(uint8_t *p, uint64_t v, size_t n)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool registered;
     uint8_t *once, *twice, *file = malloc(size + PERSIST_HEADER);
     size_t n = 0, n2 = 0;
 
-    if (!registered) {
+    if (!cache) {
         rcu_register_thread();
-        registered = true;
+        cache = template_cache_create(64, 256);
     }
     take(data, size, &once, &n);
     free(once);
