@@ -124,7 +124,8 @@ read_message(struct decoder *dec, struct cursor *c, struct source **source)
     struct set_context x = {
         .dec = dec, .source = *source,
         .env = {
-            .keep_unknown = dec->c.keep_unknown, .dict = dec->c.dict, .source = *source,
+            .keep_unknown = dec->c.keep_unknown,
+            .dict = dec->c.dict, .source = *source,
             .received_us = dec->d->received_us,
             .export_us = (int64_t) export_s * 1000000,
         },

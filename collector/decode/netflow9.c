@@ -101,7 +101,8 @@ netflow9_decode(struct decoder *dec, struct cursor *c)
     struct set_context x = {
         .dec = dec, .source = source,
         .env = {
-            .keep_unknown = dec->c.keep_unknown, .dict = dec->c.dict, .source = source,
+            .keep_unknown = dec->c.keep_unknown,
+            .dict = dec->c.dict, .source = source,
             .received_us = dec->d->received_us,
             .export_us = (int64_t) export_s * 1000000,
             .uptime_ms = uptime_ms, .has_uptime = true,

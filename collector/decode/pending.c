@@ -168,7 +168,8 @@ decode_late(struct decoder *dec, struct pending_set *s)
     struct set_context x = {
         .dec = dec, .source = s->source, .late = true,
         .env = {
-            .keep_unknown = dec->c.keep_unknown, .dict = dec->c.dict, .source = s->source,
+            .keep_unknown = dec->c.keep_unknown,
+            .dict = dec->c.dict, .source = s->source,
             .received_us = s->received_us, .export_us = s->export_us,
             .uptime_ms = s->uptime_ms, .has_uptime = s->has_uptime,
         },

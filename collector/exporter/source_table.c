@@ -458,7 +458,8 @@ source_sequence_skip(struct source *s)
 {
     struct entry *e = entry_cast(s);
     uint64_t old;
-    _Atomic uint64_t *way = stream_find(e->source.table, stream_hash_tagged(e), &old);
+    _Atomic uint64_t *way = stream_find(e->source.table,
+                                        stream_hash_tagged(e), &old);
     if (old) {
         atomic_store_explicit(way, 0, memory_order_relaxed);
     }

@@ -877,7 +877,8 @@ size_fits(const struct element *e, const struct template_field *f)
 {
     if (f->size == TEMPLATE_VARLEN) {
         return e->conv == CONV_UINT || e->conv == CONV_NAME
-               || e->conv == CONV_HEX || e->conv == CONV_FRAME || e->conv == CONV_IP_PACKET;
+               || e->conv == CONV_HEX || e->conv == CONV_FRAME
+               || e->conv == CONV_IP_PACKET;
     }
     switch (e->conv) {
     case CONV_V4:

@@ -4,8 +4,8 @@
 
 #include "tests/unit/corpora.h"
 
-/* Compares each record of the shared captures, field by field, with what nfdump
- * or sflowtool printed of it.  All keep the order of arrival. */
+/* Compares each record of the shared captures, field by field, with what
+ * nfdump or sflowtool printed of it.  All keep the order of arrival. */
 
 enum field {
     F_SA, F_DA, F_PR, F_SP, F_DP, F_BYTES, F_PACKETS, F_START, F_END, F_FLAGS,

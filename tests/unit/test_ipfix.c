@@ -1032,5 +1032,6 @@ UNIT_MAIN("ipfix", UNIT_TEST(test_fields), UNIT_TEST(test_conversions),
           UNIT_TEST(test_refusals), UNIT_TEST(test_template_limit),
           UNIT_TEST(test_random), UNIT_TEST(test_more_fields),
           UNIT_TEST(test_responder), UNIT_TEST(test_options_names),
-          UNIT_TEST(test_ovs_after_all_not), UNIT_TEST(test_late_template), UNIT_TEST(test_unknown),
+          UNIT_TEST(test_ovs_after_all_not), UNIT_TEST(test_late_template),
+          UNIT_TEST(test_unknown),
           UNIT_TEST(test_too_late_template))

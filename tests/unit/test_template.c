@@ -301,8 +301,8 @@ test_exporter_share(void)
     source_table_destroy(t);
 }
 
-UNIT_MAIN("template", UNIT_TEST(test_exporter_share), UNIT_TEST(test_elements_match_columns),
-          UNIT_TEST(test_registry),
+UNIT_MAIN("template", UNIT_TEST(test_exporter_share),
+          UNIT_TEST(test_elements_match_columns), UNIT_TEST(test_registry),
           UNIT_TEST(test_ovs_templates), UNIT_TEST(test_limits),
           UNIT_TEST(test_interned), UNIT_TEST(test_race),
           UNIT_TEST(test_each))
