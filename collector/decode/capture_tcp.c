@@ -132,11 +132,11 @@ wait_for_gap(struct stream *s, uint32_t seq, const uint8_t *p, size_t n)
 static void
 take(struct stream *s, uint32_t seq, const uint8_t *p, size_t n)
 {
-    int32_t ahead = (int32_t) (seq - s->next);
-    if (ahead > 0) {
+    uint32_t known = s->next - seq;     /* Bytes that have been delivered. */
+    if ((int32_t) (seq - s->next) > 0) {
         wait_for_gap(s, seq, p, n);
-    } else if ((uint32_t) -ahead < n) {
-        deliver(s, p + (uint32_t) -ahead, n - (uint32_t) -ahead);
+    } else if (known < n) {
+        deliver(s, p + known, n - known);
     }
 }
 

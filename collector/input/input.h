@@ -2,8 +2,8 @@
  * to batches at the writer.
  *
  * Each worker is a thread with its own libev loop and its own socket per
- * listening address (SO_REUSEPORT; of a multicast group there is one only); it decodes, runs the stages and hands full
- * or old batches to the sink. */
+ * listening address (SO_REUSEPORT; of a multicast group there is one only); it
+ * decodes, runs the stages and hands full or old batches to the sink. */
 #ifndef COLLECTOR_INPUT_H
 #define COLLECTOR_INPUT_H 1
 

@@ -45,7 +45,9 @@ static struct decoder_counters counters;
 static struct input *
 open_on(const char *address, char **error)
 {
-    struct input_listen listen[] = { { .address = address, .name = "netflow" } };
+    struct input_listen listen[] = {
+        { .address = address, .name = "netflow" },
+    };
     struct input_config c = {
         .listen = listen, .n_listen = 1, .workers = 2,
         .receive_buffer = 1 << 20, .dict = dict, .sources = sources,
