@@ -255,7 +255,7 @@ look_at_source(struct source *s, void *l_)
     const struct api_context *c = l->context;
     const struct observation_map *map = c->observations ? *c->observations
                                                         : NULL;
-    const struct observation *obs = map ? observation_find(map, &s->key)
+    const struct observation *obs = map ? observation_find_source(map, s)
                                         : NULL;
     uint32_t bridge = obs ? obs->bridge : 0;
     enum export_table t = table_of(s->key.protocol);

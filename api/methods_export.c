@@ -377,7 +377,7 @@ static bool
 hear(struct source *source, void *l_)
 {
     struct listening *l = l_;
-    const struct observation *obs = observation_find(l->map, &source->key);
+    const struct observation *obs = observation_find_source(l->map, source);
     struct heard *h = NULL;
     if (!obs || !obs->bridge) {
         return true;

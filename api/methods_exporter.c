@@ -46,7 +46,7 @@ source_to_json(const struct api_context *c, const struct source *s)
     char buf[ADDR_STRLEN];
     const struct observation_map *map =
         c->observations ? *c->observations : NULL;
-    const struct observation *obs = map ? observation_find(map, &s->key)
+    const struct observation *obs = map ? observation_find_source(map, s)
                                         : NULL;
 
     reply_uint(o, "id", s->id);

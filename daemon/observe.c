@@ -180,6 +180,7 @@ add_observation(struct builder *b, const struct ovs_snapshot *s,
     *o = (struct observation) {
         .match = { .protocol = protocol_of[table] },
         .local = s->local,
+        .datapath_id = br->datapath_id,
         /* A row that several bridges share says nothing about which. */
         .bridge = row->n_refs > 1 ? 0 : bridge,
         .sampling = sampling_of(table, row),
