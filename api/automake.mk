@@ -15,9 +15,11 @@ api_libapi_la_SOURCES = \
 	api/methods_exporter.c \
 	api/methods_flow.c \
 	api/methods_policy.c \
+	api/methods_profile.c \
 	api/methods_probe.c \
 	api/methods_system.c \
 	api/model.c api/model.h \
+	api/profile.c api/profile.h \
 	api/schema.c api/schema.h \
 	api/server.c api/server.h \
 	api/value.c api/value.h

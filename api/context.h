@@ -14,6 +14,7 @@ struct input;
 struct observation_map;
 struct ovsdb;
 struct probe;
+struct profiles;
 struct query_pool;
 struct source_table;
 struct store;
@@ -24,6 +25,7 @@ struct api_context {
     struct probe *probe;                /* probe/probe.h */
     struct store *store;
     struct query_pool *queries;
+    struct profiles *profiles;          /* api/profile.h */
     struct source_table *sources;
     struct decoder_counters *decode_counters;
     struct input *input;                /* collector/input/input.h */

@@ -21,7 +21,9 @@
 
 #include "api/config.h"
 #include "api/context.h"
+#include "api/profile.h"
 #include "api/server.h"
+#include "collector/channel/channel.h"
 #include "collector/decode/decoder.h"
 #include "collector/exporter/correct.h"
 #include "collector/exporter/source_table.h"
@@ -68,13 +70,15 @@ struct daemon {
     struct template_cache *templates;
     struct decoder_counters decode_counters;
     struct correct correct;
-    struct stage stages[1];
+    struct stage stages[2];
     uint64_t observation_gen;
 
     struct input *input;
     struct persist *persist;
     struct store *store;
     struct query_pool *queries;
+    struct channel_set *channels;
+    struct profiles *profiles;
     struct ovsdb *ovsdb;
     struct probe *probe;
     struct api *api;
@@ -97,6 +101,7 @@ publish_context(struct daemon *d)
     d->context.probe = d->probe;
     d->context.store = d->store;
     d->context.queries = d->queries;
+    d->context.profiles = d->profiles;
     d->context.sources = d->sources;
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
@@ -230,7 +235,7 @@ open_input(struct daemon *d, const struct config *c, char **error)
         .templates = d->templates,
         .counters = &d->decode_counters,
         .stages = d->stages,
-        .n_stages = 1,
+        .n_stages = 2,
         .get = batch_get,
         .submit = batch_submit,
         .aux = &d->store,
@@ -880,6 +885,16 @@ daemon_check_config(const struct options *o)
     return status;
 }
 
+/* The channels are there before the first batch. */
+static void
+count_channels(void *daemon_, struct flow_batch *b)
+{
+    struct daemon *d = daemon_;
+    if (d->channels) {
+        channel_process(d->channels, b);
+    }
+}
+
 static int
 create_tables(struct daemon *d, const struct config *c)
 {
@@ -887,6 +902,7 @@ create_tables(struct daemon *d, const struct config *c)
     d->sources = source_table_create(c->max_sources);
     d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);
     d->stages[0] = (struct stage) { "correct", correct_process, &d->correct };
+    d->stages[1] = (struct stage) { "channels", count_channels, d };
     return d->dict && d->sources && d->templates ? 0 : -ENOMEM;
 }
 
@@ -934,6 +950,18 @@ open_store(struct daemon *d, const struct config *c)
     }
     d->queries = query_pool_create(d->store, c->query_max, 64);
     return d->queries ? 0 : -ENOMEM;
+}
+
+static int
+open_profiles(struct daemon *d)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/meta/channels", d->store_dir);
+    d->channels = channel_set_create(path, d->dict);
+    snprintf(path, sizeof path, "%s/meta/profiles.json", d->store_dir);
+    d->profiles = d->channels ? profiles_open(path, d->channels, d->queries)
+                              : NULL;
+    return d->profiles ? 0 : -ENOMEM;
 }
 
 /* What was learned before the restart, so that the first datagram after it can
@@ -984,7 +1012,7 @@ start(struct daemon *d)
     ovsdb_global_init("venturid", log_level(LOG_MODULE_ovsdb) >= LOG_L_DBG);
     thread_set_hook(privilege_none);
     d->privilege.keep_raw = c->probe != NULL;
-    if (drop_privileges(d, c) || open_store(d, c)) {
+    if (drop_privileges(d, c) || open_store(d, c) || open_profiles(d)) {
         return -1;
     }
     restore_templates(d);
@@ -1058,10 +1086,13 @@ daemon_destroy(struct daemon *d)
     ovsdb_stop(d->ovsdb);
     input_destroy(d->input);            /* Reads what is left, then stops. */
     persist_stop(d->persist);
+    channel_set_stop(d->channels);
     query_pool_destroy(d->queries);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     api_destroy(d->api);
+    profiles_close(d->profiles);
+    channel_set_destroy(d->channels);
     correct_publish(&d->correct, NULL);
     config_store_destroy(d->config);
     template_cache_destroy(d->templates);

@@ -1,0 +1,11 @@
+collector_libcollector_la_SOURCES += \
+	collector/channel/channel.c collector/channel/channel.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_channel
+unit_tests += tests/unit/test_channel
+tests_unit_test_channel_SOURCES = tests/unit/test_channel.c \
+	tests/unit/store_util.h
+tests_unit_test_channel_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
+tests_unit_test_channel_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+endif

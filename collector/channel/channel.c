@@ -1,0 +1,648 @@
+#include <config.h>
+
+#include "collector/channel/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "collector/filter/eval.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/thread.h"
+
+/* Minutes that wait for the writer: older flows are late. */
+#define PENDING 128
+#define AHEAD_S 300
+/* When all that arrived before a channel was made is stored. */
+#define FILL_DELAY_US INT64_C(2000000)
+
+const struct counter_def channel_counter_defs[] = {
+#define X(NAME, DOC) { #NAME, offsetof(struct channel_counters, NAME), DOC },
+    CHANNEL_COUNTERS(X)
+#undef X
+    { NULL, 0, NULL }
+};
+
+struct slot {
+    int64_t t;                  /* Seconds since 1970; 0: empty. */
+    struct channel_sum sum;
+};
+
+/* A channel at work. */
+struct counting {
+    struct channel c;           /* First: channel_at() answers it. */
+    struct filter_program *program;
+    int64_t fill_at_us;         /* Monotonic; 0: nothing to fill. */
+    struct slot seconds[CHANNEL_SECONDS];
+    struct slot pending[PENDING];       /* Minutes, not yet in the files. */
+};
+
+struct channel_set {
+    char *dir;
+    struct dict *dict;
+    pthread_mutex_t mutex;      /* 'list' and what counts. */
+    pthread_mutex_t files;      /* Taken after 'mutex', never before. */
+    pthread_cond_t wake;
+    struct counting **list;
+    size_t n;
+    struct filter_program *canonical;
+    struct channel_counters counters;
+    pthread_t thread;
+    bool running, stopping;
+    void (*fill)(void *aux, const struct channel *);
+    void *fill_aux;
+};
+
+/* ---- Files: one slot per minute or hour, at its time modulo the number of
+ * slots, so that a file never grows and late numbers find their place. ---- */
+
+static const struct tier {
+    const char *suffix;
+    int64_t step_s;
+    int64_t slots;
+} tiers[] = {
+    { "minutes", 60, CHANNEL_MINUTES },
+    { "hours", 3600, CHANNEL_HOURS },
+};
+
+static int
+open_tier(const struct channel_set *s, uint64_t id, const struct tier *t,
+          int flags)
+{
+    char path[4096];
+    if (!s->dir) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/%016" PRIx64 ".%s", s->dir, id,
+             t->suffix);
+    return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0640);
+}
+
+static void
+add_sum(struct channel_sum *a, const struct channel_sum *b)
+{
+    a->bytes += b->bytes;
+    a->packets += b->packets;
+    a->flows += b->flows;
+}
+
+static void
+write_slot(struct channel_set *s, int fd, const struct tier *t,
+           int64_t time_s, const struct channel_sum *sum)
+{
+    int64_t at = time_s / t->step_s;
+    off_t where = (off_t) (at % t->slots) * (off_t) sizeof(struct slot);
+    struct slot slot;
+
+    if (pread(fd, &slot, sizeof slot, where) != sizeof slot
+        || slot.t < at * t->step_s) {
+        slot = (struct slot) { .t = at * t->step_s };
+    } else if (slot.t > at * t->step_s) {
+        return;                 /* Older than the file goes back. */
+    }
+    add_sum(&slot.sum, sum);
+    if (pwrite(fd, &slot, sizeof slot, where) != sizeof slot) {
+        counter_inc(&s->counters.errors);
+    }
+}
+
+/* Adds slots to both files of a channel. */
+static void
+write_slots(struct channel_set *s, uint64_t id, const struct slot *slots,
+            size_t n)
+{
+    for (size_t i = 0; s->dir && i < 2; i++) {
+        int fd = open_tier(s, id, &tiers[i], O_RDWR | O_CREAT);
+        for (size_t k = 0; k < n; k++) {
+            if (fd >= 0) {
+                write_slot(s, fd, &tiers[i], slots[k].t, &slots[k].sum);
+            } else {
+                counter_inc(&s->counters.errors);
+            }
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+}
+
+/* ---- Counting. ---- */
+
+static bool
+count_second(struct counting *c, int64_t t, const struct channel_sum *sum)
+{
+    struct slot *second = &c->seconds[t % CHANNEL_SECONDS];
+    struct slot *minute = &c->pending[t / 60 % PENDING];
+
+    if (second->t < t) {
+        *second = (struct slot) { .t = t };
+    }
+    if (second->t == t) {
+        add_sum(&second->sum, sum);
+    }
+    if (minute->t && minute->t != t / 60 * 60) {
+        return false;           /* The writer has not come by. */
+    }
+    minute->t = t / 60 * 60;
+    add_sum(&minute->sum, sum);
+    return true;
+}
+
+/* Rows of a batch that match, run by run of the same second. */
+static void
+count_rows(struct channel_set *s, struct counting *c,
+           const struct flow_batch *b, const uint64_t *bits, int64_t now_s)
+{
+    struct channel_sum sum = { 0, 0, 0 };
+    int64_t second = 0;
+
+    for (unsigned w = 0; w < (b->n + 63) / 64; w++) {
+        for (uint64_t left = bits[w]; left; left &= left - 1) {
+            unsigned row = 64 * w + (unsigned) __builtin_ctzll(left);
+            int64_t t = b->flow_end[row] / 1000000;
+            if (b->received[row] < c->c.created_us) {
+                continue;       /* Comes out of the store. */
+            }
+            if (t <= now_s - (PENDING - 8) * 60 || t > now_s + AHEAD_S) {
+                counter_inc(&s->counters.late);
+                continue;
+            }
+            if (t != second && sum.flows) {
+                if (!count_second(c, second, &sum)) {
+                    counter_add(&s->counters.late, sum.flows);
+                }
+                sum = (struct channel_sum) { 0, 0, 0 };
+            }
+            second = t;
+            sum.bytes += b->bytes[row];
+            sum.packets += b->packets[row];
+            sum.flows++;
+        }
+    }
+    if (sum.flows && !count_second(c, second, &sum)) {
+        counter_add(&s->counters.late, sum.flows);
+    }
+}
+
+void
+channel_process(void *set, struct flow_batch *b)
+{
+    struct channel_set *s = set;
+    uint64_t canonical[EVAL_WORDS], bits[EVAL_WORDS];
+    int64_t now_s = clock_wall_us() / 1000000;
+
+    if (!b->n) {
+        return;
+    }
+    filter_run(s->canonical, b, canonical);
+    pthread_mutex_lock(&s->mutex);
+    counter_add(&s->counters.flows, b->n);
+    for (size_t i = 0; i < s->n; i++) {
+        filter_run(s->list[i]->program, b, bits);
+        for (unsigned w = 0; w < EVAL_WORDS; w++) {
+            bits[w] &= canonical[w];
+        }
+        count_rows(s, s->list[i], b, bits, now_s);
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* ---- The thread: once a second to the files. ---- */
+
+/* Takes what channel 'i' has counted.  Returns how many minutes, -1 if there is
+ * no such channel. */
+static int
+take_pending(struct channel_set *s, size_t i, uint64_t *id,
+             struct slot *slots)
+{
+    int n = 0;
+    if (i >= s->n) {
+        return -1;
+    }
+    *id = s->list[i]->c.id;
+    for (unsigned k = 0; k < PENDING; k++) {
+        struct slot *p = &s->list[i]->pending[k];
+        if (p->t) {
+            slots[n++] = *p;
+            *p = (struct slot) { .t = 0 };
+        }
+    }
+    return n;
+}
+
+static void
+flush(struct channel_set *s)
+{
+    struct slot slots[PENDING];
+    uint64_t id;
+    int n = 0;
+
+    for (size_t i = 0; n >= 0; i++) {
+        pthread_mutex_lock(&s->mutex);
+        pthread_mutex_lock(&s->files);
+        n = take_pending(s, i, &id, slots);
+        pthread_mutex_unlock(&s->mutex);
+        if (n > 0) {
+            write_slots(s, id, slots, (size_t) n);
+        }
+        pthread_mutex_unlock(&s->files);
+    }
+}
+
+/* Calls 'fill' for one channel that is due, on a copy.  False: there is none. */
+static bool
+fill_one(struct channel_set *s)
+{
+    struct channel copy;
+    bool found = false;
+
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n && !found; i++) {
+        struct counting *c = s->list[i];
+        if (c->fill_at_us && c->fill_at_us <= clock_mono_us() && s->fill) {
+            c->fill_at_us = 0;
+            memcpy(&copy, &c->c, sizeof copy);
+            copy.filter = strdup(c->c.filter);
+            found = copy.filter != NULL;
+        }
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (found) {
+        s->fill(s->fill_aux, &copy);
+        free(copy.filter);
+    }
+    return found;
+}
+
+static void *
+run(void *set)
+{
+    struct channel_set *s = set;
+
+    pthread_mutex_lock(&s->mutex);
+    while (!s->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        pthread_cond_timedwait(&s->wake, &s->mutex, &until);
+        pthread_mutex_unlock(&s->mutex);
+        flush(s);
+        while (fill_one(s)) {
+            continue;
+        }
+        pthread_mutex_lock(&s->mutex);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return NULL;
+}
+
+/* ---- Definitions. ---- */
+
+struct channel_set *
+channel_set_create(const char *dir, struct dict *dict)
+{
+    struct channel_set *s = calloc(1, sizeof *s);
+    struct filter *f = filter_parse("canonical true", NULL);
+
+    if (!s || !f) {
+        free(s);
+        filter_destroy(f);
+        return NULL;
+    }
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_mutex_init(&s->files, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    s->dict = dict;
+    s->canonical = filter_compile(f, dict);
+    filter_destroy(f);
+    if (dir && mkdir(dir, 0750) && errno != EEXIST) {
+        LOG(store, WARN, "%s: %s: channels are kept in memory only", dir,
+            strerror(errno));
+    } else if (dir) {
+        s->dir = strdup(dir);
+    }
+    s->running = s->canonical && !thread_start(&s->thread, "channels", run,
+                                               s);
+    if (!s->running) {
+        channel_set_destroy(s);
+        return NULL;
+    }
+    return s;
+}
+
+void
+channel_set_stop(struct channel_set *s)
+{
+    if (s && s->running) {
+        pthread_mutex_lock(&s->mutex);
+        s->stopping = true;
+        pthread_cond_signal(&s->wake);
+        pthread_mutex_unlock(&s->mutex);
+        pthread_join(s->thread, NULL);
+        s->running = false;
+        flush(s);
+    }
+}
+
+static void
+counting_destroy(struct counting *c)
+{
+    if (c) {
+        filter_program_destroy(c->program);
+        free(c->c.filter);
+        free(c);
+    }
+}
+
+void
+channel_set_destroy(struct channel_set *s)
+{
+    if (!s) {
+        return;
+    }
+    channel_set_stop(s);
+    for (size_t i = 0; i < s->n; i++) {
+        counting_destroy(s->list[i]);
+    }
+    filter_program_destroy(s->canonical);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_mutex_destroy(&s->files);
+    pthread_cond_destroy(&s->wake);
+    free(s->list);
+    free(s->dir);
+    free(s);
+}
+
+static struct counting *
+counting_create(struct channel_set *s, const struct channel *c,
+                struct filter_error *error)
+{
+    struct counting *new_ = calloc(1, sizeof *new_);
+    struct filter *f = filter_parse(c->filter ? c->filter : "", error);
+
+    if (new_ && f) {
+        memcpy(&new_->c, c, sizeof new_->c);
+        new_->c.filter = strdup(c->filter ? c->filter : "");
+        new_->program = filter_compile(f, s->dict);
+    }
+    filter_destroy(f);
+    if (!new_ || !new_->program || !new_->c.filter) {
+        counting_destroy(new_);
+        return NULL;
+    }
+    return new_;
+}
+
+int
+channel_add(struct channel_set *s, const struct channel *c,
+            struct filter_error *error)
+{
+    memset(error, 0, sizeof *error);
+    if (channel_find(s, c->profile, c->name)) {
+        return -EEXIST;
+    } else if (s->n >= CHANNEL_MAX) {
+        return -ENOSPC;
+    }
+    struct counting *new_ = counting_create(s, c, error);
+    if (!new_) {
+        return error->message[0] ? -EINVAL : -ENOMEM;
+    }
+    if (!new_->c.id) {
+        new_->c.id = (uint64_t) c->created_us;
+        for (size_t i = 0; i < s->n; i++) {     /* Unique. */
+            if (s->list[i]->c.id >= new_->c.id) {
+                new_->c.id = s->list[i]->c.id + 1;
+            }
+        }
+        if (c->start_us < c->created_us) {
+            new_->fill_at_us = clock_mono_us() + FILL_DELAY_US;
+            new_->c.filling = true;
+        }
+    }
+    pthread_mutex_lock(&s->mutex);
+    struct counting **list = realloc(s->list, (s->n + 1) * sizeof *list);
+    if (list) {
+        s->list = list;
+        s->list[s->n++] = new_;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (!list) {
+        counting_destroy(new_);
+    }
+    return list ? 0 : -ENOMEM;
+}
+
+int
+channel_set_filter(struct channel_set *s, struct channel *c,
+                   const char *filter, struct filter_error *error)
+{
+    struct channel copy;
+    memset(error, 0, sizeof *error);
+    memcpy(&copy, c, sizeof copy);
+    copy.filter = (char *) filter;
+    struct counting *new_ = counting_create(s, &copy, error);
+    struct counting *old = (struct counting *) c;
+    if (!new_) {
+        return error->message[0] ? -EINVAL : -ENOMEM;
+    }
+    struct filter_program *program = old->program;
+    char *text = c->filter;
+    pthread_mutex_lock(&s->mutex);
+    old->program = new_->program;
+    c->filter = new_->c.filter;
+    pthread_mutex_unlock(&s->mutex);
+    new_->program = program;
+    new_->c.filter = text;
+    counting_destroy(new_);
+    return 0;
+}
+
+int
+channel_delete(struct channel_set *s, const char *profile, const char *name)
+{
+    struct channel *c = channel_find(s, profile, name);
+    char path[4096];
+
+    if (!c) {
+        return -ENOENT;
+    }
+    uint64_t id = c->id;
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n; i++) {
+        if (&s->list[i]->c == c) {
+            counting_destroy(s->list[i]);
+            memmove(&s->list[i], &s->list[i + 1],
+                    (s->n - i - 1) * sizeof s->list[0]);
+            s->n--;
+            break;
+        }
+    }
+    pthread_mutex_lock(&s->files);
+    for (size_t i = 0; s->dir && i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%016" PRIx64 ".%s", s->dir, id,
+                 tiers[i].suffix);
+        unlink(path);
+    }
+    pthread_mutex_unlock(&s->files);
+    pthread_mutex_unlock(&s->mutex);
+    return 0;
+}
+
+struct channel *
+channel_find(struct channel_set *s, const char *profile, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (!strcmp(s->list[i]->c.profile, profile)
+            && !strcmp(s->list[i]->c.name, name)) {
+            return &s->list[i]->c;
+        }
+    }
+    return NULL;
+}
+
+size_t
+channel_count(const struct channel_set *s)
+{
+    return s->n;
+}
+
+struct channel *
+channel_at(const struct channel_set *s, size_t i)
+{
+    return &s->list[i]->c;
+}
+
+void
+channel_on_fill(struct channel_set *s,
+                void (*fill)(void *, const struct channel *), void *aux)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->fill = fill;
+    s->fill_aux = aux;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+const struct channel_counters *
+channel_counters(const struct channel_set *s)
+{
+    return &s->counters;
+}
+
+/* ---- Numbers. ---- */
+
+static struct counting *
+find_id(struct channel_set *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->list[i]->c.id == id) {
+            return s->list[i];
+        }
+    }
+    return NULL;
+}
+
+void
+channel_fill(struct channel_set *s, uint64_t id, int64_t time_s,
+             const struct channel_sum *sum)
+{
+    struct slot slot = { time_s, *sum };
+
+    pthread_mutex_lock(&s->mutex);
+    struct counting *c = find_id(s, id);
+    pthread_mutex_lock(&s->files);
+    if (c && !sum->flows) {
+        c->c.filling = false;   /* Nothing more comes. */
+    }
+    pthread_mutex_unlock(&s->mutex);
+    if (c && sum->flows) {
+        write_slots(s, id, &slot, 1);
+    }
+    pthread_mutex_unlock(&s->files);
+}
+
+void
+channel_fill_later(struct channel_set *s, uint64_t id)
+{
+    pthread_mutex_lock(&s->mutex);
+    struct counting *c = find_id(s, id);
+    if (c) {
+        c->fill_at_us = clock_mono_us() + FILL_DELAY_US;
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+struct window {
+    int64_t from_s, step_s;
+    size_t n;
+    struct channel_sum *out;
+};
+
+static void
+window_add(const struct window *w, const struct slot *slot)
+{
+    int64_t at = slot->t - w->from_s;
+    if (slot->t && at >= 0 && (size_t) (at / w->step_s) < w->n) {
+        add_sum(&w->out[at / w->step_s], &slot->sum);
+    }
+}
+
+static void
+window_file(struct channel_set *s, uint64_t id, const struct tier *t,
+            const struct window *w)
+{
+    struct slot slots[512];
+    int fd = open_tier(s, id, t, O_RDONLY);
+    int64_t first = w->from_s / t->step_s;
+    int64_t count = (int64_t) w->n * w->step_s / t->step_s;
+
+    count = count > t->slots ? t->slots : count;
+    while (fd >= 0 && count > 0) {
+        int64_t at = first % t->slots, n = count < 512 ? count : 512;
+        n = n > t->slots - at ? t->slots - at : n;
+        ssize_t got = pread(fd, slots, (size_t) n * sizeof slots[0],
+                            (off_t) at * (off_t) sizeof slots[0]);
+        for (ssize_t i = 0; i < got / (ssize_t) sizeof slots[0]; i++) {
+            if (slots[i].t == (first + i) * t->step_s) {
+                window_add(w, &slots[i]);
+            }
+        }
+        first += n;
+        count -= n;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+void
+channel_series(struct channel_set *s, uint64_t id, int64_t from_s,
+               int64_t step_s, size_t n, struct channel_sum *out)
+{
+    struct window w = { from_s, step_s, n, out };
+
+    memset(out, 0, n * sizeof *out);
+    pthread_mutex_lock(&s->mutex);
+    struct counting *c = find_id(s, id);
+    for (unsigned i = 0; c && step_s % 60 && i < CHANNEL_SECONDS; i++) {
+        window_add(&w, &c->seconds[i]);
+    }
+    for (unsigned i = 0; c && step_s % 60 == 0 && i < PENDING; i++) {
+        window_add(&w, &c->pending[i]);
+    }
+    pthread_mutex_lock(&s->files);
+    pthread_mutex_unlock(&s->mutex);
+    if (c && step_s % 60 == 0) {
+        window_file(s, id, &tiers[step_s % 3600 == 0 && from_s % 3600 == 0],
+                    &w);
+    }
+    pthread_mutex_unlock(&s->files);
+}
