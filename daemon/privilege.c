@@ -55,8 +55,8 @@ privilege_init(struct privilege *p, const char *user)
     return 0;
 }
 
-int
-privilege_make_dir(const struct privilege *p, const char *path)
+static int
+make_dir(const struct privilege *p, const char *path, mode_t mode)
 {
     char *copy = strdup(path);
     int error = copy ? 0 : -ENOMEM;
@@ -65,7 +65,7 @@ privilege_make_dir(const struct privilege *p, const char *path)
         if (s) {
             *s = '\0';
         }
-        if (!mkdir(copy, 0755)) {
+        if (!mkdir(copy, s ? 0755 : mode)) {
             if (!s && p->root && chown(copy, p->uid, p->gid)) {
                 error = -errno;
             }
@@ -81,9 +81,16 @@ privilege_make_dir(const struct privilege *p, const char *path)
 }
 
 int
+privilege_make_dir(const struct privilege *p, const char *path)
+{
+    return make_dir(p, path, 0755);
+}
+
+int
 privilege_own_dir(const struct privilege *p, const char *path)
 {
-    int error = privilege_make_dir(p, path);
+    /* Who talks to whom is nobody else's business. */
+    int error = make_dir(p, path, 0750);
     if (error || !p->root) {
         return error;
     }
@@ -140,6 +147,7 @@ apply_caps(bool permit_override, bool effective_override)
 int
 privilege_drop(struct privilege *p, const char *const *must_reach, size_t n)
 {
+    umask(027);                 /* Directories for others are made by now. */
     if (!p->root) {
         return 0;
     }

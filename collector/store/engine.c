@@ -178,15 +178,13 @@ engine_open(struct store *s, char **error)
 {
     struct engine *e = &s->engine;
     duckdb_config config = NULL;
-    char threads[16], memory[32], text[256] = "";
+    char memory[32], text[256] = "";
     char *why = NULL;
 
-    snprintf(threads, sizeof threads, "%u",
-             s->config.query_threads ? s->config.query_threads : 1);
     snprintf(memory, sizeof memory, "%lluB",
              (unsigned long long) s->config.memory_limit);
     const struct { const char *name, *value; } options[] = {
-        { "threads", threads },
+        { "threads", "1" },
         { "memory_limit", memory },
         { "checkpoint_threshold", CHECKPOINT_BYTES },
         { "autoinstall_known_extensions", "false" },
@@ -194,6 +192,7 @@ engine_open(struct store *s, char **error)
     };
 
     memset(e, 0, sizeof *e);
+    e->threads = 1;
     bool ok = duckdb_create_config(&config) == DuckDBSuccess;
     for (size_t i = 0; ok && i < sizeof options / sizeof options[0]; i++) {
         ok = duckdb_set_config(config, options[i].name, options[i].value)
@@ -222,6 +221,19 @@ engine_close(struct store *s)
     }
     if (s->engine.db) {
         duckdb_close(&s->engine.db);
+    }
+}
+
+void
+engine_set_threads(struct store *s, unsigned n)
+{
+    char why[256];
+
+    n = n ? n : 1;
+    if (s->engine.ctl && s->engine.threads != n
+        && !engine_run(s->engine.ctl, why, sizeof why, "SET threads = %u",
+                       n)) {
+        s->engine.threads = n;
     }
 }
 

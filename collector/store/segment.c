@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -454,6 +455,39 @@ segments_expire(struct store *s, int64_t now)
         segments_save_index(s);
     }
     segments_health(s);
+}
+
+/* Whether what fills the disk is mostly ours. */
+static bool
+disk_is_ours(const struct store *s)
+{
+    struct statvfs v;
+    uint64_t ours = 0;
+
+    for (size_t i = 0; i < s->n_segments; i++) {
+        ours += s->segments[i]->bytes;
+    }
+    return !statvfs(s->dir, &v)
+           && ours >= (uint64_t) (v.f_blocks - v.f_bfree) * v.f_frsize / 2;
+}
+
+void
+segments_make_room(struct store *s)
+{
+    if (!disk_is_ours(s)) {
+        return;                 /* To delete would help somebody else. */
+    }
+    for (size_t i = 0; i + 1 < s->n_segments; i++) {
+        struct segment *g = s->segments[i];
+        if (!g->open && !g->users) {
+            LOG(store, WARN, "the disk is full: the oldest flows, segment "
+                "%s, make room; lower store/retention/size", g->file);
+            segment_delete(s, g);
+            segments_save_index(s);
+            segments_health(s);
+            return;
+        }
+    }
 }
 
 void

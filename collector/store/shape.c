@@ -33,33 +33,37 @@ shape_has_narrow(enum column_id id)
 static bool
 is_v4(const struct addr *a)
 {
-    static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
-    return !memcmp(a->b, mapped, sizeof mapped);
+    uint64_t high;
+    uint32_t middle;
+    memcpy(&high, a->b, sizeof high);
+    memcpy(&middle, a->b + 8, sizeof middle);
+    return !high && middle == UINT32_C(0xffff0000);     /* Little-endian. */
 }
 
-static void
-row_set_add(struct row_set *r, uint32_t row)
+static bool
+row_is_v4(const struct flow_batch *b, uint32_t row)
 {
-    r->bits[row / 64] |= UINT64_C(1) << row % 64;
-    r->index[r->n++] = (uint16_t) row;
+    return (is_v4(&b->src_addr[row])
+            || !batch_is_valid(b, COL_src_addr, row))
+           && (is_v4(&b->dst_addr[row])
+               || !batch_is_valid(b, COL_dst_addr, row));
 }
 
 void
-row_sets_make(const struct flow_batch *b, struct row_set *v4,
-              struct row_set *others)
+row_sets_make(const struct flow_batch *b, struct row_set sets[N_ROW_KINDS])
 {
-    memset(v4->bits, 0, sizeof v4->bits);
-    memset(others->bits, 0, sizeof others->bits);
-    v4->n = others->n = 0;
-    for (uint32_t i = 0; i < b->n; i++) {
-        bool wide = (batch_is_valid(b, COL_src_addr, i)
-                     && !is_v4(&b->src_addr[i]))
-                    || (batch_is_valid(b, COL_dst_addr, i)
-                        && !is_v4(&b->dst_addr[i]));
-        row_set_add(wide ? others : v4, i);
+    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
+        memset(sets[k].bits, 0, sizeof sets[k].bits);
+        sets[k].n = 0;
     }
-    v4->all = v4->n == b->n;
-    others->all = others->n == b->n;
+    for (uint32_t i = 0; i < b->n; i++) {
+        unsigned k = row_is_v4(b, i) ? ROW_V4 : ROW_OTHER;
+        sets[k].bits[i / 64] |= UINT64_C(1) << i % 64;
+        sets[k].index[sets[k].n++] = (uint16_t) i;
+    }
+    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
+        sets[k].all = sets[k].n == b->n;
+    }
 }
 
 /* Learning. */

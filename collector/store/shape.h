@@ -35,6 +35,13 @@ struct shape {
     struct shape_column column[N_COLUMNS];
 };
 
+/* Kinds of rows, which go to different tables. */
+enum row_kind {
+    ROW_V4,                     /* Addresses are all IPv4, or there are none. */
+    ROW_OTHER,
+    N_ROW_KINDS
+};
+
 /* A choice of a batch's rows. */
 struct row_set {
     uint64_t bits[BATCH_ROWS / 64];
@@ -48,9 +55,8 @@ enum column_id shape_base(enum column_id);
 /* Whether there is a narrow form of a type. */
 bool shape_has_narrow(enum column_id);
 
-/* Splits a batch into rows whose addresses are all IPv4 and the others. */
-void row_sets_make(const struct flow_batch *, struct row_set *v4,
-                   struct row_set *others);
+/* The rows of each kind. */
+void row_sets_make(const struct flow_batch *, struct row_set[N_ROW_KINDS]);
 
 /* What rows need.  The first call for a shape has 'first' set, later ones add
  * to it. */

@@ -31,7 +31,7 @@ const struct counter_def store_counter_defs[] = {
 /* Batches that workers may hold. */
 #define POOL_WORKERS 64
 /* Batches that may wait for a disk; at least one transaction's. */
-#define MIN_BACKLOG 96
+#define MIN_BACKLOG 160
 
 static int
 fail(char **error, const char *what, const char *path, int e)

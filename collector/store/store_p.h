@@ -24,11 +24,15 @@
 #define SEGMENT_MAX_SUFFIX 999
 #define SEGMENTS_ATTACHED 32    /* Idle ones that stay attached. */
 
-/* Rows that make a transaction on their own: DuckDB's row group, from which on
- * rows go to the file directly and not through the write-ahead log. */
-#define COMMIT_ROWS 122880
+/* So many rows make a transaction at high rates: whole row groups, so that they
+ * go to the file directly and not through the write-ahead log.  The rest, less
+ * than a row group of each kind, waits for the next one. */
+#define COMMIT_ROWS ((5 + N_ROW_KINDS) * TABLE_GROUP_ROWS)
 #define COMMIT_BATCHES 64u
+/* At lower ones rows wait that long; a little longer if a row group is about
+ * to be full by then. */
 #define COMMIT_AFTER_MS 400
+#define COMMIT_LATEST_MS 750
 #define RETRY_MS 1000
 #define IDLE_MS 60000           /* Housekeeping when nothing arrives. */
 
@@ -56,14 +60,24 @@ struct segment {
 struct engine {
     duckdb_database db;
     duckdb_connection ctl;      /* ATTACH and the like; under store.lock. */
+    unsigned threads;           /* It may use. */
     _Atomic bool broken;        /* Queries shall end: it will be replaced. */
 };
 
-/* The batches that are not on disk yet, oldest first. */
+/* What the writer knows about a batch of its backlog. */
+struct waiting {
+    int64_t arrived_ms;         /* Monotonic. */
+    uint32_t n[N_ROW_KINDS];
+};
+
+/* The batches that are not wholly on disk yet, oldest first. */
 struct backlog {
     struct flow_batch *head, *tail;
-    size_t n_batches, n_rows;
-    int64_t since_ms;           /* When the oldest came to us; monotonic. */
+    struct waiting *waiting;    /* A ring, one for each batch. */
+    size_t first, allocated;    /* Of 'waiting'; a power of 2. */
+    size_t n_batches;
+    size_t n_rows;              /* Not on disk. */
+    uint64_t done[N_ROW_KINDS]; /* Rows of the first batches that are. */
 };
 
 struct writer {
@@ -75,6 +89,8 @@ struct writer {
     struct tables *tables;      /* Of the open segment. */
     struct backlog backlog;
     size_t max_backlog;         /* Batches. */
+    int64_t looked_ms;          /* When a transaction was last due. */
+    size_t kept_batches;        /* What it left in the backlog. */
     int64_t retry_ms;           /* Not before; monotonic. */
     unsigned failures;          /* In a row. */
     unsigned open_failures;     /* Of one segment, in a row. */
@@ -83,6 +99,9 @@ struct writer {
     int64_t arrival_us;         /* Of the last batch, wall clock; 0: none. */
     int64_t arrival_ms;         /* The same, monotonic. */
     int64_t housekeep_ms;       /* When next; monotonic. */
+    int64_t age_us;             /* The clock by which segments get old. */
+    int64_t age_ms;             /* When it said that; monotonic. */
+    int64_t jumped_ms;          /* Since when another is doubted; 0: not. */
 };
 
 struct store {
@@ -117,6 +136,9 @@ int engine_open(struct store *, char **error);
 void engine_close(struct store *);
 /* Replaces the instance once no view uses it (waits a few seconds at most). */
 int engine_replace(struct store *);
+/* How many threads work for one statement: several for a query.  For the
+ * writer they cost a third more CPU time than one, most of it in waiting. */
+void engine_set_threads(struct store *, unsigned n);
 /* Gives back memory that is not in use. */
 void engine_trim(struct store *);
 
@@ -152,6 +174,9 @@ void segment_measure(struct store *, struct segment *);
 bool segment_has_wal(const struct store *, const struct segment *);
 void segments_trim(struct store *, size_t keep);
 void segments_expire(struct store *, int64_t now_us);
+/* Deletes the oldest segment because the disk is full, if it is full of
+ * segments.  The newest one stays. */
+void segments_make_room(struct store *);
 void segments_save_index(struct store *);
 void segments_health(struct store *);
 

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/store/shape.h"
 #include "collector/store/store_p.h"
 
 /* Tables of a segment.  The last but one takes what all before it have, the
@@ -19,8 +18,6 @@
 /* A table of its own is made for rows that would cost less there: so many of
  * 16 parts. */
 #define WORTH_16THS 14
-/* Kinds of rows that go to different tables in any case. */
-#define N_ROW_KINDS 2
 
 struct table {
     struct shape shape;
@@ -398,15 +395,16 @@ flush_chunk(struct table *table, duckdb_appender a)
 }
 
 static bool
-append_batch(struct tables *t, struct table *table, duckdb_appender a,
-             const struct flow_batch *b, const struct row_set *rows)
+append_rows(struct tables *t, struct table *table, duckdb_appender a,
+            const struct flow_batch *b, const uint16_t *index, uint32_t n)
 {
     bool ok = true;
-    for (uint32_t done = 0; ok && done < rows->n; ) {
-        uint32_t room = BATCH_ROWS - table->n, n = rows->n - done;
-        n = n < room ? n : room;
-        fill_rows(t, table, b, rows->index + done, n);
-        done += n;
+    while (ok && n) {
+        uint32_t room = BATCH_ROWS - table->n;
+        uint32_t now = n < room ? n : room;
+        fill_rows(t, table, b, index, now);
+        index += now;
+        n -= now;
         if (table->n == BATCH_ROWS) {
             ok = flush_chunk(table, a);
         }
@@ -414,87 +412,149 @@ append_batch(struct tables *t, struct table *table, duckdb_appender a,
     return ok;
 }
 
-/* What the rows of each kind need, and how many there are. */
+/* One transaction's way to a table. */
+struct appending {
+    struct row_range range;     /* What is left to do. */
+    struct shape need;
+    struct table *table;
+    duckdb_appender appender;
+};
+
+/* Cuts a batch's rows of one kind to those that are wanted. */
+static void
+cut(struct row_range *range, const struct row_set *rows, uint32_t *from,
+    uint32_t *n)
+{
+    *from = range->skip < rows->n ? (uint32_t) range->skip : rows->n;
+    *n = rows->n - *from;
+    *n = range->take < *n ? (uint32_t) range->take : *n;
+    range->skip -= *from;
+    range->take -= *n;
+}
+
+/* What the rows of each kind need. */
 static void
 learn(struct tables *t, const struct flow_batch *b, size_t n,
-      struct shape *need, uint64_t *rows)
+      struct appending *kinds)
 {
-    memset(rows, 0, N_ROW_KINDS * sizeof *rows);
+    struct row_range range[N_ROW_KINDS];
+    bool first[N_ROW_KINDS];
+
+    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
+        range[k] = kinds[k].range;
+        first[k] = true;
+    }
     for (size_t i = 0; i < n; i++, b = b->next) {
-        row_sets_make(b, &t->rows[0], &t->rows[1]);
+        row_sets_make(b, t->rows);
         for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-            shape_learn(&need[k], b, &t->rows[k], !rows[k]);
-            rows[k] += t->rows[k].n;
+            uint32_t from, count;
+            cut(&range[k], &t->rows[k], &from, &count);
+            if (count) {
+                /* All rows of the batch: more than needed, at worst. */
+                shape_learn(&kinds[k].need, b, &t->rows[k], first[k]);
+                first[k] = false;
+            }
         }
     }
 }
 
-static void
-widen(const struct flow_batch *b, int64_t *min, int64_t *max)
+static int
+open_table(struct tables *t, struct appending *x, duckdb_connection conn,
+           const char *alias, char *error, size_t size)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
-        int64_t end = schema_clamp_time(b->flow_end[i]);
-        *min = end < *min ? end : *min;
-        *max = end > *max ? end : *max;
+    char name[16];
+    int retval = choose_table(t, &x->need, x->range.take, conn, &x->table,
+                              error, size);
+    if (retval) {
+        return retval;
     }
+    x->table->n = 0;
+    duckdb_data_chunk_reset(x->table->chunk);
+    snprintf(name, sizeof name, "f%d", (int) (x->table - t->table) + 1);
+    return duckdb_appender_create_ext(conn, alias, "main", name,
+                                      &x->appender) == DuckDBSuccess
+           ? 0 : -EIO;
+}
+
+static bool
+append_batch(struct tables *t, struct appending *kinds,
+             const struct flow_batch *b, int64_t *min, int64_t *max)
+{
+    bool ok = true;
+
+    row_sets_make(b, t->rows);
+    for (unsigned k = 0; ok && k < N_ROW_KINDS; k++) {
+        struct appending *x = &kinds[k];
+        const struct row_set *rows = &t->rows[k];
+        uint32_t from, n;
+        cut(&x->range, rows, &from, &n);
+        for (uint32_t i = from; i < from + n; i++) {
+            int64_t end = schema_clamp_time(b->flow_end[rows->index[i]]);
+            *min = end < *min ? end : *min;
+            *max = end > *max ? end : *max;
+        }
+        ok = append_rows(t, x->table, x->appender, b, rows->index + from, n);
+    }
+    return ok;
+}
+
+/* Appends what is left; after a failure says why. */
+static int
+close_table(struct appending *x, int retval, char *error, size_t size)
+{
+    if (x->appender) {
+        if (!retval && (!flush_chunk(x->table, x->appender)
+                        || duckdb_appender_close(x->appender)
+                           != DuckDBSuccess)) {
+            retval = -EIO;
+        }
+        const char *why = duckdb_appender_error(x->appender);
+        if (retval && !error[0]) {
+            snprintf(error, size, "%s", why ? why : "cannot append");
+        }
+    }
+    duckdb_appender_destroy(&x->appender);
+    return retval;
 }
 
 int
 tables_append(struct tables *t, duckdb_connection conn, const char *alias,
-              const struct flow_batch *first, size_t n, int64_t *min,
+              const struct flow_batch *first, size_t n,
+              const struct row_range ranges[N_ROW_KINDS], int64_t *min,
               int64_t *max, char *error, size_t size)
 {
-    struct shape need[N_ROW_KINDS];
-    uint64_t rows[N_ROW_KINDS];
-    struct table *table[N_ROW_KINDS] = { NULL };
-    duckdb_appender a[N_ROW_KINDS] = { NULL };
+    struct appending kinds[N_ROW_KINDS];
+    const struct flow_batch *b = first;
     int retval = 0;
 
-    learn(t, first, n, need, rows);
+    memset(kinds, 0, sizeof kinds);
+    error[0] = '\0';
+    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
+        kinds[k].range = ranges[k];
+    }
+    learn(t, first, n, kinds);
     for (unsigned k = 0; !retval && k < N_ROW_KINDS; k++) {
-        if (rows[k]) {
-            retval = choose_table(t, &need[k], rows[k], conn, &table[k],
-                                  error, size);
+        if (kinds[k].range.take) {
+            retval = open_table(t, &kinds[k], conn, alias, error, size);
         }
     }
-    bool same = table[0] && table[0] == table[1];
-    for (unsigned k = 0; !retval && k < N_ROW_KINDS; k++) {
-        char name[16];
-        if (table[k] && (k == 0 || !same)) {
-            table[k]->n = 0;
-            duckdb_data_chunk_reset(table[k]->chunk);
-            snprintf(name, sizeof name, "f%d",
-                     (int) (table[k] - t->table) + 1);
-            retval = duckdb_appender_create_ext(conn, alias, "main", name,
-                                                &a[k]) == DuckDBSuccess
-                     ? 0 : -EIO;
-        }
+    bool same = kinds[ROW_V4].table
+                && kinds[ROW_V4].table == kinds[ROW_OTHER].table;
+    if (same) {
+        /* The chunk being filled is the table's: so is the appender. */
+        duckdb_appender_destroy(&kinds[ROW_OTHER].appender);
+        kinds[ROW_OTHER].appender = kinds[ROW_V4].appender;
     }
-    const struct flow_batch *b = first;
     for (size_t i = 0; !retval && i < n; i++, b = b->next) {
-        widen(b, min, max);
-        row_sets_make(b, &t->rows[0], &t->rows[1]);
-        for (unsigned k = 0; !retval && k < N_ROW_KINDS; k++) {
-            if (t->rows[k].n
-                && !append_batch(t, table[k], a[same ? 0 : k], b,
-                                 &t->rows[k])) {
-                retval = -EIO;
-            }
+        if (!append_batch(t, kinds, b, min, max)) {
+            retval = -EIO;
         }
+    }
+    if (same) {
+        kinds[ROW_OTHER].appender = NULL;
     }
     for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        if (a[k]) {
-            if (!retval && (!flush_chunk(table[k], a[k])
-                            || duckdb_appender_close(a[k])
-                               != DuckDBSuccess)) {
-                retval = -EIO;
-            }
-            const char *why = duckdb_appender_error(a[k]);
-            if (retval && !error[0]) {
-                snprintf(error, size, "%s", why ? why : "cannot append");
-            }
-        }
-        duckdb_appender_destroy(&a[k]);
+        retval = close_table(&kinds[k], retval, error, size);
     }
     return retval ? retval
            : name_map_save(t->names, conn, alias, error, size);

@@ -11,12 +11,14 @@
 #include <stdint.h>
 
 #include "collector/store/schema.h"
+#include "collector/store/shape.h"
 
 struct tables;
 
 /* Rows of a row group.  A transaction that brings at least so many to a table
- * writes them to the file directly, and not through the log. */
-#define TABLE_GROUP_ROWS 20480
+ * writes them to the file directly, and not through the log.  A column of 32
+ * bits that cannot be compressed just fits a block. */
+#define TABLE_GROUP_ROWS (7 * 2048)
 /* Blocks of a segment's file, bytes: what a transaction does not fill of its
  * last one is lost. */
 #define TABLE_BLOCK_BYTES 65536
@@ -31,12 +33,18 @@ void tables_reset(struct tables *);
 int tables_load(struct tables *, duckdb_connection, const char *alias,
                 char *error, size_t size);
 
-/* Appends the first 'n' batches of a list, in the connection's transaction,
- * and the names that they use; widens '*min' and '*max' to their flow_end.  If
- * it fails the transaction must be rolled back and the tables be loaded
- * again. */
+/* Which rows of one kind, counted over all batches of a list. */
+struct row_range {
+    uint64_t skip, take;
+};
+
+/* Appends rows of the first 'n' batches of a list, in the connection's
+ * transaction, and the names that they use; widens '*min' and '*max' to their
+ * flow_end.  If it fails the transaction must be rolled back and the tables be
+ * loaded again. */
 int tables_append(struct tables *, duckdb_connection, const char *alias,
-                  const struct flow_batch *first, size_t n, int64_t *min,
+                  const struct flow_batch *first, size_t n,
+                  const struct row_range[N_ROW_KINDS], int64_t *min,
                   int64_t *max, char *error, size_t size);
 
 #endif /* collector/store/tables.h */

@@ -124,6 +124,7 @@ store_view_open(struct store *s, int64_t from_us, int64_t to_us,
             retval = -EIO;
         }
         s->n_views++;
+        engine_set_threads(s, s->config.query_threads);
     }
     pthread_mutex_unlock(&s->lock);
     if (retval == -EAGAIN) {

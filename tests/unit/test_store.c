@@ -204,6 +204,170 @@ test_sums_and_reopen(void)
     free(dir);
 }
 
+/* Rows that all say the same little: what is left out, derived or narrowed on
+ * disk comes back as it was. */
+static void
+fill_plain(struct flow_batch *b, uint32_t n, uint64_t *seed, uint32_t variant)
+{
+    b->oldest_us = UTIL_T0;
+    batch_zero_rows(b, 0, n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t r = util_random(seed);
+        bool v6 = variant & 1 && r % 5 == 0;
+        struct addr a = { { 0x20, 1, 0xd, 0xb8, [15] = (uint8_t) (r >> 8) } };
+        if (!v6) {
+            a = addr_from_v4_bytes((uint8_t[]) { 192, 168, (uint8_t) (r >> 16),
+                                                 (uint8_t) (r >> 8) });
+        }
+        b->flow_end[i] = b->flow_start[i] = b->received[i]
+            = UTIL_T0 + (int64_t) (r >> 40);
+        b->exporter[i] = addr_from_v4_bytes((uint8_t[]) { 10, 0, 0, 9 });
+        b->export_protocol[i] = PROTO_SFLOW5;
+        b->canonical[i] = 1;
+        BATCH_SET(b, src_addr, i, a);
+        BATCH_SET(b, dst_addr, i, a);
+        BATCH_SET(b, ip_version, i, v6 ? 6 : 4);
+        BATCH_SET(b, sampling, i, variant & 2 ? 1000 : 1);
+        b->raw_packets[i] = 1;
+        b->raw_bytes[i] = 40 + r % 1400;
+        b->packets[i] = b->sampling[i];
+        b->bytes[i] = b->raw_bytes[i] * b->sampling[i];
+        if (variant & 4 && r % 1000 == 0) {
+            b->bytes[i] = b->raw_bytes[i] = UINT64_C(1) << 40;
+            b->flow_start[i] -= 7;
+            b->canonical[i] = 0;
+            BATCH_SET(b, next_hop, i, a);
+        }
+        if (variant & 8) {
+            BATCH_SET(b, dst_port, i, (uint16_t) (r & 511));
+        }
+    }
+    b->n = n;
+    batch_add_span(b, &source, 0);
+}
+
+/* Sums that tell one set of rows from another. */
+struct sums {
+    int64_t rows, bytes, raw_bytes, packets, v6, addrs, canonical, hops, ports,
+            started, exporter, sampled;
+};
+
+static void
+add_sums(struct sums *s, const struct flow_batch *b)
+{
+    s->rows += b->n;
+    for (uint32_t i = 0; i < b->n; i++) {
+        s->bytes += (int64_t) b->bytes[i];
+        s->raw_bytes += (int64_t) b->raw_bytes[i];
+        s->packets += (int64_t) b->packets[i];
+        s->v6 += b->ip_version[i] == 6;
+        s->addrs += b->src_addr[i].b[15];
+        s->canonical += b->canonical[i];
+        s->hops += batch_is_valid(b, COL_next_hop, i);
+        s->ports += batch_is_valid(b, COL_dst_port, i) ? b->dst_port[i] : 0;
+        s->started += b->flow_end[i] - b->flow_start[i];
+        s->exporter += b->exporter[i].b[15];
+        s->sampled += b->sampling[i];
+    }
+}
+
+static void
+check_sums(struct store *s, const struct sums *x)
+{
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), x->rows);
+    CU_ASSERT_EQUAL(total(s, "sum(bytes)::BIGINT", NULL), x->bytes);
+    CU_ASSERT_EQUAL(total(s, "sum(raw_bytes)::BIGINT", NULL), x->raw_bytes);
+    CU_ASSERT_EQUAL(total(s, "sum(packets)::BIGINT", NULL), x->packets);
+    CU_ASSERT_EQUAL(count(s, "ip_version = 6"), x->v6);
+    CU_ASSERT_EQUAL(count(s, "src_addr NOT BETWEEN 281470681743360 AND "
+                          "281474976710655"), x->v6);
+    CU_ASSERT_EQUAL(count(s, "src_addr IS DISTINCT FROM dst_addr"), 0);
+    CU_ASSERT_EQUAL(total(s, "sum((src_addr & 255)::BIGINT)::BIGINT", NULL),
+                    x->addrs);
+    CU_ASSERT_EQUAL(count(s, "canonical"), x->canonical);
+    CU_ASSERT_EQUAL(count(s, "next_hop IS NOT NULL"), x->hops);
+    CU_ASSERT_EQUAL(total(s, "coalesce(sum(dst_port), 0)::BIGINT", NULL),
+                    x->ports);
+    CU_ASSERT_EQUAL(total(s, "sum(epoch_us(flow_end) - epoch_us(flow_start))"
+                          "::BIGINT", NULL), x->started);
+    CU_ASSERT_EQUAL(total(s, "sum((exporter & 255)::BIGINT)::BIGINT", NULL),
+                    x->exporter);
+    CU_ASSERT_EQUAL(total(s, "sum(sampling)::BIGINT", NULL), x->sampled);
+    CU_ASSERT_EQUAL(count(s, "vni IS NOT NULL OR bridge IS NOT NULL OR "
+                          "src_port IS NOT NULL"), 0);
+}
+
+static void
+test_shapes(void)
+{
+    char *dir = util_mkdir();
+    uint64_t seed = 77;
+    struct sums x = { 0 };
+
+    /* Large transactions and small ones, each variant twice, then again
+     * after the segment was closed and opened. */
+    for (int life = 0; life < 2; life++) {
+        struct store *s = util_open(dir, dict, NULL);
+        CU_ASSERT_FATAL(s != NULL);
+        uint64_t submitted = 0;
+        for (uint32_t variant = 0; variant < 32; variant++) {
+            uint32_t batches = variant < 16 ? 9 : 1;
+            for (uint32_t i = 0; i < batches; i++) {
+                struct flow_batch *b;
+                while (!(b = store_batch_get(s))) {
+                    usleep(1000);
+                }
+                fill_plain(b, batches > 1 ? BATCH_ROWS : 100, &seed,
+                           variant & 15);
+                add_sums(&x, b);
+                submitted += b->n;
+                CU_ASSERT(store_submit(s, b));
+            }
+            if (variant % 4 == 3) {
+                CU_ASSERT(util_wait(s, submitted));
+            }
+        }
+        check_sums(s, &x);
+        CU_ASSERT_EQUAL(counter_get(&store_counters(s)->lost), 0);
+        store_close(s);
+        s = util_open(dir, dict, NULL);
+        check_sums(s, &x);
+        store_close(s);
+    }
+    CU_ASSERT_EQUAL(n_files(dir, ".duckdb"), 1);
+    util_rmdir(dir);
+    free(dir);
+}
+
+/* A clock that jumps years ahead makes nothing expire. */
+static void
+test_clock_jump(void)
+{
+    char *dir = util_mkdir();
+    uint64_t seed = 3;
+    struct store_config c = { .retention_us = 48 * UTIL_HOUR };
+    struct store *s = util_open(dir, dict, &c);
+    for (int h = 0; h < 3; h++) {
+        CU_ASSERT(put(s, 10, UTIL_T0 + h * UTIL_HOUR, &seed));
+        CU_ASSERT(util_wait(s, (uint64_t) (h + 1) * 10));
+    }
+    log_set_level("off");
+    CU_ASSERT(put(s, 10, UTIL_T0 + 100000 * UTIL_HOUR, &seed));
+    CU_ASSERT(util_wait(s, 40));
+    CU_ASSERT(put(s, 10, UTIL_T0 + 3 * UTIL_HOUR, &seed));
+    CU_ASSERT(util_wait(s, 50));
+    store_close(s);
+    s = util_open(dir, dict, &c);
+    CU_ASSERT(put(s, 10, UTIL_T0 + 200000 * UTIL_HOUR, &seed));
+    CU_ASSERT(util_wait(s, 10));
+    CU_ASSERT_EQUAL(total(s, "count(*)", NULL), 60);
+    CU_ASSERT_EQUAL(counter_get(&store_counters(s)->segments_expired), 0);
+    store_close(s);
+    log_set_level("info");
+    util_rmdir(dir);
+    free(dir);
+}
+
 /* A new process has a new dictionary with other ids. */
 static void
 test_names_of_another_life(void)
@@ -584,7 +748,8 @@ teardown(void)
 }
 
 UNIT_MAIN("store", UNIT_TEST(setup), UNIT_TEST(test_types),
-          UNIT_TEST(test_sums_and_reopen),
+          UNIT_TEST(test_sums_and_reopen), UNIT_TEST(test_shapes),
+          UNIT_TEST(test_clock_jump),
           UNIT_TEST(test_names_of_another_life), UNIT_TEST(test_rotation),
           UNIT_TEST(test_retention), UNIT_TEST(test_kill),
           UNIT_TEST(test_damage), UNIT_TEST(test_damaged_log),
