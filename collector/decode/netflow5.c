@@ -104,6 +104,10 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
         decode_refuse(dec, source, &n->bad_header);
         return;
     }
+    /* A count that hides records: what it names is taken, the rest is told. */
+    if (cur_left(c) >= stride) {
+        decode_refuse(dec, source, &n->bad_header);
+    }
     if (v5) {
         learn_sampling(source, sampling);
     }

@@ -241,6 +241,13 @@ test_refusals(void)
     CU_ASSERT_EQUAL(r.n.unknown_version, 1);
     CU_ASSERT_EQUAL(r.b->n, 0);
     CU_ASSERT_EQUAL(rig_refusals(&r), 3);
+
+    good(&m, 3, 0, 0);                  /* Three, but it says one. */
+    set16(&m, 2, 1);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(r.b->n, 1);
+    CU_ASSERT_EQUAL(r.n.bad_header, 3);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 4);
     rig_clear(&r);
 }
 
