@@ -50,6 +50,7 @@ venturictl_SOURCES = \
 	api/cli/decode.c api/cli/decode.h \
 	api/cli/doctor.c \
 	api/cli/export.c \
+	api/cli/flows.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h
 venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS)
@@ -81,7 +82,7 @@ unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
 	api/cli/decode.c api/cli/doctor.c \
-	api/cli/export.c api/cli/table.c
+	api/cli/export.c api/cli/flows.c api/cli/table.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

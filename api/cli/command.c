@@ -14,6 +14,8 @@ const struct cli_option cli_global_options[] = {
       "/run/venturi/api.sock)", NULL },
     { "json", 'j', NULL, "print the result as JSON", NULL },
     { "csv", 'c', NULL, "print tables as CSV", NULL },
+    { "ndjson", 'N', NULL, "print each row as JSON on a line of its own",
+      NULL },
     { "human", 'H', NULL, "numbers like 1.2 MB also when not on a terminal",
       NULL },
     { "exact", 'e', NULL, "exact numbers also on a terminal", NULL },
@@ -216,6 +218,9 @@ global_option(struct cli *cli, int which, const char *arg)
         break;
     case 'c':
         cli->format = FORMAT_CSV;
+        break;
+    case 'N':
+        cli->format = FORMAT_NDJSON;
         break;
     case 'H':
         cli->human = true;

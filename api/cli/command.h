@@ -12,7 +12,8 @@ struct json_object;
 enum cli_exit { EXIT_OK = 0, EXIT_DAEMON = 1, EXIT_USAGE = 2,
                 EXIT_NO_DAEMON = 3 };
 
-enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
+enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV,
+                  FORMAT_NDJSON };
 
 #define CLI_MAX_OPTIONS 24
 
@@ -90,5 +91,8 @@ int cli_show_error(struct cli *, struct json_object *error);
 /* Shows a result as JSON: on lines of their own for people, in one line for
  * programs. */
 int cli_show_json(struct cli *, struct json_object *result);
+
+/* Shows the rows of a result, or what else it lists, one a line. */
+int cli_show_ndjson(struct cli *, struct json_object *result);
 
 #endif /* api/cli/command.h */

@@ -14,6 +14,7 @@
 #include "api/cli/show.h"
 #include "api/cli/table.h"
 #include "api/json.h"
+#include "collector/filter/names.h"
 #include "lib/clock.h"
 
 #define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
@@ -121,6 +122,7 @@ cli_show_json(struct cli *cli, struct json_object *o)
 /* Units of their own, for people: a time as an age, a protocol as a word. */
 #define UNIT_AGE "@age"
 #define UNIT_PROTO "@proto"
+#define UNIT_PORT "@port"
 
 static const char *
 human_age(const char *text, char buf[HUMAN_STRLEN])
@@ -161,6 +163,12 @@ cell(struct cli *cli, struct table *t, struct json_object *v,
         table_cell(t, human_age(json_object_get_string(v), buf));
     } else if (human && !strcmp(unit, UNIT_PROTO)) {
         table_cell(t, human_proto(v));
+    } else if (human && !strcmp(unit, UNIT_PORT)) {
+        const char *name = service_name((uint16_t) json_object_get_int(v));
+        char port[64];
+        snprintf(port, sizeof port, "%s%s%s", json_object_get_string(v),
+                 name ? "/" : "", name ? name : "");
+        table_cell(t, port);
     } else if (human
                && (type == json_type_int || type == json_type_double)) {
         table_cell(t, human_number(json_object_get_double(v), unit, buf));
@@ -280,6 +288,11 @@ static const struct cli_option flows_options[] = {
     { "top", 'n', "N", "at most so many rows; 10 is the default", NULL },
     { "bucket", 'B', "DURATION", "also group by time, in steps of so long",
       "1m 5m 1h 1d" },
+    { "compare", 'C', "PERIOD", "also the same so long before: previous, 1d",
+      "previous 1h 1d 7d" },
+    { "bidirectional", '2', NULL, "both directions of a conversation are one "
+      "row", NULL },
+    { "totals", 'T', NULL, "also the rest and the total", NULL },
     { "all-observations", 'A', NULL, "count packets at every place where they "
       "were seen", NULL },
     { "timeout", 0, "MS", "give up after so many milliseconds", NULL },
@@ -312,6 +325,15 @@ build_flows(struct cli *cli, struct json_object *params)
     set_list(params, "metrics", cli_value(cli, "metrics"));
     set_string(params, "order", cli_value(cli, "order"));
     set_string(params, "bucket", bucket);
+    set_string(params, "compare", cli_value(cli, "compare"));
+    if (cli_value(cli, "bidirectional")) {
+        json_object_object_add(params, "bidirectional",
+                               json_object_new_boolean(true));
+    }
+    if (cli_value(cli, "totals")) {
+        json_object_object_add(params, "totals",
+                               json_object_new_boolean(true));
+    }
     if (cli_value(cli, "all-observations")) {
         set_string(params, "observations", "all");
     }
@@ -343,6 +365,25 @@ show_stats(struct cli *cli, struct json_object *o, size_t n)
             json_object_get_double(at(o, "stats/elapsed_ms")));
 }
 
+/* A row of what all groups, or those that are not shown, sum up to. */
+static void
+add_sums(struct cli *cli, struct table *t, struct json_object *columns,
+         struct json_object *sums, const char *label)
+{
+    size_t n = columns ? json_object_array_length(columns) : 0;
+    size_t n_sums = sums ? json_object_array_length(sums) : 0;
+
+    for (size_t i = 0; n_sums && i < n; i++) {
+        if (i < n - n_sums) {
+            table_cell(t, i ? "" : label);
+        } else {
+            struct json_object *c = json_object_array_get_idx(columns, i);
+            cell(cli, t, json_object_array_get_idx(sums, i - (n - n_sums)),
+                 text_at(c, "unit"));
+        }
+    }
+}
+
 static int
 show_flows(struct cli *cli, struct json_object *o)
 {
@@ -363,12 +404,16 @@ show_flows(struct cli *cli, struct json_object *o)
             const char *unit = text_at(c, "unit");
             /* Bits and microseconds are not for rounding. */
             bool sum = !strcmp(unit, "B") || !strcmp(unit, "packets")
-                       || !strcmp(unit, "flows");
-            bool proto = !strcmp(text_at(c, "name"), "proto");
+                       || !strcmp(unit, "flows") || strstr(unit, "/s");
+            const char *name = text_at(c, "name");
             cell(cli, t, json_object_array_get_idx(row, j),
-                 sum ? unit : proto ? UNIT_PROTO : NULL);
+                 sum ? unit : !strcmp(name, "proto") ? UNIT_PROTO
+                 : !strcmp(name, "src_port") || !strcmp(name, "dst_port")
+                 ? UNIT_PORT : NULL);
         }
     }
+    add_sums(cli, t, columns, at(o, "other"), "(other)");
+    add_sums(cli, t, columns, at(o, "totals"), "(total)");
     if (n_rows || cli->format == FORMAT_CSV) {
         print_table(cli, t);
     } else {
@@ -826,6 +871,38 @@ const struct cli_command cli_commands[] = {
       "sums over flows: who talks to whom, how much", flows_options,
       "venturictl flows --last 15m --by src_addr,proto --top 5 'dst port 443'",
       build_flows, show_flows, NULL },
+    { "records", "flow.records", "[FILTER...]",
+      "single flow records, the newest first", cli_records_options,
+      "venturictl records --last 5m --fields src_addr,dst_addr,bytes 'port "
+      "53'", cli_build_records, cli_show_records, NULL },
+    { "series", "flow.series", "[FILTER...]",
+      "sums over time, step by step", cli_series_options,
+      "venturictl series --last 6h --by proto_name --metrics bps",
+      cli_build_series, cli_show_series, NULL },
+    { "profile list", "profile.list", "[PROFILE]",
+      "profiles and their channels", NULL, NULL, cli_build_profile_list,
+      cli_show_profiles, NULL },
+    { "profile add", "profile.add", "PROFILE", "make a profile",
+      cli_profile_options, "venturictl profile add zone1 --template classic",
+      cli_build_profile, cli_show_profile, NULL },
+    { "profile delete", "profile.delete", "PROFILE",
+      "delete a profile with its channels and numbers", NULL, NULL,
+      cli_build_profile, cli_show_profile, NULL },
+    { "channel add", "channel.add", "PROFILE/CHANNEL",
+      "count what a filter picks, from now on or since a past start",
+      cli_channel_options, "venturictl channel add zone1/dns --filter 'port "
+      "53' --colour '#305FFF' --start -1d", cli_build_channel,
+      cli_show_channel, NULL },
+    { "channel edit", "channel.edit", "PROFILE/CHANNEL",
+      "another filter, colour, sign or place", cli_channel_options, NULL,
+      cli_build_channel, cli_show_channel, NULL },
+    { "channel delete", "channel.delete", "PROFILE/CHANNEL",
+      "delete a channel and its numbers", NULL, NULL, cli_build_channel,
+      cli_show_channel, NULL },
+    { "channel series", "channel.series", "PROFILE[/CHANNEL]",
+      "what channels counted, step by step", cli_channel_series_options,
+      "venturictl channel series classic --last 10m --bucket 1m",
+      cli_build_channel_series, cli_show_channel_series, NULL },
     { "columns", "flow.columns", NULL, "what a flow record can say", NULL,
       NULL, NULL, show_columns, NULL },
     { "filter check", "flow.filter.check", "FILTER...",

@@ -32,6 +32,9 @@ show(struct cli *cli, struct json_object *result)
 {
     const struct cli_command *c = cli->command;
 
+    if (cli->format == FORMAT_NDJSON) {
+        return cli_show_ndjson(cli, result);
+    }
     if (cli->format == FORMAT_JSON || !c->show) {
         if (cli->format == FORMAT_CSV) {
             cli_usage(cli, "%s has no table: --csv is not possible", c->name);

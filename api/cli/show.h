@@ -19,6 +19,23 @@ int cli_show_doctor(struct cli *, struct json_object *result);
  * standard input, or the name of a file.  False after a message. */
 bool cli_read_json(struct cli *, const char *operand, struct json_object **);
 
+/* flows.c */
+extern const struct cli_option cli_records_options[], cli_series_options[];
+extern const struct cli_option cli_profile_options[], cli_channel_options[];
+extern const struct cli_option cli_channel_series_options[];
+bool cli_build_records(struct cli *, struct json_object *params);
+bool cli_build_series(struct cli *, struct json_object *params);
+bool cli_build_profile(struct cli *, struct json_object *params);
+bool cli_build_profile_list(struct cli *, struct json_object *params);
+bool cli_build_channel(struct cli *, struct json_object *params);
+bool cli_build_channel_series(struct cli *, struct json_object *params);
+int cli_show_records(struct cli *, struct json_object *result);
+int cli_show_series(struct cli *, struct json_object *result);
+int cli_show_profiles(struct cli *, struct json_object *result);
+int cli_show_profile(struct cli *, struct json_object *result);
+int cli_show_channel(struct cli *, struct json_object *result);
+int cli_show_channel_series(struct cli *, struct json_object *result);
+
 /* export.c */
 extern const struct cli_option cli_add_options[], cli_policy_options[];
 bool cli_build_add(struct cli *, struct json_object *params);
