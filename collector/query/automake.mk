@@ -20,3 +20,5 @@ tests_unit_test_flow_SOURCES = tests/unit/test_flow.c tests/unit/store_util.h
 tests_unit_test_flow_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
 tests_unit_test_flow_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
+
+interop_tests += tests/interop/test_queries.py
