@@ -117,23 +117,29 @@ run_apt() {
 
 run_apt update || fail "apt-get update failed (see above)"
 
-# The package nfdump starts a collector, on the port that venturid listens on.
-# We want its programs only: the service is neither started nor enabled.
-case " $missing " in
-    *" nfdump "*)
-        if ! test -e /usr/sbin/policy-rc.d; then
-            policy=/usr/sbin/policy-rc.d
-            printf '#!/bin/sh\ntest "$1" != nfdump || exit 101\n' >$policy
-            chmod 755 $policy
-        fi
-        ;;
-esac
+# Packages of the test group start collectors and exporters, on the very ports
+# that venturid listens on, or fail to.  We want their programs only: what was
+# not there before is neither started nor enabled.
+quiet=
+for service in nfdump softflowd fprobe pmacctd nfacctd sfacctd; do
+    case " $missing " in
+        *" $service "* | *" pmacct "*) quiet="$quiet $service" ;;
+    esac
+done
+if test -n "$quiet" && ! test -e /usr/sbin/policy-rc.d; then
+    policy=/usr/sbin/policy-rc.d
+    cat >$policy <<EOF
+#!/bin/sh
+case " $quiet " in *" \$1 "*) exit 101 ;; esac
+EOF
+    chmod 755 $policy
+fi
 run_apt install --no-install-recommends $missing ||
     fail "apt-get install failed (see above)"
-case " $missing " in
-    *" nfdump "*)
-        update-rc.d nfdump disable >/dev/null 2>&1 || :
-        say "nfdump's own collector is left off (systemctl enable nfdump)"
-        ;;
-esac
+for service in $quiet; do
+    if test -e /etc/init.d/$service; then
+        update-rc.d $service disable >/dev/null 2>&1 || :
+        say "the service $service is left off (systemctl enable $service)"
+    fi
+done
 say "done"
