@@ -527,7 +527,7 @@ settle_store_dir(struct daemon *d, int fd)
 static int
 drop_privileges(struct daemon *d, const struct config *c)
 {
-    const char *paths[MAX_REMOTES + 2];
+    const char *paths[MAX_REMOTES + 3];
     char *config_dir = strdup(d->config_path);
     size_t n = 0;
     if (!config_dir) {
@@ -542,6 +542,9 @@ drop_privileges(struct daemon *d, const struct config *c)
         paths[n++] = config_dir;
     }
     paths[n++] = d->run_dir;
+    if (c->tls_private_key) {
+        paths[n++] = c->tls_private_key;        /* Read again by an edit. */
+    }
     for (size_t i = 0; i < c->n_ovsdb_remotes && i < MAX_REMOTES; i++) {
         if (!strncmp(c->ovsdb_remotes[i], "unix:", 5)) {
             paths[n++] = c->ovsdb_remotes[i] + 5;
@@ -667,6 +670,8 @@ replace_input(struct daemon *d, const struct config *old,
 {
     char *message = NULL;
     input_destroy(d->input);            /* Both may want the same ports. */
+    /* Keys may be for root alone, as at the start. */
+    privilege_override(&d->privilege, true);
     d->input = open_input(d, new_, &message);
     int result = 0;
     if (!d->input) {
@@ -681,6 +686,7 @@ replace_input(struct daemon *d, const struct config *old,
             free(message);
         }
     }
+    privilege_override(&d->privilege, false);
     if (d->input && input_start(d->input)) {
         LOG(input, ERR, "%s", "cannot start workers");
     }

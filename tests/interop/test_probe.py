@@ -8,9 +8,10 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 
-from harness import (BUILDDIR, Daemon, Failure, Lab, Netns, Skip, equal, main, run,
-                     wait_until)
+from harness import (BUILDDIR, Daemon, Failure, Lab, Netns, Skip, equal, main,
+                     on_cleanup, run, wait_until)
 
 NET_RAW = 1 << 13
 
@@ -22,9 +23,13 @@ class Site:
         self.lab = Lab()
         self.hosts = []
         # What is not installed is found here, by an ordinary user, too.
+        # (The scratch directory may be closed to that one.)
+        libdir = tempfile.mkdtemp(prefix="venturi-lib-", dir="/tmp")
+        on_cleanup(shutil.rmtree, libdir, True)
+        os.chmod(libdir, 0o755)
         shutil.copy(os.path.join(BUILDDIR, "probe", "softflowd-now.so"),
-                    self.lab.dir)
-        os.environ["VENTURI_LIBDIR"] = self.lab.dir
+                    libdir)
+        os.environ["VENTURI_LIBDIR"] = libdir
         self.add_bridge()
 
     def add_bridge(self):
