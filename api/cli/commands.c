@@ -45,8 +45,8 @@ text_at(struct json_object *o, const char *path)
     return v ? json_object_get_string(v) : "-";
 }
 
-static void
-set_string(struct json_object *o, const char *name, const char *value)
+void
+cli_set_string(struct json_object *o, const char *name, const char *value)
 {
     if (value) {
         json_object_object_add(o, name, json_object_new_string(value));
@@ -54,8 +54,8 @@ set_string(struct json_object *o, const char *name, const char *value)
 }
 
 /* "a,b,c" as an array. */
-static void
-set_list(struct json_object *o, const char *name, const char *value)
+void
+cli_set_list(struct json_object *o, const char *name, const char *value)
 {
     if (!value) {
         return;
@@ -72,9 +72,9 @@ set_list(struct json_object *o, const char *name, const char *value)
     json_object_object_add(o, name, list);
 }
 
-static bool
-set_integer(struct cli *cli, struct json_object *o, const char *name,
-            const char *option)
+bool
+cli_set_integer(struct cli *cli, struct json_object *o, const char *name,
+                const char *option)
 {
     const char *value = cli_value(cli, option);
     char *end;
@@ -317,15 +317,15 @@ build_flows(struct cli *cli, struct json_object *params)
     if (!by) {
         by = bucket ? "none" : "src_addr,dst_addr,proto,dst_port";
     }
-    set_string(params, "from", from);
-    set_string(params, "to", to);
+    cli_set_string(params, "from", from);
+    cli_set_string(params, "to", to);
     if (strcmp(by, "none")) {
-        set_list(params, "by", by);
+        cli_set_list(params, "by", by);
     }
-    set_list(params, "metrics", cli_value(cli, "metrics"));
-    set_string(params, "order", cli_value(cli, "order"));
-    set_string(params, "bucket", bucket);
-    set_string(params, "compare", cli_value(cli, "compare"));
+    cli_set_list(params, "metrics", cli_value(cli, "metrics"));
+    cli_set_string(params, "order", cli_value(cli, "order"));
+    cli_set_string(params, "bucket", bucket);
+    cli_set_string(params, "compare", cli_value(cli, "compare"));
     if (cli_value(cli, "bidirectional")) {
         json_object_object_add(params, "bidirectional",
                                json_object_new_boolean(true));
@@ -335,14 +335,14 @@ build_flows(struct cli *cli, struct json_object *params)
                                json_object_new_boolean(true));
     }
     if (cli_value(cli, "all-observations")) {
-        set_string(params, "observations", "all");
+        cli_set_string(params, "observations", "all");
     }
     if (cli->n_operands) {
         cli->filter = join_operands(cli);
-        set_string(params, "filter", cli->filter);
+        cli_set_string(params, "filter", cli->filter);
     }
-    return set_integer(cli, params, "limit", "top")
-           && set_integer(cli, params, "timeout_ms", "timeout");
+    return cli_set_integer(cli, params, "limit", "top")
+           && cli_set_integer(cli, params, "timeout_ms", "timeout");
 }
 
 static bool
@@ -449,7 +449,7 @@ build_filter(struct cli *cli, struct json_object *params)
         return cli_usage(cli, "give the filter to check");
     }
     cli->filter = join_operands(cli);
-    set_string(params, "filter", cli->filter);
+    cli_set_string(params, "filter", cli->filter);
     return true;
 }
 
@@ -484,7 +484,7 @@ static const struct cli_option plan_options[] = {
 static bool
 build_bridge(struct cli *cli, struct json_object *params)
 {
-    set_string(params, "bridge", cli_value(cli, "bridge"));
+    cli_set_string(params, "bridge", cli_value(cli, "bridge"));
     if (cli_value(cli, "all")) {
         json_object_object_add(params, "all", json_object_new_boolean(true));
     }
@@ -613,8 +613,8 @@ static const struct cli_option exporters_options[] = {
 static bool
 build_exporters(struct cli *cli, struct json_object *params)
 {
-    return set_integer(cli, params, "limit", "limit")
-           && set_integer(cli, params, "offset", "offset");
+    return cli_set_integer(cli, params, "limit", "limit")
+           && cli_set_integer(cli, params, "offset", "offset");
 }
 
 static int

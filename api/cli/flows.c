@@ -16,51 +16,6 @@
 
 /* ---- Parameters. ---- */
 
-static void
-set_text(struct json_object *o, const char *name, const char *value)
-{
-    if (value) {
-        json_object_object_add(o, name, json_object_new_string(value));
-    }
-}
-
-static void
-set_words(struct json_object *o, const char *name, const char *value)
-{
-    struct json_object *list;
-    if (!value) {
-        return;
-    }
-    list = json_object_new_array();
-    while (*value) {
-        size_t n = strcspn(value, ", ");
-        if (n) {
-            json_object_array_add(list,
-                                  json_object_new_string_len(value, (int) n));
-        }
-        value += n + (value[n] != '\0');
-    }
-    json_object_object_add(o, name, list);
-}
-
-static bool
-set_number(struct cli *cli, struct json_object *o, const char *name,
-           const char *option)
-{
-    const char *value = cli_value(cli, option);
-    char *end;
-    if (!value) {
-        return true;
-    }
-    errno = 0;
-    long long v = strtoll(value, &end, 10);
-    if (errno || end == value || *end) {
-        return cli_usage(cli, "--%s %s: not a number", option, value);
-    }
-    json_object_object_add(o, name, json_object_new_int64(v));
-    return true;
-}
-
 /* --last, --from, --to. */
 static bool
 set_range(struct cli *cli, struct json_object *params)
@@ -76,8 +31,8 @@ set_range(struct cli *cli, struct json_object *params)
         snprintf(since, sizeof since, "-%.60s", last);
         from = since;
     }
-    set_text(params, "from", from);
-    set_text(params, "to", to);
+    cli_set_string(params, "from", from);
+    cli_set_string(params, "to", to);
     return true;
 }
 
@@ -94,7 +49,7 @@ set_filter(struct cli *cli, struct json_object *params)
     if (f) {
         fclose(f);
         cli->filter = text;
-        set_text(params, "filter", text);
+        cli_set_string(params, "filter", text);
     }
 }
 
@@ -127,18 +82,18 @@ cli_build_records(struct cli *cli, struct json_object *params)
     if (!fields && cli->format == FORMAT_TABLE) {
         fields = "proto,src_addr,src_port,dst_addr,dst_port,packets,bytes";
     }
-    set_words(params, "fields", fields);
-    set_text(params, "cursor", cli_value(cli, "cursor"));
+    cli_set_list(params, "fields", fields);
+    cli_set_string(params, "cursor", cli_value(cli, "cursor"));
     if (cli_value(cli, "oldest")) {
-        set_text(params, "order", "oldest");
+        cli_set_string(params, "order", "oldest");
     }
     if (cli_value(cli, "all-observations")) {
-        set_text(params, "observations", "all");
+        cli_set_string(params, "observations", "all");
     }
     set_filter(cli, params);
     return set_range(cli, params)
-           && set_number(cli, params, "limit", "top")
-           && set_number(cli, params, "timeout_ms", "timeout");
+           && cli_set_integer(cli, params, "limit", "top")
+           && cli_set_integer(cli, params, "timeout_ms", "timeout");
 }
 
 const struct cli_option cli_series_options[] = {
@@ -156,15 +111,15 @@ bool
 cli_build_series(struct cli *cli, struct json_object *params)
 {
     const char *metrics = cli_value(cli, "metrics");
-    set_words(params, "by", cli_value(cli, "by"));
-    set_words(params, "metrics", metrics ? metrics : "bps");
-    set_text(params, "bucket", cli_value(cli, "bucket"));
+    cli_set_list(params, "by", cli_value(cli, "by"));
+    cli_set_list(params, "metrics", metrics ? metrics : "bps");
+    cli_set_string(params, "bucket", cli_value(cli, "bucket"));
     if (cli_value(cli, "all-observations")) {
-        set_text(params, "observations", "all");
+        cli_set_string(params, "observations", "all");
     }
     set_filter(cli, params);
-    return set_range(cli, params) && set_number(cli, params, "top", "top")
-           && set_number(cli, params, "timeout_ms", "timeout");
+    return set_range(cli, params) && cli_set_integer(cli, params, "top", "top")
+           && cli_set_integer(cli, params, "timeout_ms", "timeout");
 }
 
 /* ---- Showing. ---- */
@@ -373,7 +328,7 @@ cli_build_profile_list(struct cli *cli, struct json_object *params)
     if (cli->n_operands > 1) {
         return cli_usage(cli, "give one profile, or none");
     }
-    set_text(params, "name", cli->n_operands ? cli->operands[0] : NULL);
+    cli_set_string(params, "name", cli->n_operands ? cli->operands[0] : NULL);
     return true;
 }
 
@@ -383,9 +338,9 @@ cli_build_profile(struct cli *cli, struct json_object *params)
     if (cli->n_operands != 1) {
         return cli_usage(cli, "give the name of the profile");
     }
-    set_text(params, "name", cli->operands[0]);
-    set_text(params, "template", cli_value(cli, "template"));
-    set_text(params, "start", cli_value(cli, "start"));
+    cli_set_string(params, "name", cli->operands[0]);
+    cli_set_string(params, "template", cli_value(cli, "template"));
+    cli_set_string(params, "start", cli_value(cli, "start"));
     return true;
 }
 
@@ -401,7 +356,7 @@ set_channel(struct cli *cli, struct json_object *params, bool whole)
     size_t n = slash ? (size_t) (slash - operand) : strlen(operand);
     json_object_object_add(params, "profile",
                            json_object_new_string_len(operand, (int) n));
-    set_text(params, "name", slash ? slash + 1 : NULL);
+    cli_set_string(params, "name", slash ? slash + 1 : NULL);
     return true;
 }
 
@@ -412,17 +367,17 @@ cli_build_channel(struct cli *cli, struct json_object *params)
                                          "start" };
     const char *filter = cli_value(cli, "filter");
     for (size_t i = 0; i < 4; i++) {
-        set_text(params, texts[i], cli_value(cli, texts[i]));
+        cli_set_string(params, texts[i], cli_value(cli, texts[i]));
     }
     cli->filter = filter ? strdup(filter) : NULL;
     return set_channel(cli, params, false)
-           && set_number(cli, params, "order", "order");
+           && cli_set_integer(cli, params, "order", "order");
 }
 
 bool
 cli_build_channel_series(struct cli *cli, struct json_object *params)
 {
-    set_text(params, "bucket", cli_value(cli, "bucket"));
+    cli_set_string(params, "bucket", cli_value(cli, "bucket"));
     return set_channel(cli, params, true) && set_range(cli, params);
 }
 

@@ -10,6 +10,14 @@
 struct json_object *cli_at(struct json_object *, const char *path);
 const char *cli_text(struct json_object *, const char *path);
 
+/* commands.c: adds a parameter if 'value' is not NULL: as it is; "a,b,c" as an
+ * array; the value of an option as a number (false after a message). */
+void cli_set_string(struct json_object *, const char *name,
+                    const char *value);
+void cli_set_list(struct json_object *, const char *name, const char *value);
+bool cli_set_integer(struct cli *, struct json_object *, const char *name,
+                     const char *option);
+
 /* doctor.c */
 extern const struct cli_option cli_doctor_options[];
 bool cli_build_doctor(struct cli *, struct json_object *params);
