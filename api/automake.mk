@@ -98,7 +98,9 @@ endif
 fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config
 tests_fuzz_fuzz_jsonrpc_SOURCES = tests/fuzz/fuzz_jsonrpc.c \
 	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_jsonrpc_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_jsonrpc_LDADD = $(api_test_libs)
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c \
 	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_config_LDADD = $(api_test_libs)

@@ -17,6 +17,7 @@ endif
 fuzz_programs += tests/fuzz/fuzz_persist
 tests_fuzz_fuzz_persist_SOURCES = tests/fuzz/fuzz_persist.c \
 	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_persist_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_persist_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
 
