@@ -55,6 +55,8 @@ enum {
 /* The path attributes of an UPDATE, with AS4_PATH and AS4_AGGREGATOR merged in
  * already (RFC 6793) and numbers in host order. */
 struct bgp_attrs {
+    uint64_t serial;            /* Calls in a row with the same number have
+                                 * the same contents; never 0. */
     uint32_t has;
     uint8_t origin;             /* 0 IGP, 1 EGP, 2 INCOMPLETE. */
     struct addr next_hop;
@@ -88,11 +90,13 @@ struct bgp_nlri {
     uint32_t path_id;           /* RFC 7911; 0 without ADD-PATH. */
     struct prefix prefix;       /* IPv4 as mapped: 10.0.0.0/8 has 'len' 104.
                                  * EVPN type 2: the host's address, or "::/0"
-                                 * where it has none; 5: the prefix. */
+                                 * where it has none; 3: the originating
+                                 * router's; 5: the prefix. */
     uint64_t rd;                /* Route distinguisher, 8 octets; vpn, evpn. */
     uint32_t label;             /* Lowest (first) label, 20 bits; 0: none. EVPN:
                                  * the VNI or label, 24 bits. */
     uint8_t n_labels;
+    uint32_t label2;            /* EVPN type 2: the second, of the VRF. */
     /* EVPN only. */
     uint8_t evpn_type;          /* RFC 7432: 2, 3; RFC 9136: 5. */
     uint32_t ethernet_tag;
@@ -101,10 +105,42 @@ struct bgp_nlri {
     struct addr gateway;        /* Type 5; zero: none. */
 };
 
+/* Who tells routes. */
+enum bgp_peer_kind { BGP_PEER_SESSION, BGP_PEER_BMP, BGP_PEER_FILE };
+
+/* Which of its tables BMP shows (RFC 7854, 8671, 9069). */
+enum bgp_view { BGP_VIEW_IN_PRE, BGP_VIEW_IN_POST, BGP_VIEW_OUT_PRE,
+                BGP_VIEW_OUT_POST, BGP_VIEW_LOCAL };
+
+/* A peer as it was when its session came up.  The same 'kind', 'router',
+ * 'address', 'rd' and 'view' are the same peer. */
+struct bgp_peer_info {
+    enum bgp_peer_kind kind;
+    enum bgp_view view;
+    struct addr address;        /* Its own; zero for a local table. */
+    struct addr router;         /* BMP: who told us. */
+    struct addr local;          /* Session: our address. */
+    uint64_t rd;                /* BMP: peer distinguisher. */
+    uint32_t as, local_as;
+    uint32_t id, router_id;     /* BGP identifiers: its own, and BMP's or our
+                                 * own; host order; 0: not known. */
+    const char *name;           /* As configured or told; or NULL. */
+};
+
 /* Where routes go to.  'aux' is the receiver's, 'peer' is the number that it
  * gave out in peer_up(). */
 struct bgp_sink {
     void *aux;
+
+    /* A session came up, perhaps again: routes that were marked stale before
+     * are still there.  Returns the peer's number; UINT32_MAX: no more
+     * peers. */
+    uint32_t (*peer_up)(void *aux, const struct bgp_peer_info *);
+
+    /* The peer is gone for good (or its session without graceful restart):
+     * all that it told goes, in bounded slices, and the number is free after
+     * that. */
+    void (*peer_down)(void *aux, uint32_t peer);
 
     /* A new or changed route. */
     void (*announce)(void *aux, uint32_t peer, const struct bgp_nlri *,
