@@ -9,3 +9,9 @@ tests_unit_test_channel_SOURCES = tests/unit/test_channel.c \
 tests_unit_test_channel_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
 tests_unit_test_channel_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
+
+bench_programs += tests/bench/bench_channel
+tests_bench_bench_channel_SOURCES = tests/bench/bench_channel.c \
+	tests/unit/store_util.h
+tests_bench_bench_channel_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(COMMON_LIBS)
