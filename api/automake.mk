@@ -1,12 +1,14 @@
 noinst_LTLIBRARIES += api/libapi.la
 api_libapi_la_SOURCES = \
+	api/access.c api/access.h \
+	api/caller.c api/caller.h \
 	api/config.c api/config.h \
 	api/config_probe.c api/config_probe.h \
 	api/context.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \
 	api/json.c api/json.h \
-	api/jsonrpc.c api/jsonrpc.h \
+	api/jsonrpc.c api/jsonrpc.h api/jsonrpc_p.h \
 	api/method.h \
 	api/methods.c api/methods.h \
 	api/methods_config.c \
@@ -22,6 +24,7 @@ api_libapi_la_SOURCES = \
 	api/profile.c api/profile.h \
 	api/schema.c api/schema.h \
 	api/server.c api/server.h \
+	api/subscribe.c api/subscribe.h \
 	api/value.c api/value.h
 nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
 api_libapi_la_LIBADD = probe/libprobe.la
@@ -76,7 +79,8 @@ api_tests = \
 	tests/unit/test_config \
 	tests/unit/test_doctor \
 	tests/unit/test_jsonrpc \
-	tests/unit/test_methods
+	tests/unit/test_methods \
+	tests/unit/test_subscribe
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
@@ -93,6 +97,8 @@ tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c
 tests_unit_test_jsonrpc_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_methods_SOURCES = tests/unit/test_methods.c
 tests_unit_test_methods_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_subscribe_SOURCES = tests/unit/test_subscribe.c
+tests_unit_test_subscribe_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
 
 fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config

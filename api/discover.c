@@ -9,16 +9,11 @@
 #include "api/json.h"
 #include "api/jsonrpc.h"
 
-static const char *const role_names[] = {
-    [ROLE_VIEWER] = "viewer", [ROLE_OPERATOR] = "operator",
-    [ROLE_ORCHESTRATOR] = "orchestrator", [ROLE_ADMIN] = "admin",
-};
-
 /* Errors that any method may answer with. */
 static const int errors[] = {
     RPC_INVALID_PARAMS, RPC_INTERNAL_ERROR, RPC_TOO_LARGE, RPC_BUSY,
     RPC_TIMEOUT, RPC_CANCELLED, RPC_NOT_FOUND, RPC_UNAVAILABLE, RPC_CONFLICT,
-    RPC_FAILED,
+    RPC_FAILED, RPC_FORBIDDEN, RPC_UNAUTHENTICATED,
 };
 
 static struct json_object *
@@ -97,7 +92,7 @@ discover_method(const struct rpc_method *m)
     json_object_object_add(result, "schema", parse(m->result_schema));
     json_object_object_add(o, "result", result);
     json_object_object_add(o, "examples", discover_examples(m));
-    reply_string(o, "x-role", role_names[m->role]);
+    reply_string(o, "x-role", role_name(m->role));
     return o;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/jsonrpc_p.h"
 #include "api/schema.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -29,16 +30,6 @@ struct entry {
     size_t n_params;
 };
 
-struct rpc_core {
-    struct entry *entries;      /* Sorted by name. */
-    size_t n_entries;
-    const struct json_limits *limits;
-    struct api *api;
-    struct api_context *context;
-    struct rpc_counters n;
-    unsigned n_refs;
-};
-
 /* Answers to a batch, until all are there. */
 struct batch {
     struct rpc_peer *peer;      /* NULL: gone. */
@@ -46,26 +37,6 @@ struct batch {
     size_t size, room;
     unsigned n_open;            /* Answers to come, and one while reading. */
     bool broken;                /* Out of memory. */
-};
-
-struct rpc_peer {
-    struct rpc_core *core;
-    void (*send)(void *aux, const char *text, size_t n);
-    void (*done)(void *aux);
-    void *aux;
-    struct rpc_call *calls;     /* Unanswered. */
-    unsigned n_calls;
-};
-
-struct rpc_call {
-    struct rpc_core *core;
-    struct rpc_peer *peer;      /* NULL: gone. */
-    struct batch *batch;
-    struct rpc_call *next, **prev;      /* In 'peer->calls'. */
-    const struct rpc_method *method;
-    char *id;                   /* JSON text; NULL: a notification. */
-    void (*cancel)(void *aux);
-    void *cancel_aux;
 };
 
 static const struct {
@@ -85,6 +56,8 @@ static const struct {
     { RPC_UNAVAILABLE, "Unavailable" },
     { RPC_CONFLICT, "Conflict" },
     { RPC_FAILED, "Failed" },
+    { RPC_FORBIDDEN, "Forbidden" },
+    { RPC_UNAUTHENTICATED, "Unauthenticated" },
 };
 
 const char *
@@ -203,21 +176,43 @@ rpc_core_find(const struct rpc_core *core, const char *name)
 
 /* Peers. */
 
+void
+rpc_core_set_audit(struct rpc_core *core,
+                   void (*audit)(void *aux, const struct rpc_audit_entry *),
+                   void *aux)
+{
+    core->audit = audit;
+    core->audit_aux = aux;
+}
+
 struct rpc_peer *
-rpc_peer_create(struct rpc_core *core,
-                void (*send)(void *aux, const char *text, size_t n),
-                void (*done)(void *aux), void *aux)
+rpc_peer_create(struct rpc_core *core, const struct rpc_transport *transport,
+                void *aux, const struct rpc_caller *caller)
 {
     struct rpc_peer *peer = calloc(1, sizeof *peer);
 
     if (peer) {
         peer->core = core;
-        peer->send = send;
-        peer->done = done;
+        peer->transport = transport;
         peer->aux = aux;
+        peer->caller = caller ? *caller
+                       : (struct rpc_caller) { .role = ROLE_ADMIN,
+                                               .transport = "test" };
         core->n_refs++;
     }
     return peer;
+}
+
+void
+rpc_peer_set_caller(struct rpc_peer *peer, const struct rpc_caller *caller)
+{
+    peer->caller = *caller;
+}
+
+const struct rpc_caller *
+rpc_peer_caller(const struct rpc_peer *peer)
+{
+    return &peer->caller;
 }
 
 static void
@@ -239,6 +234,7 @@ rpc_peer_destroy(struct rpc_peer *peer)
     if (!peer) {
         return;
     }
+    subscriptions_end(peer);
     while (peer->calls) {
         struct rpc_call *call = peer->calls;
 
@@ -261,9 +257,7 @@ rpc_peer_pending(const struct rpc_peer *peer)
     return peer->n_calls;
 }
 
-/* Names that exporters send need not be UTF-8; what we send must be
- * (RFC 8259 section 8.1).  Bytes that are not become "?". */
-static void
+void
 clean_utf8(char *text, size_t n)
 {
     size_t i = 0;
@@ -328,7 +322,7 @@ batch_done(struct batch *b)
     }
     if (b->peer && b->size && !b->broken) {
         b->text[b->size++] = ']';
-        b->peer->send(b->peer->aux, b->text, b->size);
+        b->peer->transport->send(b->peer->aux, b->text, b->size);
     }
     free(b->text);
     free(b);
@@ -351,7 +345,7 @@ respond(struct rpc_peer *peer, struct batch *batch, const char *id,
     if (batch) {
         batch_add(batch, text, (size_t) n);
     } else {
-        peer->send(peer->aux, text, (size_t) n);
+        peer->transport->send(peer->aux, text, (size_t) n);
     }
     free(text);
 }
@@ -420,6 +414,48 @@ rpc_peer_error(struct rpc_peer *peer, int code, const char *reason,
 /* Answers. */
 
 static void
+note_free(struct audit_note *note)
+{
+    if (note) {
+        json_object_put(note->params);
+        json_object_put(note->before);
+        json_object_put(note->after);
+        free(note);
+    }
+}
+
+void
+rpc_audit(struct rpc_call *call, struct json_object *before,
+          struct json_object *after)
+{
+    if (call->note) {
+        json_object_put(call->note->before);
+        json_object_put(call->note->after);
+        call->note->before = before;
+        call->note->after = after;
+    } else {
+        json_object_put(before);
+        json_object_put(after);
+    }
+}
+
+/* Tells the audit log how it went. */
+static void
+call_audit(struct rpc_call *call, int code, const char *message)
+{
+    const struct audit_note *note = call->note;
+
+    if (note && call->core->audit) {
+        struct rpc_audit_entry e = {
+            .caller = &note->caller, .method = call->method,
+            .params = note->params, .before = note->before,
+            .after = note->after, .code = code, .message = message,
+        };
+        call->core->audit(call->core->audit_aux, &e);
+    }
+}
+
+static void
 call_done(struct rpc_call *call)
 {
     struct rpc_peer *peer = call->peer;
@@ -428,9 +464,10 @@ call_done(struct rpc_call *call)
     if (call->batch) {
         batch_done(call->batch);
     }
-    if (peer && peer->done) {
-        peer->done(peer->aux);
+    if (peer && peer->transport->done) {
+        peer->transport->done(peer->aux);
     }
+    note_free(call->note);
     rpc_core_unref(call->core);
     free(call->id);
     free(call);
@@ -448,6 +485,7 @@ call_respond(struct rpc_call *call, const char *member, const char *value)
 void
 rpc_reply(struct rpc_call *call, struct json_object *result)
 {
+    call_audit(call, 0, NULL);
     call_respond(call, "result",
                  json_object_to_json_string_ext(result, TO_TEXT));
     json_object_put(result);
@@ -456,6 +494,7 @@ rpc_reply(struct rpc_call *call, struct json_object *result)
 void
 rpc_reply_text(struct rpc_call *call, char *result)
 {
+    call_audit(call, 0, NULL);
     call_respond(call, "result", result);
     free(result);
 }
@@ -468,6 +507,7 @@ rpc_fail_data(struct rpc_call *call, int code, const char *message,
 
     counter_inc(code == RPC_INVALID_PARAMS ? &call->core->n.invalid_params
                 : &call->core->n.failed);
+    call_audit(call, code, message);
     call_respond(call, "error", json_object_to_json_string_ext(o, TO_TEXT));
     json_object_put(o);
 }
@@ -489,6 +529,15 @@ struct api_context *
 rpc_context(struct rpc_call *call)
 {
     return call->core->context;
+}
+
+const struct rpc_caller *
+rpc_caller(const struct rpc_call *call)
+{
+    static const struct rpc_caller gone = { .role = ROLE_ANYBODY,
+                                            .transport = "" };
+    return call->peer ? &call->peer->caller
+           : call->note ? &call->note->caller : &gone;
 }
 
 struct api *
@@ -828,6 +877,59 @@ refuse_params(struct rpc_peer *peer, struct batch *batch,
     }
 }
 
+/* Above the role of who asks: told, counted, and in the audit log. */
+static void
+refuse_role(struct rpc_peer *peer, struct batch *batch,
+            const struct request *r, const struct rpc_method *method)
+{
+    const struct rpc_caller *caller = &peer->caller;
+    bool nobody = caller->role == ROLE_ANYBODY;
+    int code = nobody ? RPC_UNAUTHENTICATED : RPC_FORBIDDEN;
+    char message[384], expected[64];
+
+    counter_inc(&peer->core->n.forbidden);
+    snprintf(message, sizeof message, nobody ? "%s: %s needs the role %s, and "
+             "nobody knows who asks: give a token or a certificate"
+             : "%s: %s needs the role %s", rpc_error_name(code), method->name,
+             role_name(method->role));
+    LOG_RATE(api, NOTICE, "%s %s (%s): %s refused: it needs the role %s",
+             caller->transport, caller->from,
+             nobody ? "unknown" : caller->name, method->name,
+             role_name(method->role));
+    if (peer->core->audit && method->role != ROLE_VIEWER) {
+        struct rpc_audit_entry e = {
+            .caller = caller, .method = method, .params = r->params,
+            .code = code, .message = message,
+        };
+        peer->core->audit(peer->core->audit_aux, &e);
+    }
+    if (r->id) {
+        snprintf(expected, sizeof expected, "the role %s",
+                 role_name(method->role));
+        respond_error(peer, batch, r->id, code, message,
+                      error_data("method", nobody ? "not authenticated"
+                                 : role_name(caller->role), expected));
+    }
+}
+
+/* Calls that change something are worth a note. */
+static bool
+call_note(struct rpc_call *call, struct json_object *params)
+{
+    enum api_role role = call->method->role;
+
+    if (!call->core->audit || role == ROLE_VIEWER || role == ROLE_ANYBODY) {
+        return true;
+    }
+    call->note = calloc(1, sizeof *call->note);
+    if (!call->note) {
+        return false;
+    }
+    call->note->caller = call->peer->caller;
+    call->note->params = json_object_get(params);
+    return true;
+}
+
 static struct rpc_call *
 make_call(struct rpc_peer *peer, struct batch *batch,
           const struct rpc_method *method, const char *id)
@@ -875,14 +977,20 @@ run_request(struct rpc_peer *peer, struct batch *batch, struct json_object *o)
         refuse_method(peer, batch, &r);
         return;
     }
+    if (!role_may(peer->caller.role, entry->method->role)) {
+        refuse_role(peer, batch, &r, entry->method);
+        return;
+    }
     struct json_object *params = take_params(entry, r.params, &e);
     if (!params) {
         refuse_params(peer, batch, &r, &e);
         return;
     }
     struct rpc_call *call = make_call(peer, batch, entry->method, r.id);
-    if (call) {
+    if (call && call_note(call, params)) {
         entry->method->call(call, params);
+    } else if (call) {
+        rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
     } else if (r.id) {
         respond_error(peer, batch, r.id, RPC_INTERNAL_ERROR, "out of memory",
                       NULL);

@@ -29,7 +29,11 @@ struct rpc_peer;
     X(invalid_params, "Requests whose parameters are wrong")            \
     X(too_large, "Texts beyond a limit")                                \
     X(failed, "Requests that a method answered with an error")          \
-    X(cancelled, "Requests whose client went away before the answer")
+    X(cancelled, "Requests whose client went away before the answer")   \
+    X(forbidden, "Requests above the role of who asked")                \
+    X(subscriptions, "Subscriptions that were made")                    \
+    X(news_sent, "Notifications sent to subscribers")                   \
+    X(news_dropped, "Notifications that a slow subscriber missed")
 
 struct rpc_counters {
     RPC_COUNTERS(COUNTER_MEMBER)
@@ -47,13 +51,31 @@ const struct rpc_counters *rpc_core_counters(const struct rpc_core *);
 const struct rpc_method *rpc_core_find(const struct rpc_core *,
                                        const char *name);
 
-/* 'send' gets one answer, borrowed; 'done' (may be NULL) is called after each
- * call that was answered.  Neither may destroy the peer. */
+/* What a transport does for its peers; none may destroy the peer. */
+struct rpc_transport {
+    /* Sends one answer or notification, borrowed. */
+    void (*send)(void *aux, const char *text, size_t n);
+    /* Called after each call that was answered; may be NULL. */
+    void (*done)(void *aux);
+    /* Bytes that wait for the other side.  NULL: the transport goes one way
+     * only, and nobody can subscribe. */
+    size_t (*queued)(void *aux);
+};
+
+/* 'caller' is copied; NULL: an admin without a name (for tests). */
 struct rpc_peer *rpc_peer_create(struct rpc_core *,
-                                 void (*send)(void *aux, const char *text,
-                                              size_t n),
-                                 void (*done)(void *aux), void *aux);
-/* Cancels what is unanswered; answers to it will be dropped. */
+                                 const struct rpc_transport *, void *aux,
+                                 const struct rpc_caller *caller);
+
+/* Somebody else, from the next request on. */
+void rpc_peer_set_caller(struct rpc_peer *, const struct rpc_caller *);
+const struct rpc_caller *rpc_peer_caller(const struct rpc_peer *);
+
+/* For the transport to call when what waited was sent. */
+void rpc_peer_drained(struct rpc_peer *);
+
+/* Cancels what is unanswered; answers to it will be dropped.  Ends its
+ * subscriptions. */
 void rpc_peer_destroy(struct rpc_peer *);
 
 /* One request, notification or batch.  'scanned': json_scan_feed() has found
@@ -67,6 +89,22 @@ void rpc_peer_error(struct rpc_peer *, int code, const char *reason,
 
 /* Calls that were not answered yet. */
 unsigned rpc_peer_pending(const struct rpc_peer *);
+
+/* Subscriptions that are open. */
+unsigned rpc_peer_subscriptions(const struct rpc_peer *);
+
+/* What was asked of a method above ROLE_VIEWER, when it is over. */
+struct rpc_audit_entry {
+    const struct rpc_caller *caller;
+    const struct rpc_method *method;
+    struct json_object *params, *before, *after;
+    int code;                   /* 0: done. */
+    const char *message;        /* Of an error. */
+};
+void rpc_core_set_audit(struct rpc_core *,
+                        void (*audit)(void *aux,
+                                      const struct rpc_audit_entry *),
+                        void *aux);
 
 /* The usual words for an error code. */
 const char *rpc_error_name(int code);

@@ -12,10 +12,10 @@
 
 #include <json-c/json.h>
 
+#include "api/caller.h"
+
 struct api;                     /* The running API. */
 struct rpc_call;                /* One request being answered. */
-
-enum api_role { ROLE_VIEWER, ROLE_OPERATOR, ROLE_ORCHESTRATOR, ROLE_ADMIN };
 
 /* JSON-RPC 2.0 section 5.1, and ours. */
 enum rpc_error {
@@ -32,6 +32,8 @@ enum rpc_error {
     RPC_UNAVAILABLE = -32005,   /* A part is degraded: OVSDB, the store. */
     RPC_CONFLICT = -32006,
     RPC_FAILED = -32007,
+    RPC_FORBIDDEN = -32008,     /* Above the caller's role. */
+    RPC_UNAUTHENTICATED = -32009,       /* Nobody knows who asks. */
 };
 
 enum param_type { PARAM_STRING, PARAM_INTEGER, PARAM_NUMBER, PARAM_BOOLEAN,
@@ -79,6 +81,15 @@ void rpc_fail_data(struct rpc_call *, int code, const char *message,
 /* Everything that methods may use; filled in by daemon/. */
 struct api_context;
 struct api_context *rpc_context(struct rpc_call *);
+
+/* Who asks; borrowed while the call lasts. */
+const struct rpc_caller *rpc_caller(const struct rpc_call *);
+
+/* For the audit log, which has every call above ROLE_VIEWER with parameters and
+ * outcome: what was changed looked so before and looks so after.  Takes both
+ * over; either may be NULL. */
+void rpc_audit(struct rpc_call *, struct json_object *before,
+               struct json_object *after);
 
 /* Runs 'deliver(aux)' on the main thread soon.  From any thread.  For methods
  * that are answered by another thread. */

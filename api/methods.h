@@ -19,6 +19,7 @@ extern const struct rpc_method methods_export[];    /* methods_export.c */
 extern const struct rpc_method methods_policy[];    /* methods_policy.c */
 extern const struct rpc_method methods_profile[];   /* methods_profile.c */
 extern const struct rpc_method methods_probe[];     /* methods_probe.c */
+extern const struct rpc_method methods_subscription[];      /* subscribe.c */
 
 /* All of them, in the order of the manual; ends with NULL. */
 extern const struct rpc_method *const method_tables[];

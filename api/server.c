@@ -19,9 +19,11 @@
 
 #include <ev.h>
 
+#include "api/access.h"
 #include "api/context.h"
 #include "api/jsonrpc.h"
 #include "api/methods.h"
+#include "api/subscribe.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -283,6 +285,14 @@ client_send(void *c_, const char *text, size_t n)
     }
 }
 
+static size_t
+client_queued(void *c_)
+{
+    const struct client *c = c_;
+
+    return c->dead ? RPC_NOTIFY_ROOM : c->out_size;
+}
+
 static void
 client_done(void *c_)
 {
@@ -292,6 +302,10 @@ client_done(void *c_)
         client_touch(c);
     }
 }
+
+static const struct rpc_transport transport = {
+    .send = client_send, .done = client_done, .queued = client_queued,
+};
 
 /* Input. */
 
@@ -536,6 +550,9 @@ on_write(struct ev_loop *loop, ev_io *w, int revents)
     (void) loop;
     (void) revents;
     client_flush(c);
+    if (c->out_size < RPC_NOTIFY_ROOM / 2 && !c->dead) {
+        rpc_peer_drained(c->peer);
+    }
     client_work(c);
 }
 
@@ -552,7 +569,8 @@ client_work(struct client *c)
     }
     if (c->dead
         || (c->eof && !c->out_size
-            && (c->linger || (!c->in_size && !rpc_peer_pending(c->peer))))) {
+            && (c->linger || (!c->in_size && !rpc_peer_pending(c->peer)
+                              && !rpc_peer_subscriptions(c->peer))))) {
         client_destroy(c);
         return;
     }
@@ -627,9 +645,11 @@ int
 api_adopt(struct api *api, int fd)
 {
     struct client *c = calloc(1, sizeof *c);
+    struct rpc_caller caller;
 
-    if (!c || !(c->peer = rpc_peer_create(api->core, client_send, client_done,
-                                          c))) {
+    access_unix(fd, &caller);
+    if (!c || !(c->peer = rpc_peer_create(api->core, &transport, c,
+                                          &caller))) {
         free(c);
         return -ENOMEM;
     }

@@ -30,6 +30,8 @@ on_send(void *aux, const char *text, size_t n)
     json_object_put(o);
 }
 
+static const struct rpc_transport transport = { .send = on_send };
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -40,7 +42,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         core = rpc_core_create(method_tables, &json_default_limits, NULL,
                                &context);
     }
-    struct rpc_peer *peer = rpc_peer_create(core, on_send, NULL, NULL);
+    struct rpc_peer *peer = rpc_peer_create(core, &transport, NULL, NULL);
     n_answers = 0;
     rpc_peer_text(peer, (const char *) data, size, false);
     if (n_answers > 1) {

@@ -149,6 +149,8 @@ on_send(void *aux, const char *text, size_t n)
     }
 }
 
+static const struct rpc_transport transport = { .send = on_send };
+
 static struct rpc_core *core;
 static struct rpc_peer *peer;
 
@@ -156,7 +158,7 @@ static void
 begin(void)
 {
     core = rpc_core_create(tables, &json_default_limits, NULL, NULL);
-    peer = rpc_peer_create(core, on_send, NULL, NULL);
+    peer = rpc_peer_create(core, &transport, NULL, NULL);
     n_later = 0;
     n_cancelled = 0;
 }

@@ -230,6 +230,8 @@ on_send(void *aux, const char *text, size_t n)
     answer = strndup(text, n);
 }
 
+static const struct rpc_transport transport = { .send = on_send };
+
 /* The answer to one request, parsed; NULL if it does not come at once. */
 static struct json_object *
 call(struct rpc_peer *peer, const char *method, const char *params)
@@ -256,7 +258,7 @@ check_answer(const struct rpc_method *m, struct json_object *o)
 
     if (error) {
         int code = json_object_get_int(get(error, "code"));
-        if (code != RPC_UNAVAILABLE) {
+        if (code != RPC_UNAVAILABLE && code != RPC_NOT_FOUND) {
             printf("\n%s: %s\n", m->name, answer);
             CU_FAIL("error");
         }
@@ -274,7 +276,7 @@ call_all(struct api_context *context)
     struct rpc_core *core = rpc_core_create(method_tables,
                                             &json_default_limits, NULL,
                                             context);
-    struct rpc_peer *peer = rpc_peer_create(core, on_send, NULL, NULL);
+    struct rpc_peer *peer = rpc_peer_create(core, &transport, NULL, NULL);
 
     EACH_METHOD(m) {
         struct json_object *o = call(peer, m->name, m->example_params);
