@@ -80,6 +80,23 @@ static const struct column_word words_firewall_event[] = {
     { 0, NULL, NULL },
 };
 
+/* RFC 4271 section 5.1.1. */
+#define ORIGIN_WORDS                                                    \
+    { ROUTE_IGP, "igp", "from inside of the origin's network" },        \
+    { ROUTE_EGP, "egp", "learned by EGP (RFC 904)" },                   \
+    { ROUTE_INCOMPLETE, "incomplete", "learned by other means" },       \
+    { 0, NULL, NULL }
+#define VIEW_WORDS                                                      \
+    { ROUTE_VIEW_EXPORTER, "exporter", "the exporter's own peer" },     \
+    { ROUTE_VIEW_DEFAULT, "default", "the configured default view" },   \
+    { ROUTE_VIEW_BEST, "best", "the best of all peers" },               \
+    { 0, NULL, NULL }
+
+static const struct column_word words_src_origin[] = { ORIGIN_WORDS };
+static const struct column_word words_dst_origin[] = { ORIGIN_WORDS };
+static const struct column_word words_src_route_view[] = { VIEW_WORDS };
+static const struct column_word words_dst_route_view[] = { VIEW_WORDS };
+
 static const struct column_word words_quality[] = {
     { Q_RATE_UNKNOWN, "rate-unknown", "nobody told the sampling rate" },
     { Q_TIME_CORRECTED, "time-corrected",

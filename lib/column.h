@@ -122,17 +122,52 @@ enum column_type {
     X(out_vrf, U32, "", 235, 0, CF_NULL | CF_KEY,                             \
       "VRF that it left in (egressVRFID)")                                    \
     X(src_as, U32, "", 16, 0, CF_NULL | CF_KEY,                               \
-      "source AS number, as exported")                                        \
+      "AS number of the source: as exported or, where that is absent or "     \
+      "0, the origin of its route")                                           \
     X(dst_as, U32, "", 17, 0, CF_NULL | CF_KEY,                               \
-      "destination AS number, as exported")                                   \
+      "AS number of the destination, likewise")                               \
     X(src_prefix_length, U8, "bits", 9, 29, CF_NULL | CF_KEY,                 \
-      "length of the source prefix, as exported")                             \
+      "length of the source's prefix: that of its route or, without "         \
+      "one, as exported")                                                     \
     X(dst_prefix_length, U8, "bits", 13, 30, CF_NULL | CF_KEY,                \
-      "length of the destination prefix, as exported")                        \
+      "length of the destination's prefix, likewise")                         \
     X(as_path, NAME, "", 0, 0, CF_NULL | CF_KEY,                              \
-      "AS path to the destination, as exported; a set is in braces")          \
+      "AS path of the route to the destination; a set is in braces, "         \
+      "confederation segments are in parentheses")                            \
+    X(src_as_path, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "AS path of the route to the source")                                   \
     X(communities, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
-      "BGP communities of the destination, as exported")                      \
+      "BGP communities of the route to the destination: standard "            \
+      "(65000:1), large (65000:1:2), extended (rt:65000:1)")                  \
+    X(src_communities, NAME, "", 0, 0, CF_NULL | CF_KEY,                      \
+      "BGP communities of the route to the source")                           \
+    X(src_bgp_next_hop, ADDR, "", 0, 0, CF_NULL | CF_KEY,                     \
+      "next hop in BGP of the route to the source")                           \
+    X(src_peer_as, U32, "", 129, 0, CF_NULL | CF_KEY,                         \
+      "first AS on the path to the source (bgpPrevAdjacentAsNumber)")         \
+    X(dst_peer_as, U32, "", 128, 0, CF_NULL | CF_KEY,                         \
+      "first AS on the path to the destination "                              \
+      "(bgpNextAdjacentAsNumber)")                                            \
+    X(src_local_pref, U32, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "local preference of the route to the source")                          \
+    X(dst_local_pref, U32, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "local preference of the route to the destination")                     \
+    X(src_med, U32, "", 0, 0, CF_NULL | CF_KEY,                               \
+      "multi-exit discriminator of the route to the source")                  \
+    X(dst_med, U32, "", 0, 0, CF_NULL | CF_KEY,                               \
+      "multi-exit discriminator of the route to the destination")             \
+    X(src_origin, ENUM, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "ORIGIN attribute of the route to the source")                          \
+    X(dst_origin, ENUM, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "ORIGIN attribute of the route to the destination")                     \
+    X(src_route_peer, NAME, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "BGP peer that told the route to the source")                           \
+    X(dst_route_peer, NAME, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "BGP peer that told the route to the destination")                      \
+    X(src_route_view, ENUM, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "whose table the route to the source was taken from")                   \
+    X(dst_route_view, ENUM, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "whose table the route to the destination was taken from")              \
     X(tunnel_type, ENUM, "", 0, 0, CF_NULL | CF_KEY,                          \
       "encapsulation that the packet was in")                                 \
     X(tunnel_src_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \
@@ -254,6 +289,11 @@ enum tunnel_type {
     TUNNEL_STT = 4, TUNNEL_IPSEC_GRE = 5, TUNNEL_GENEVE = 7,
     TUNNEL_IPIP = 64, TUNNEL_GTPU = 65, TUNNEL_ERSPAN = 66,
 };
+/* Values of 'src_origin' and 'dst_origin': the attribute's. */
+enum route_origin { ROUTE_IGP = 0, ROUTE_EGP = 1, ROUTE_INCOMPLETE = 2 };
+/* Values of 'src_route_view' and 'dst_route_view'. */
+enum route_view { ROUTE_VIEW_EXPORTER = 1, ROUTE_VIEW_DEFAULT = 2,
+                  ROUTE_VIEW_BEST = 3 };
 /* Bits of 'quality'. */
 enum flow_quality {
     Q_RATE_UNKNOWN = 1 << 0,    /* Sampled or not?  Nobody said. */

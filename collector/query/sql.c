@@ -393,6 +393,14 @@ mirror(enum column_id id)
         { COL_src_mac, COL_dst_mac }, { COL_src_as, COL_dst_as },
         { COL_in_if, COL_out_if }, { COL_in_if_name, COL_out_if_name },
         { COL_src_prefix_length, COL_dst_prefix_length },
+        { COL_src_as_path, COL_as_path },
+        { COL_src_communities, COL_communities },
+        { COL_src_bgp_next_hop, COL_bgp_next_hop },
+        { COL_src_peer_as, COL_dst_peer_as },
+        { COL_src_local_pref, COL_dst_local_pref },
+        { COL_src_med, COL_dst_med }, { COL_src_origin, COL_dst_origin },
+        { COL_src_route_peer, COL_dst_route_peer },
+        { COL_src_route_view, COL_dst_route_view },
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         if (pairs[i][0] == id) {

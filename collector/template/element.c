@@ -71,6 +71,8 @@ static const struct element elements[] = {
     { 0, 95, CONV_UINT, 0, COL_application_id, 0 },
     { 0, 96, CONV_NAME, 0, COL_application, 0 },
     { 0, 104, CONV_FRAME, 0, NO_COLUMN, 0 },    /* layer2packetSectionData */
+    { 0, 128, CONV_UINT, 0, COL_dst_peer_as, 129 },     /* bgpNextAdj.. */
+    { 0, 129, CONV_UINT, 0, COL_src_peer_as, 128 },     /* bgpPrevAdj.. */
     { 0, 132, CONV_UINT, 0, COL_dropped_bytes, 0 },
     { 0, 133, CONV_UINT, 0, COL_dropped_packets, 0 },
     { 0, 136, CONV_UINT, 0, COL_flow_end_reason, 0 },
