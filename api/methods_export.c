@@ -425,46 +425,38 @@ heard_from(const struct listening *l, uint32_t bridge, uint8_t protocol)
     return &nothing;
 }
 
-/* Adds what data says to what the database says: "receiving" and "silent" are
- * only ever said here.  'text' has room for 'size'. */
-static enum export_state
-judge(const struct ovsdb_status *st, bool ours, int64_t last_us,
-      const struct heard *heard, int64_t started_us, int64_t now_us,
-      char *text, size_t size)
+/* Whether what a bridge sends by a protocol is known to come to us: a row in
+ * effect has our collector among its targets. */
+static bool
+comes_to_us(const struct listening *l, const struct observation_stats *stats)
 {
-    int n = snprintf(text, size, "%s", st->reason ? st->reason : "");
-    /* What OpenFlow's sample() samples comes when flows say so. */
-    if (st->state != STATE_IN_SYNC || st->sample) {
-        return st->state;
+    for (uint32_t i = 0; l->map && i < l->map->n; i++) {
+        if (l->map->list[i].stats == stats) {
+            return true;
+        }
     }
-    /* Of a row that is not ours, its owner comes first. */
-    if (!ours && n > 0 && (size_t) n + 2 < size) {
-        memcpy(text + n, "; ", 3);
-        text += n + 2;
-        size -= (size_t) n + 2;
-    }
-    int64_t since_us = st->applied_us > started_us ? st->applied_us
-                                                   : started_us;
-    since_us = last_us > since_us ? last_us : since_us;
-    int64_t quiet_s = (now_us - since_us) / 1000000;
-    long long expect_s = st->expect_within_us / 1000000;
-    if (last_us > st->applied_us
-        && now_us - since_us <= st->expect_within_us) {
-        snprintf(text, size, "records arrive");
-        return STATE_RECEIVING;
-    }
-    if (now_us - since_us <= st->expect_within_us) {
-        snprintf(text, size, "in place; the first record may take %lld s",
-                 expect_s);
-        return STATE_IN_SYNC;
-    }
-    if (last_us > st->applied_us) {
+    return false;
+}
+
+/* Why nothing comes, in words. */
+static void
+say_silence(const struct ovsdb_status *st, int64_t last_us,
+            const struct heard *heard, int64_t quiet_s, char *text,
+            size_t size)
+{
+    long long quiet = quiet_s;
+    if (st->sample) {
+        snprintf(text, size, "no record for %lld s: no OpenFlow flow of the "
+                 "bridge has the action sample(collector_set_id=%u,...), or "
+                 "none of its packets came (ovs-ofctl dump-ipfix-flow "
+                 "counts)", quiet, st->sample_id);
+    } else if (last_us > st->applied_us) {
         snprintf(text, size, "no record for %lld s: no traffic, or "
-                 "ovs-vswitchd stopped exporting", (long long) quiet_s);
+                 "ovs-vswitchd stopped exporting", quiet);
     } else if (heard->counter_samples) {
         snprintf(text, size, "counter samples arrive, so export works; no "
                  "packet has been sampled (1 in %u) for %lld s", st->sampling,
-                 (long long) quiet_s);
+                 quiet);
     } else if (heard->datagrams) {
         snprintf(text, size, "%llu datagrams came, but no record that could "
                  "be decoded; exporter.list has the counters",
@@ -472,9 +464,57 @@ judge(const struct ovsdb_status *st, bool ours, int64_t last_us,
     } else {
         snprintf(text, size, "in place for %lld s and nothing came: no "
                  "traffic, or ovs-vswitchd could not open the collector or "
-                 "resolve the agent (only its log says so)",
-                 (long long) quiet_s);
+                 "resolve the agent (only its log says so)", quiet);
     }
+}
+
+/* What is to be judged. */
+struct evidence {
+    const struct ovsdb_status *st;
+    const struct observation_stats *stats;
+    const struct heard *heard;
+    bool ours;                  /* The row is. */
+    bool to_us;                 /* It sends to us. */
+    int64_t started_us, now_us;
+};
+
+/* Adds what data says to what the database says: "receiving" and "silent" are
+ * only ever said here.  'text' has room for 'size'. */
+static enum export_state
+judge(const struct evidence *e, char *text, size_t size)
+{
+    const struct ovsdb_status *st = e->st;
+    int64_t last_us = e->stats ? e->stats->last_us : 0;
+    int n = snprintf(text, size, "%s", st->reason ? st->reason : "");
+    if (st->state != STATE_IN_SYNC) {
+        return st->state;
+    }
+    /* Of a row that is not ours, its owner comes first. */
+    if ((!e->ours || !e->to_us) && n > 0 && (size_t) n + 2 < size) {
+        memcpy(text + n, "; ", 3);
+        text += n + 2;
+        size -= (size_t) n + 2;
+    }
+    if (!e->to_us) {
+        snprintf(text, size, st->n_targets
+                 ? "our collector is not among its targets: what arrives "
+                 "there is not for us to see" : "it names no target");
+        return STATE_IN_SYNC;
+    }
+    int64_t since_us = st->applied_us > e->started_us ? st->applied_us
+                                                      : e->started_us;
+    since_us = last_us > since_us ? last_us : since_us;
+    int64_t quiet_us = e->now_us - since_us;
+    if (last_us > st->applied_us && quiet_us <= st->expect_within_us) {
+        snprintf(text, size, "records arrive");
+        return STATE_RECEIVING;
+    }
+    if (quiet_us <= st->expect_within_us) {
+        snprintf(text, size, "in place; the first record may take %lld s",
+                 (long long) st->expect_within_us / 1000000);
+        return STATE_IN_SYNC;
+    }
+    say_silence(st, last_us, e->heard, quiet_us / 1000000, text, size);
     return STATE_SILENT;
 }
 
@@ -486,16 +526,23 @@ status_to_json(const struct api_context *c, const struct listening *l,
     uint8_t protocol = protocol_of[st->table];
     uint32_t bridge = c->dict ? dict_intern(c->dict, st->bridge,
                                             strlen(st->bridge)) : 0;
-    const struct observation_stats *stats = observation_stats_get(bridge,
-                                                                  protocol);
+    /* Records of a Flow_Sample_Collector_Set are known by what they say of
+     * themselves. */
+    const char *id = st->virtual_obs_id;
+    uint32_t key = !st->sample ? bridge
+                   : id && c->dict ? dict_intern(c->dict, id, strlen(id)) : 0;
+    const struct observation_stats *stats
+        = key || !st->sample ? observation_stats_get(key, protocol) : NULL;
     int64_t first_us = stats ? stats->first_us : 0;
     int64_t last_us = stats ? stats->last_us : 0;
     char reason[512];
     bool ours = st->owner && c->owner && !strcmp(st->owner, c->owner);
-    enum export_state state = judge(st, ours, last_us,
-                                    heard_from(l, bridge, protocol),
-                                    c->started_us, now_us, reason,
-                                    sizeof reason);
+    const struct evidence evidence = {
+        .st = st, .stats = stats, .heard = heard_from(l, bridge, protocol),
+        .ours = ours, .to_us = stats && comes_to_us(l, stats),
+        .started_us = c->started_us, .now_us = now_us,
+    };
+    enum export_state state = judge(&evidence, reason, sizeof reason);
 
     reply_string(o, "remote", st->remote);
     reply_string(o, "bridge", st->bridge);

@@ -273,17 +273,76 @@ add_bridge(struct builder *b, const struct ovs_snapshot *s,
     }
 }
 
+/* The Flow_Sample_Collector_Sets of one bridge that send to us.  What they
+ * sample is somebody's choice of flows: totals count it only if the bridge
+ * tells nothing else. */
 static void
-add_snapshot(struct builder *b, const struct ovs_snapshot *s)
+add_samples(struct builder *b, const struct ovs_snapshot *s,
+            const struct ovs_bridge *br, struct observation_if *ifs,
+            uint32_t n_ifs)
 {
-    struct observation host = { .n_ifs = 0 };
+    uint32_t bridge = intern(b, br->name);
+    bool alone = choose_canonical(b, br, bridge) == N_EXPORT_TABLES;
+    for (size_t i = 0; i < br->n_samples; i++) {
+        const struct export_row *row = &br->samples[i].ipfix;
+        const struct export_value *v = &row->value[OPT_IX_VIRTUAL_OBS_ID];
+        struct addr target;
+        if (!targets_us(b, EXPORT_IPFIX, row, &target) || !v->set) {
+            continue;
+        }
+        struct observation *o = &b->map->list[b->map->n++];
+        b->map->n_virtual++;
+        *o = (struct observation) {
+            .match = { .protocol = PROTO_IPFIX },
+            .local = s->local,
+            .bridge = bridge,
+            .scaled_by_exporter = true,
+            .canonical = alone,
+            .ifs = ifs, .n_ifs = n_ifs,
+            .virtual_id = intern(b, v->string),
+        };
+        o->stats = observation_stats_get(o->virtual_id, PROTO_IPFIX);
+        if (s->local) {
+            o->match.exporter = target;
+        }
+    }
+}
+
+static int
+compare_virtual(const void *a_, const void *b_)
+{
+    const struct observation *a = a_, *b = b_;
+    return (a->virtual_id > b->virtual_id) - (a->virtual_id < b->virtual_id);
+}
+
+static void
+add_snapshot(struct builder *b, const struct ovs_snapshot *s,
+             struct observation *host)
+{
     uint32_t from = b->map->n_ifs;
     for (size_t i = 0; i < s->n_bridges; i++) {
         add_ifs(b, &s->bridges[i], false);
     }
-    take_ifs(b, &host, from);
+    take_ifs(b, host, from);
     for (size_t i = 0; i < s->n_bridges; i++) {
-        add_bridge(b, s, &s->bridges[i], from, host.n_ifs);
+        add_bridge(b, s, &s->bridges[i], from, host->n_ifs);
+    }
+}
+
+/* After all others: they are searched by their text. */
+static void
+add_all_samples(struct builder *b, const struct ovs_snapshot *const *snaps,
+                size_t n, const struct observation *hosts)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; snaps[i] && j < snaps[i]->n_bridges; j++) {
+            add_samples(b, snaps[i], &snaps[i]->bridges[j], hosts[i].ifs,
+                        hosts[i].n_ifs);
+        }
+    }
+    if (b->map->n_virtual) {
+        qsort(b->map->list + (b->map->n - b->map->n_virtual),
+              b->map->n_virtual, sizeof *b->map->list, compare_virtual);
     }
 }
 
@@ -292,10 +351,11 @@ observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
               const struct observe_listen *listen, size_t n_listen,
               struct dict *dict, int64_t now_us, uint64_t gen)
 {
-    size_t n_bridges = 0, n_interfaces = 0;
+    size_t n_bridges = 0, n_interfaces = 0, n_samples = 0;
     for (size_t i = 0; i < n_snapshots; i++) {
         for (size_t j = 0; snapshots[i] && j < snapshots[i]->n_bridges; j++) {
             n_bridges++;
+            n_samples += snapshots[i]->bridges[j].n_samples;
             n_interfaces += snapshots[i]->bridges[j].n_interfaces;
         }
     }
@@ -308,18 +368,24 @@ observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
         return NULL;
     }
     b.map->gen = gen;
-    b.map->list = calloc(n_bridges * N_EXPORT_TABLES + 1,
+    b.map->list = calloc(n_bridges * N_EXPORT_TABLES + n_samples + 1,
                          sizeof *b.map->list);
     b.map->ifs = calloc(b.max_ifs + 1, sizeof *b.map->ifs);
-    if (!b.map->list || !b.map->ifs) {
+    struct observation *hosts = calloc(n_snapshots + 1, sizeof *hosts);
+    if (!b.map->list || !b.map->ifs || !hosts) {
+        free(hosts);
         observation_map_destroy(b.map);
         return NULL;
     }
     for (size_t i = 0; i < n_snapshots; i++) {
         if (snapshots[i]) {
-            add_snapshot(&b, snapshots[i]);
+            add_snapshot(&b, snapshots[i], &hosts[i]);
         }
     }
+    if (n_samples) {
+        add_all_samples(&b, snapshots, n_snapshots, hosts);
+    }
+    free(hosts);
     return b.map;
 }
 

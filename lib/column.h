@@ -61,6 +61,8 @@ enum column_type {
       "IPFIX observation point, sFlow data source")                           \
     X(bridge, NAME, "", 0, 0, CF_NULL | CF_KEY,                               \
       "Open vSwitch bridge that the record was made on")                      \
+    X(virtual_obs_id, NAME, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "who made the record, as Open vSwitch's IPFIX says (virtualObsID)")     \
     X(direction, ENUM, "", 61, 0, CF_NULL | CF_KEY,                           \
       "whether the packet was seen when entering or leaving the exporter")    \
     X(canonical, BOOL, "", 0, 0, CF_KEY,                                      \

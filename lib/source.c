@@ -16,7 +16,7 @@ const struct counter_def source_counter_defs[] = {
 static int
 fit(const struct observation *o, const struct source_key *key)
 {
-    if (o->match.protocol != key->protocol
+    if (o->virtual_id || o->match.protocol != key->protocol
         || (o->match_domain && o->match.domain != key->domain)
         || (o->match_agent && !addr_equal(&o->match.agent, &key->agent))) {
         return 0;
@@ -53,7 +53,7 @@ observation_find_source(const struct observation_map *map,
                                        memory_order_relaxed);
     for (uint32_t i = 0; id && map && !(o && o->bridge) && i < map->n; i++) {
         struct observation *other = &map->list[i];
-        if (other->datapath_id == id
+        if (other->datapath_id == id && !other->virtual_id
             && other->match.protocol == source->key.protocol) {
             return other;
         }
@@ -77,6 +77,29 @@ observation_of(const struct observation_map *map, struct source *source)
     }
     uint32_t index = (uint32_t) cache & 0xffffff;
     return index ? &map->list[index - 1] : NULL;
+}
+
+struct observation *
+observation_of_virtual(const struct observation_map *map,
+                       const struct source *source, uint32_t virtual_id)
+{
+    for (uint32_t low = map->n - map->n_virtual, high = map->n;
+         low < high; ) {
+        uint32_t mid = low + (high - low) / 2;
+        struct observation *o = &map->list[mid];
+        if (o->virtual_id == virtual_id) {
+            /* Anybody can write the text, not everybody comes from there. */
+            return o->match.protocol == source->key.protocol
+                   && (addr_is_zero(&o->match.exporter)
+                       || addr_equal(&o->match.exporter,
+                                     &source->key.exporter)) ? o : NULL;
+        } else if (o->virtual_id < virtual_id) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return NULL;
 }
 
 const struct observation_if *

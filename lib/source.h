@@ -123,6 +123,10 @@ struct observation {
     struct observation_if *ifs;
     uint32_t n_ifs;
     struct observation_stats *stats;
+
+    /* A Flow_Sample_Collector_Set: its domains are OpenFlow's to choose, so
+     * only this text tells (dictionary id of virtual_obs_id).  0: none. */
+    uint32_t virtual_id;
 };
 
 /* All observations; immutable once published. */
@@ -132,6 +136,7 @@ struct observation_map {
     uint32_t n;                 /* Below 2^24. */
     struct observation_if *ifs; /* All arrays that observations point into. */
     uint32_t n_ifs;
+    uint32_t n_virtual;         /* Of 'list', at its end, by virtual_id. */
 };
 
 /* The observation that fits 'key' best (most members told), or NULL. */
@@ -146,6 +151,12 @@ struct observation *observation_find_source(const struct observation_map *,
 /* The same, remembered in 'source' until the map changes. */
 struct observation *observation_of(const struct observation_map *,
                                    struct source *);
+
+/* The observation of a record of 'source' that carries this virtual_obs_id, or
+ * NULL. */
+struct observation *observation_of_virtual(const struct observation_map *,
+                                           const struct source *,
+                                           uint32_t virtual_id);
 
 /* The interface with 'number', or NULL. */
 const struct observation_if *observation_if_find(const struct observation *,

@@ -353,8 +353,9 @@ set_string(struct planner *pl, struct export_value *v, char *string)
     pl->oom |= !string;
 }
 
-/* "host/bridge", cut to what OVS takes: 254 bytes; one more and it silently
- * turns the exporter off. */
+/* "host/bridge", for a Flow_Sample_Collector_Set "host/bridge/id", which is
+ * all that tells its records from others; cut to what OVS takes: 254 bytes;
+ * one more and it silently turns the exporter off. */
 static char *
 virtual_obs_id(struct subject *s)
 {
@@ -362,8 +363,12 @@ virtual_obs_id(struct subject *s)
     const char *host = snap->system_id && *snap->system_id ? snap->system_id
                        : snap->hostname && *snap->hostname ? snap->hostname
                        : NULL;
-    char *text = host ? format_text(s->pl, "%s/%s", host, s->bridge->name)
-                      : copy_text(s->pl, s->bridge->name);
+    char set[16] = "";
+    if (s->out->sample) {
+        snprintf(set, sizeof set, "/%u", s->out->sample_id);
+    }
+    char *text = format_text(s->pl, "%s%s%s%s", host ? host : "",
+                             host ? "/" : "", s->bridge->name, set);
     int64_t max = export_options[OPT_IX_VIRTUAL_OBS_ID].max;
     if (text && strlen(text) > (size_t) max) {
         /* Keep the end, which tells bridges apart, at a character's start. */

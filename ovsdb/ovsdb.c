@@ -1652,6 +1652,10 @@ fill_status(struct remote *r, size_t i, struct ovsdb_status *st)
     st->owner = nullable_xstrdup(owner);
     st->sample = c->sample;
     st->sample_id = c->sample_id;
+    if (c->sample) {
+        st->virtual_obs_id = nullable_xstrdup(
+            row->value[OPT_IX_VIRTUAL_OBS_ID].string);
+    }
     st->applied_us = note->applied_us;
     st->expect_within_us = expect_within_us(c->table, row);
     st->sampling = c->sample ? 0 : sampling_of(c->table, row);
@@ -1703,6 +1707,7 @@ ovsdb_status_destroy(struct ovsdb_status *list, size_t n)
         free(list[i].policy);
         free(list[i].reason);
         free(list[i].owner);
+        free(list[i].virtual_obs_id);
         strings_clear(&list[i].targets, &list[i].n_targets);
     }
     free(list);

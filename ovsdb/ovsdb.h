@@ -76,6 +76,7 @@ struct ovsdb_status {
     enum export_table table;
     bool sample;                /* A Flow_Sample_Collector_Set: then table */
     uint32_t sample_id;         /* is IPFIX. */
+    char *virtual_obs_id;       /* Of its row, or NULL. */
     enum export_state state;    /* Never RECEIVING or SILENT. */
     bool row_is_right;          /* As a policy asks, taken up or not. */
     char *policy;               /* Or NULL. */

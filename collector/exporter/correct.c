@@ -113,24 +113,60 @@ name_interface(struct flow_batch *b, const struct observation *o, uint32_t i,
     }
 }
 
-/* Bridge, interface names and the canonical mark of a span that OVSDB knows
+/* Bridge, interface names and the canonical mark of a row that OVSDB knows
  * about. */
+static void
+observe_row(struct flow_batch *b, uint32_t i, const struct observation *o)
+{
+    uint8_t wanted = o->canonical_egress ? DIR_EGRESS : DIR_INGRESS;
+    if (o->bridge) {
+        BATCH_SET(b, bridge, i, o->bridge);
+    }
+    name_interface(b, o, i, COL_in_if, COL_in_if_name, b->in_if,
+                   b->in_if_name);
+    name_interface(b, o, i, COL_out_if, COL_out_if_name, b->out_if,
+                   b->out_if_name);
+    b->canonical[i] = o->canonical
+                      && (!batch_is_valid(b, COL_direction, i)
+                          || b->direction[i] == wanted);
+}
+
 static void
 observe_span(struct flow_batch *b, const struct batch_span *span,
              const struct observation *o)
 {
-    uint8_t wanted = o->canonical_egress ? DIR_EGRESS : DIR_INGRESS;
     for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
-        if (o->bridge) {
-            BATCH_SET(b, bridge, i, o->bridge);
+        observe_row(b, i, o);
+    }
+}
+
+/* Rows of Flow_Sample_Collector_Sets, which only their virtual_obs_id tells
+ * from others of the same address and domain. */
+static void
+observe_samples(struct flow_batch *b, const struct batch_span *span,
+                const struct observation_map *map)
+{
+    for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
+        const struct observation *o
+            = batch_is_valid(b, COL_virtual_obs_id, i)
+              ? observation_of_virtual(map, span->source,
+                                       b->virtual_obs_id[i]) : NULL;
+        if (!o) {
+            continue;
         }
-        name_interface(b, o, i, COL_in_if, COL_in_if_name, b->in_if,
-                       b->in_if_name);
-        name_interface(b, o, i, COL_out_if, COL_out_if_name, b->out_if,
-                       b->out_if_name);
-        b->canonical[i] = o->canonical
-                          && (!batch_is_valid(b, COL_direction, i)
-                              || b->direction[i] == wanted);
+        observe_row(b, i, o);
+        struct observation_stats *s = o->stats;
+        int64_t never = 0;
+        if (s) {
+            atomic_compare_exchange_strong(&s->first_us, &never,
+                                           b->received[i]);
+            atomic_store_explicit(&s->last_us, b->received[i],
+                                  memory_order_relaxed);
+            counter_add(&s->records, 1);
+            counter_add(&s->packets, b->packets[i]);
+            counter_add(&s->bytes, b->bytes[i]);
+            counter_add(&s->raw_packets, b->raw_packets[i]);
+        }
     }
 }
 
@@ -278,6 +314,10 @@ correct_process(void *aux, struct flow_batch *b)
             canonical_ovs(b, span);
         } else {
             canonical_any(b, span);
+        }
+        if (map && map->n_virtual
+            && span->source->key.protocol == PROTO_IPFIX) {
+            observe_samples(b, span, map);
         }
         repair_times(b, span->from, span->n);
         count_span(b, span, o);

@@ -159,6 +159,7 @@ static const struct element elements[] = {
     { PEN_OVS, 892, CONV_UINT, 1, COL_vni, 0 }, /* tunnelKey */
     { PEN_OVS, 893, CONV_V4, 0, COL_tunnel_src_addr, 894 },
     { PEN_OVS, 894, CONV_V4, 0, COL_tunnel_dst_addr, 893 },
+    { PEN_OVS, 898, CONV_NAME, 0, COL_virtual_obs_id, 0 },
     { PEN_NTOP, 118, CONV_UINT, 1, COL_application_id, 0 },
     { PEN_NTOP, 119, CONV_NAME, 2, COL_application, 0 },
     { PEN_NTOP, 180, CONV_NAME, 0, COL_url, 0 },

@@ -120,6 +120,66 @@ test_build(void)
     observation_map_destroy(map);
 }
 
+/* Flow_Sample_Collector_Sets of two bridges under one domain: the text that
+ * their records carry tells which, and the key never does. */
+static void
+test_samples(void)
+{
+    char *targets[] = { "127.0.0.1:4739" };
+    char *elsewhere[] = { "192.0.2.1:4739" };
+    struct export_sample sets[] = {
+        { .id = 7, .ipfix = { .present = true, .targets = targets,
+          .n_targets = 1,
+          .value = { [OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br0/7" } } } },
+        { .id = 8, .ipfix = { .present = true, .targets = elsewhere,
+          .n_targets = 1,
+          .value = { [OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br0/8" } } } },
+        { .id = 9 },
+        { .id = 7, .ipfix = { .present = true, .targets = targets,
+          .n_targets = 1,
+          .value = { [OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br1/7" } } } },
+    };
+    struct ovs_interface if0 = { .name = "a", .ofport = 1, .ifindex = 11 };
+    struct ovs_bridge bridges[] = {
+        { .name = "br0", .interfaces = &if0, .n_interfaces = 1,
+          .samples = sets, .n_samples = 3,
+          .row = { [EXPORT_IPFIX] = { .present = true, .targets = targets,
+                                      .n_targets = 1, .n_refs = 1 } } },
+        { .name = "br1", .samples = sets + 3, .n_samples = 1 },
+    };
+    struct ovs_snapshot s = { .local = true, .bridges = bridges,
+                              .n_bridges = 2 };
+    const struct ovs_snapshot *list[] = { NULL, &s };
+    struct observe_listen listen[] = {
+        listening(EXPORT_IPFIX, "127.0.0.1:4739"),
+    };
+    struct observation_map *map = observe_build(list, 2, listen, 1, dict,
+                                                NOW, 1);
+    struct source source = { .key = { .protocol = PROTO_IPFIX } };
+    addr_parse("127.0.0.1", &source.key.exporter);
+    CU_ASSERT_EQUAL(map->n, 3);
+    CU_ASSERT_EQUAL(map->n_virtual, 2);
+
+    struct observation *o = observation_of_virtual(
+        map, &source, dict_intern(dict, "h/br0/7", 7));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(o);
+    CU_ASSERT_STRING_EQUAL(name_of(o->bridge), "br0");
+    CU_ASSERT_FALSE(o->canonical);              /* The bridge's IPFIX is. */
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 11)->name), "a");
+    o = observation_of_virtual(map, &source, dict_intern(dict, "h/br1/7", 7));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(o);
+    CU_ASSERT_STRING_EQUAL(name_of(o->bridge), "br1");
+    CU_ASSERT_TRUE(o->canonical);
+    CU_ASSERT_PTR_NULL(observation_of_virtual(
+        map, &source, dict_intern(dict, "h/br0/8", 7)));
+    /* A set is never found by a key, and its text says nothing elsewhere. */
+    CU_ASSERT_PTR_NULL(find(map, PROTO_IPFIX, "127.0.0.1", 77));
+    addr_parse("10.0.0.1", &source.key.exporter);
+    CU_ASSERT_PTR_NULL(observation_of_virtual(
+        map, &source, dict_intern(dict, "h/br0/7", 7)));
+    observation_map_destroy(map);
+}
+
 /* Two bridges that share one row: the interface tells which. */
 static void
 test_shared_row(void)
@@ -212,7 +272,8 @@ int
 main(void)
 {
     static const struct unit_test tests[] = {
-        UNIT_TEST(test_build), UNIT_TEST(test_shared_row),
+        UNIT_TEST(test_build), UNIT_TEST(test_samples),
+        UNIT_TEST(test_shared_row),
         UNIT_TEST(test_canonical),
     };
     dict = dict_create(1000, 100000);
