@@ -70,7 +70,6 @@ static void
 on_filled(void *aux, struct query_result *r)
 {
     struct filling *f = aux;
-    struct channel_sum none = { 0, 0, 0 };
 
     if (r && r->status == QUERY_BUSY) {
         channel_fill_later(f->set, f->id);
@@ -78,18 +77,26 @@ on_filled(void *aux, struct query_result *r)
         free(f);
         return;
     }
-    if (!r || r->status != QUERY_OK) {
-        LOG(query, WARN, "a channel was not filled from stored flows: %s",
-            r ? r->error : "out of memory");
-    }
-    for (size_t i = 0; r && r->status == QUERY_OK && i < r->n_rows; i++) {
+    bool ok = r && r->status == QUERY_OK;
+    struct channel_minute *minutes = ok ? calloc(r->n_rows + 1,
+                                                 sizeof *minutes) : NULL;
+    size_t n = 0;
+    for (size_t i = 0; minutes && i < r->n_rows; i++) {
         const struct query_value *v = &r->values[i * r->n_columns];
-        struct channel_sum sum = { v[1].u, v[2].u, v[3].u };
-        if (sum.flows) {
-            channel_fill(f->set, f->id, v[0].time_us / 1000000, &sum);
+        if (!v[3].null && v[3].u) {
+            minutes[n++] = (struct channel_minute) {
+                v[0].time_us / 1000000, { v[1].u, v[2].u, v[3].u },
+            };
         }
     }
-    channel_fill(f->set, f->id, 0, &none);
+    int e = channel_fill(f->set, f->id, minutes, n);
+    /* A query that ends with the daemon is made again by the next one. */
+    if ((!minutes && !(r && r->status == QUERY_CANCELLED))
+        || (e && e != -ENOENT)) {
+        LOG(query, WARN, "a channel was not filled from stored flows: %s",
+            e ? strerror(-e) : ok || !r ? "out of memory" : r->error);
+    }
+    free(minutes);
     query_result_destroy(r);
     free(f);
 }

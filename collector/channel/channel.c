@@ -42,15 +42,18 @@ struct counting {
     struct channel c;           /* First: channel_at() answers it. */
     struct filter_program *program;
     int64_t fill_at_us;         /* Monotonic; 0: nothing to fill. */
+    pthread_mutex_t mutex;      /* What follows; held for some sums. */
     struct slot seconds[CHANNEL_SECONDS];
     struct slot pending[PENDING];       /* Minutes, not yet in the files. */
 };
 
+/* Locks are taken in this order: mutex, lock, files, one of a channel. */
 struct channel_set {
     char *dir;
     struct dict *dict;
-    pthread_mutex_t mutex;      /* 'list' and what counts. */
-    pthread_mutex_t files;      /* Taken after 'mutex', never before. */
+    pthread_mutex_t mutex;      /* The thread, and what it is to fill. */
+    pthread_rwlock_t lock;      /* 'list' and the programs; workers read. */
+    pthread_mutex_t files;
     pthread_cond_t wake;
     struct counting **list;
     size_t n;
@@ -74,17 +77,42 @@ static const struct tier {
     { "hours", 3600, CHANNEL_HOURS },
 };
 
+/* What was counted live, and what was filled in from stored flows: the latter
+ * is written at once under the third name, and is complete when it has the
+ * second. */
+static const char *const kinds[] = { "", "filled-", "new-" };
+enum { LIVE, FILLED, FILLING, N_KINDS };
+
+static void
+tier_path(const struct channel_set *s, uint64_t id, const struct tier *t,
+          unsigned kind, char path[4096])
+{
+    snprintf(path, 4096, "%s/%016" PRIx64 ".%s%s", s->dir, id, kinds[kind],
+             t->suffix);
+}
+
 static int
 open_tier(const struct channel_set *s, uint64_t id, const struct tier *t,
-          int flags)
+          unsigned kind, int flags)
 {
     char path[4096];
     if (!s->dir) {
         return -1;
     }
-    snprintf(path, sizeof path, "%s/%016" PRIx64 ".%s", s->dir, id,
-             t->suffix);
+    tier_path(s, id, t, kind, path);
     return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0640);
+}
+
+/* Minutes are the last to get their name. */
+static bool
+is_filled(const struct channel_set *s, uint64_t id)
+{
+    char path[4096];
+    if (!s->dir) {
+        return true;            /* And cannot be. */
+    }
+    tier_path(s, id, &tiers[0], FILLED, path);
+    return !access(path, F_OK);
 }
 
 static void
@@ -95,7 +123,7 @@ add_sum(struct channel_sum *a, const struct channel_sum *b)
     a->flows += b->flows;
 }
 
-static void
+static bool
 write_slot(struct channel_set *s, int fd, const struct tier *t,
            int64_t time_s, const struct channel_sum *sum)
 {
@@ -107,12 +135,14 @@ write_slot(struct channel_set *s, int fd, const struct tier *t,
         || slot.t < at * t->step_s) {
         slot = (struct slot) { .t = at * t->step_s };
     } else if (slot.t > at * t->step_s) {
-        return;                 /* Older than the file goes back. */
+        return true;            /* Older than the file goes back. */
     }
     add_sum(&slot.sum, sum);
     if (pwrite(fd, &slot, sizeof slot, where) != sizeof slot) {
         counter_inc(&s->counters.errors);
+        return false;
     }
+    return true;
 }
 
 /* Adds slots to both files of a channel. */
@@ -121,7 +151,7 @@ write_slots(struct channel_set *s, uint64_t id, const struct slot *slots,
             size_t n)
 {
     for (size_t i = 0; s->dir && i < 2; i++) {
-        int fd = open_tier(s, id, &tiers[i], O_RDWR | O_CREAT);
+        int fd = open_tier(s, id, &tiers[i], LIVE, O_RDWR | O_CREAT);
         for (size_t k = 0; k < n; k++) {
             if (fd >= 0) {
                 write_slot(s, fd, &tiers[i], slots[k].t, &slots[k].sum);
@@ -133,6 +163,36 @@ write_slots(struct channel_set *s, uint64_t id, const struct slot *slots,
             close(fd);
         }
     }
+}
+
+/* The same to new files, which replace those that were filled before. */
+static int
+write_filled(struct channel_set *s, uint64_t id,
+             const struct channel_minute *minutes, size_t n)
+{
+    char from[4096], to[4096];
+
+    for (size_t i = 2; s->dir && i-- > 0; ) {
+        const struct tier *t = &tiers[i];
+        int fd = open_tier(s, id, t, FILLING, O_RDWR | O_CREAT | O_TRUNC);
+        bool ok = fd >= 0;
+        for (size_t k = 0; k < n && ok; k++) {
+            ok = write_slot(s, fd, t, minutes[k].time_s, &minutes[k].sum);
+        }
+        ok = ok && !fsync(fd);
+        int error = errno;
+        if (fd >= 0) {
+            close(fd);
+        }
+        tier_path(s, id, t, FILLING, from);
+        tier_path(s, id, t, FILLED, to);
+        if (!ok || rename(from, to)) {
+            error = ok ? errno : error;
+            unlink(from);
+            return error ? -error : -EIO;
+        }
+    }
+    return 0;
 }
 
 /* ---- Counting. ---- */
@@ -157,39 +217,106 @@ count_second(struct counting *c, int64_t t, const struct channel_sum *sum)
     return true;
 }
 
-/* Rows of a batch that match, run by run of the same second. */
-static void
-count_rows(struct channel_set *s, struct counting *c,
-           const struct flow_batch *b, const uint64_t *bits, int64_t now_s)
-{
-    struct channel_sum sum = { 0, 0, 0 };
-    int64_t second = 0;
+/* Rows that a channel may count, and the second of each: found once a batch. */
+struct batch_times {
+    uint64_t usable[EVAL_WORDS];        /* Canonical, neither old nor ahead. */
+    uint64_t late[EVAL_WORDS];          /* Canonical, but out of bounds. */
+    int64_t received_us;        /* Of the row that arrived first. */
+    uint16_t index[BATCH_ROWS]; /* Into 'second'. */
+    int64_t second[BATCH_ROWS];
+};
 
-    for (unsigned w = 0; w < (b->n + 63) / 64; w++) {
-        for (uint64_t left = bits[w]; left; left &= left - 1) {
-            unsigned row = 64 * w + (unsigned) __builtin_ctzll(left);
-            int64_t t = b->flow_end[row] / 1000000;
-            if (b->received[row] < c->c.created_us) {
-                continue;       /* Comes out of the store. */
-            }
-            if (t <= now_s - (PENDING - 8) * 60 || t > now_s + AHEAD_S) {
-                counter_inc(&s->counters.late);
-                continue;
-            }
-            if (t != second && sum.flows) {
-                if (!count_second(c, second, &sum)) {
-                    counter_add(&s->counters.late, sum.flows);
-                }
-                sum = (struct channel_sum) { 0, 0, 0 };
-            }
-            second = t;
-            sum.bytes += b->bytes[row];
-            sum.packets += b->packets[row];
-            sum.flows++;
+#define SPAN_S ((PENDING - 8) * 60 + AHEAD_S + 1)
+
+static void
+find_times(const struct flow_batch *b, const uint64_t *canonical,
+           int64_t now_s, struct batch_times *t)
+{
+    const int64_t oldest = now_s - (PENDING - 8) * 60 + 1;
+    uint16_t seen[SPAN_S];      /* Place in 'second', from 1; 0: not yet. */
+    unsigned n = 0;
+
+    memset(seen, 0, sizeof seen);
+    memset(t->usable, 0, sizeof t->usable);
+    memset(t->late, 0, sizeof t->late);
+    t->received_us = INT64_MAX;
+    for (unsigned row = 0; row < b->n; row++) {
+        uint64_t bit = canonical[row / 64] & UINT64_C(1) << row % 64;
+        int64_t s = b->flow_end[row] / 1000000;
+        if (!bit) {
+            continue;
+        }
+        if (b->received[row] < t->received_us) {
+            t->received_us = b->received[row];
+        }
+        if (s < oldest || s > now_s + AHEAD_S) {
+            t->late[row / 64] |= bit;
+            continue;
+        }
+        uint16_t *place = &seen[s - oldest];
+        if (!*place) {
+            t->second[n] = s;
+            *place = (uint16_t) ++n;
+        }
+        t->usable[row / 64] |= bit;
+        t->index[row] = (uint16_t) (*place - 1);
+    }
+}
+
+/* Takes away the rows that arrived before the channel was made: these come out
+ * of the store. */
+static void
+drop_stored(const struct flow_batch *b, int64_t created_us, uint64_t *bits)
+{
+    for (unsigned row = 0; row < b->n; row++) {
+        if (b->received[row] < created_us) {
+            bits[row / 64] &= ~(UINT64_C(1) << row % 64);
         }
     }
-    if (sum.flows && !count_second(c, second, &sum)) {
-        counter_add(&s->counters.late, sum.flows);
+}
+
+/* Adds up the rows that match by their seconds, and then those to the
+ * channel's. */
+static void
+count_rows(struct channel_set *s, struct counting *c,
+           const struct flow_batch *b, uint64_t *bits,
+           const struct batch_times *t, struct channel_sum *sums)
+{
+    uint16_t touched[BATCH_ROWS];
+    unsigned n = 0, words = (b->n + 63) / 64;
+    uint64_t late = 0;
+
+    if (t->received_us < c->c.created_us) {
+        drop_stored(b, c->c.created_us, bits);
+    }
+    for (unsigned w = 0; w < words; w++) {
+        if (bits[w] & t->late[w]) {
+            late += (unsigned) __builtin_popcountll(bits[w] & t->late[w]);
+        }
+        for (uint64_t left = bits[w] & t->usable[w]; left;
+             left &= left - 1) {
+            unsigned row = 64 * w + (unsigned) __builtin_ctzll(left);
+            struct channel_sum *sum = &sums[t->index[row]];
+            touched[n] = t->index[row];
+            n += !sum->flows;
+            sum->bytes += b->bytes[row];
+            sum->packets += b->packets[row];
+            sum->flows++;
+        }
+    }
+    if (n) {
+        pthread_mutex_lock(&c->mutex);
+        for (unsigned i = 0; i < n; i++) {
+            struct channel_sum *sum = &sums[touched[i]];
+            if (!count_second(c, t->second[touched[i]], sum)) {
+                late += sum->flows;
+            }
+            *sum = (struct channel_sum) { 0, 0, 0 };
+        }
+        pthread_mutex_unlock(&c->mutex);
+    }
+    if (late) {
+        counter_add(&s->counters.late, late);
     }
 }
 
@@ -197,23 +324,23 @@ void
 channel_process(void *set, struct flow_batch *b)
 {
     struct channel_set *s = set;
-    uint64_t canonical[EVAL_WORDS], bits[EVAL_WORDS];
-    int64_t now_s = clock_wall_us() / 1000000;
+    struct channel_sum sums[BATCH_ROWS];
+    uint64_t bits[EVAL_WORDS];
+    struct batch_times t;
 
     if (!b->n) {
         return;
     }
-    filter_run(s->canonical, b, canonical);
-    pthread_mutex_lock(&s->mutex);
     counter_add(&s->counters.flows, b->n);
+    filter_run(s->canonical, b, bits);
+    find_times(b, bits, clock_wall_us() / 1000000, &t);
+    memset(sums, 0, sizeof sums);
+    pthread_rwlock_rdlock(&s->lock);
     for (size_t i = 0; i < s->n; i++) {
         filter_run(s->list[i]->program, b, bits);
-        for (unsigned w = 0; w < EVAL_WORDS; w++) {
-            bits[w] &= canonical[w];
-        }
-        count_rows(s, s->list[i], b, bits, now_s);
+        count_rows(s, s->list[i], b, bits, &t, sums);
     }
-    pthread_mutex_unlock(&s->mutex);
+    pthread_rwlock_unlock(&s->lock);
 }
 
 /* ---- The thread: once a second to the files. ---- */
@@ -228,14 +355,16 @@ take_pending(struct channel_set *s, size_t i, uint64_t *id,
     if (i >= s->n) {
         return -1;
     }
-    *id = s->list[i]->c.id;
+    struct counting *c = s->list[i];
+    *id = c->c.id;
+    pthread_mutex_lock(&c->mutex);
     for (unsigned k = 0; k < PENDING; k++) {
-        struct slot *p = &s->list[i]->pending[k];
-        if (p->t) {
-            slots[n++] = *p;
-            *p = (struct slot) { .t = 0 };
+        if (c->pending[k].t) {
+            slots[n++] = c->pending[k];
+            c->pending[k] = (struct slot) { .t = 0 };
         }
     }
+    pthread_mutex_unlock(&c->mutex);
     return n;
 }
 
@@ -247,10 +376,10 @@ flush(struct channel_set *s)
     int n = 0;
 
     for (size_t i = 0; n >= 0; i++) {
-        pthread_mutex_lock(&s->mutex);
+        pthread_rwlock_rdlock(&s->lock);
         pthread_mutex_lock(&s->files);
         n = take_pending(s, i, &id, slots);
-        pthread_mutex_unlock(&s->mutex);
+        pthread_rwlock_unlock(&s->lock);
         if (n > 0) {
             write_slots(s, id, slots, (size_t) n);
         }
@@ -266,6 +395,7 @@ fill_one(struct channel_set *s)
     bool found = false;
 
     pthread_mutex_lock(&s->mutex);
+    pthread_rwlock_rdlock(&s->lock);
     for (size_t i = 0; i < s->n && !found; i++) {
         struct counting *c = s->list[i];
         if (c->fill_at_us && c->fill_at_us <= clock_mono_us() && s->fill) {
@@ -275,6 +405,7 @@ fill_one(struct channel_set *s)
             found = copy.filter != NULL;
         }
     }
+    pthread_rwlock_unlock(&s->lock);
     pthread_mutex_unlock(&s->mutex);
     if (found) {
         s->fill(s->fill_aux, &copy);
@@ -318,6 +449,13 @@ channel_set_create(const char *dir, struct dict *dict)
         filter_destroy(f);
         return NULL;
     }
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    /* Whoever changes the list gets in between two batches. */
+    pthread_rwlockattr_setkind_np(
+        &attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&s->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&s->mutex, NULL);
     pthread_mutex_init(&s->files, NULL);
     pthread_cond_init(&s->wake, NULL);
@@ -358,6 +496,7 @@ counting_destroy(struct counting *c)
 {
     if (c) {
         filter_program_destroy(c->program);
+        pthread_mutex_destroy(&c->mutex);
         free(c->c.filter);
         free(c);
     }
@@ -374,6 +513,7 @@ channel_set_destroy(struct channel_set *s)
         counting_destroy(s->list[i]);
     }
     filter_program_destroy(s->canonical);
+    pthread_rwlock_destroy(&s->lock);
     pthread_mutex_destroy(&s->mutex);
     pthread_mutex_destroy(&s->files);
     pthread_cond_destroy(&s->wake);
@@ -389,6 +529,9 @@ counting_create(struct channel_set *s, const struct channel *c,
     struct counting *new_ = calloc(1, sizeof *new_);
     struct filter *f = filter_parse(c->filter ? c->filter : "", error);
 
+    if (new_) {
+        pthread_mutex_init(&new_->mutex, NULL);
+    }
     if (new_ && f) {
         memcpy(&new_->c, c, sizeof new_->c);
         new_->c.filter = strdup(c->filter ? c->filter : "");
@@ -423,18 +566,20 @@ channel_add(struct channel_set *s, const struct channel *c,
                 new_->c.id = s->list[i]->c.id + 1;
             }
         }
-        if (c->start_us < c->created_us) {
-            new_->fill_at_us = clock_mono_us() + FILL_DELAY_US;
-            new_->c.filling = true;
-        }
     }
-    pthread_mutex_lock(&s->mutex);
+    new_->c.filling = false;
+    /* Also one whose filling was cut short by the end of the daemon. */
+    if (c->start_us < c->created_us && !is_filled(s, new_->c.id)) {
+        new_->fill_at_us = clock_mono_us() + FILL_DELAY_US;
+        new_->c.filling = true;
+    }
+    pthread_rwlock_wrlock(&s->lock);
     struct counting **list = realloc(s->list, (s->n + 1) * sizeof *list);
     if (list) {
         s->list = list;
         s->list[s->n++] = new_;
     }
-    pthread_mutex_unlock(&s->mutex);
+    pthread_rwlock_unlock(&s->lock);
     if (!list) {
         counting_destroy(new_);
     }
@@ -456,10 +601,10 @@ channel_set_filter(struct channel_set *s, struct channel *c,
     }
     struct filter_program *program = old->program;
     char *text = c->filter;
-    pthread_mutex_lock(&s->mutex);
+    pthread_rwlock_wrlock(&s->lock);
     old->program = new_->program;
     c->filter = new_->c.filter;
-    pthread_mutex_unlock(&s->mutex);
+    pthread_rwlock_unlock(&s->lock);
     new_->program = program;
     new_->c.filter = text;
     counting_destroy(new_);
@@ -476,24 +621,24 @@ channel_delete(struct channel_set *s, const char *profile, const char *name)
         return -ENOENT;
     }
     uint64_t id = c->id;
-    pthread_mutex_lock(&s->mutex);
+    pthread_rwlock_wrlock(&s->lock);
     for (size_t i = 0; i < s->n; i++) {
         if (&s->list[i]->c == c) {
-            counting_destroy(s->list[i]);
             memmove(&s->list[i], &s->list[i + 1],
                     (s->n - i - 1) * sizeof s->list[0]);
             s->n--;
             break;
         }
     }
+    pthread_rwlock_unlock(&s->lock);
+    counting_destroy((struct counting *) c);
+    /* Who found it before has the files by now. */
     pthread_mutex_lock(&s->files);
-    for (size_t i = 0; s->dir && i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%016" PRIx64 ".%s", s->dir, id,
-                 tiers[i].suffix);
+    for (unsigned i = 0; s->dir && i < 2 * N_KINDS; i++) {
+        tier_path(s, id, &tiers[i % 2], i / 2, path);
         unlink(path);
     }
     pthread_mutex_unlock(&s->files);
-    pthread_mutex_unlock(&s->mutex);
     return 0;
 }
 
@@ -550,33 +695,37 @@ find_id(struct channel_set *s, uint64_t id)
     return NULL;
 }
 
-void
-channel_fill(struct channel_set *s, uint64_t id, int64_t time_s,
-             const struct channel_sum *sum)
+int
+channel_fill(struct channel_set *s, uint64_t id,
+             const struct channel_minute *minutes, size_t n)
 {
-    struct slot slot = { time_s, *sum };
+    int result = -ENOENT;
 
-    pthread_mutex_lock(&s->mutex);
+    pthread_rwlock_rdlock(&s->lock);
     struct counting *c = find_id(s, id);
+    bool found = c != NULL;
     pthread_mutex_lock(&s->files);
-    if (c && !sum->flows) {
-        c->c.filling = false;   /* Nothing more comes. */
+    if (c) {
+        c->c.filling = false;
     }
-    pthread_mutex_unlock(&s->mutex);
-    if (c && sum->flows) {
-        write_slots(s, id, &slot, 1);
+    pthread_rwlock_unlock(&s->lock);
+    if (found) {
+        result = minutes ? write_filled(s, id, minutes, n) : 0;
     }
     pthread_mutex_unlock(&s->files);
+    return result;
 }
 
 void
 channel_fill_later(struct channel_set *s, uint64_t id)
 {
     pthread_mutex_lock(&s->mutex);
+    pthread_rwlock_rdlock(&s->lock);
     struct counting *c = find_id(s, id);
     if (c) {
         c->fill_at_us = clock_mono_us() + FILL_DELAY_US;
     }
+    pthread_rwlock_unlock(&s->lock);
     pthread_mutex_unlock(&s->mutex);
 }
 
@@ -597,10 +746,10 @@ window_add(const struct window *w, const struct slot *slot)
 
 static void
 window_file(struct channel_set *s, uint64_t id, const struct tier *t,
-            const struct window *w)
+            unsigned kind, const struct window *w)
 {
     struct slot slots[512];
-    int fd = open_tier(s, id, t, O_RDONLY);
+    int fd = open_tier(s, id, t, kind, O_RDONLY);
     int64_t first = w->from_s / t->step_s;
     int64_t count = (int64_t) w->n * w->step_s / t->step_s;
 
@@ -630,19 +779,25 @@ channel_series(struct channel_set *s, uint64_t id, int64_t from_s,
     struct window w = { from_s, step_s, n, out };
 
     memset(out, 0, n * sizeof *out);
-    pthread_mutex_lock(&s->mutex);
+    pthread_rwlock_rdlock(&s->lock);
     struct counting *c = find_id(s, id);
-    for (unsigned i = 0; c && step_s % 60 && i < CHANNEL_SECONDS; i++) {
-        window_add(&w, &c->seconds[i]);
+    bool found = c != NULL;
+    pthread_mutex_lock(&s->files);      /* Minutes are here or there. */
+    if (c) {
+        pthread_mutex_lock(&c->mutex);
+        for (unsigned i = 0; step_s % 60 && i < CHANNEL_SECONDS; i++) {
+            window_add(&w, &c->seconds[i]);
+        }
+        for (unsigned i = 0; step_s % 60 == 0 && i < PENDING; i++) {
+            window_add(&w, &c->pending[i]);
+        }
+        pthread_mutex_unlock(&c->mutex);
     }
-    for (unsigned i = 0; c && step_s % 60 == 0 && i < PENDING; i++) {
-        window_add(&w, &c->pending[i]);
-    }
-    pthread_mutex_lock(&s->files);
-    pthread_mutex_unlock(&s->mutex);
-    if (c && step_s % 60 == 0) {
-        window_file(s, id, &tiers[step_s % 3600 == 0 && from_s % 3600 == 0],
-                    &w);
+    pthread_rwlock_unlock(&s->lock);
+    if (found && step_s % 60 == 0) {
+        bool hours = step_s % 3600 == 0 && from_s % 3600 == 0;
+        window_file(s, id, &tiers[hours], LIVE, &w);
+        window_file(s, id, &tiers[hours], FILLED, &w);
     }
     pthread_mutex_unlock(&s->files);
 }

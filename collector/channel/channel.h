@@ -55,6 +55,11 @@ struct channel_sum {
     uint64_t bytes, packets, flows;
 };
 
+struct channel_minute {
+    int64_t time_s;
+    struct channel_sum sum;
+};
+
 /* 'dir' is made; NULL keeps nothing on disk.  Starts a thread that writes once
  * a second.  NULL on failure. */
 struct channel_set *channel_set_create(const char *dir, struct dict *);
@@ -82,9 +87,12 @@ struct channel *channel_at(const struct channel_set *, size_t i);
  * multiple of 60, else 0.  Any thread. */
 void channel_series(struct channel_set *, uint64_t id, int64_t from_s,
                     int64_t step_s, size_t n, struct channel_sum *);
-/* Adds to the minute and hour of 'time_s'.  Any thread. */
-void channel_fill(struct channel_set *, uint64_t id, int64_t time_s,
-                  const struct channel_sum *);
+/* Ends filling: these are all that stored flows say, each minute once.  It is
+ * in the files as a whole or not at all; a channel that was not filled is due
+ * again after a restart.  NULL: nothing could be found out.  0 or a negative
+ * errno.  Any thread. */
+int channel_fill(struct channel_set *, uint64_t id,
+                 const struct channel_minute *, size_t n);
 
 /* 'fill' is to be called once more, later: it could not do its work now. */
 void channel_fill_later(struct channel_set *, uint64_t id);
@@ -98,7 +106,8 @@ void channel_on_fill(struct channel_set *,
 
 const struct channel_counters *channel_counters(const struct channel_set *);
 
-/* For struct stage; 'set' is a struct channel_set.  One short lock a batch. */
+/* For struct stage; 'set' is a struct channel_set.  Workers do not wait for each
+ * other but where they add sums to the same channel. */
 void channel_process(void *set, struct flow_batch *);
 
 #endif /* collector/channel/channel.h */

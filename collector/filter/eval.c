@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "lib/dict.h"
 
@@ -99,6 +102,53 @@ term_time(const struct step *s, const struct flow_batch *b, unsigned words,
     }
 }
 
+#ifdef __SSE2__
+/* Sixteen addresses: what their 32-bit quarters say, one bit each. */
+static inline uint64_t
+match_quarters(const struct addr *v, __m128i mask, __m128i want)
+{
+    uint64_t word = 0;
+    for (unsigned i = 0; i < 16; i += 4) {
+        __m128i eq[4];
+        for (unsigned k = 0; k < 4; k++) {
+            __m128i a = _mm_loadu_si128((const __m128i *) &v[i + k]);
+            eq[k] = _mm_cmpeq_epi32(_mm_and_si128(a, mask), want);
+        }
+        __m128i all = _mm_packs_epi16(_mm_packs_epi32(eq[0], eq[1]),
+                                      _mm_packs_epi32(eq[2], eq[3]));
+        word |= (uint64_t) _mm_movemask_epi8(all) << 4 * i;
+    }
+    return word;
+}
+
+/* One bit for each four that are all set. */
+static inline uint64_t
+gather_fours(uint64_t x)
+{
+    x &= x >> 1;
+    x &= x >> 2;
+    x &= UINT64_C(0x1111111111111111);
+    x = (x | x >> 3) & UINT64_C(0x0303030303030303);
+    x = (x | x >> 6) & UINT64_C(0x000f000f000f000f);
+    x = (x | x >> 12) & UINT64_C(0x000000ff000000ff);
+    return (x | x >> 24) & 0xffff;
+}
+
+static void
+term_addr(const struct step *s, const struct flow_batch *b, unsigned words,
+          uint64_t *out)
+{
+    const struct addr *v = column_at(b, s->column);
+    __m128i mask = _mm_loadu_si128((const __m128i *) s->prefix_mask);
+    __m128i want = _mm_loadu_si128((const __m128i *) s->prefix);
+    for (unsigned w = 0; w < words; w++, v += 64) {
+        out[w] = 0;
+        for (unsigned i = 0; i < 64; i += 16) {
+            out[w] |= gather_fours(match_quarters(v + i, mask, want)) << i;
+        }
+    }
+}
+#else
 static void
 term_addr(const struct step *s, const struct flow_batch *b, unsigned words,
           uint64_t *out)
@@ -109,12 +159,13 @@ term_addr(const struct step *s, const struct flow_batch *b, unsigned words,
         for (unsigned i = 0; i < 64; i++) {
             uint64_t half[2];
             memcpy(half, &v[i], sizeof half);
-            m[i] = !((half[0] & s->prefix_mask[0]) ^ s->prefix[0])
-                   & !((half[1] & s->prefix_mask[1]) ^ s->prefix[1]);
+            m[i] = !(((half[0] & s->prefix_mask[0]) ^ s->prefix[0])
+                     | ((half[1] & s->prefix_mask[1]) ^ s->prefix[1]));
         }
         out[w] = pack(m);
     }
 }
+#endif
 
 static uint64_t
 elapsed_ms(const struct flow_batch *b, unsigned row)

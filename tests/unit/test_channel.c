@@ -3,6 +3,8 @@
 
 #include "collector/channel/channel.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "api/profile.h"
@@ -203,6 +205,117 @@ test_fill(void)
     store_close(store);
 }
 
+/* What a fill says is there once, however often it is made; one that was never
+ * made is due after a restart. */
+static _Atomic int fills;
+
+static void
+on_fill(void *set, const struct channel *c)
+{
+    const struct channel_minute minutes[] = {
+        { c->start_us / 60000000 * 60, { 100, 10, 1 } },
+        { c->start_us / 60000000 * 60 + 60, { 50, 5, 2 } },
+    };
+    fills++;
+    CU_ASSERT_EQUAL(channel_fill(set, c->id, minutes, 2), 0);
+    CU_ASSERT_EQUAL(channel_fill(set, c->id, minutes, 2), 0);
+}
+
+static void
+test_fill_resumes(void)
+{
+    char path[4096];
+    struct filter_error e;
+    struct channel copy;
+    int64_t now = clock_wall_us(), start_s = now / 1000000 - 86400;
+    snprintf(path, sizeof path, "%s/resumes", dir);
+    struct channel_set *s = channel_set_create(path, dict);
+    CU_ASSERT_EQUAL(add(s, "late", "any", start_s * 1000000), 0);
+    memcpy(&copy, channel_find(s, "p", "late"), sizeof copy);
+    CU_ASSERT(copy.filling);
+    copy.filter = strdup("any");
+    channel_set_destroy(s);     /* Before anything was filled. */
+
+    for (int round = 0; round < 2; round++) {
+        s = channel_set_create(path, dict);
+        channel_on_fill(s, on_fill, s);
+        CU_ASSERT_EQUAL(channel_add(s, &copy, &e), 0);
+        struct channel *c = channel_find(s, "p", "late");
+        CU_ASSERT_EQUAL(c->filling, !round);
+        for (int i = 0; i < 1000 && c->filling; i++) {
+            usleep(10000);
+        }
+        CU_ASSERT(!c->filling);
+        int64_t from_s = start_s / 3600 * 3600;
+        CU_ASSERT_EQUAL(total(s, c->id, from_s, 60, 120).flows, 3);
+        CU_ASSERT_EQUAL(total(s, c->id, from_s, 3600, 2).bytes, 150);
+        CU_ASSERT_EQUAL(fills, 1);
+        if (round) {
+            CU_ASSERT_EQUAL(channel_delete(s, "p", "late"), 0);
+        }
+        channel_set_destroy(s);
+    }
+    CU_ASSERT_EQUAL(rmdir(path), 0);    /* Nothing is left of it. */
+    free(copy.filter);
+}
+
+/* Workers count while channels come and go, and what they counted is read. */
+struct workers {
+    struct channel_set *set;
+    _Atomic bool stop;
+    _Atomic uint64_t batches;
+    int64_t end_us;
+};
+
+static void *
+count_always(void *aux)
+{
+    struct workers *w = aux;
+    struct flow_batch *b = batch_create();
+    fill(b, 100, 53, w->end_us);
+    fill(b, 100, 80, w->end_us - 1000000);
+    while (!atomic_load(&w->stop)) {
+        channel_process(w->set, b);
+        atomic_fetch_add(&w->batches, 1);
+    }
+    batch_destroy(b);
+    return NULL;
+}
+
+static void
+test_workers(void)
+{
+    char path[4096];
+    struct filter_error e;
+    pthread_t threads[3];
+    int64_t now_s = clock_wall_us() / 1000000;
+    snprintf(path, sizeof path, "%s/workers", dir);
+    struct workers w = { .set = channel_set_create(path, dict),
+                         .end_us = now_s * 1000000 };
+    CU_ASSERT_EQUAL(add(w.set, "dns", "port 53", 0), 0);
+    for (int i = 0; i < 3; i++) {
+        CU_ASSERT_EQUAL(pthread_create(&threads[i], NULL, count_always, &w),
+                        0);
+    }
+    for (int i = 0; i < 200 || atomic_load(&w.batches) < 300; i++) {
+        CU_ASSERT_EQUAL(add(w.set, "other", "port 80", 0), 0);
+        struct channel *c = channel_find(w.set, "p", "other");
+        CU_ASSERT_EQUAL(channel_set_filter(w.set, c, "proto udp", &e), 0);
+        total(w.set, c->id, now_s - 10, 1, 20);
+        CU_ASSERT_EQUAL(channel_delete(w.set, "p", "other"), 0);
+    }
+    atomic_store(&w.stop, true);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    uint64_t id = channel_find(w.set, "p", "dns")->id;
+    CU_ASSERT_EQUAL(total(w.set, id, now_s - 10, 1, 20).flows,
+                    100 * atomic_load(&w.batches));
+    CU_ASSERT_EQUAL(total(w.set, id, now_s / 60 * 60 - 60, 60, 3).flows,
+                    100 * atomic_load(&w.batches));
+    channel_set_destroy(w.set);
+}
+
 /* A hundred channels: what they cost per flow is said. */
 static void
 test_speed(void)
@@ -232,5 +345,6 @@ test_speed(void)
 }
 
 UNIT_MAIN("channel", UNIT_TEST(test_setup), UNIT_TEST(test_live),
-          UNIT_TEST(test_fill), UNIT_TEST(test_speed),
+          UNIT_TEST(test_fill), UNIT_TEST(test_fill_resumes),
+          UNIT_TEST(test_workers), UNIT_TEST(test_speed),
           UNIT_TEST(test_teardown))
