@@ -1,3 +1,17 @@
 noinst_LTLIBRARIES += bgp/libbgp.la
-bgp_libbgp_la_SOURCES = bgp/rib.h bgp/route.h
+bgp_libbgp_la_SOURCES = \
+	bgp/arena.c bgp/arena.h \
+	bgp/lpm.c bgp/lpm.h \
+	bgp/rib.h \
+	bgp/route.h
 bgp_libbgp_la_CPPFLAGS = $(AM_CPPFLAGS) $(URCU_CFLAGS)
+
+if HAVE_CUNIT
+bgp_tests = \
+	tests/unit/test_lpm
+bgp_test_libs = bgp/libbgp.la lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
+check_PROGRAMS += $(bgp_tests)
+unit_tests += $(bgp_tests)
+tests_unit_test_lpm_SOURCES = tests/unit/test_lpm.c
+tests_unit_test_lpm_LDADD = $(bgp_test_libs)
+endif
