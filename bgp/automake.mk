@@ -15,3 +15,5 @@ unit_tests += $(bgp_tests)
 tests_unit_test_lpm_SOURCES = tests/unit/test_lpm.c
 tests_unit_test_lpm_LDADD = $(bgp_test_libs)
 endif
+
+include bgp/session.mk

@@ -1,0 +1,23 @@
+# Messages, sessions, BMP.  What the RIB needs is in bgp/automake.mk.
+bgp_libbgp_la_SOURCES += \
+	bgp/attribute.c bgp/attribute.h \
+	bgp/message.c bgp/message.h \
+	bgp/nlri.c \
+	bgp/open.c
+
+if HAVE_CUNIT
+bgp_session_tests = \
+	tests/unit/test_bgp_message \
+	tests/unit/test_bgp_update
+check_PROGRAMS += $(bgp_session_tests)
+unit_tests += $(bgp_session_tests)
+tests_unit_test_bgp_message_SOURCES = tests/unit/test_bgp_message.c \
+	tests/unit/bgp_util.h
+tests_unit_test_bgp_message_LDADD = $(bgp_test_libs)
+tests_unit_test_bgp_update_SOURCES = tests/unit/test_bgp_update.c
+tests_unit_test_bgp_update_LDADD = $(bgp_test_libs)
+endif
+
+fuzz_programs += tests/fuzz/fuzz_bgp
+tests_fuzz_fuzz_bgp_SOURCES = tests/fuzz/fuzz_bgp.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
