@@ -15,7 +15,9 @@ api_libapi_la_SOURCES = \
 	api/methods_doctor.c \
 	api/methods_export.c \
 	api/methods_exporter.c \
+	api/live.h \
 	api/methods_flow.c \
+	api/methods_live.c \
 	api/methods_policy.c \
 	api/methods_profile.c \
 	api/methods_probe.c \
@@ -55,7 +57,8 @@ venturictl_SOURCES = \
 	api/cli/export.c \
 	api/cli/flows.c \
 	api/cli/main.c api/cli/show.h \
-	api/cli/table.c api/cli/table.h
+	api/cli/table.c api/cli/table.h \
+	api/cli/watch.c
 venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS)
 venturictl_LDADD = api/libapi.la collector/libcollector.la lib/liblib.la \
 	$(JSONC_LIBS) $(ZLIB_LIBS) $(COMMON_LIBS)
@@ -86,7 +89,7 @@ unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
 	api/cli/decode.c api/cli/doctor.c \
-	api/cli/export.c api/cli/flows.c api/cli/table.c
+	api/cli/export.c api/cli/flows.c api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -11,6 +11,7 @@ struct config_store;
 struct decoder_counters;
 struct dict;
 struct input;
+struct live;
 struct observation_map;
 struct ovsdb;
 struct probe;
@@ -26,6 +27,7 @@ struct api_context {
     struct store *store;
     struct query_pool *queries;
     struct profiles *profiles;          /* api/profile.h */
+    struct live *live;                  /* api/live.h */
     struct source_table *sources;
     struct decoder_counters *decode_counters;
     struct input *input;                /* collector/input/input.h */

@@ -2,11 +2,14 @@
 
 #include "api/methods.h"
 
+#include <stdio.h>
+
+#include "collector/filter/filter.h"
 #include "lib/clock.h"
 
 const struct rpc_method *const method_tables[] = {
     methods_system, methods_doctor, methods_config, methods_exporter,
-    methods_flow, methods_subscription, methods_profile,
+    methods_flow, methods_live, methods_subscription, methods_profile,
     methods_export, methods_policy, methods_probe,
     NULL
 };
@@ -42,6 +45,20 @@ reply_time(struct json_object *o, const char *name, int64_t us)
     char buf[TIME_STRLEN];
 
     reply_string(o, name, us ? time_format_us(us, buf) : NULL);
+}
+
+void
+reply_filter_error(struct rpc_call *call, const struct filter_error *e)
+{
+    char message[sizeof e->message + 64];
+    struct json_object *data = json_object_new_object();
+    snprintf(message, sizeof message, "filter: %s at position %zu",
+             e->message, e->position);
+    reply_string(data, "member", "filter");
+    reply_string(data, "message", e->message);
+    reply_uint(data, "position", e->position);
+    reply_string(data, "expected", e->expected);
+    rpc_fail_data(call, RPC_INVALID_PARAMS, message, data);
 }
 
 struct json_object *

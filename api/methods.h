@@ -15,6 +15,7 @@ extern const struct rpc_method methods_doctor[];    /* methods_doctor.c */
 extern const struct rpc_method methods_config[];    /* methods_config.c */
 extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */
+extern const struct rpc_method methods_live[];      /* methods_live.c */
 extern const struct rpc_method methods_export[];    /* methods_export.c */
 extern const struct rpc_method methods_policy[];    /* methods_policy.c */
 extern const struct rpc_method methods_profile[];   /* methods_profile.c */
@@ -37,6 +38,9 @@ void reply_time(struct json_object *, const char *name, int64_t us);
 /* The probes as a list (methods_probe.c). */
 struct api_context;
 struct json_object *reply_probes(const struct api_context *);
+/* The error that a filter is wrong: where, and what could stand there. */
+struct filter_error;
+void reply_filter_error(struct rpc_call *, const struct filter_error *);
 /* An object with one member per counter. */
 struct json_object *reply_counters(const void *counters,
                                    const struct counter_def *);

@@ -71,20 +71,6 @@ read_range(struct reading *r)
 }
 
 static void
-refuse_filter(struct rpc_call *call, const struct filter_error *e)
-{
-    char message[sizeof e->message + 64];
-    struct json_object *data = json_object_new_object();
-    snprintf(message, sizeof message, "filter: %s at position %zu",
-             e->message, e->position);
-    reply_string(data, "member", "filter");
-    reply_string(data, "message", e->message);
-    reply_uint(data, "position", e->position);
-    reply_string(data, "expected", e->expected);
-    rpc_fail_data(call, RPC_INVALID_PARAMS, message, data);
-}
-
-static void
 read_filter(struct reading *r)
 {
     struct json_object *v = member(r, "filter");
@@ -100,7 +86,7 @@ read_filter(struct reading *r)
     }
     r->q->filter = filter_parse(text, &e);
     if (!r->q->filter) {
-        refuse_filter(r->call, &e);
+        reply_filter_error(r->call, &e);
         r->failed = true;
     }
 }

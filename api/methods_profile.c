@@ -61,20 +61,6 @@ fail_add(struct rpc_call *call, int e, const char *member, const char *name)
                      : "no memory for \"%s\"", name);
 }
 
-static void
-fail_filter(struct rpc_call *call, const struct filter_error *e)
-{
-    char message[sizeof e->message + 64];
-    struct json_object *data = json_object_new_object();
-    snprintf(message, sizeof message, "filter: %s at position %zu",
-             e->message, e->position);
-    reply_string(data, "member", "filter");
-    reply_string(data, "message", e->message);
-    reply_uint(data, "position", e->position);
-    reply_string(data, "expected", e->expected);
-    rpc_fail_data(call, RPC_INVALID_PARAMS, message, data);
-}
-
 /* Keeps the change and answers. */
 static void
 reply_saved(struct rpc_call *call, struct profiles *p,
@@ -270,7 +256,7 @@ channel_add_(struct rpc_call *call, struct json_object *params)
     c.filter = (char *) text_of(params, "filter");
     int e = channel_add(p->set, &c, &error);
     if (e == -EINVAL) {
-        fail_filter(call, &error);
+        reply_filter_error(call, &error);
     } else if (e) {
         fail_add(call, e, "name", name);
     } else {
@@ -307,7 +293,7 @@ channel_edit(struct rpc_call *call, struct json_object *params)
     }
     int e = filter ? channel_set_filter(p->set, c, filter, &error) : 0;
     if (e == -EINVAL) {
-        fail_filter(call, &error);
+        reply_filter_error(call, &error);
     } else if (e) {
         fail_add(call, e, "filter", c->name);
     } else if (read_looks(call, params, c)) {

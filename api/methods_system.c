@@ -12,8 +12,10 @@
 
 #include "api/config.h"
 #include "api/context.h"
+#include "api/live.h"
 #include "api/jsonrpc.h"
 #include "api/server.h"
+#include "collector/channel/tap.h"
 #include "collector/decode/decoder.h"
 #include "collector/exporter/source_table.h"
 #include "collector/input/input.h"
@@ -162,6 +164,11 @@ system_info(struct rpc_call *call, struct json_object *params)
         json_object_object_add(counters, "decoder",
                                reply_counters(c->decode_counters,
                                               decoder_counter_defs));
+    }
+    if (c->live) {
+        json_object_object_add(counters, "subscribers",
+                               reply_counters(live_counters(c->live),
+                                              tap_counter_defs));
     }
     if (api) {
         json_object_object_add(counters, "api",

@@ -21,9 +21,11 @@
 
 #include "api/config.h"
 #include "api/context.h"
+#include "api/live.h"
 #include "api/profile.h"
 #include "api/server.h"
 #include "collector/channel/channel.h"
+#include "collector/channel/tap.h"
 #include "collector/decode/decoder.h"
 #include "collector/exporter/correct.h"
 #include "collector/exporter/source_table.h"
@@ -50,11 +52,14 @@
 #define MAX_LISTEN 64           /* More than the model allows for all. */
 #define REVIEW_S 30.
 #define MAX_REMOTES 64
+#define TAP_S .1                /* Rows of so long go out together. */
 
 struct daemon {
     struct ev_loop *loop;
     ev_signal on_term, on_int, on_hup;
     ev_async on_ovsdb;          /* A snapshot or a state changed. */
+    ev_async on_taps;           /* Somebody watches, and flows came. */
+    ev_timer tell;              /* ... and are told. */
     ev_timer review;            /* What totals count, now and then. */
 
     const struct options *options;
@@ -70,7 +75,7 @@ struct daemon {
     struct template_cache *templates;
     struct decoder_counters decode_counters;
     struct correct correct;
-    struct stage stages[2];
+    struct stage stages[3];
     uint64_t observation_gen;
 
     struct input *input;
@@ -79,6 +84,8 @@ struct daemon {
     struct query_pool *queries;
     struct channel_set *channels;
     struct profiles *profiles;
+    struct tap_set *taps;
+    struct live *live;
     struct ovsdb *ovsdb;
     struct probe *probe;
     struct api *api;
@@ -102,6 +109,7 @@ publish_context(struct daemon *d)
     d->context.store = d->store;
     d->context.queries = d->queries;
     d->context.profiles = d->profiles;
+    d->context.live = d->live;
     d->context.sources = d->sources;
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
@@ -235,7 +243,7 @@ open_input(struct daemon *d, const struct config *c, char **error)
         .templates = d->templates,
         .counters = &d->decode_counters,
         .stages = d->stages,
-        .n_stages = 2,
+        .n_stages = sizeof d->stages / sizeof d->stages[0],
         .get = batch_get,
         .submit = batch_submit,
         .aux = &d->store,
@@ -335,6 +343,36 @@ on_review(struct ev_loop *loop, ev_timer *w, int revents)
     (void) loop;
     (void) revents;
     rebuild_observations(w->data, true);
+}
+
+/* On a worker. */
+static void
+taps_ready(void *daemon_)
+{
+    struct daemon *d = daemon_;
+    ev_async_send(d->loop, &d->on_taps);
+}
+
+static void
+on_taps_ready(struct ev_loop *loop, ev_async *w, int revents)
+{
+    struct daemon *d = w->data;
+    (void) revents;
+    if (!ev_is_active(&d->tell)) {
+        ev_timer_set(&d->tell, TAP_S, 0.);
+        ev_timer_start(loop, &d->tell);
+    }
+}
+
+static void
+on_tell(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    struct daemon *d = w->data;
+    (void) revents;
+    if (live_deliver(d->live)) {
+        ev_timer_set(w, TAP_S, 0.);
+        ev_timer_start(loop, w);
+    }
 }
 
 static void
@@ -806,6 +844,11 @@ watch_signals(struct daemon *d)
     }
     ev_async_init(&d->on_ovsdb, on_ovsdb_changed);
     d->on_ovsdb.data = d;
+    ev_async_init(&d->on_taps, on_taps_ready);
+    d->on_taps.data = d;
+    ev_async_start(d->loop, &d->on_taps);
+    ev_init(&d->tell, on_tell);
+    d->tell.data = d;
     ev_async_start(d->loop, &d->on_ovsdb);
     ev_timer_init(&d->review, on_review, REVIEW_S, REVIEW_S);
     d->review.data = d;
@@ -909,7 +952,10 @@ create_tables(struct daemon *d, const struct config *c)
     d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);
     d->stages[0] = (struct stage) { "correct", correct_process, &d->correct };
     d->stages[1] = (struct stage) { "channels", count_channels, d };
-    return d->dict && d->sources && d->templates ? 0 : -ENOMEM;
+    d->taps = d->dict ? tap_set_create(d->dict, taps_ready, d) : NULL;
+    d->live = d->taps ? live_create(d->taps, d->dict) : NULL;
+    d->stages[2] = (struct stage) { "taps", tap_process, d->taps };
+    return d->dict && d->sources && d->templates && d->live ? 0 : -ENOMEM;
 }
 
 struct store_job {
@@ -1096,7 +1142,9 @@ daemon_destroy(struct daemon *d)
     query_pool_destroy(d->queries);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
+    live_destroy(d->live);
     api_destroy(d->api);
+    tap_set_destroy(d->taps);
     profiles_close(d->profiles);
     channel_set_destroy(d->channels);
     correct_publish(&d->correct, NULL);

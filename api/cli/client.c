@@ -16,6 +16,8 @@
 
 struct client {
     int fd;
+    char *buf;                  /* What came and was not looked at. */
+    size_t size, room;
 };
 
 /* Answers come from our own daemon: no limit but sanity. */
@@ -87,6 +89,7 @@ client_close(struct client *c)
         if (c->fd >= 0) {
             close(c->fd);
         }
+        free(c->buf);
         free(c);
     }
 }
@@ -109,42 +112,55 @@ send_all(int fd, const char *text, size_t n)
     }
 }
 
-/* Reads one JSON text. */
+/* More bytes at the end of the buffer.  0 or a negative errno. */
 static int
-receive(int fd, struct json_object **o, char **error)
+read_more(struct client *c)
 {
-    size_t room = 65536, n = 0, used;
-    char *text = malloc(room);
+    if (c->size == c->room) {
+        size_t room = c->room ? c->room * 2 : 65536;
+        char *p = realloc(c->buf, room);
+        if (!p) {
+            return -ENOMEM;
+        }
+        c->buf = p;
+        c->room = room;
+    }
+    for (;;) {
+        ssize_t got = recv(c->fd, c->buf + c->size, c->room - c->size, 0);
+        if (got > 0) {
+            c->size += (size_t) got;
+            return 0;
+        } else if (!got || errno != EINTR) {
+            return got ? -errno : -ECONNRESET;
+        }
+    }
+}
+
+int
+client_next(struct client *c, struct json_object **o, char **error)
+{
+    struct json_error je = { .message = "" };
     struct json_scan scan;
     enum json_verdict v = JSON_MORE;
+    size_t seen = 0, used;
     int err = 0;
 
+    *o = NULL;
+    *error = NULL;
     json_scan_init(&scan, &answer_limits);
-    while (text && v == JSON_MORE) {
-        if (n == room) {
-            char *p = realloc(text, room *= 2);
-            if (!p) {
-                break;
-            }
-            text = p;
+    while (!err && v == JSON_MORE) {
+        if (seen == c->size) {
+            err = read_more(c);
         }
-        ssize_t got = recv(fd, text + n, room - n, 0);
-        if (got < 0 && errno == EINTR) {
-            continue;
+        if (!err) {
+            v = json_scan_feed(&scan, c->buf + seen, c->size - seen, &used);
+            seen += used;
         }
-        if (got <= 0) {
-            err = got ? -errno : -ECONNRESET;
-            break;
-        }
-        v = json_scan_feed(&scan, text + n, (size_t) got, &used);
-        n += used;
     }
-    struct json_error je = { .message = "" };
-    if (!err && v != JSON_MORE) {
-        err = json_parse(text, n, &answer_limits, 0, o, &je);
-    }
-    if (!text || (!err && v == JSON_MORE)) {
-        err = -ENOMEM;
+    if (!err) {
+        err = json_parse(c->buf, seen, &answer_limits, 0, o, &je);
+        c->size -= seen;
+        memmove(c->buf, c->buf + seen, c->size);
     }
     if (err && asprintf(error, "no answer: %s%s%s",
                         err == -ECONNRESET ? "venturid closed the connection"
@@ -152,7 +168,6 @@ receive(int fd, struct json_object **o, char **error)
                         je.message) < 0) {
         *error = NULL;
     }
-    free(text);
     return err;
 }
 
@@ -174,12 +189,16 @@ client_call(struct client *c, const char *method, struct json_object *params,
         o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     send_all(c->fd, text, strlen(text));
     json_object_put(o);
-
     o = NULL;
-    int err = receive(c->fd, &o, error);
-    if (err) {
-        return err;
-    }
+
+    /* News of subscriptions are not answers. */
+    do {
+        json_object_put(o);
+        int err = client_next(c, &o, error);
+        if (err) {
+            return err;
+        }
+    } while (json_object_object_get_ex(o, "method", &part));
     bool failed = json_object_object_get_ex(o, "error", &part);
     if (!failed && !json_object_object_get_ex(o, "result", &part)) {
         *error = strdup("the answer is not JSON-RPC: is this venturid's "

@@ -17,4 +17,8 @@ int client_call(struct client *, const char *method,
                 struct json_object *params, struct json_object **reply,
                 char **error);
 
+/* The next JSON text: after client_call(), news of a subscription.  0 or a
+ * negative errno, -ECONNRESET at the end, and a message to free(). */
+int client_next(struct client *, struct json_object **, char **error);
+
 #endif /* api/cli/client.h */

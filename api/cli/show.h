@@ -44,6 +44,10 @@ int cli_show_profile(struct cli *, struct json_object *result);
 int cli_show_channel(struct cli *, struct json_object *result);
 int cli_show_channel_series(struct cli *, struct json_object *result);
 
+/* watch.c */
+extern const struct cli_option cli_watch_options[];
+int cli_watch(struct cli *);
+
 /* export.c */
 extern const struct cli_option cli_add_options[], cli_policy_options[];
 bool cli_build_add(struct cli *, struct json_object *params);

@@ -77,8 +77,8 @@ text_width(const char *s)
 }
 
 /* What a name from the network could do to a terminal, it shall not. */
-static char *
-clean(const char *text)
+char *
+table_clean(const char *text)
 {
     char *copy = strdup(text ? text : "");
 
@@ -105,7 +105,7 @@ table_column(struct table *t, const char *name, bool right)
         abort();
     }
     t->columns = p;
-    p[t->n_columns].name = clean(name);
+    p[t->n_columns].name = table_clean(name);
     p[t->n_columns].right = right;
     p[t->n_columns].width = text_width(name);
     t->n_columns++;
@@ -124,7 +124,7 @@ table_cell(struct table *t, const char *text)
         }
         t->cells = p;
     }
-    char *s = clean(text);
+    char *s = table_clean(text);
     unsigned w = text_width(s);
     t->cells[t->n_cells++] = s;
     if (w > c->width) {

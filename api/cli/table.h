@@ -29,4 +29,7 @@ void table_csv(const struct table *, FILE *);
 #define HUMAN_STRLEN 32
 char *human_number(double value, const char *unit, char buf[HUMAN_STRLEN]);
 
+/* A copy, to free(), without what could do something to a terminal. */
+char *table_clean(const char *text);
+
 #endif /* api/cli/table.h */

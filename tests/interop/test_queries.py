@@ -2,6 +2,7 @@
 """Queries, series, records and channels agree with each other and with what
 venturi-gen sent; and with nfdump on the same flows, filter by filter."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -9,8 +10,8 @@ import tempfile
 import time
 
 from generator import generate
-from harness import (Daemon, Failure, Lab, equal, in_netns, main,
-                     wait_until)
+from harness import (BUILDDIR, Client, Daemon, Failure, Lab, RpcError, equal,
+                     in_netns, main, wait_until)
 
 COUNT = 5000
 NFCAPD_PORT = 29995
@@ -119,6 +120,84 @@ def check_nfdump(daemon, lab):
                 wrong.append("%s: %d, nfdump %d" % (scope, ours, theirs))
         if wrong:
             raise Failure("other answers than nfdump's: " + "; ".join(wrong))
+
+
+def news(client, until):
+    """Results of subscription.data until until(rows, skipped) is true."""
+    rows, skipped = [], 0
+    while not until(rows, skipped):
+        message = client.receive()
+        if message is None:
+            raise Failure("the connection was closed")
+        if message.get("method") == "subscription.data":
+            rows += message["params"]["result"]["rows"]
+            skipped += message["params"]["result"]["skipped"]
+    return rows, skipped
+
+
+def test_subscribe():
+    """Live flows: all that match, or as many as wanted and how many not."""
+    lab = Lab()
+    daemon = Daemon(lab)
+    all_of_them, some, slow = (Client(daemon.api) for _ in range(3))
+    answer = all_of_them.call("flow.subscribe", **{
+        "filter": "proto tcp", "fields": ["proto", "bytes", "exporter"],
+        "rate": 10000})
+    equal([c["name"] for c in answer["columns"]],
+          ["proto", "bytes", "exporter"], "columns")
+    some.call("flow.subscribe", filter="proto tcp", rate=10)
+    # Never reads: it must not hurt anybody.
+    slow.call("flow.subscribe", rate=10000)
+    for params, code, member in (
+            ({"filter": "proto"}, -32602, "filter"),
+            ({"fields": ["nothing"]}, -32602, "fields[0]"),
+            ({"rate": 0}, -32602, "rate"), ({"rate": 10 ** 12}, -32602,
+                                            "rate"),
+            ({"observations": "x"}, -32602, "observations")):
+        try:
+            daemon.rpc("flow.subscribe", **params)
+            raise Failure("%r was taken" % params)
+        except RpcError as error:
+            equal(error.code, code, repr(params))
+            equal(error.data["member"], member, repr(params))
+    generate("netflow5", "--count", COUNT, "--rate", 4000, netns=lab.name)
+    wait_until(lambda: count(daemon, "") >= COUNT, 30)
+    stored = daemon.flows(metrics=["flows", "bytes"], filter="proto tcp")[0]
+    rows, skipped = news(all_of_them, lambda rows, skipped:
+                         len(rows) + skipped >= stored["flows"])
+    equal((len(rows), skipped), (stored["flows"], 0), "live flows")
+    equal(sum(row[1] for row in rows), stored["bytes"], "their bytes")
+    equal({row[0] for row in rows}, {6}, "their protocol")
+    rows, skipped = news(some, lambda rows, skipped:
+                         len(rows) + skipped >= stored["flows"])
+    equal(len(rows) + skipped, stored["flows"], "told and skipped")
+    if not 10 <= len(rows) <= 60:
+        raise Failure("%d rows at 10 a second" % len(rows))
+    # Everybody is answered, whoever does not read.
+    counters = daemon.rpc("system.info")["counters"]["subscribers"]
+    equal(counters["flows"], COUNT, "flows that were looked at")
+    equal(counters["taken"] + counters["skipped_rate"]
+          + counters["skipped_slow"] >= COUNT, True, "all accounted for")
+    some.close()                # Ends with the connection.
+    ident = answer["subscription"]
+    equal(all_of_them.call("subscription.cancel", subscription=ident)
+          is not None, True, "cancelled")
+    watch_cli(daemon, lab)
+    daemon.stop()
+
+
+def watch_cli(daemon, lab):
+    """venturictl watch ends after --count records."""
+    watch = subprocess.Popen([
+        os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api, "--csv",
+        "watch", "--count", "3", "--fields", "proto,src_addr", "proto", "tcp"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    equal(watch.stdout.readline().strip(), "proto,src_addr", "the header")
+    generate("netflow5", "--count", 1000, "--rate", 5000, netns=lab.name)
+    out, _ = watch.communicate(timeout=30)
+    equal(watch.returncode, 0, "exit status")
+    lines = out.split()
+    equal([line[:2] for line in lines], ["6,"] * 3, "records")
 
 
 def test_queries():
