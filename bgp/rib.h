@@ -20,6 +20,7 @@
 #include "lib/addr.h"
 
 struct attrs;                   /* bgp/attrs.h */
+struct dict;
 struct rib;                                             /* Opaque. */
 
 #define RIB_MAX_PEERS 4096
@@ -30,6 +31,7 @@ struct rib;                                             /* Opaque. */
     X(announced, "Routes announced")                                          \
     X(changed, "Announcements that replaced a route by another one")          \
     X(repeated, "Announcements of what was known already")                    \
+    X(unknown_peer, "Routes of a peer that is not up")                        \
     X(withdrawn, "Routes withdrawn")                                          \
     X(unknown_withdrawn, "Withdrawals of routes that were not there")         \
     X(swept, "Routes removed because their peer went or they were stale")     \
@@ -45,6 +47,7 @@ struct rib_counters {
 
 struct rib_config {
     size_t max_bytes;           /* Of routes and attributes; 0: 8 GiB. */
+    struct dict *dict;          /* For names of peers; or NULL. */
 };
 
 /* NULL if out of memory. */
@@ -92,6 +95,8 @@ uint32_t rib_n_peers(const struct rib *);
 /* ---- Sizes. ---- */
 
 struct rib_stats {
+    /* Distinct ones.  Labelled routes are counted with the others of their
+     * address family. */
     uint64_t prefixes[BGP_N_FAMILIES];
     uint64_t routes, attrs, peers;
     uint64_t bytes;             /* In use by routes, attributes, tables. */
