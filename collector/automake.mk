@@ -8,6 +8,7 @@ include collector/channel/automake.mk
 include collector/decode/automake.mk
 include collector/exporter/automake.mk
 include collector/filter/automake.mk
+include collector/identity/automake.mk
 include collector/input/automake.mk
 include collector/query/automake.mk
 include collector/store/automake.mk

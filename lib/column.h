@@ -170,6 +170,26 @@ enum column_type {
       "whose table the route to the source was taken from")                   \
     X(dst_route_view, ENUM, "", 0, 0, CF_NULL | CF_KEY,                       \
       "whose table the route to the destination was taken from")              \
+    X(src_endpoint, NAME, "", 0, 0, CF_NULL | CF_KEY,                         \
+      "who has the source address: workload, container, host, site")          \
+    X(dst_endpoint, NAME, "", 0, 0, CF_NULL | CF_KEY,                         \
+      "who has the destination address: workload, container, host, site")     \
+    X(src_tenant, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "tenant, project or namespace of the source")                           \
+    X(dst_tenant, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "tenant, project or namespace of the destination")                      \
+    X(src_network, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "network that the source address belongs to")                           \
+    X(dst_network, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "network that the destination address belongs to")                      \
+    X(src_host, NAME, "", 0, 0, CF_NULL | CF_KEY,                             \
+      "host that the source runs on")                                         \
+    X(dst_host, NAME, "", 0, 0, CF_NULL | CF_KEY,                             \
+      "host that the destination runs on")                                    \
+    X(src_labels, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "labels of the source, as key=value, with commas between")              \
+    X(dst_labels, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "labels of the destination, as key=value, with commas between")         \
     X(tunnel_type, ENUM, "", 0, 0, CF_NULL | CF_KEY,                          \
       "encapsulation that the packet was in")                                 \
     X(tunnel_src_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \

@@ -1,0 +1,21 @@
+collector_libcollector_la_SOURCES += \
+	collector/identity/binding.c \
+	collector/identity/face.c \
+	collector/identity/identity.c collector/identity/identity.h \
+	collector/identity/identity_p.h \
+	collector/identity/pool.c collector/identity/pool.h \
+	collector/identity/resolve.c \
+	collector/identity/stage.c collector/identity/stage.h
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_identity
+unit_tests += tests/unit/test_identity
+tests_unit_test_identity_SOURCES = tests/unit/test_identity.c
+tests_unit_test_identity_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
+endif
+
+bench_programs += tests/bench/bench_identity
+tests_bench_bench_identity_SOURCES = tests/bench/bench_identity.c
+tests_bench_bench_identity_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS)

@@ -1,0 +1,786 @@
+/* collector/identity/identity.c -- endpoints as their sources tell them. */
+#include <config.h>
+
+#include "collector/identity/identity_p.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+const struct counter_def identity_counter_defs[] = {
+#define X(NAME, DOC) { #NAME, offsetof(struct identity_counters, NAME), DOC },
+    IDENTITY_COUNTERS(X)
+#undef X
+    { NULL, 0, NULL },
+};
+
+#define DEFAULT_RANK 100
+#define MIN_BUCKETS 256
+#define MAX_PEERS 16            /* Sources that tell of one port. */
+
+const char *
+identity_key_name(enum identity_key_kind kind)
+{
+    static const char *const names[] = {
+#define X(ID, NAME, DOC) NAME,
+        IDENTITY_KEYS(X)
+#undef X
+    };
+    return names[kind];
+}
+
+/* ---- Keys. ---- */
+
+static struct addr
+addr_of_numbers(uint64_t high, uint64_t low)
+{
+    struct addr a;
+    memcpy(a.b, &high, 8);
+    memcpy(a.b + 8, &low, 8);
+    return a;
+}
+
+struct identity_key
+identity_key_address(const struct addr *a)
+{
+    return (struct identity_key) { *a, IDENTITY_KEY_ADDRESS, 128 };
+}
+
+struct identity_key
+identity_key_prefix(const struct prefix *p)
+{
+    if (p->len == 128) {
+        return identity_key_address(&p->addr);
+    }
+    return (struct identity_key) { p->addr, IDENTITY_KEY_PREFIX, p->len };
+}
+
+struct identity_key
+identity_key_mac(uint64_t mac)
+{
+    return (struct identity_key) { addr_of_numbers(0, mac), IDENTITY_KEY_MAC,
+                                   128 };
+}
+
+struct identity_key
+identity_key_vni(uint64_t vni)
+{
+    return (struct identity_key) { addr_of_numbers(0, vni), IDENTITY_KEY_VNI,
+                                   128 };
+}
+
+struct identity_key
+identity_key_port(uint32_t bridge, uint32_t name)
+{
+    return (struct identity_key) { addr_of_numbers(bridge, name),
+                                   IDENTITY_KEY_PORT, 128 };
+}
+
+static bool
+key_is(const struct identity_key *k, const struct binding *b)
+{
+    return addr_equal(&k->addr, &b->addr) && k->kind == b->kind
+           && k->len == b->len;
+}
+
+/* ---- The table. ---- */
+
+struct identity *
+identity_create(struct dict *dict, const struct identity_limits *limits)
+{
+    struct identity *t = calloc(1, sizeof *t);
+    if (!t) {
+        return NULL;
+    }
+    t->dict = dict;
+    t->limits = *limits;
+    if (!t->limits.bindings || t->limits.bindings > MAX_BINDINGS) {
+        t->limits.bindings = MAX_BINDINGS;
+    }
+    if (!t->limits.endpoints) {
+        t->limits.endpoints = MAX_BINDINGS;
+    }
+    if (!t->limits.sources || t->limits.sources > MAX_SOURCES) {
+        t->limits.sources = MAX_SOURCES;
+    }
+    if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK) < 0) {
+        t->seed = (uintptr_t) t;
+    }
+    t->entity_mask = t->group_mask = MIN_BUCKETS - 1;
+    t->entities = calloc(MIN_BUCKETS, sizeof *t->entities);
+    t->peers = calloc(MIN_BUCKETS, sizeof *t->peers);
+    t->groups = calloc(MIN_BUCKETS, sizeof *t->groups);
+    t->sources = calloc(t->limits.sources, sizeof *t->sources);
+    t->scopes = numbering_create(MAX_NAMES);
+    t->tenants = numbering_create(MAX_NAMES);
+    if (bindings_init(t) || !t->entities || !t->peers || !t->groups
+        || !t->sources || !t->scopes || !t->tenants) {
+        identity_destroy(t);
+        return NULL;
+    }
+    return t;
+}
+
+static void
+entity_free(struct identity *t, struct entity *e)
+{
+    face_unref(t, e->declared);
+    face_unref(t, e->effective);
+    pool_free(&t->pool, e, sizeof *e);
+}
+
+void
+identity_destroy(struct identity *t)
+{
+    if (!t) {
+        return;
+    }
+    for (uint32_t i = 0; t->entities && i <= t->entity_mask; i++) {
+        while (t->entities[i]) {
+            struct entity *e = t->entities[i];
+            t->entities[i] = e->next;
+            entity_free(t, e);
+        }
+    }
+    bindings_destroy(t);
+    faces_destroy(t);
+    for (uint32_t i = 0; i < t->n_sources; i++) {
+        free(t->sources[i].name);
+    }
+    free(t->sources);
+    free(t->entities);
+    free(t->peers);
+    pool_destroy(&t->pool);
+    free(t);
+}
+
+/* The number of a source, or -1; one that is not there is made. */
+static int
+source_get(struct identity *t, const char *name, bool make)
+{
+    for (uint32_t i = 0; i < t->n_sources; i++) {
+        if (!strcmp(t->sources[i].name, name)) {
+            return (int) i;
+        }
+    }
+    if (!make || t->n_sources == t->limits.sources) {
+        return -1;
+    }
+    struct source_row *s = &t->sources[t->n_sources];
+    *s = (struct source_row) { .name = strdup(name), .rank = DEFAULT_RANK };
+    return s->name ? (int) t->n_sources++ : -1;
+}
+
+int
+identity_rank(struct identity *t, const char *source, uint8_t rank)
+{
+    int i = source_get(t, source, true);
+    if (i < 0) {
+        return -ENOSPC;
+    }
+    t->sources[i].rank = rank;
+    return 0;
+}
+
+/* ---- Entities. ---- */
+
+static uint32_t
+entity_hash(const struct identity *t, uint32_t source, const char *id)
+{
+    return (uint32_t) mix64(hash_text(t->seed, id) + source);
+}
+
+static const char *
+source_name_of(const struct identity *t, const struct identity_face *f)
+{
+    return t->sources[f->source].name;
+}
+
+static struct entity *
+entity_find(const struct identity *t, uint32_t source, const char *id)
+{
+    uint32_t hash = entity_hash(t, source, id);
+    struct entity *e = t->entities[hash & t->entity_mask];
+    while (e && (e->hash != hash || e->declared->source != source
+                 || strcmp(identity_id(e->declared), id))) {
+        e = e->next;
+    }
+    return e;
+}
+
+static bool
+entities_grow(struct identity *t)
+{
+    uint32_t mask = t->entity_mask * 2 + 1;
+    struct entity **entities = calloc((size_t) mask + 1, sizeof *entities);
+    struct entity **peers = calloc((size_t) mask + 1, sizeof *peers);
+    if (!entities || !peers) {
+        free(entities);
+        free(peers);
+        return false;
+    }
+    for (uint32_t i = 0; i <= t->entity_mask; i++) {
+        struct entity *e, *next;
+        for (e = t->entities[i]; e; e = next) {
+            next = e->next;
+            e->next = entities[e->hash & mask];
+            entities[e->hash & mask] = e;
+        }
+        for (e = t->peers[i]; e; e = next) {
+            next = e->next_peer;
+            e->next_peer = peers[e->peer_hash & mask];
+            peers[e->peer_hash & mask] = e;
+        }
+    }
+    free(t->entities);
+    free(t->peers);
+    t->bytes += ((size_t) mask - t->entity_mask) * 2 * sizeof *entities;
+    t->entities = entities;
+    t->peers = peers;
+    t->entity_mask = mask;
+    return true;
+}
+
+static void
+peer_link(struct identity *t, struct entity *e)
+{
+    const char *interface = identity_interface(e->declared);
+    if (*interface) {
+        e->peer_hash = (uint32_t) hash_text(t->seed, interface);
+        struct entity **p = &t->peers[e->peer_hash & t->entity_mask];
+        e->next_peer = *p;
+        *p = e;
+    }
+}
+
+static void
+peer_unlink(struct identity *t, struct entity *e)
+{
+    if (*identity_interface(e->declared)) {
+        struct entity **p = &t->peers[e->peer_hash & t->entity_mask];
+        while (*p != e) {
+            p = &(*p)->next_peer;
+        }
+        *p = e->next_peer;
+    }
+}
+
+/* The entities that tell of the same interface, the most trusted first; with
+ * 'e' itself if it is linked. */
+static size_t
+peers_of(const struct identity *t, const char *interface,
+         struct entity *list[MAX_PEERS])
+{
+    size_t n = 0;
+    if (!*interface) {
+        return 0;
+    }
+    uint32_t hash = (uint32_t) hash_text(t->seed, interface);
+    struct entity *e = t->peers[hash & t->entity_mask];
+    for (; e && n < MAX_PEERS; e = e->next_peer) {
+        if (e->peer_hash == hash
+            && !strcmp(identity_interface(e->declared), interface)) {
+            uint8_t rank = t->sources[e->declared->source].rank;
+            size_t i = n++;
+            while (i && t->sources[list[i - 1]->declared->source].rank
+                        > rank) {
+                list[i] = list[i - 1];
+                i--;
+            }
+            list[i] = e;
+        }
+    }
+    return n;
+}
+
+/* What 'e' is together with what others say of its interface. */
+static struct identity_face *
+effective_face(struct identity *t, struct entity *e)
+{
+    struct entity *list[MAX_PEERS];
+    struct identity_face *faces[MAX_PEERS + 1];
+    size_t n = peers_of(t, identity_interface(e->declared), list);
+    if (n < 2) {
+        return face_ref(e->declared);
+    }
+    for (size_t i = 0; i < n; i++) {
+        faces[i] = list[i]->declared;
+    }
+    return face_merge(t, e->declared, faces, n);
+}
+
+/* ---- Bindings of an entity. ---- */
+
+static void
+count_conflict(struct identity *t, uint32_t index)
+{
+    const struct binding *b = binding_at(t, index);
+    const struct binding *o = b->older ? binding_at(t, b->older) : NULL;
+    if (o && o->to > b->from && strcmp(identity_id(o->face),
+                                       identity_id(b->face))) {
+        counter_inc(&t->n.conflicts);
+    }
+}
+
+static int
+open_key(struct identity *t, struct entity *e, const struct identity_key *k,
+         int64_t from)
+{
+    uint32_t index = binding_open(t, k, e->effective, from, e->to);
+    if (!index) {
+        return -ENOSPC;
+    }
+    links_at(t, index)->sibling = e->bindings;
+    e->bindings = index;
+    count_conflict(t, index);
+    return 0;
+}
+
+static void
+close_all(struct identity *t, struct entity *e, int64_t at)
+{
+    uint32_t next;
+    for (uint32_t i = e->bindings; i; i = next) {
+        next = links_at(t, i)->sibling;
+        binding_close(t, i, at);
+    }
+    e->bindings = 0;
+}
+
+/* Closes the keys that are not told any more; the rest gets the end that the
+ * entity has now. */
+static void
+close_missing(struct identity *t, struct entity *e,
+              const struct identity_key *keys, size_t n, int64_t at)
+{
+    uint32_t *p = &e->bindings;
+    while (*p) {
+        uint32_t index = *p;
+        struct binding *b = binding_at(t, index);
+        size_t i = 0;
+        while (i < n && !key_is(&keys[i], b)) {
+            i++;
+        }
+        if (i < n) {
+            atomic_store_explicit(&b->to, e->to, memory_order_relaxed);
+            p = &links_at(t, index)->sibling;
+        } else {
+            *p = links_at(t, index)->sibling;
+            binding_close(t, index, at);
+        }
+    }
+}
+
+static bool
+has_key(const struct identity *t, const struct entity *e,
+        const struct identity_key *k)
+{
+    for (uint32_t i = e->bindings; i; i = links_at(t, i)->sibling) {
+        if (key_is(k, binding_at(t, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Binds the entity's keys, 'keys', from 'from' on to 'face' (taken over). */
+static int
+rebind(struct identity *t, struct entity *e, struct identity_face *face,
+       const struct identity_key *keys, size_t n, int64_t from)
+{
+    int error = 0;
+    if (e->effective && face_equal(face, e->effective)) {
+        face_unref(t, face);
+        close_missing(t, e, keys, n, from);
+    } else {
+        close_all(t, e, from);
+        face_unref(t, e->effective);
+        e->effective = face;
+    }
+    for (size_t i = 0; i < n && !error; i++) {
+        if (!has_key(t, e, &keys[i])) {
+            error = open_key(t, e, &keys[i], from);
+        }
+    }
+    return error;
+}
+
+static size_t
+keys_of(const struct identity *t, const struct entity *e,
+        struct identity_key *keys)
+{
+    size_t n = 0;
+    for (uint32_t i = e->bindings; i && n < IDENTITY_MAX_KEYS;
+         i = links_at(t, i)->sibling) {
+        const struct binding *b = binding_at(t, i);
+        keys[n++] = (struct identity_key) { b->addr, b->kind, b->len };
+    }
+    return n;
+}
+
+/* What others say of 'interface' has changed for its entities but 'but'. */
+static void
+refresh_peers(struct identity *t, const char *interface,
+              const struct entity *but, int64_t at)
+{
+    struct entity *list[MAX_PEERS];
+    size_t n = peers_of(t, interface, list);
+    for (size_t i = 0; i < n; i++) {
+        struct identity_key keys[IDENTITY_MAX_KEYS];
+        struct identity_face *f;
+        if (list[i] != but && (f = effective_face(t, list[i])) != NULL) {
+            size_t n_keys = keys_of(t, list[i], keys);
+            if (rebind(t, list[i], f, keys, n_keys, at)) {
+                counter_inc(&t->n.refused);
+            }
+        }
+    }
+}
+
+/* ---- Telling. ---- */
+
+static bool
+texts_fit(const struct identity_endpoint *e)
+{
+    const char *own[] = { e->source, e->id, e->interface };
+    for (size_t i = 0; i < 3; i++) {
+        if (own[i] && strlen(own[i]) > IDENTITY_MAX_TEXT) {
+            return false;
+        }
+    }
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        if (e->text[i] && strlen(e->text[i]) > IDENTITY_MAX_TEXT) {
+            return false;
+        }
+    }
+    return *e->source && *e->id && e->n_keys <= IDENTITY_MAX_KEYS;
+}
+
+static int
+tell_past(struct identity *t, const struct identity_endpoint *e,
+          uint16_t source)
+{
+    struct identity_face *f = face_make(t, e, source);
+    if (!f) {
+        return -ENOMEM;
+    }
+    int error = 0;
+    for (size_t i = 0; i < e->n_keys && !error; i++) {
+        uint32_t index = binding_open(t, &e->keys[i], f, e->from_us,
+                                      e->to_us);
+        if (index) {
+            binding_close(t, index, e->to_us);
+        } else {
+            error = -ENOSPC;
+        }
+    }
+    face_unref(t, f);
+    return error;
+}
+
+static struct entity *
+entity_make(struct identity *t, struct identity_face *declared)
+{
+    if (t->n_entities >= t->limits.endpoints
+        || (t->n_entities > t->entity_mask && !entities_grow(t))) {
+        return NULL;
+    }
+    struct entity *e = pool_alloc(&t->pool, sizeof *e);
+    if (!e) {
+        return NULL;
+    }
+    e->declared = declared;
+    e->hash = entity_hash(t, declared->source, identity_id(declared));
+    struct entity **p = &t->entities[e->hash & t->entity_mask];
+    e->next = *p;
+    *p = e;
+    t->n_entities++;
+    t->sources[declared->source].endpoints++;
+    return e;
+}
+
+/* Takes 'declared' as what 'e' is said to be. */
+static void
+redeclare(struct identity *t, struct entity *e,
+          struct identity_face *declared, int64_t at)
+{
+    bool moved = strcmp(identity_interface(e->declared),
+                        identity_interface(declared));
+    struct identity_face *old = e->declared;
+    if (moved) {
+        peer_unlink(t, e);
+    }
+    e->declared = declared;
+    if (moved) {
+        peer_link(t, e);
+        refresh_peers(t, identity_interface(old), e, at);
+    }
+    face_unref(t, old);
+}
+
+static bool
+as_before(const struct identity *t, const struct entity *e,
+          const struct identity_face *declared,
+          const struct identity_endpoint *now)
+{
+    size_t n = 0;
+    if (!face_equal(e->declared, declared) || e->to != now->to_us) {
+        return false;
+    }
+    for (size_t i = 0; i < now->n_keys; i++) {
+        if (!has_key(t, e, &now->keys[i])) {
+            return false;
+        }
+    }
+    for (uint32_t i = e->bindings; i; i = links_at(t, i)->sibling) {
+        n++;
+    }
+    return n == now->n_keys;
+}
+
+static int
+tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
+{
+    struct entity *e = entity_find(t, source, now->id);
+    struct identity_face *declared = face_make(t, now, source);
+    if (!declared) {
+        return -ENOMEM;
+    }
+    if (e && as_before(t, e, declared, now)) {
+        e->generation = now->generation;
+        face_unref(t, declared);
+        counter_inc(&t->n.unchanged);
+        return 0;
+    }
+    if (!e) {
+        e = entity_make(t, declared);
+        if (!e) {
+            face_unref(t, declared);
+            return -ENOSPC;
+        }
+        e->from = now->from_us;
+        peer_link(t, e);
+    } else {
+        redeclare(t, e, declared, now->from_us);
+    }
+    e->generation = now->generation;
+    e->to = now->to_us;
+    struct identity_face *f = effective_face(t, e);
+    if (!f) {
+        return -ENOMEM;
+    }
+    int error = rebind(t, e, f, now->keys, now->n_keys, now->from_us);
+    refresh_peers(t, identity_interface(e->declared), e, now->from_us);
+    return error;
+}
+
+int
+identity_upsert(struct identity *t, const struct identity_endpoint *e,
+                int64_t now_us)
+{
+    if (!texts_fit(e) || e->from_us >= e->to_us) {
+        return -EINVAL;
+    }
+    int source = source_get(t, e->source, true);
+    if (source < 0) {
+        counter_inc(&t->n.refused);
+        return -ENOSPC;
+    }
+    struct source_row *s = &t->sources[source];
+    if (e->generation < s->generation) {
+        counter_inc(&t->n.stale);
+        return -ESTALE;
+    }
+    s->generation = e->generation;
+    counter_inc(&t->n.upserts);
+    int error = e->to_us <= now_us ? tell_past(t, e, (uint16_t) source)
+                                   : tell(t, e, (uint16_t) source);
+    if (error) {
+        counter_inc(&t->n.refused);
+    }
+    return error;
+}
+
+static void
+entity_end(struct identity *t, struct entity *e, int64_t at)
+{
+    struct entity **p = &t->entities[e->hash & t->entity_mask];
+    while (*p != e) {
+        p = &(*p)->next;
+    }
+    *p = e->next;
+    peer_unlink(t, e);
+    close_all(t, e, at);
+    refresh_peers(t, identity_interface(e->declared), NULL, at);
+    t->n_entities--;
+    t->sources[e->declared->source].endpoints--;
+    entity_free(t, e);
+}
+
+bool
+identity_delete(struct identity *t, const char *source, const char *id,
+                int64_t at_us)
+{
+    int s = source_get(t, source, false);
+    struct entity *e = s < 0 ? NULL : entity_find(t, (uint32_t) s, id);
+    if (!e) {
+        return false;
+    }
+    entity_end(t, e, at_us);
+    counter_inc(&t->n.deletes);
+    return true;
+}
+
+size_t
+identity_sync(struct identity *t, const char *source, uint64_t generation,
+              int64_t at_us)
+{
+    int s = source_get(t, source, true);
+    size_t n = 0;
+    if (s < 0 || generation < t->sources[s].generation) {
+        return 0;
+    }
+    t->sources[s].generation = generation;
+    for (uint32_t i = 0; i <= t->entity_mask; i++) {
+        struct entity *next;
+        for (struct entity *e = t->entities[i]; e; e = next) {
+            next = e->next;
+            if (e->declared->source == s && e->generation < generation) {
+                entity_end(t, e, at_us);
+                counter_inc(&t->n.deletes);
+                n++;
+            }
+        }
+    }
+    return n;
+}
+
+static void
+end_of_validity(struct identity *t, int64_t now_us)
+{
+    uint32_t n = (t->entity_mask + 1) / 64;
+    for (uint32_t i = 0; i < n; i++) {
+        t->sweep = (t->sweep + 1) & t->entity_mask;
+        struct entity *next;
+        for (struct entity *e = t->entities[t->sweep]; e; e = next) {
+            next = e->next;
+            if (e->to <= now_us) {
+                entity_end(t, e, e->to);
+                counter_inc(&t->n.expired);
+            }
+        }
+    }
+}
+
+size_t
+identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
+                size_t max,
+                void (*sink)(void *, const struct identity_interval *),
+                void *aux)
+{
+    size_t n = 0;
+    end_of_validity(t, now_us);
+    while (t->closed_first && n < max) {
+        uint32_t index = t->closed_first;
+        const struct binding *b = binding_at(t, index);
+        if (b->to > before_us) {
+            break;
+        }
+        if (sink) {
+            sink(aux, &(struct identity_interval) {
+                .key = { b->addr, b->kind, b->len },
+                .face = b->face,
+                .source = source_name_of(t, b->face),
+                .from_us = b->from,
+                .to_us = b->to,
+            });
+        }
+        t->closed_first = links_at(t, index)->sibling;
+        if (!t->closed_first) {
+            t->closed_last = 0;
+        }
+        t->n_closed--;
+        binding_remove(t, index);
+        n++;
+    }
+    limbo_flush(t);
+    return n;
+}
+
+/* ---- Looking. ---- */
+
+static bool
+show(const struct identity *t, const struct entity *e,
+     bool (*each)(void *aux, const struct identity_row *), void *aux)
+{
+    struct identity_key keys[IDENTITY_MAX_KEYS];
+    size_t n = keys_of(t, e, keys);
+    return each(aux, &(struct identity_row) {
+        .source = source_name_of(t, e->declared),
+        .declared = e->declared,
+        .effective = e->effective,
+        .generation = e->generation,
+        .from_us = e->from,
+        .to_us = e->to,
+        .keys = keys,
+        .n_keys = n,
+    });
+}
+
+bool
+identity_get(const struct identity *t, const char *source, const char *id,
+             bool (*each)(void *aux, const struct identity_row *), void *aux)
+{
+    int s = source_get((struct identity *) t, source, false);
+    struct entity *e = s < 0 ? NULL : entity_find(t, (uint32_t) s, id);
+    if (e) {
+        show(t, e, each, aux);
+    }
+    return e;
+}
+
+static uint64_t
+reverse_bits(uint64_t v)
+{
+    v = (v >> 1 & 0x5555555555555555) | (v & 0x5555555555555555) << 1;
+    v = (v >> 2 & 0x3333333333333333) | (v & 0x3333333333333333) << 2;
+    v = (v >> 4 & 0x0f0f0f0f0f0f0f0f) | (v & 0x0f0f0f0f0f0f0f0f) << 4;
+    return __builtin_bswap64(v);
+}
+
+/* The cursor counts with its bits reversed, so that buckets which split
+ * between two pages are neither left out nor seen from the beginning. */
+uint64_t
+identity_each(const struct identity *t, uint64_t cursor,
+              bool (*each)(void *aux, const struct identity_row *), void *aux)
+{
+    bool more = true;
+    do {
+        for (const struct entity *e = t->entities[cursor & t->entity_mask]; e;
+             e = e->next) {
+            more = show(t, e, each, aux) && more;
+        }
+        cursor = reverse_bits(reverse_bits(cursor | ~(uint64_t)
+                                           t->entity_mask) + 1);
+    } while (cursor && more);
+    return cursor;
+}
+
+void
+identity_get_status(const struct identity *t, struct identity_status *s)
+{
+    *s = (struct identity_status) {
+        .endpoints = t->n_entities,
+        .bindings = t->live,
+        .closed = t->n_closed,
+        .sources = t->n_sources,
+        .bytes = t->bytes + t->pool.bytes,
+    };
+}
+
+const struct identity_counters *
+identity_counters(const struct identity *t)
+{
+    return &t->n;
+}
