@@ -12,6 +12,7 @@ api_libapi_la_SOURCES = \
 	api/method.h \
 	api/methods.c api/methods.h \
 	api/methods_config.c \
+	api/methods_counters.c \
 	api/methods_doctor.c \
 	api/methods_export.c \
 	api/methods_exporter.c \
@@ -55,6 +56,7 @@ venturictl_SOURCES = \
 	api/cli/decode.c api/cli/decode.h \
 	api/cli/doctor.c \
 	api/cli/export.c \
+	api/cli/counters.c \
 	api/cli/flows.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h \
@@ -89,7 +91,8 @@ unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
 	api/cli/decode.c api/cli/doctor.c \
-	api/cli/export.c api/cli/flows.c api/cli/table.c api/cli/watch.c
+	api/cli/counters.c api/cli/export.c api/cli/flows.c api/cli/table.c \
+	api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -656,6 +656,12 @@ get_collector(struct json_object *root, struct config *c,
     c->receive_buffer = (uint32_t) buffer;
     c->workers = get_uint(root, "collector/workers");
     c->max_sources = get_uint(root, "collector/max-sources");
+    err = err ? err : get_duration(root, "collector/counters/interval", "1s",
+                                   "1h", &c->counters_interval_us, e);
+    err = err ? err : get_duration(root, "collector/counters/retention", NULL,
+                                   NULL, &c->counters_retention_us, e);
+    err = err ? err : get_size(root, "collector/counters/size", NULL, NULL,
+                               &c->counters_bytes, e);
     return err;
 }
 

@@ -50,6 +50,9 @@ struct config {
     unsigned workers;           /* collector/workers; 0: one per core. */
     uint32_t receive_buffer;    /* collector/receive-buffer, bytes. */
     uint32_t max_sources;       /* collector/max-sources. */
+    int64_t counters_interval_us;       /* collector/counters/... */
+    int64_t counters_retention_us;
+    uint64_t counters_bytes;
     int64_t retention_us;       /* store/retention/raw. */
     uint64_t retention_bytes;   /* store/retention/size. */
     uint64_t memory_limit;      /* store/memory. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct config_store;
+struct counter_log;
 struct decoder_counters;
 struct dict;
 struct input;
@@ -29,6 +30,7 @@ struct api_context {
     struct profiles *profiles;          /* api/profile.h */
     struct live *live;                  /* api/live.h */
     struct source_table *sources;
+    struct counter_log *counter_log;    /* collector/exporter/counter_log.h */
     struct decoder_counters *decode_counters;
     struct input *input;                /* collector/input/input.h */
     struct dict *dict;

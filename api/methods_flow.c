@@ -188,7 +188,7 @@ parse_metric(const char *text, unsigned *id, struct query_calc *calc)
         { "min(", FN_MIN }, { "max(", FN_MAX }, { "distinct(", FN_DISTINCT },
         { "p95(", FN_P95 }, { "share(", FN_SHARE },
         { "previous(", FN_PREVIOUS }, { "reverse(", FN_REVERSE },
-        { "sum(", FN_SUM },
+        { "sum(", FN_SUM }, { "error(", FN_ERROR },
     };
     static const struct {
         const char *name;
@@ -222,7 +222,7 @@ parse_metric(const char *text, unsigned *id, struct query_calc *calc)
             *id = others[i].id;
             calc->rate = others[i].rate;
             calc->fn = calc->fn ? calc->fn : (uint8_t) others[i].fn;
-            return calc->fn != FN_DISTINCT
+            return calc->fn != FN_DISTINCT && calc->fn != FN_ERROR
                    && !(calc->rate && (calc->fn == FN_MIN
                                        || calc->fn == FN_MAX))
                    && !(*id == QUERY_METRIC_FLOWS && (calc->fn == FN_MIN
@@ -479,7 +479,8 @@ other(const struct query *q, const struct query_result *r, unsigned i)
     struct query_value v = r->totals[i];
     unsigned fn = q->calc[i].fn, col = r->n_columns - q->n_metrics + i;
 
-    if (fn == FN_MIN || fn == FN_MAX || fn == FN_DISTINCT || fn == FN_P95) {
+    if (fn == FN_MIN || fn == FN_MAX || fn == FN_DISTINCT || fn == FN_P95
+        || fn == FN_ERROR) {
         v.null = true;
     }
     for (size_t row = 0; row < r->n_rows && !v.null; row++) {
@@ -807,6 +808,7 @@ read_bucket(struct reading *r)
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {
         if (q->calc[i].fn == FN_SHARE || q->calc[i].fn == FN_PREVIOUS
+            || q->calc[i].fn == FN_ERROR
             || (q->metrics[i] < N_COLUMNS
                 && columns[q->metrics[i]].type == COLUMN_T_TIME)) {
             REFUSE(r, "metrics", "a series has no shares, times, and periods "
@@ -1040,7 +1042,8 @@ static const struct rpc_param query_params[] = {
       "{\"type\":\"string\"},\"maxItems\":16}" },
     { "metrics", PARAM_ARRAY, false, "what to sum up; also bps, pps, fps "
       "(averages), first, last, min(X), max(X), distinct(COLUMN), p95(bps), "
-      "share(X), previous(X), reverse(X); bytes, packets, flows is the "
+      "share(X), previous(X), reverse(X), error(X); bytes, packets, flows "
+      "is the "
       "default", "{\"type\":\"array\",\"items\":"
       "{\"type\":\"string\"},\"minItems\":1,\"maxItems\":16}" },
     { "order", PARAM_STRING, false, "column of the answer to sort by, with - "

@@ -28,6 +28,8 @@
 #include "collector/channel/tap.h"
 #include "collector/decode/decoder.h"
 #include "collector/exporter/correct.h"
+#include "collector/exporter/counter_log.h"
+#include "collector/exporter/interface_counters.h"
 #include "collector/exporter/source_table.h"
 #include "collector/input/input.h"
 #include "collector/query/query.h"
@@ -53,6 +55,14 @@
 #define REVIEW_S 30.
 #define MAX_REMOTES 64
 #define TAP_S .1                /* Rows of so long go out together. */
+
+/* Interfaces of one remote are told about within this time. */
+#define STATISTICS_ROUND_US (INT64_C(2) * 1000000)
+
+struct statistics_round {
+    char *remote;
+    int64_t slot, began_us;
+};
 
 struct daemon {
     struct ev_loop *loop;
@@ -80,6 +90,8 @@ struct daemon {
 
     struct input *input;
     struct persist *persist;
+    struct counter_log *counter_log;
+    struct statistics_round rounds[MAX_REMOTES];        /* OVSDB thread's. */
     struct store *store;
     struct query_pool *queries;
     struct channel_set *channels;
@@ -111,6 +123,7 @@ publish_context(struct daemon *d)
     d->context.profiles = d->profiles;
     d->context.live = d->live;
     d->context.sources = d->sources;
+    d->context.counter_log = d->counter_log;
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
     d->context.dict = d->dict;
@@ -305,6 +318,66 @@ ovsdb_changed(void *daemon_)
     ev_async_send(d->loop, &d->on_ovsdb);
 }
 
+/* What interfaces count comes every ten seconds, remote by remote.  True once
+ * in the log's interval. */
+static bool
+statistics_due(struct daemon *d, const char *remote, int64_t now_us)
+{
+    struct statistics_round *round = d->rounds;
+    while (round < &d->rounds[MAX_REMOTES - 1] && round->remote
+           && strcmp(round->remote, remote)) {
+        round++;
+    }
+    int64_t slot = now_us / counter_log_interval(d->counter_log);
+    if (!round->remote) {
+        round->remote = strdup(remote);
+    }
+    if (round->slot != slot) {
+        round->slot = slot;
+        round->began_us = now_us;
+    }
+    return now_us - round->began_us < STATISTICS_ROUND_US;
+}
+
+/* On the OVSDB thread. */
+static void
+keep_statistics(void *daemon_, const struct ovsdb_statistics *s)
+{
+    static const struct {
+        enum counter_field field;
+        size_t offset;
+    } map[] = {
+        { FIELD_in_octets, offsetof(struct ovsdb_statistics, rx_bytes) },
+        { FIELD_out_octets, offsetof(struct ovsdb_statistics, tx_bytes) },
+        { FIELD_in_packets, offsetof(struct ovsdb_statistics, rx_packets) },
+        { FIELD_out_packets, offsetof(struct ovsdb_statistics, tx_packets) },
+        { FIELD_in_discards, offsetof(struct ovsdb_statistics, rx_dropped) },
+        { FIELD_out_discards,
+          offsetof(struct ovsdb_statistics, tx_dropped) },
+        { FIELD_in_errors, offsetof(struct ovsdb_statistics, rx_errors) },
+        { FIELD_out_errors, offsetof(struct ovsdb_statistics, tx_errors) },
+    };
+    struct daemon *d = daemon_;
+    struct counter_point p = { .origin = COUNTER_OVSDB,
+                               .time_us = clock_wall_us() };
+    if (!d->counter_log || !statistics_due(d, s->remote, p.time_us)) {
+        return;
+    }
+    p.if_index = s->ifindex > 0 ? (uint64_t) s->ifindex : 0;
+    snprintf(p.name, sizeof p.name, "%s", s->interface);
+    snprintf(p.bridge, sizeof p.bridge, "%s", s->bridge);
+    snprintf(p.remote, sizeof p.remote, "%s", s->remote);
+    for (size_t i = 0; i < sizeof map / sizeof map[0]; i++) {
+        int64_t value;
+        memcpy(&value, (const char *) s + map[i].offset, sizeof value);
+        if (value >= 0) {
+            p.has |= UINT64_C(1) << map[i].field;
+            p.value[map[i].field] = (uint64_t) value;
+        }
+    }
+    counter_log_put(d->counter_log, &p);
+}
+
 /* Publishes what OVSDB says now; with 'only_canonical' only if that changes what
  * totals count. */
 static void
@@ -405,6 +478,7 @@ start_ovsdb(struct daemon *d, const struct config *c)
         .owner = d->owner,
         .apply = c->export_apply,
         .changed = ovsdb_changed,
+        .statistics = keep_statistics,
         .aux = d,
     };
     if (!c->n_ovsdb_remotes) {
@@ -766,6 +840,15 @@ apply_ovsdb(struct daemon *d, const struct config *old,
     }
 }
 
+static void
+configure_counters(struct daemon *d, const struct config *c)
+{
+    if (d->counter_log) {
+        counter_log_set(d->counter_log, c->counters_interval_us,
+                        c->counters_retention_us, c->counters_bytes);
+    }
+}
+
 static int
 apply_config(void *daemon_, const struct config *old,
              const struct config *new_, struct config_error *error)
@@ -788,6 +871,7 @@ apply_config(void *daemon_, const struct config *old,
     }
     apply_ovsdb(d, old, new_, input_changes);
     store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
+    configure_counters(d, new_);
     struct api_limits limits = { new_->max_clients, new_->max_request };
     api_set_limits(d->api, &limits);
     configure_probes(d, new_);
@@ -1040,6 +1124,23 @@ restore_templates(struct daemon *d)
     }
 }
 
+/* Counters of interfaces over time. */
+static void
+open_counters(struct daemon *d, const struct config *c)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/meta/counters", d->store_dir);
+    d->counter_log = counter_log_create(path);
+    if (!d->counter_log) {
+        LOG(store, ERR, "%s/meta/counters: %s; counters of interfaces are not "
+            "kept", d->state_dir, strerror(errno));
+        return;
+    }
+    configure_counters(d, c);
+    interface_counters_set_log(source_table_counters(d->sources),
+                               d->counter_log, d->dict);
+}
+
 static int
 start(struct daemon *d)
 {
@@ -1068,6 +1169,7 @@ start(struct daemon *d)
         return -1;
     }
     restore_templates(d);
+    open_counters(d, c);
     name_sources(d, c);
     if (input_start(d->input)) {
         LOG(input, ERR, "%s", "cannot start workers");
@@ -1140,6 +1242,7 @@ daemon_destroy(struct daemon *d)
     persist_stop(d->persist);
     channel_set_stop(d->channels);
     query_pool_destroy(d->queries);
+    counter_log_destroy(d->counter_log);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
@@ -1152,6 +1255,9 @@ daemon_destroy(struct daemon *d)
     template_cache_destroy(d->templates);
     source_table_destroy(d->sources);
     dict_destroy(d->dict);
+    for (size_t i = 0; i < MAX_REMOTES; i++) {
+        free(d->rounds[i].remote);
+    }
     free(d->store_dir);
     rcu_unregister_thread();
     if (d->loop) {

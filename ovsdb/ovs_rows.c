@@ -15,6 +15,7 @@
 
 #include "ovsdb/export_p.h"
 #include "ovsdb/ovs_schema.h"
+#include "ovsdb/ovsdb.h"
 
 /* A table of exporters in terms of the IDL. */
 struct binding {
@@ -615,6 +616,64 @@ ovs_rows_traffic(const struct ovsdb_idl *idl,
             format_uuid(t.bridge_uuid, &br->uuid);
             each_interface(idl, br, add_statistics, &t);
             each(&t, aux);
+        }
+    }
+}
+
+struct telling {
+    void (*each)(void *aux, const struct ovsdb_statistics *);
+    void *aux;
+    struct ovsdb_statistics s;
+};
+
+static void
+tell_statistics(const struct ovsdb_idl_row *iface, void *telling_)
+{
+    static const struct {
+        const char *key;
+        size_t offset;
+    } keys[] = {
+#define X(NAME) { #NAME, offsetof(struct ovsdb_statistics, NAME) },
+        OVSDB_STATISTICS(X)
+#undef X
+    };
+    struct telling *t = telling_;
+    struct ovsdb_statistics *s = &t->s;
+    const struct ovsdb_datum *d = read_column(iface,
+                                              COL_INTERFACE_STATISTICS);
+#define X(NAME) s->NAME = -1;
+    OVSDB_STATISTICS(X)
+#undef X
+    for (size_t i = 0; i < d->n; i++) {
+        const char *key = atom_text(&d->keys[i]);
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            if (!strcmp(key, keys[k].key)) {
+                memcpy((char *) s + keys[k].offset, &d->values[i].integer,
+                       sizeof(int64_t));
+            }
+        }
+    }
+    s->interface = read_text(iface, COL_INTERFACE_NAME, "");
+    s->ifindex = read_integer(iface, COL_INTERFACE_IFINDEX, 0);
+    if (d->n) {
+        t->each(t->aux, s);
+    }
+}
+
+void
+ovs_rows_statistics(const struct ovsdb_idl *idl,
+                    void (*each)(void *aux, const struct ovsdb_statistics *),
+                    const char *remote, void *aux)
+{
+    const struct ovsdb_idl_row *ovs = switch_row(idl);
+    size_t n = ovs ? read_column(ovs, COL_SWITCH_BRIDGES)->n : 0;
+    struct telling t = { .each = each, .aux = aux, .s.remote = remote };
+    for (size_t i = 0; i < n; i++) {
+        const struct ovsdb_idl_row *br = follow(idl, ovs, COL_SWITCH_BRIDGES,
+                                                i, OVS_BRIDGE);
+        if (br) {
+            t.s.bridge = read_text(br, COL_BRIDGE_NAME, "");
+            each_interface(idl, br, tell_statistics, &t);
         }
     }
 }

@@ -25,6 +25,13 @@ void ovs_rows_traffic(const struct ovsdb_idl *,
                       void (*each)(const struct ovs_traffic *, void *aux),
                       void *aux);
 
+/* What each interface of a bridge counts; 'remote' is the caller's. */
+struct ovsdb_statistics;
+void ovs_rows_statistics(const struct ovsdb_idl *,
+                         void (*each)(void *aux,
+                                      const struct ovsdb_statistics *),
+                         const char *remote, void *aux);
+
 /* Fills in what the database says: everything of '*snap' from 'ovs_version'
  * on.  'owner' tells which rows are ours. */
 void ovs_rows_read(const struct ovsdb_idl *, const char *owner,

@@ -125,7 +125,8 @@ struct remote {
     unsigned held_seqno;
     int64_t hold_until_ms;
 
-    bool statistics;            /* Interface.statistics is monitored. */
+    bool statistics;            /* Interface.statistics is monitored, */
+    int64_t statistics_ms;      /* and told again then. */
     int64_t reopened_ms;        /* A new IDL has taken over; 0: long ago. */
     int64_t traffic_ms;         /* Measure again then. */
 };
@@ -154,6 +155,7 @@ struct ovsdb {
     pthread_mutex_t mutex;      /* Guards what follows, and see above. */
     struct export_policies *policies;
     bool auto_sampling;         /* Some policy leaves sampling to us. */
+    void (*tell_statistics)(void *aux, const struct ovsdb_statistics *);
     struct export_order *orders;
     size_t n_orders;
     bool apply;
@@ -946,7 +948,7 @@ remote_open(struct remote *r)
     /* Relays and followers will do. */
     ovsdb_idl_set_leader_only(r->idl, false);
     ovs_rows_monitor(r->idl);
-    r->statistics = r->owner->auto_sampling;
+    r->statistics = r->owner->auto_sampling || r->owner->tell_statistics;
     if (r->statistics) {
         ovs_rows_monitor_statistics(r->idl);
     }
@@ -1105,6 +1107,21 @@ share_budget(struct remote *r, int64_t now_ms)
     free(of);
 }
 
+/* Hands on what interfaces count.  Called without the mutex. */
+static void
+statistics_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
+{
+    struct ovsdb *o = r->owner;
+    if (o->tell_statistics && remote_is_up(r)
+        && now_ms >= r->statistics_ms) {
+        ovs_rows_statistics(r->idl, o->tell_statistics, r->name, o->aux);
+        r->statistics_ms = now_ms + TRAFFIC_MS;
+    }
+    if (o->tell_statistics && r->statistics_ms) {
+        *wake_ms = MIN(*wake_ms, r->statistics_ms);
+    }
+}
+
 static void
 traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
 {
@@ -1157,6 +1174,7 @@ remote_run(struct remote *r, bool renew, int64_t *wake_ms)
     watch_lock(r);
     r->dirty |= renew;
     traffic_run(r, clock_mono_ms(), wake_ms);
+    statistics_run(r, clock_mono_ms(), wake_ms);
     while (remote_step(r, wake_ms)) {
         continue;
     }
@@ -1402,6 +1420,7 @@ ovsdb_start(const struct ovsdb_config *config,
         return NULL;
     }
     o->auto_sampling = uses_auto_sampling(o->policies);
+    o->tell_statistics = config->statistics;
     /* Signals are the main thread's.  That thread never sleeps in
      * poll_block(), so as far as OVS's RCU goes it is always quiescent. */
     sigset_t all, before;

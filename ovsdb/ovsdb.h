@@ -13,6 +13,20 @@
 
 struct ovsdb;
 
+/* What Interface.statistics says: packets and octets, in and out, dropped and
+ * with errors.  < 0: it does not. */
+#define OVSDB_STATISTICS(X)                                             \
+    X(rx_bytes) X(tx_bytes) X(rx_packets) X(tx_packets)                 \
+    X(rx_dropped) X(tx_dropped) X(rx_errors) X(tx_errors)
+
+struct ovsdb_statistics {
+    const char *remote, *bridge, *interface;    /* For the call only. */
+    int64_t ifindex;            /* 0: none. */
+#define X(NAME) int64_t NAME;
+    OVSDB_STATISTICS(X)
+#undef X
+};
+
 struct ovsdb_config {
     const char *const *remotes; /* "unix:...", "tcp:...", "ssl:..." */
     size_t n_remotes;
@@ -23,6 +37,9 @@ struct ovsdb_config {
     /* Called on the OVSDB thread whenever a snapshot or a state changed.  Must
      * only wake somebody up. */
     void (*changed)(void *aux);
+    /* Called on the OVSDB thread every ten seconds with each interface's
+     * statistics; NULL: they are not wanted. */
+    void (*statistics)(void *aux, const struct ovsdb_statistics *);
     void *aux;
 };
 

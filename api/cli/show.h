@@ -48,6 +48,14 @@ int cli_show_channel_series(struct cli *, struct json_object *result);
 extern const struct cli_option cli_watch_options[];
 int cli_watch(struct cli *);
 
+/* counters.c */
+extern const struct cli_option cli_counters_options[];
+extern const struct cli_option cli_accuracy_options[];
+bool cli_build_counters(struct cli *, struct json_object *params);
+bool cli_build_accuracy(struct cli *, struct json_object *params);
+int cli_show_counters(struct cli *, struct json_object *result);
+int cli_show_accuracy(struct cli *, struct json_object *result);
+
 /* export.c */
 extern const struct cli_option cli_add_options[], cli_policy_options[];
 bool cli_build_add(struct cli *, struct json_object *params);

@@ -99,7 +99,8 @@ sflow_counter_sample(struct decoder *dec, struct source *source,
                      struct cursor *c, bool expanded)
 {
     struct interface_counters k = {
-        .source_id = source->id, .updated_us = dec->d->received_us,
+        .source = source, .source_id = source->id,
+        .updated_us = dec->d->received_us,
     };
     cur_skip(c, 4);             /* Sequence number. */
     k.data_source = sflow_data_source(c, expanded);

@@ -3,8 +3,13 @@
 #include "collector/exporter/interface_counters.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "collector/exporter/counter_log.h"
+#include "lib/dict.h"
+#include "lib/source.h"
 
 /* Counter samples are rare (one per interface in 20 s or so), so a lock does.
  * A table of indexes with open addressing over a list that only grows. */
@@ -16,6 +21,8 @@ struct interface_counters_table {
     struct interface_counters *list;
     uint16_t *per_source;       /* By source id. */
     size_t n_sources;
+    struct counter_log *log;
+    struct dict *dict;
 };
 
 struct interface_counters_table *
@@ -157,20 +164,86 @@ merge(struct interface_counters *to, const struct interface_counters *from)
         to->name = from->name;
     }
     to->parts |= from->parts;
+    to->source = from->source;
     to->updated_us = from->updated_us;
     to->n_samples++;
+}
+
+void
+interface_counters_set_log(struct interface_counters_table *t,
+                           struct counter_log *log, struct dict *dict)
+{
+    t->log = log;
+    t->dict = dict;
+}
+
+bool
+interface_counters_point(const struct interface_counters *c,
+                         const struct dict *dict, struct counter_point *p)
+{
+    const struct source_key *key = &c->source->key;
+    *p = (struct counter_point) {
+        .time_us = c->updated_us, .origin = COUNTER_SFLOW,
+        .exporter = key->exporter, .agent = key->agent,
+        .domain = key->domain, .data_source = c->data_source,
+        .if_index = c->parts & COUNTERS_GENERIC ? c->if_index
+                    : c->data_source >> 24 ? 0 : c->data_source,
+    };
+    if (c->name) {
+        snprintf(p->name, sizeof p->name, "%s", dict_text(dict, c->name));
+    }
+#define X(TYPE, NAME)                                                   \
+    p->value[FIELD_##NAME] = c->NAME;                                   \
+    p->has |= UINT64_C(1) << FIELD_##NAME;
+    if (c->parts & COUNTERS_GENERIC) {
+        GENERIC_VALUES(X)
+    }
+    if (c->parts & COUNTERS_ETHERNET) {
+        ETHERNET_COUNTERS(X)
+    }
+    if (c->parts & COUNTERS_OPENFLOW) {
+        OPENFLOW_COUNTERS(X)
+    }
+    if (c->parts & COUNTERS_APP) {
+        APP_COUNTERS(X)
+    }
+    if (c->parts & COUNTERS_DATAPATH) {
+        DATAPATH_COUNTERS(X)
+    }
+#undef X
+    return p->has != 0;
+}
+
+/* The log has had nothing of 'e' in this interval. */
+static bool
+is_due(const struct interface_counters_table *t,
+       const struct interface_counters *e)
+{
+    int64_t interval = t->log && e->source ? counter_log_interval(t->log) : 0;
+    return interval && e->updated_us / interval != e->logged_us / interval;
 }
 
 bool
 interface_counters_put(struct interface_counters_table *t,
                        const struct interface_counters *c)
 {
+    struct interface_counters copy;
+    struct counter_point point;
+    bool due = false;
     pthread_mutex_lock(&t->lock);
     struct interface_counters *e = entry_get(t, c);
     if (e) {
         merge(e, c);
+        due = is_due(t, e);
+        if (due) {
+            e->logged_us = e->updated_us;
+            copy = *e;
+        }
     }
     pthread_mutex_unlock(&t->lock);
+    if (due && interface_counters_point(&copy, t->dict, &point)) {
+        counter_log_put(t->log, &point);
+    }
     return e != NULL;
 }
 

@@ -2,7 +2,8 @@
  * last, per source and data source (an interface, as a rule).
  *
  * Bounded in number; thread-safe.  Values are as sent: totals since the
- * agent's start, in the sense of RFC 2863 and sFlow's own structures. */
+ * agent's start, in the sense of RFC 2863 and sFlow's own structures.  What
+ * they were over time is in counter_log.h. */
 #ifndef COLLECTOR_INTERFACE_COUNTERS_H
 #define COLLECTOR_INTERFACE_COUNTERS_H 1
 
@@ -10,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct counter_log;
+struct counter_point;
+struct dict;
 struct interface_counters_table;        /* Opaque. */
 struct source;
 
@@ -24,8 +28,9 @@ enum {
 };
 
 /* X(type, member): in the order of the structure on the wire. */
-#define GENERIC_COUNTERS(X)                                             \
-    X(uint32_t, if_index) X(uint32_t, if_type) X(uint64_t, if_speed)    \
+#define GENERIC_COUNTERS(X) X(uint32_t, if_index) GENERIC_VALUES(X)
+#define GENERIC_VALUES(X)                                               \
+    X(uint32_t, if_type) X(uint64_t, if_speed)                          \
     X(uint32_t, if_direction) X(uint32_t, if_status)                    \
     X(uint64_t, in_octets) X(uint32_t, in_unicast)                      \
     X(uint32_t, in_multicast) X(uint32_t, in_broadcast)                 \
@@ -58,6 +63,8 @@ struct interface_counters {
     uint32_t parts;             /* COUNTERS_*. */
     uint64_t data_source;       /* sFlow's: class << 24 | index. */
     int64_t updated_us;         /* Arrival, wall clock. */
+    int64_t logged_us;          /* When it went to the log last. */
+    const struct source *source;        /* NULL: does not go there. */
     uint64_t n_samples;
     uint32_t name;              /* Dictionary id. */
 #define X(TYPE, NAME) TYPE NAME;
@@ -76,6 +83,16 @@ struct interface_counters {
 struct interface_counters_table *interface_counters_create(size_t share,
                                                            size_t total);
 void interface_counters_destroy(struct interface_counters_table *);
+
+/* From now on what comes also goes to 'log' (NULL: nowhere), once in its
+ * interval; 'dict' has the names.  Before anybody puts. */
+void interface_counters_set_log(struct interface_counters_table *,
+                                struct counter_log *log, struct dict *dict);
+
+/* The point that says the same; false if there is no number in it.  'c->source'
+ * is not NULL. */
+bool interface_counters_point(const struct interface_counters *c,
+                              const struct dict *, struct counter_point *);
 
 /* Keeps what 'parts' says has come, and what came before of the others.
  * False if there is no room. */

@@ -31,6 +31,7 @@ struct job {
     int64_t start_us, deadline_us;      /* Monotonic. */
     _Atomic bool cancelled;
     void (*done)(void *aux, struct query_result *);
+    void (*work)(void *aux);    /* Instead of a query. */
     void *aux;
 };
 
@@ -553,12 +554,20 @@ pool_thread(void *aux)
         pthread_mutex_unlock(&pool->mutex);
 
         struct query_result *r = job->result;
-        run_job(pool, job, r);
+        if (job->work) {
+            job->work(job->aux);
+        } else {
+            run_job(pool, job, r);
+        }
 
         pthread_mutex_lock(&pool->mutex);
         pool->running[slot] = NULL;
         pthread_mutex_unlock(&pool->mutex);
-        job_finish(job, r);
+        if (job->work) {
+            free(job);
+        } else {
+            job_finish(job, r);
+        }
         pthread_mutex_lock(&pool->mutex);
     }
     pthread_mutex_unlock(&pool->mutex);
@@ -669,6 +678,22 @@ query_start(struct query_pool *pool, struct query *q,
         job_finish(job, r);
     }
     return id;
+}
+
+bool
+query_pool_run(struct query_pool *pool, void (*work)(void *aux), void *aux)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job) {
+        return false;
+    }
+    job->work = work;
+    job->aux = aux;
+    if (!enqueue(pool, job)) {
+        free(job);
+        return false;
+    }
+    return true;
 }
 
 void

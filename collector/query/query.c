@@ -35,6 +35,9 @@ check_metrics(const struct query *q)
         if ((c->fn == FN_MIN || c->fn == FN_MAX) && id >= N_COLUMNS) {
             return "flows have no smallest and largest";
         }
+        if (c->fn == FN_ERROR && (id >= N_COLUMNS || c->rate || q->top)) {
+            return "error() is of a sum, and not of a series";
+        }
         if (c->fn == FN_PREVIOUS && q->previous_us <= 0) {
             return "previous() without a period to compare with";
         }
@@ -113,7 +116,7 @@ query_metric_name(const struct query *q, unsigned i, char *buf, size_t size)
     static const char *const names[] = {
         [FN_MIN] = "min", [FN_MAX] = "max", [FN_DISTINCT] = "distinct",
         [FN_P95] = "p95", [FN_SHARE] = "share", [FN_PREVIOUS] = "previous",
-        [FN_REVERSE] = "reverse",
+        [FN_REVERSE] = "reverse", [FN_ERROR] = "error",
     };
     const struct query_calc *c = &q->calc[i];
     const char *base = base_name(q->metrics[i], c->rate);

@@ -40,6 +40,8 @@ enum query_fn {
     FN_SHARE,                   /* Of the total, 0 to 1. */
     FN_PREVIOUS,                /* The sum of the period before. */
     FN_REVERSE,                 /* Of a pair: what the second sent. */
+    FN_ERROR,                   /* Half the 95 % confidence interval that
+                                 * sampling leaves to a sum. */
 };
 
 #define QUERY_V6_LEN 64         /* Of "src_addr/24" for IPv6. */
@@ -163,5 +165,9 @@ uint64_t query_start(struct query_pool *, struct query *q,
                      void (*done)(void *aux, struct query_result *),
                      void *aux);
 void query_cancel(struct query_pool *, uint64_t id);
+
+/* Runs 'work(aux)' on a thread of the pool, among the queries: for what else
+ * takes longer than the main thread may.  False if there are too many. */
+bool query_pool_run(struct query_pool *, void (*work)(void *aux), void *aux);
 
 #endif /* collector/query/query.h */

@@ -488,6 +488,26 @@ put_key(struct compiler *c, unsigned i)
 
 /* Metrics. */
 
+/* What a record adds to the variance of a sum.  It stands for k packets that
+ * were picked, each as one of N, and says y in all: were the packets of one
+ * size, each would add (y / k)^2 (1 - 1 / N).  0 if nothing was left out. */
+static void
+put_variance(struct compiler *c, enum column_id id)
+{
+    fputs("CASE WHEN ", c->out);
+    put_column(c, COL_sampling);
+    fputs(" > 1 THEN ", c->out);
+    for (int i = 0; i < 2; i++) {
+        put_column(c, id);
+        fputs("::DOUBLE * ", c->out);
+    }
+    fputs("(1 - 1 / ", c->out);
+    put_column(c, COL_sampling);
+    fputs("::DOUBLE) / greatest(", c->out);
+    put_column(c, COL_raw_packets);
+    fputs(", 1) ELSE 0 END", c->out);
+}
+
 /* What a record adds to a metric. */
 static void
 put_metric_row(struct compiler *c, unsigned i)
@@ -512,6 +532,8 @@ put_metric_row(struct compiler *c, unsigned i)
     }
     if (q->metrics[i] == QUERY_METRIC_FLOWS) {
         fputs("1", c->out);
+    } else if (fn == FN_ERROR) {
+        put_variance(c, q->metrics[i]);
     } else if (fn == FN_DISTINCT
                && columns[q->metrics[i]].type == COLUMN_T_NAME) {
         fprintf(c->out, "d%u.text", i);
@@ -707,7 +729,10 @@ put_metric(struct compiler *c, unsigned i)
     /* Nothing at all sums up to 0, unless it can be absent. */
     bool zero = id == QUERY_METRIC_FLOWS || !(columns[id].flags & CF_NULL);
 
-    if (fn == FN_DISTINCT) {
+    if (fn == FN_ERROR) {
+        fprintf(c->out, "least(round(1.96 * sqrt(coalesce(sum(m%u), 0))), "
+                "1.8e19)::UBIGINT", i);
+    } else if (fn == FN_DISTINCT) {
         fprintf(c->out, "count(DISTINCT m%u)", i);
     } else if (fn == FN_MIN || fn == FN_MAX) {
         fprintf(c->out, "%s(m%u)", aggregate_of(fn), i);

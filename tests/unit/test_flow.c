@@ -351,6 +351,12 @@ test_derived(void)
           "metrics" },
         { "{\"metrics\":[\"p95(distinct(x))\"]}", "error.data.member",
           "metrics[0]" },
+        { "{\"metrics\":[\"error(bytes)\"]}", "result.columns.0.name",
+          "error(bytes)" },
+        { "{\"metrics\":[\"error(flows)\"]}", "error.data.member",
+          "metrics[0]" },
+        { "{\"metrics\":[\"error(bps)\"]}", "error.data.member",
+          "metrics[0]" },
         { "{\"compare\":\"x\"}", "error.data.member", "compare" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
