@@ -3,6 +3,7 @@ api_libapi_la_SOURCES = \
 	api/access.c api/access.h \
 	api/caller.c api/caller.h \
 	api/config.c api/config.h \
+	api/config_bgp.c api/config_bgp.h \
 	api/config_probe.c api/config_probe.h \
 	api/context.h \
 	api/discover.c \
@@ -30,7 +31,7 @@ api_libapi_la_SOURCES = \
 	api/subscribe.c api/subscribe.h \
 	api/value.c api/value.h
 nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
-api_libapi_la_LIBADD = probe/libprobe.la
+api_libapi_la_LIBADD = probe/libprobe.la bgp/libbgp.la
 api_libapi_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(YANG_CFLAGS) \
 	$(DUCKDB_CPPFLAGS)
 

@@ -15,6 +15,7 @@
 
 #include <json-c/json.h>
 
+#include "api/config_bgp.h"
 #include "api/config_probe.h"
 #include "api/json.h"
 #include "api/model.h"
@@ -525,6 +526,7 @@ config_destroy(struct config *c)
     free(c->log_target);
     free(c->user);
     probe_config_destroy(c->probe);
+    config_bgp_destroy(c->bgp);
     free(c);
 }
 
@@ -815,6 +817,9 @@ config_make(struct json_object *full, const struct config_override *override,
     }
     if (!err) {
         err = config_probe_make(root, &c->probe, e);
+    }
+    if (!err) {
+        err = config_bgp_make(root, &c->bgp, e);
     }
     if (err) {
         if (err == -ENOMEM) {

@@ -18,6 +18,7 @@
 struct json_object;
 struct config_store;
 struct probe_config;            /* probe/decide.h */
+struct config_bgp;              /* api/config_bgp.h */
 
 /* An exporter that has a name. */
 struct config_source {
@@ -67,6 +68,7 @@ struct config {
     char *log_target;           /* "auto", "stderr", "syslog", "journal". */
     char *user;                 /* Whom to run as when started by root. */
     struct probe_config *probe; /* probe/softflowd, or NULL: none. */
+    struct config_bgp *bgp;     /* bgp and bmp; never NULL. */
 };
 
 /* What is wrong with a configuration. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bgp_speaker;
 struct config_store;
 struct counter_log;
 struct decoder_counters;
@@ -18,6 +19,7 @@ struct ovsdb;
 struct probe;
 struct profiles;
 struct query_pool;
+struct rib;
 struct source_table;
 struct store;
 
@@ -34,6 +36,8 @@ struct api_context {
     struct decoder_counters *decode_counters;
     struct input *input;                /* collector/input/input.h */
     struct dict *dict;
+    struct rib *rib;                    /* bgp/rib.h */
+    struct bgp_speaker *speaker;        /* bgp/speaker.h */
     /* What OVSDB says about sources, as it is when the main thread looks (it
      * alone replaces it); may be NULL. */
     struct observation_map *_Atomic *observations;

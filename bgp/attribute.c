@@ -126,7 +126,7 @@ decode_as_path(struct bgp_decoder *d, const struct bgp_params *params,
 static bool
 is_host(const uint8_t *p)
 {
-    return p[0] && p[0] != 127 && p[0] < 224;
+    return p[0] && p[0] < 224;
 }
 
 static const char *

@@ -155,6 +155,7 @@ struct bgp_caps {
     uint32_t llgr_families, llgr_forwarding;
     uint32_t llgr_time_s[BGP_N_FAMILIES];
     uint8_t role;               /* enum bgp_role. */
+    bool two_roles;             /* Told twice, and not the same. */
     uint8_t n_other_families;   /* That we do not keep. */
     uint8_t n_unknown;          /* Capabilities that are not in the table. */
     char hostname[BGP_NAME_SIZE], domain[BGP_NAME_SIZE];

@@ -42,7 +42,9 @@ decode_next_hop(struct cursor *c, struct bgp_caps *caps)
 static void
 decode_role(struct cursor *c, struct bgp_caps *caps)
 {
-    caps->role = cur_u8(c);
+    uint8_t role = cur_u8(c);
+    caps->two_roles |= caps->has & 1u << BGP_CAP_ROLE && role != caps->role;
+    caps->role = role;
 }
 
 /* RFC 4724 section 3, RFC 8538. */

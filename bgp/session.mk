@@ -3,7 +3,13 @@ bgp_libbgp_la_SOURCES += \
 	bgp/attribute.c bgp/attribute.h \
 	bgp/message.c bgp/message.h \
 	bgp/nlri.c \
-	bgp/open.c
+	bgp/open.c \
+	bgp/session.c bgp/session.h bgp/session_p.h \
+	bgp/session_open.c \
+	bgp/session_stale.c \
+	bgp/socket.c bgp/socket.h \
+	bgp/speaker.c bgp/speaker.h bgp/speaker_p.h \
+	bgp/speaker_link.c
 
 if HAVE_CUNIT
 bgp_session_tests = \

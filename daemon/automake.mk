@@ -4,9 +4,11 @@ venturid_SOURCES = \
 	daemon/daemon.c daemon/daemon.h \
 	daemon/observe.c daemon/observe.h \
 	daemon/options.c daemon/options.h \
-	daemon/privilege.c daemon/privilege.h
+	daemon/privilege.c daemon/privilege.h \
+	daemon/routing.c daemon/routing.h
 venturid_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(SYSTEMD_CFLAGS)
-venturid_LDADD = api/libapi.la probe/libprobe.la ovsdb/libovsdb.la collector/libcollector.la \
+venturid_LDADD = api/libapi.la probe/libprobe.la bgp/libbgp.la ovsdb/libovsdb.la \
+	collector/libcollector.la \
 	lib/liblib.la $(OVS_LIBS) $(DUCKDB_LIBS) $(YANG_LIBS) $(JSONC_LIBS) \
 	$(EV_LIBS) $(CAPNG_LIBS) $(SYSTEMD_LIBS) $(COMMON_LIBS)
 

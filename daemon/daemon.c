@@ -20,6 +20,7 @@
 #endif
 
 #include "api/config.h"
+#include "api/config_bgp.h"
 #include "api/context.h"
 #include "api/live.h"
 #include "api/profile.h"
@@ -39,6 +40,7 @@
 #include "daemon/observe.h"
 #include "daemon/options.h"
 #include "daemon/privilege.h"
+#include "daemon/routing.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
 #include "lib/log.h"
@@ -100,6 +102,7 @@ struct daemon {
     struct live *live;
     struct ovsdb *ovsdb;
     struct probe *probe;
+    struct routing *routing;
     struct api *api;
     struct api_context context;
 };
@@ -126,6 +129,8 @@ publish_context(struct daemon *d)
     d->context.counter_log = d->counter_log;
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
+    d->context.rib = d->routing ? routing_rib(d->routing) : NULL;
+    d->context.speaker = d->routing ? routing_speaker(d->routing) : NULL;
     d->context.dict = d->dict;
     d->context.observations = &d->correct.map;
     d->context.as_ovsdb = raise_rights;
@@ -529,6 +534,25 @@ configure_probes(struct daemon *d, const struct config *c)
     probe_config_destroy(probe);
 }
 
+/* ---- Routes. ---- */
+
+static int
+configure_routing(struct daemon *d, const struct config *c,
+                  struct config_error *error)
+{
+    char *message = NULL;
+    privilege_override(&d->privilege, true);    /* Keys of TLS. */
+    int result = routing_configure(d->routing, c->bgp, &message);
+    privilege_override(&d->privilege, false);
+    if (result) {
+        snprintf(error->path, sizeof error->path, "/venturi:venturi/bgp");
+        snprintf(error->message, sizeof error->message, "%s",
+                 message ? message : strerror(-result));
+        free(message);
+    }
+    return result;
+}
+
 /* ---- State directory and identity. ---- */
 
 static void
@@ -862,10 +886,16 @@ apply_config(void *daemon_, const struct config *old,
                  "while venturid runs: edit the file and restart");
         return -EOPNOTSUPP;
     }
+    int result = configure_routing(d, new_, error);
+    if (result) {
+        return result;
+    }
     bool input_changes = !same_input(old, new_);
     if (input_changes) {
-        int result = replace_input(d, old, new_, error);
+        result = replace_input(d, old, new_, error);
         if (result) {
+            struct config_error ignored;
+            configure_routing(d, old, &ignored);
             return result;
         }
     }
@@ -1146,6 +1176,7 @@ start(struct daemon *d)
 {
     const struct config *c = config_current(d->config);
     char *error = NULL;
+    struct config_error routing_error;
     const char *user = wanted_user(d->options, c);
     if (set_levels(d->options, c)
         || privilege_init(&d->privilege, user)
@@ -1176,6 +1207,12 @@ start(struct daemon *d)
         return -1;
     }
     d->ovsdb = start_ovsdb(d, c);
+    d->routing = routing_create(d->loop);
+    if (!d->routing || configure_routing(d, c, &routing_error)) {
+        LOG(bgp, ERR, "%s", d->routing ? routing_error.message
+                                       : "out of memory");
+        return -1;
+    }
     d->probe = probe_create(d->loop, privilege_probe_child);
     configure_probes(d, c);
     config_set_apply(d->config, apply_config, d);
@@ -1238,6 +1275,7 @@ daemon_destroy(struct daemon *d)
 #endif
     probe_destroy(d->probe);            /* They send their last flows. */
     ovsdb_stop(d->ovsdb);
+    routing_destroy(d->routing);        /* Says goodbye. */
     input_destroy(d->input);            /* Reads what is left, then stops. */
     persist_stop(d->persist);
     channel_set_stop(d->channels);

@@ -17,6 +17,7 @@
     X(exporter, "who sends: sequence gaps, sampling")                   \
     X(store, "flow segments, the writer, retention")                    \
     X(query, "queries over stored flows")                               \
+    X(bgp, "BGP neighbours and BMP routers")                            \
     X(api, "JSON-RPC, its transports and clients")                      \
     X(config, "configuration file, validation, edits")                  \
     X(probe, "softflowd on Linux bridges")

@@ -1,0 +1,3 @@
+#ifndef BGP_BMP_MESSAGE_H
+#define BGP_BMP_MESSAGE_H 1
+#endif
