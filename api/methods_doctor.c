@@ -352,12 +352,13 @@ look_at_agent(struct look *l, const char *bridge,
               const struct export_row *row, bool ours, bool receiving)
 {
     struct doctor_agent a = {
-        .bridge = bridge, .agent = row->value[OPT_SF_AGENT].string,
+        .bridge = bridge, .agent = export_row_value(row,
+                                                    OPT_SF_AGENT)->string,
         .receiving = receiving, .ours = ours,
     };
     struct addr addr;
 
-    if (!row->value[OPT_SF_AGENT].set || !a.agent) {
+    if (!a.agent) {
         return;
     }
     a.is_address = !addr_parse(a.agent, &addr);

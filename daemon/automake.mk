@@ -16,7 +16,8 @@ if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_observe tests/unit/test_options
 unit_tests += tests/unit/test_observe tests/unit/test_options
 tests_unit_test_observe_SOURCES = tests/unit/test_observe.c daemon/observe.c
-tests_unit_test_observe_LDADD = lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
+tests_unit_test_observe_LDADD = ovsdb/libovsdb.la lib/liblib.la $(OVS_LIBS) \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c daemon/options.c
 tests_unit_test_options_LDADD = lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
 endif

@@ -116,9 +116,8 @@ sampling_of(enum export_table table, const struct export_row *row)
     if (table == EXPORT_NETFLOW) {
         return 1;                       /* ovs.md section 4.3. */
     }
-    const struct export_value *v = &row->value[table == EXPORT_SFLOW
-                                               ? OPT_SF_SAMPLING
-                                               : OPT_IX_SAMPLING];
+    const struct export_value *v = export_row_value(
+        row, table == EXPORT_SFLOW ? OPT_SF_SAMPLING : OPT_IX_SAMPLING);
     if (!v->set) {
         return OVS_DEFAULT_SAMPLING;
     }
@@ -132,28 +131,28 @@ static void
 set_match(struct observation *o, enum export_table table,
           const struct export_row *row)
 {
-    const struct export_value *v = row->value;
+    const struct export_value *v, *low;
     struct addr agent;
     switch (table) {
     case EXPORT_NETFLOW:
-        o->match_domain = v[OPT_NF_ENGINE_TYPE].set
-                          && v[OPT_NF_ENGINE_ID].set;
+        v = export_row_value(row, OPT_NF_ENGINE_TYPE);
+        low = export_row_value(row, OPT_NF_ENGINE_ID);
+        o->match_domain = v->set && low->set;
         if (o->match_domain) {
-            o->match.domain = (uint32_t) (v[OPT_NF_ENGINE_TYPE].number << 8
-                                          | v[OPT_NF_ENGINE_ID].number);
+            o->match.domain = (uint32_t) (v->number << 8 | low->number);
         }
         break;
     case EXPORT_SFLOW:
-        o->match_agent = v[OPT_SF_AGENT].set
-                         && !addr_parse(v[OPT_SF_AGENT].string, &agent);
+        v = export_row_value(row, OPT_SF_AGENT);
+        o->match_agent = v->set && !addr_parse(v->string, &agent);
         if (o->match_agent) {
             o->match.agent = agent;
         }
         break;
     case EXPORT_IPFIX:
         o->match_domain = true;
-        o->match.domain = v[OPT_IX_OBS_DOMAIN_ID].set
-                          ? (uint32_t) v[OPT_IX_OBS_DOMAIN_ID].number : 0;
+        v = export_row_value(row, OPT_IX_OBS_DOMAIN_ID);
+        o->match.domain = v->set ? (uint32_t) v->number : 0;
         break;
     case N_EXPORT_TABLES:
         break;
@@ -163,7 +162,8 @@ set_match(struct observation *o, enum export_table table,
 static bool
 input_sampling_off(const struct export_row *row)
 {
-    const struct export_value *v = &row->value[OPT_IX_INPUT_SAMPLING];
+    const struct export_value *v = export_row_value(
+        row, OPT_IX_INPUT_SAMPLING);
     return v->set && !v->number;
 }
 
@@ -285,7 +285,8 @@ add_samples(struct builder *b, const struct ovs_snapshot *s,
     bool alone = choose_canonical(b, br, bridge) == N_EXPORT_TABLES;
     for (size_t i = 0; i < br->n_samples; i++) {
         const struct export_row *row = &br->samples[i].ipfix;
-        const struct export_value *v = &row->value[OPT_IX_VIRTUAL_OBS_ID];
+        const struct export_value *v = export_row_value(
+            row, OPT_IX_VIRTUAL_OBS_ID);
         struct addr target;
         if (!targets_us(b, EXPORT_IPFIX, row, &target) || !v->set) {
             continue;

@@ -91,13 +91,16 @@ struct export_value {
     char *string;               /* STRING; owned. */
 };
 
-/* One row of NetFlow, sFlow or IPFIX as the database has it. */
+/* One row of NetFlow, sFlow or IPFIX as the database has it.  What it points to
+ * belongs to it, or to the snapshot that it is in. */
 struct export_row {
     bool present;
+    uint8_t first_value, n_values;      /* Options that 'value' has; others */
+    unsigned n_refs;            /* are not set.  Bridges that refer to it. */
     char uuid[37];
-    char **targets;             /* Sorted; owned. */
+    char **targets;             /* Sorted. */
     size_t n_targets;
-    struct export_value value[N_EXPORT_OPTIONS];    /* Of its table only. */
+    struct export_value *value; /* See export_row_value(). */
     char *owner;                /* external_ids:venturi-owner, or NULL. */
     char *policy;               /* external_ids:venturi-policy, or NULL. */
     char *hash;                 /* external_ids:venturi-hash, or NULL. */
@@ -105,13 +108,18 @@ struct export_row {
                                  * row that ours displaced. */
     char **appended;            /* Targets that we added to a row of somebody
                                  * else (external_ids:venturi-append-OWNER);
-                                 * sorted; owned. */
+                                 * sorted. */
     size_t n_appended;
     char **extra;               /* "column:key=value" of what is in its maps
-                                 * and not ours; sorted; owned. */
+                                 * and not ours; sorted. */
     size_t n_extra;
-    unsigned n_refs;            /* Bridges that refer to it. */
 };
+
+/* The value of an option; one that is not set if the row does not have it. */
+const struct export_value *export_row_value(const struct export_row *,
+                                            enum export_option_id);
+/* Makes room for all options, indexed by their ids; NULL: out of memory. */
+struct export_value *export_row_values(struct export_row *);
 
 void export_row_clear(struct export_row *);
 
@@ -165,8 +173,11 @@ struct ovs_bridge {
     uint32_t auto_sampling;     /* What "auto" means here; 0: undecided. */
 };
 
+struct pool;
+
 /* What one OVSDB server says.  Immutable, reference-counted. */
 struct ovs_snapshot {
+    struct pool *pool;        /* What bridges and orphans consist of. */
     uint64_t generation;        /* Grows with each change. */
     char *remote;
     bool local;                 /* A unix socket, or a loopback address. */
@@ -275,18 +286,18 @@ struct export_diff {            /* One column that would change. */
  * Flow_Sample_Collector_Set. */
 struct export_change {
     const char *bridge;         /* The plan's. */
-    char bridge_uuid[37];
+    const char *bridge_uuid;    /* The plan's. */
     size_t bridge_index;        /* In the snapshot; n_bridges: an orphan. */
     bool ordered;               /* Somebody asked for it: see export_order. */
     enum export_table table;
     bool sample;                /* Flow_Sample_Collector_Set: then table is */
     uint32_t sample_id;         /* IPFIX, and the rows are its IPFIX row. */
-    char sample_uuid[37];       /* "": there is none yet. */
+    const char *sample_uuid;    /* The plan's; "": there is none yet. */
     struct export_value group;  /* As it will be. */
     enum export_action action;
     enum export_state state;    /* OFF, IN_SYNC, PENDING, CONFLICT, ERROR. */
     const char *policy;         /* Which one decided, or NULL; the plan's. */
-    char *reason;               /* In words. */
+    char *reason;               /* In words; the plan's. */
     char **add, **drop;         /* APPEND and DETACH: targets to mutate. */
     size_t n_add, n_drop;
     struct export_diff *diffs;
@@ -312,8 +323,9 @@ struct export_plan {
     size_t n_pending;           /* Those that would write something. */
     char **warnings;            /* About the whole. */
     size_t n_warnings;
-    char **names;               /* Of bridges, orphans, policies. */
+    const char **names;         /* Of bridges, orphans, policies. */
     size_t n_names;
+    struct pool *pool;        /* Changes, names, reasons. */
 };
 
 /* That a bridge, the bridges of a policy, or all of them are to be as the

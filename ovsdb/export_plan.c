@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/addr.h"
+#include "ovsdb/pool.h"
 #include "ovsdb/export_plan_p.h"
 
 /* Agents of our own: 127.64.0.0/10, an address per bridge.  OVS takes any
@@ -123,16 +124,20 @@ hash_uuid(const char *uuid)
 static uint32_t
 row_identity(const struct export_row *row, enum identity id)
 {
-    const struct export_value *v = row->value;
+    static const enum export_option_id options[N_IDENTITIES] = {
+        [ID_ENGINE] = OPT_NF_ENGINE_TYPE, [ID_AGENT] = OPT_SF_AGENT,
+        [ID_OBSERVATION] = OPT_IX_OBS_DOMAIN_ID,
+    };
+    const struct export_value *v = export_row_value(row, options[id]);
+    const struct export_value *low = export_row_value(row, OPT_NF_ENGINE_ID);
     struct addr a;
     switch (id) {
     case ID_ENGINE:
-        return v[OPT_NF_ENGINE_TYPE].set && v[OPT_NF_ENGINE_ID].set
-               ? (uint32_t) (v[OPT_NF_ENGINE_TYPE].number << 8
-                             | v[OPT_NF_ENGINE_ID].number) & 0xffff : 0;
+        return v->set && low->set
+               ? (uint32_t) (v->number << 8 | low->number) & 0xffff : 0;
     case ID_AGENT:
-        if (v[OPT_SF_AGENT].set && v[OPT_SF_AGENT].string
-            && !addr_parse(v[OPT_SF_AGENT].string, &a) && addr_is_v4(&a)) {
+        if (v->set && v->string && !addr_parse(v->string, &a)
+            && addr_is_v4(&a)) {
             uint32_t ip = (uint32_t) a.b[12] << 24 | (uint32_t) a.b[13] << 16
                           | (uint32_t) a.b[14] << 8 | a.b[15];
             return (ip & ~AGENT_MASK) == AGENT_NET ? ip & AGENT_MASK : 0;
@@ -141,8 +146,7 @@ row_identity(const struct export_row *row, enum identity id)
     case ID_OBSERVATION:
     case N_IDENTITIES:
     default:
-        return v[OPT_IX_OBS_DOMAIN_ID].set
-               ? (uint32_t) v[OPT_IX_OBS_DOMAIN_ID].number : 0;
+        return v->set ? (uint32_t) v->number : 0;
     }
 }
 
@@ -386,7 +390,7 @@ virtual_obs_id(struct subject *s)
 static int64_t
 auto_sampling(const struct subject *s, enum export_option_id o)
 {
-    const struct export_value *v = &s->row->value[o];
+    const struct export_value *v = export_row_value(s->row, o);
     if (s->bridge->auto_sampling) {
         return s->bridge->auto_sampling;
     }
@@ -488,6 +492,10 @@ plan_build_row(struct subject *s)
 
     d->present = true;
     d->n_refs = 1;
+    if (!export_row_values(d)) {
+        pl->oom = true;
+        return;
+    }
     pl->oom |= strings_copy(&d->targets, &d->n_targets, s->targets,
                             s->n_targets) != 0;
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
@@ -558,10 +566,12 @@ plan_diff_rows(struct subject *s, const struct export_row *from,
         const struct export_option *opt = &export_options[o];
         if (opt->table == s->table) {
             plan_add_diff(s, opt->name,
-                     from->present ? export_value_text(opt, &from->value[o])
-                                   : NULL,
-                     to->present ? export_value_text(opt, &to->value[o])
-                                 : NULL);
+                     from->present
+                     ? export_value_text(opt, export_row_value(from, o))
+                     : NULL,
+                     to->present
+                     ? export_value_text(opt, export_row_value(to, o))
+                     : NULL);
         }
     }
     plan_add_diff(s, VENTURI_OWNER, copy_text(pl, from->owner),
@@ -878,8 +888,8 @@ foreign_rate_differs(const struct subject *s)
         || !s->wish->value[opt].set) {
         return false;
     }
-    int64_t rate = s->row->value[opt].set ? s->row->value[opt].number
-                                          : OVS_SAMPLING;
+    const struct export_value *v = export_row_value(s->row, opt);
+    int64_t rate = v->set ? v->number : OVS_SAMPLING;
     return rate != s->wish->value[opt].number;
 }
 
@@ -1065,13 +1075,21 @@ plan_one(struct planner *pl, struct export_plan *plan, size_t i,
     plan_end_change(pl, plan, out);
 }
 
+const char *
+plan_text(struct planner *pl, struct export_plan *plan, const char *text)
+{
+    const char *copy = pool_text(plan->pool, text);
+    pl->oom |= !copy;
+    return copy ? copy : "";
+}
+
 /* First the bridges, then the orphans, then the policies. */
 static void
 copy_names(struct planner *pl, struct export_plan *plan)
 {
     const struct ovs_snapshot *snap = pl->snap;
     size_t n = snap->n_bridges + snap->n_orphans + pl->policies->n;
-    plan->names = calloc(n + 1, sizeof *plan->names);
+    plan->names = pool_alloc(plan->pool, n * sizeof *plan->names);
     pl->oom |= !plan->names;
     for (size_t i = 0; i < n && !pl->oom; i++) {
         size_t orphan = i - snap->n_bridges;
@@ -1079,8 +1097,25 @@ copy_names(struct planner *pl, struct export_plan *plan)
             = i < snap->n_bridges ? snap->bridges[i].name
               : orphan < snap->n_orphans ? snap->orphans[orphan].bridge
               : pl->policies->list[orphan - snap->n_orphans].name;
-        plan->names[plan->n_names++] = copy_text(pl, name ? name : "");
+        plan->names[plan->n_names++] = plan_text(pl, plan, name ? name : "");
     }
+}
+
+/* As many changes as there can be. */
+static size_t
+count_changes(const struct planner *pl)
+{
+    const struct ovs_snapshot *snap = pl->snap;
+    size_t n = snap->n_bridges * N_EXPORT_TABLES + snap->n_orphans;
+    size_t n_wished = 0;
+    for (size_t i = 0; i < pl->policies->n; i++) {
+        size_t m = pl->policies->list[i].n_samples;
+        n_wished = m > n_wished ? m : n_wished;
+    }
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        n += n_wished + snap->bridges[i].n_samples;
+    }
+    return n;
 }
 
 const char *
@@ -1096,24 +1131,14 @@ plan_add_change(struct planner *pl, struct export_plan *plan, size_t bridge)
 {
     const struct ovs_bridge *b = bridge < pl->snap->n_bridges
                                  ? &pl->snap->bridges[bridge] : NULL;
-    /* Room for what every bridge has is there; more comes one by one. */
-    if (plan->n_changes >= pl->snap->n_bridges * N_EXPORT_TABLES) {
-        struct export_change *grown = realloc(
-            plan->changes, (plan->n_changes + 1) * sizeof *grown);
-        if (!grown) {
-            pl->oom = true;
-            return NULL;
-        }
-        plan->changes = grown;
-    }
     struct export_change *c = &plan->changes[plan->n_changes];
-    memset(c, 0, sizeof *c);
     c->desired = &pl->scratch;
     c->bridge = b ? plan->names[bridge] : NULL;
     c->bridge_index = bridge;
     c->records_per_s = c->bytes_per_s = -1;
+    c->bridge_uuid = c->sample_uuid = "";
     if (b) {
-        memcpy(c->bridge_uuid, b->uuid, sizeof c->bridge_uuid);
+        c->bridge_uuid = plan_text(pl, plan, b->uuid);
         c->ordered = pl->ordered[bridge];
     }
     plan->n_changes++;
@@ -1125,6 +1150,12 @@ plan_end_change(struct planner *pl, struct export_plan *plan,
                 struct export_change *c)
 {
     c->desired = NULL;
+    if (c->reason) {
+        char *reason = c->reason;
+        c->reason = pool_text(plan->pool, reason);
+        pl->oom |= !c->reason;
+        free(reason);
+    }
     if (c->state == STATE_PENDING) {
         plan->n_pending++;
         c->desired = malloc(sizeof *c->desired);
@@ -1199,8 +1230,14 @@ export_plan_make(const struct ovs_snapshot *snap,
     if (!plan) {
         return NULL;
     }
-    plan->changes = calloc(n * N_EXPORT_TABLES + 1, sizeof *plan->changes);
-    plan->first = calloc(n + 2, sizeof *plan->first);
+    plan->pool = pool_create();
+    if (!plan->pool) {
+        free(plan);
+        return NULL;
+    }
+    plan->changes = pool_alloc(plan->pool, count_changes(&pl)
+                                             * sizeof *plan->changes);
+    plan->first = pool_alloc(plan->pool, (n + 2) * sizeof *plan->first);
     plan->n_bridges = n;
     plan->generation = snap->generation;
     plan->remote = copy_text(&pl, snap->remote);
@@ -1226,13 +1263,13 @@ export_plan_make(const struct ovs_snapshot *snap,
         export_plan_destroy(plan);
         return NULL;
     }
+    pool_seal(plan->pool);
     return plan;
 }
 
 static void
 change_clear(struct export_change *c)
 {
-    free(c->reason);
     for (size_t i = 0; i < c->n_diffs; i++) {
         free(c->diffs[i].old_value);
         free(c->diffs[i].new_value);
@@ -1254,10 +1291,8 @@ export_plan_destroy(struct export_plan *plan)
         for (size_t i = 0; i < plan->n_changes; i++) {
             change_clear(&plan->changes[i]);
         }
-        free(plan->changes);
-        free(plan->first);
         strings_clear(&plan->warnings, &plan->n_warnings);
-        strings_clear(&plan->names, &plan->n_names);
+        pool_destroy(plan->pool);
         free(plan->remote);
         free(plan);
     }

@@ -66,6 +66,8 @@ bool plan_wish_is_good(struct subject *);
  * while it is being decided; then it is kept only if it is to be written. */
 struct export_change *plan_add_change(struct planner *, struct export_plan *,
                                       size_t bridge);
+/* A text that lives as long as the plan. */
+const char *plan_text(struct planner *, struct export_plan *, const char *);
 const char *plan_policy_name(const struct planner *,
                              const struct export_plan *,
                              const struct export_policy *);

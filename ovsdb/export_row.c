@@ -12,15 +12,35 @@
 /* Longest text of one member that a remembered row may have. */
 #define MEMBER_MAX 4096
 
+const struct export_value *
+export_row_value(const struct export_row *row, enum export_option_id o)
+{
+    static const struct export_value none;
+    unsigned i = (unsigned) o - row->first_value;
+    return i < row->n_values ? &row->value[i] : &none;
+}
+
+struct export_value *
+export_row_values(struct export_row *row)
+{
+    if (!row->value) {
+        row->value = calloc(N_EXPORT_OPTIONS, sizeof *row->value);
+        row->first_value = 0;
+        row->n_values = row->value ? N_EXPORT_OPTIONS : 0;
+    }
+    return row->value;
+}
+
 void
 export_row_clear(struct export_row *row)
 {
     strings_clear(&row->targets, &row->n_targets);
     strings_clear(&row->appended, &row->n_appended);
     strings_clear(&row->extra, &row->n_extra);
-    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
-        free(row->value[o].string);
+    for (size_t i = 0; i < row->n_values; i++) {
+        free(row->value[i].string);
     }
+    free(row->value);
     free(row->owner);
     free(row->policy);
     free(row->hash);
@@ -61,11 +81,13 @@ export_row_copy(struct export_row *to, const struct export_row *from)
     error |= copy_text(&to->policy, from->policy);
     error |= copy_text(&to->hash, from->hash);
     error |= copy_text(&to->prev, from->prev);
-    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
-        to->value[o].set = from->value[o].set;
-        to->value[o].number = from->value[o].number;
-        error |= copy_text(&to->value[o].string, from->value[o].string);
+    for (int o = 0; o < N_EXPORT_OPTIONS && export_row_values(to); o++) {
+        const struct export_value *v = export_row_value(from, o);
+        to->value[o].set = v->set;
+        to->value[o].number = v->number;
+        error |= copy_text(&to->value[o].string, v->string);
     }
+    error |= !to->value;
     if (error) {
         export_row_clear(to);
         return -ENOMEM;
@@ -110,8 +132,9 @@ options_equal(const struct export_row *a, const struct export_row *b,
 {
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         if (export_options[o].table == table
-            && !export_value_equal(&export_options[o], &a->value[o],
-                                   &b->value[o])) {
+            && !export_value_equal(&export_options[o],
+                                   export_row_value(a, o),
+                                   export_row_value(b, o))) {
             return false;
         }
     }
@@ -159,7 +182,7 @@ export_row_hash(const struct export_row *row, enum export_table table,
     }
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         const struct export_option *opt = &export_options[o];
-        const struct export_value *v = &row->value[o];
+        const struct export_value *v = export_row_value(row, o);
         if (opt->table != table || !v->set) {
             continue;
         }
@@ -234,9 +257,9 @@ export_row_encode(const struct export_row *row, enum export_table table)
         text_put_member(&t, "targets", row->targets[i]);
     }
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
-        if (export_options[o].table == table && row->value[o].set) {
-            char *value = export_value_text(&export_options[o],
-                                            &row->value[o]);
+        const struct export_value *v = export_row_value(row, o);
+        if (export_options[o].table == table && v->set) {
+            char *value = export_value_text(&export_options[o], v);
             if (!value) {
                 t.oom = true;
                 break;
@@ -306,8 +329,9 @@ static bool
 decode_option(struct export_row *row, enum export_option_id o,
               const char *text)
 {
-    struct export_value *v = &row->value[o];
-    if (v->set) {
+    struct export_value *values = export_row_values(row);
+    struct export_value *v = values ? &values[o] : NULL;
+    if (!v || v->set) {
         return false;           /* Twice. */
     }
     switch (export_options[o].type) {

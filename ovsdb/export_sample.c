@@ -145,7 +145,7 @@ plan_sample(struct planner *pl, struct export_plan *plan, size_t bridge,
     out->sample_id = id;
     out->policy = plan_policy_name(pl, plan, p);
     if (now) {
-        memcpy(out->sample_uuid, now->uuid, sizeof out->sample_uuid);
+        out->sample_uuid = plan_text(pl, plan, now->uuid);
     }
     if (wish) {
         plan_wanted_sample(&s, wish, now);
@@ -212,9 +212,8 @@ plan_orphans(struct planner *pl, struct export_plan *plan)
         out->sample = true;
         out->sample_id = orphan->id;
         out->bridge = plan->names[pl->snap->n_bridges + i];
-        memcpy(out->sample_uuid, orphan->uuid, sizeof out->sample_uuid);
-        memcpy(out->bridge_uuid, orphan->bridge_uuid,
-               sizeof out->bridge_uuid);
+        out->sample_uuid = plan_text(pl, plan, orphan->uuid);
+        out->bridge_uuid = plan_text(pl, plan, orphan->bridge_uuid);
         plan_sample_removal(&s, orphan);
         REASON(&s, "the switch does not have this bridge any more, and the "
                "row would keep it from being added again");

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ovsdb/pool.h"
 #include "ovsdb/export_p.h"
 #include "ovsdb/ovs_schema.h"
 #include "ovsdb/ovsdb.h"
@@ -25,6 +26,7 @@ struct binding {
     const struct ovsdb_idl_column *ref;                 /* Of Bridge. */
     /* NULL: the schema that this was compiled from lacks it. */
     const struct ovsdb_idl_column *option[N_EXPORT_OPTIONS];
+    uint8_t first_option, n_options;    /* Of the table: side by side. */
 };
 
 static const struct ovsdb_idl_column *
@@ -50,6 +52,7 @@ bind_table(struct binding *b, enum export_table t,
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         if (export_options[o].table == t) {
             b->option[o] = find_column(table, export_options[o].column);
+            b->first_option = (uint8_t) (o - b->n_options++);
         }
     }
 }
@@ -98,47 +101,67 @@ atom_text(const union ovsdb_atom *atom)
     return json_string(atom->s);
 }
 
-/* Out of memory ends the process here as everywhere in libopenvswitch. */
-static void
-must(int error)
+/* What a snapshot consists of; out of memory ends the process here, too. */
+
+static void *
+take(struct pool *pool, size_t n, size_t size)
 {
-    if (error) {
+    void *p = pool_alloc(pool, n * size);
+    if (!p) {
         out_of_memory();
     }
+    return p;
+}
+
+static char *
+keep(struct pool *pool, const char *text)
+{
+    char *copy = pool_text(pool, text);
+    if (!copy) {
+        out_of_memory();
+    }
+    return copy;
+}
+
+static char *
+keep_or_null(struct pool *pool, const char *text)
+{
+    return text ? keep(pool, text) : NULL;
 }
 
 static void
 read_strings(const struct ovsdb_idl_row *row,
-             const struct ovsdb_idl_column *column, char ***list, size_t *n)
+             const struct ovsdb_idl_column *column, struct pool *pool,
+             char ***list, size_t *n)
 {
     const struct ovsdb_datum *d = ovsdb_idl_read(row, column);
-    for (size_t i = 0; i < d->n; i++) {
-        must(strings_add(list, n, atom_text(&d->keys[i])));
+    *list = d->n ? take(pool, d->n, sizeof **list) : NULL;
+    for (*n = 0; *n < d->n; ++*n) {
+        (*list)[*n] = keep(pool, atom_text(&d->keys[*n]));
     }
     strings_sort(*list, *n);
 }
 
 static void
 read_option(const struct ovsdb_idl_row *row, enum export_option_id o,
-            const struct ovsdb_idl_column *column, struct export_value *v)
+            const struct ovsdb_idl_column *column, struct pool *pool,
+            struct export_value *v)
 {
     const struct ovsdb_datum *d = ovsdb_idl_read(row, column);
     if (!d->n) {
         return;
     }
+    v->set = true;
     switch (export_options[o].type) {
     case EXPORT_T_STRING:
-        v->string = xstrdup(atom_text(&d->keys[0]));
-        v->set = true;
+        v->string = keep(pool, atom_text(&d->keys[0]));
         break;
     case EXPORT_T_BOOL:
         v->number = d->keys[0].boolean;
-        v->set = true;
         break;
     case EXPORT_T_INT:
     default:
         v->number = d->keys[0].integer;
-        v->set = true;
         break;
     }
     if (column->type.n_min && !v->number && !v->string) {
@@ -148,47 +171,54 @@ read_option(const struct ovsdb_idl_row *row, enum export_option_id o,
 
 /* A key of other_config; false if it is none of ours or makes no sense. */
 static bool
-read_key(struct export_row *row, enum export_table table, const char *key,
-         const char *value)
+read_key(struct export_row *row, enum export_table table,
+         struct pool *pool, const char *key, const char *value)
 {
     enum export_option_id o = export_option_find(table, key);
     if (o == N_EXPORT_OPTIONS || !*export_options[o].key) {
         return false;
     }
-    struct export_value *v = &row->value[o];
+    struct export_value *v = &row->value[o - row->first_value];
     v->set = true;
     if (export_options[o].type == EXPORT_T_STRING) {
-        v->string = xstrdup(value);
+        v->string = keep(pool, value);
     } else {
         v->number = !strcmp(value, "true");     /* As smap_get_bool(). */
     }
     return true;
 }
 
+/* 'room' is how many there may be of them in all. */
 static void
-add_extra(struct export_row *row, const char *column, const char *key,
-          const char *value)
+add_extra(struct export_row *row, struct pool *pool, size_t room,
+          const char *column, const char *key, const char *value)
 {
     char *text = xasprintf("%s:%s=%s", column, key, value);
-    must(strings_add(&row->extra, &row->n_extra, text));
+    if (!row->extra) {
+        row->extra = take(pool, room, sizeof *row->extra);
+    }
+    row->extra[row->n_extra++] = keep(pool, text);
     free(text);
 }
 
 static void
-split_words(const char *text, char ***list, size_t *n)
+split_words(const char *text, struct pool *pool, char ***list, size_t *n)
 {
     char *copy = xstrdup(text), *save = NULL;
+    *n = 0;
+    *list = take(pool, strlen(text) / 2 + 1, sizeof **list);
     for (char *w = strtok_r(copy, " ", &save); w;
          w = strtok_r(NULL, " ", &save)) {
-        must(strings_add(list, n, w));
+        (*list)[(*n)++] = keep(pool, w);
     }
     free(copy);
     strings_sort(*list, *n);
 }
 
-static void
-read_external_id(struct export_row *row, const char *owner, const char *key,
-                 const char *value)
+/* False if it is none of ours. */
+static bool
+read_external_id(struct export_row *row, const char *owner,
+                 struct pool *pool, const char *key, const char *value)
 {
     char **own = !strcmp(key, VENTURI_OWNER) ? &row->owner
                  : !strcmp(key, VENTURI_POLICY) ? &row->policy
@@ -197,46 +227,63 @@ read_external_id(struct export_row *row, const char *owner, const char *key,
                  : NULL;
     size_t len = strlen(VENTURI_APPEND);
     if (own) {
-        *own = xstrdup(value);
-    } else if (!strncmp(key, VENTURI_APPEND, len)
-               && !strcmp(key + len, owner)) {
-        split_words(value, &row->appended, &row->n_appended);
-    } else {
-        add_extra(row, "external_ids", key, value);
+        *own = keep(pool, value);
+        return true;
     }
+    if (!strncmp(key, VENTURI_APPEND, len) && !strcmp(key + len, owner)) {
+        split_words(value, pool, &row->appended, &row->n_appended);
+        return true;
+    }
+    return false;
+}
+
+static void
+read_maps(const struct ovsdb_idl_row *idl_row, enum export_table table,
+          const char *owner, struct pool *pool, struct export_row *row)
+{
+    const struct binding *b = binding_of(table);
+    const struct ovsdb_datum *ids = ovsdb_idl_read(idl_row, b->external_ids);
+    const struct ovsdb_datum *other
+        = b->other_config ? ovsdb_idl_read(idl_row, b->other_config) : NULL;
+    size_t room = ids->n + (other ? other->n : 0);
+    for (size_t i = 0; i < ids->n; i++) {
+        const char *key = atom_text(&ids->keys[i]);
+        const char *value = atom_text(&ids->values[i]);
+        if (!read_external_id(row, owner, pool, key, value)) {
+            add_extra(row, pool, room, "external_ids", key, value);
+        }
+    }
+    for (size_t i = 0; other && i < other->n; i++) {
+        const char *key = atom_text(&other->keys[i]);
+        const char *value = atom_text(&other->values[i]);
+        if (!read_key(row, table, pool, key, value)) {
+            add_extra(row, pool, room, "other_config", key, value);
+        }
+    }
+    strings_sort(row->extra, row->n_extra);
 }
 
 static void
 read_row(const struct ovsdb_idl_row *idl_row, enum export_table table,
-         const char *owner, struct export_row *row)
+         const char *owner, struct pool *pool, struct export_row *row)
 {
     const struct binding *b = binding_of(table);
     memset(row, 0, sizeof *row);
     row->present = true;
     snprintf(row->uuid, sizeof row->uuid, UUID_FMT,
              UUID_ARGS(&idl_row->uuid));
-    read_strings(idl_row, b->targets, &row->targets, &row->n_targets);
-    for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
+    read_strings(idl_row, b->targets, pool, &row->targets,
+                 &row->n_targets);
+    row->first_value = b->first_option;
+    row->n_values = b->n_options;
+    row->value = take(pool, b->n_options, sizeof *row->value);
+    for (int o = b->first_option; o < b->first_option + b->n_options; o++) {
         if (b->option[o] && !*export_options[o].key) {
-            read_option(idl_row, o, b->option[o], &row->value[o]);
+            read_option(idl_row, o, b->option[o], pool,
+                        &row->value[o - b->first_option]);
         }
     }
-    const struct ovsdb_datum *d = ovsdb_idl_read(idl_row, b->external_ids);
-    for (size_t i = 0; i < d->n; i++) {
-        read_external_id(row, owner, atom_text(&d->keys[i]),
-                         atom_text(&d->values[i]));
-    }
-    if (b->other_config) {
-        d = ovsdb_idl_read(idl_row, b->other_config);
-        for (size_t i = 0; i < d->n; i++) {
-            const char *key = atom_text(&d->keys[i]);
-            const char *value = atom_text(&d->values[i]);
-            if (!read_key(row, table, key, value)) {
-                add_extra(row, "other_config", key, value);
-            }
-        }
-    }
-    strings_sort(row->extra, row->n_extra);
+    read_maps(idl_row, table, owner, pool, row);
 }
 
 /* The row that 'br' refers to, or NULL. */
@@ -286,14 +333,15 @@ read_map(const struct ovsdb_idl_row *row, enum ovs_column c, const char *key)
 }
 
 static void
-read_ids(const struct ovsdb_idl_row *row, enum ovs_column c, char ***list,
-         size_t *n)
+read_ids(const struct ovsdb_idl_row *row, enum ovs_column c,
+         struct pool *pool, char ***list, size_t *n)
 {
     const struct ovsdb_datum *d = read_column(row, c);
-    for (size_t i = 0; i < d->n; i++) {
-        char *text = xasprintf("%s=%s", atom_text(&d->keys[i]),
-                               atom_text(&d->values[i]));
-        must(strings_add(list, n, text));
+    *list = d->n ? take(pool, d->n, sizeof **list) : NULL;
+    for (*n = 0; *n < d->n; ++*n) {
+        char *text = xasprintf("%s=%s", atom_text(&d->keys[*n]),
+                               atom_text(&d->values[*n]));
+        (*list)[*n] = keep(pool, text);
         free(text);
     }
     strings_sort(*list, *n);
@@ -321,23 +369,25 @@ switch_row(const struct ovsdb_idl *idl)
     return ovsdb_idl_first_row(idl, ovs_table(OVS_SWITCH));
 }
 
+/* NULL also if it is empty. */
 static char *
-dup_or_null(const char *text)
+keep_some(struct pool *pool, const char *text)
 {
-    return text && *text ? xstrdup(text) : NULL;
+    return keep_or_null(pool, text && *text ? text : NULL);
 }
 
 static void
-read_interface(const struct ovsdb_idl_row *from, struct ovs_interface *to)
+read_interface(const struct ovsdb_idl_row *from, struct pool *pool,
+               struct ovs_interface *to)
 {
-    to->name = xstrdup(read_text(from, COL_INTERFACE_NAME, ""));
-    to->type = xstrdup(read_text(from, COL_INTERFACE_TYPE, ""));
+    to->name = keep(pool, read_text(from, COL_INTERFACE_NAME, ""));
+    to->type = keep(pool, read_text(from, COL_INTERFACE_TYPE, ""));
     format_uuid(to->uuid, &from->uuid);
     to->ofport = read_integer(from, COL_INTERFACE_OFPORT, -1);
     to->ifindex = read_integer(from, COL_INTERFACE_IFINDEX, 0);
-    to->mac_in_use = dup_or_null(read_text(from, COL_INTERFACE_MAC_IN_USE,
-                                           NULL));
-    to->error = dup_or_null(read_text(from, COL_INTERFACE_ERROR, NULL));
+    to->mac_in_use = keep_some(pool, read_text(
+        from, COL_INTERFACE_MAC_IN_USE, NULL));
+    to->error = keep_some(pool, read_text(from, COL_INTERFACE_ERROR, NULL));
 }
 
 /* Calls 'f' with each interface of a bridge. */
@@ -368,41 +418,49 @@ count_interface(const struct ovsdb_idl_row *iface, void *n_)
     ++*n;
 }
 
+struct adding {
+    struct ovs_bridge *bridge;
+    struct pool *pool;
+};
+
 static void
-add_interface(const struct ovsdb_idl_row *iface, void *bridge_)
+add_interface(const struct ovsdb_idl_row *iface, void *a_)
 {
-    struct ovs_bridge *b = bridge_;
-    read_interface(iface, &b->interfaces[b->n_interfaces++]);
+    struct adding *a = a_;
+    struct ovs_bridge *b = a->bridge;
+    read_interface(iface, a->pool, &b->interfaces[b->n_interfaces++]);
 }
 
 static void
 read_bridge(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *br,
-            const char *owner, struct ovs_bridge *out)
+            const char *owner, struct pool *pool, struct ovs_bridge *out)
 {
+    struct adding adding = { out, pool };
     size_t n = 0;
-    out->name = xstrdup(read_text(br, COL_BRIDGE_NAME, ""));
+    out->name = keep(pool, read_text(br, COL_BRIDGE_NAME, ""));
     format_uuid(out->uuid, &br->uuid);
-    out->datapath_type = xstrdup(read_text(br, COL_BRIDGE_DATAPATH_TYPE,
-                                           ""));
+    out->datapath_type = keep(pool, read_text(br, COL_BRIDGE_DATAPATH_TYPE,
+                                               ""));
     out->datapath_id = strtoull(read_text(br, COL_BRIDGE_DATAPATH_ID, "0"),
                                 NULL, 16);
     out->in_pps = out->out_pps = -1;
-    read_ids(br, COL_BRIDGE_EXTERNAL_IDS, &out->external_ids,
+    read_ids(br, COL_BRIDGE_EXTERNAL_IDS, pool, &out->external_ids,
              &out->n_external_ids);
     each_interface(idl, br, count_interface, &n);
-    out->interfaces = xcalloc(n ? n : 1, sizeof *out->interfaces);
-    each_interface(idl, br, add_interface, out);
+    out->interfaces = take(pool, n, sizeof *out->interfaces);
+    each_interface(idl, br, add_interface, &adding);
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         const struct ovsdb_idl_row *row = referred_row(idl, br, t);
         if (row) {
-            read_row(row, t, owner, &out->row[t]);
+            read_row(row, t, owner, pool, &out->row[t]);
         }
     }
 }
 
 static void
 read_sample(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
-            const char *owner, struct export_sample *out)
+            const char *owner, struct pool *pool,
+            struct export_sample *out)
 {
     const struct ovsdb_idl_row *ipfix = follow(idl, row, COL_SAMPLE_IPFIX, 0,
                                                OVS_IPFIX);
@@ -410,26 +468,15 @@ read_sample(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
     memset(out, 0, sizeof *out);
     out->id = (uint32_t) read_integer(row, COL_SAMPLE_ID, 0);
     format_uuid(out->uuid, &row->uuid);
-    out->owner = nullable_xstrdup(read_map(row, COL_SAMPLE_EXTERNAL_IDS,
-                                           VENTURI_OWNER));
+    out->owner = keep_or_null(pool, read_map(row, COL_SAMPLE_EXTERNAL_IDS,
+                                              VENTURI_OWNER));
     if (group->n) {
         out->group.set = true;
         out->group.number = group->keys[0].integer;
     }
     if (ipfix) {
-        read_row(ipfix, EXPORT_IPFIX, owner, &out->ipfix);
+        read_row(ipfix, EXPORT_IPFIX, owner, pool, &out->ipfix);
     }
-}
-
-static struct ovs_bridge *
-bridge_of_uuid(struct ovs_snapshot *snap, const char *uuid)
-{
-    for (size_t i = 0; i < snap->n_bridges; i++) {
-        if (!strcmp(snap->bridges[i].uuid, uuid)) {
-            return &snap->bridges[i];
-        }
-    }
-    return NULL;
 }
 
 static int
@@ -439,12 +486,67 @@ compare_samples(const void *a_, const void *b_)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-static void
-add_sample(struct export_sample **list, size_t *n,
-           const struct export_sample *sample)
+static int
+compare_bridge_pointers(const void *a, const void *b)
 {
-    *list = xrealloc(*list, (*n + 1) * sizeof **list);
-    (*list)[(*n)++] = *sample;
+    return strcmp((*(struct ovs_bridge *const *) a)->uuid,
+                  (*(struct ovs_bridge *const *) b)->uuid);
+}
+
+static int
+compare_to_bridge(const void *uuid, const void *b)
+{
+    return strcmp(uuid, (*(struct ovs_bridge *const *) b)->uuid);
+}
+
+/* The bridges by uuid (heap). */
+static struct ovs_bridge **
+index_bridges(struct ovs_snapshot *snap)
+{
+    struct ovs_bridge **index = xcalloc(snap->n_bridges + 1, sizeof *index);
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        index[i] = &snap->bridges[i];
+    }
+    if (snap->n_bridges) {
+        qsort(index, snap->n_bridges, sizeof *index,
+              compare_bridge_pointers);
+    }
+    return index;
+}
+
+static struct ovs_bridge *
+bridge_of_sample(struct ovs_bridge *const *index, size_t n,
+                 const struct ovsdb_idl_row *row, char uuid[37])
+{
+    format_uuid(uuid, &read_column(row, COL_SAMPLE_BRIDGE)->keys[0].uuid);
+    struct ovs_bridge *const *found = n ? bsearch(uuid, index, n,
+                                                  sizeof *index,
+                                                  compare_to_bridge) : NULL;
+    return found ? *found : NULL;
+}
+
+/* First how many there are, then where they go. */
+static void
+make_room_for_samples(const struct ovsdb_idl *idl, struct ovs_snapshot *snap,
+                      struct ovs_bridge *const *index)
+{
+    const struct ovsdb_idl_row *row;
+    char uuid[37];
+    for (row = ovsdb_idl_first_row(idl, ovs_table(OVS_SAMPLE)); row;
+         row = ovsdb_idl_next_row(row)) {
+        struct ovs_bridge *b = bridge_of_sample(index, snap->n_bridges, row,
+                                                uuid);
+        ++*(b ? &b->n_samples : &snap->n_orphans);
+    }
+    for (size_t i = 0; i < snap->n_bridges; i++) {
+        struct ovs_bridge *b = &snap->bridges[i];
+        b->samples = b->n_samples ? take(snap->pool, b->n_samples,
+                                         sizeof *b->samples) : NULL;
+        b->n_samples = 0;
+    }
+    snap->orphans = take(snap->pool, snap->n_orphans,
+                         sizeof *snap->orphans);
+    snap->n_orphans = 0;
 }
 
 /* Each to its bridge; those whose bridge is not one of the switch's are
@@ -453,24 +555,28 @@ static void
 read_samples(const struct ovsdb_idl *idl, const char *owner,
              struct ovs_snapshot *snap)
 {
+    struct ovs_bridge **index = index_bridges(snap);
     const struct ovsdb_idl_row *row;
+    char uuid[37];
+    make_room_for_samples(idl, snap, index);
     for (row = ovsdb_idl_first_row(idl, ovs_table(OVS_SAMPLE)); row;
          row = ovsdb_idl_next_row(row)) {
-        const struct ovsdb_datum *ref = read_column(row, COL_SAMPLE_BRIDGE);
-        struct export_sample sample;
-        read_sample(idl, row, owner, &sample);
-        format_uuid(sample.bridge_uuid, &ref->keys[0].uuid);
-        struct ovs_bridge *b = bridge_of_uuid(snap, sample.bridge_uuid);
-        if (b) {
-            add_sample(&b->samples, &b->n_samples, &sample);
-            continue;
+        struct ovs_bridge *b = bridge_of_sample(index, snap->n_bridges, row,
+                                                uuid);
+        struct export_sample *sample
+            = b ? &b->samples[b->n_samples++]
+                : &snap->orphans[snap->n_orphans++];
+        read_sample(idl, row, owner, snap->pool, sample);
+        memcpy(sample->bridge_uuid, uuid, sizeof sample->bridge_uuid);
+        if (!b) {
+            const struct ovsdb_idl_row *br
+                = follow(idl, row, COL_SAMPLE_BRIDGE, 0, OVS_BRIDGE);
+            sample->bridge = keep(snap->pool, br
+                                  ? read_text(br, COL_BRIDGE_NAME, "")
+                                  : uuid);
         }
-        const struct ovsdb_idl_row *br = follow(idl, row, COL_SAMPLE_BRIDGE,
-                                                0, OVS_BRIDGE);
-        sample.bridge = xstrdup(br ? read_text(br, COL_BRIDGE_NAME, "")
-                                   : sample.bridge_uuid);
-        add_sample(&snap->orphans, &snap->n_orphans, &sample);
     }
+    free(index);
     for (size_t i = 0; i < snap->n_bridges; i++) {
         struct ovs_bridge *b = &snap->bridges[i];
         if (b->n_samples > 1) {
@@ -555,17 +661,18 @@ ovs_rows_read(const struct ovsdb_idl *idl, const char *owner,
     snap->hw_offload = offload && !strcmp(offload, "true");
     snap->next_cfg = read_integer(ovs, COL_SWITCH_NEXT_CFG, 0);
     snap->cur_cfg = read_integer(ovs, COL_SWITCH_CUR_CFG, 0);
-    read_ids(ovs, COL_SWITCH_EXTERNAL_IDS, &snap->external_ids,
+    read_ids(ovs, COL_SWITCH_EXTERNAL_IDS, snap->pool, &snap->external_ids,
              &snap->n_external_ids);
     /* Through Open_vSwitch.bridges, never over the Bridge table: there orphans
      * may live on that a Flow_Sample_Collector_Set refers to. */
     size_t n = read_column(ovs, COL_SWITCH_BRIDGES)->n;
-    snap->bridges = xcalloc(n + 1, sizeof *snap->bridges);
+    snap->bridges = take(snap->pool, n, sizeof *snap->bridges);
     for (size_t i = 0; i < n; i++) {
         const struct ovsdb_idl_row *br = follow(idl, ovs, COL_SWITCH_BRIDGES,
                                                 i, OVS_BRIDGE);
         if (br) {
-            read_bridge(idl, br, owner, &snap->bridges[snap->n_bridges++]);
+            read_bridge(idl, br, owner, snap->pool,
+                        &snap->bridges[snap->n_bridges++]);
         }
     }
     if (snap->n_bridges) {
@@ -576,6 +683,7 @@ ovs_rows_read(const struct ovsdb_idl *idl, const char *owner,
         count_refs(snap, t);
     }
     read_samples(idl, owner, snap);
+    pool_seal(snap->pool);
 }
 
 /* Traffic. */
@@ -750,7 +858,7 @@ write_options(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         if (b->option[o] && !*export_options[o].key
             && ovsdb_idl_server_has_column(idl, b->option[o])) {
-            write_option(row, b->option[o], o, &want->value[o]);
+            write_option(row, b->option[o], o, export_row_value(want, o));
         }
     }
 }
@@ -759,7 +867,7 @@ write_options(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
 static char *
 key_text(const struct export_row *row, enum export_option_id o)
 {
-    return export_value_text(&export_options[o], &row->value[o]);
+    return export_value_text(&export_options[o], export_row_value(row, o));
 }
 
 static void
@@ -768,8 +876,9 @@ update_keys(const struct ovsdb_idl_row *row, const struct binding *b,
 {
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         if (b->option[o] && *export_options[o].key
-            && !export_value_equal(&export_options[o], &seen->value[o],
-                                   &want->value[o])) {
+            && !export_value_equal(&export_options[o],
+                                   export_row_value(seen, o),
+                                   export_row_value(want, o))) {
             char *value = key_text(want, o);
             write_key(row, b->option[o], export_options[o].key, value);
             free(value);
@@ -911,16 +1020,27 @@ find_bridge(const struct ovsdb_idl *idl, const char *text)
            : NULL;
 }
 
+static struct pool *
+scratch_pool(void)
+{
+    struct pool *pool = pool_create();
+    if (!pool) {
+        out_of_memory();
+    }
+    return pool;
+}
+
 static bool
 row_is_as_seen(const struct ovsdb_idl_row *row, enum export_table table,
                const char *owner, const struct export_row *seen)
 {
     struct export_row now = { .present = false };
+    struct pool *pool = scratch_pool();
     if (row) {
-        read_row(row, table, owner, &now);
+        read_row(row, table, owner, pool, &now);
     }
     bool same = export_row_equal(&now, seen, table);
-    export_row_clear(&now);
+    pool_destroy(pool);
     return same;
 }
 
@@ -962,12 +1082,13 @@ sample_is_as_seen(const struct ovsdb_idl *idl,
                   const struct export_sample *seen)
 {
     struct export_sample now;
-    read_sample(idl, row, owner, &now);
+    struct pool *pool = scratch_pool();
+    read_sample(idl, row, owner, pool, &now);
     bool same = text_equal(now.owner, seen->owner) && now.id == seen->id
                 && now.group.set == seen->group.set
                 && now.group.number == seen->group.number
                 && export_row_equal(&now.ipfix, &seen->ipfix, EXPORT_IPFIX);
-    export_sample_clear(&now);
+    pool_destroy(pool);
     return same;
 }
 

@@ -51,41 +51,66 @@ row_init(struct ovsdb_idl_row *row)
  * that it was parsed into.  Here each is there once, in a place of its own.
  * Only the OVSDB thread has to do with them. */
 
-struct interned {
-    struct hmap_node node;
-    struct json *text;
-};
+/* Open addressing; NULL: empty.  'room' is a power of two, or 0. */
+static struct {
+    struct json **slot;
+    size_t n, room;
+} strings;
 
-static struct hmap strings = HMAP_INITIALIZER(&strings);
+static struct json **
+find_string(struct json **slot, size_t room, const char *text)
+{
+    size_t i = hash_string(text, 0) & (room - 1);
+    while (slot[i] && strcmp(json_string(slot[i]), text)) {
+        i = (i + 1) & (room - 1);
+    }
+    return &slot[i];
+}
+
+/* Moves the strings that somebody has into a table of the right size. */
+static void
+resize_strings(bool sweep)
+{
+    size_t n = 0, room = 64;
+    for (size_t i = 0; i < strings.room; i++) {
+        n += strings.slot[i] && !(sweep && strings.slot[i]->count == 1);
+    }
+    while (room < n + n / 2 + 32) {
+        room *= 2;
+    }
+    struct json **slot = xcalloc(room, sizeof *slot);
+    for (size_t i = 0; i < strings.room; i++) {
+        struct json *text = strings.slot[i];
+        if (text && sweep && text->count == 1) {
+            json_destroy(text);
+        } else if (text) {
+            *find_string(slot, room, json_string(text)) = text;
+        }
+    }
+    free(strings.slot);
+    strings.slot = slot;
+    strings.n = n;
+    strings.room = room;
+}
 
 static struct json *
 intern(const char *text)
 {
-    uint32_t hash = hash_string(text, 0);
-    struct interned *i;
-    HMAP_FOR_EACH_WITH_HASH (i, node, hash, &strings) {
-        if (!strcmp(json_string(i->text), text)) {
-            return json_clone(i->text);
-        }
+    if (strings.n + strings.n / 4 >= strings.room) {
+        resize_strings(false);
     }
-    i = xmalloc(sizeof *i);
-    i->text = json_string_create(text);
-    hmap_insert(&strings, &i->node, hash);
-    return json_clone(i->text);
+    struct json **at = find_string(strings.slot, strings.room, text);
+    if (!*at) {
+        *at = json_string_create(text);
+        strings.n++;
+    }
+    return json_clone(*at);
 }
 
 void
 ovs_strings_sweep(void)
 {
-    struct interned *i, *next;
-    HMAP_FOR_EACH_SAFE (i, next, node, &strings) {
-        if (i->text->count == 1) {
-            hmap_remove(&strings, &i->node);
-            json_destroy(i->text);
-            free(i);
-        }
-    }
-    hmap_shrink(&strings);
+    resize_strings(true);
 }
 
 /* The IDL is done with the text that the atoms came in. */
@@ -120,6 +145,32 @@ parse_string_map(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
     intern_atoms(datum->values, datum->n);
 }
 
+/* Of an interface's counters those that ovs_rows.c looks at: there are a dozen
+ * and more.  What the server says next of those that are left out is left out
+ * again, whatever the IDL makes of it. */
+static void
+parse_statistics(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
+{
+    struct ovsdb_datum *d = CONST_CAST(struct ovsdb_datum *, datum);
+    unsigned int n = 0;
+    (void) row;
+    for (unsigned int i = 0; i < d->n; i++) {
+        const char *key = json_string(d->keys[i].s);
+        if (!strcmp(key, "rx_packets") || !strcmp(key, "tx_packets")) {
+            d->keys[n] = d->keys[i];
+            d->values[n++] = d->values[i];
+        } else {
+            json_destroy(d->keys[i].s);
+        }
+    }
+    if (n < d->n) {
+        d->n = n;
+        d->keys = xrealloc(d->keys, MAX(n, 1) * sizeof *d->keys);
+        d->values = xrealloc(d->values, MAX(n, 1) * sizeof *d->values);
+    }
+    intern_atoms(d->keys, d->n);
+}
+
 static void
 unparse(struct ovsdb_idl_row *row)
 {
@@ -141,7 +192,9 @@ make_columns(void)
         c->is_mutable = true;
         c->parse = column_words[i].key != OVSDB_TYPE_STRING ? parse
                    : column_words[i].value != OVSDB_TYPE_STRING
-                   ? parse_strings : parse_string_map;
+                   ? column_words[i].value == OVSDB_TYPE_INTEGER
+                     ? parse_statistics : parse_strings
+                   : parse_string_map;
         c->unparse = unparse;
         if (!t->columns) {
             t->columns = c;

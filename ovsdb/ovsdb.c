@@ -59,13 +59,9 @@
  * again. */
 #define SETTLE_MS 1000
 
-/* What is remembered about one bridge and protocol.  Guarded by 'mutex'. */
-struct note {
-    int64_t wait_cfg;           /* next_cfg of our last write; 0: none. */
-    int64_t applied_us;         /* Wall clock: vswitchd had taken it up. */
-    char hash[EXPORT_HASH_STRLEN];      /* Of what we wrote last. */
-    int64_t *repair_ms;         /* Ring of FIGHT_REPAIRS: when we wrote it
-                                 * again; NULL: never. */
+/* What goes wrong with one bridge and protocol: most have nothing of this. */
+struct trouble {
+    int64_t repair_ms[FIGHT_REPAIRS];   /* Ring: when we wrote it again. */
     unsigned n_repairs;
     int64_t pause_ms;           /* Of the last pause. */
     int64_t paused_until_ms;    /* Somebody fights with us. */
@@ -75,6 +71,14 @@ struct note {
     int64_t retry_delay_ms, retry_at_ms;
 };
 
+/* What is remembered about one bridge and protocol.  Guarded by 'mutex'. */
+struct note {
+    int64_t wait_cfg;           /* next_cfg of our last write; 0: none. */
+    int64_t applied_us;         /* Wall clock: vswitchd had taken it up. */
+    struct trouble *trouble;    /* NULL: never any. */
+    char hash[EXPORT_HASH_STRLEN];      /* Of what we wrote last. */
+};
+
 /* The same about a Flow_Sample_Collector_Set. */
 struct sample_note {
     struct sample_note *next;
@@ -82,18 +86,21 @@ struct sample_note {
     struct note note;
 };
 
-struct bridge_notes {
-    struct note *table[N_EXPORT_TABLES];        /* NULL: nothing yet. */
-    struct sample_note *samples;
-    uint64_t generation;        /* Of the last snapshot with this bridge. */
-
-    /* Traffic, while a policy leaves sampling to us. */
-    int64_t measured_ms;        /* 0: not yet. */
+/* Traffic, while a policy leaves sampling to us. */
+struct traffic {
+    int64_t measured_ms;
     uint64_t in_packets, out_packets;
     bool rate_known;
     double in_pps, out_pps;
     double told_pps;            /* What the snapshot says. */
     struct budget_item budget;  /* sampling 0: nothing decided. */
+};
+
+struct bridge_notes {
+    struct note table[N_EXPORT_TABLES];
+    struct sample_note *samples;
+    struct traffic *traffic;    /* NULL: not measured yet. */
+    uint64_t generation;        /* Of the last snapshot with this bridge. */
 };
 
 struct remote {
@@ -111,7 +118,9 @@ struct remote {
     int64_t since_ms;
     int64_t build_after_us;     /* Snapshots are paced: see paced(). */
     const struct ovs_snapshot *snap;    /* Guarded by 'mutex'. */
-    struct export_plan *plan;           /* Made from 'snap'; guarded. */
+    struct export_plan *plan;           /* Made from 'snap'; guarded.  NULL if
+                                         * nothing is to be written: made
+                                         * again when it is asked for. */
     struct shash notes;         /* Bridge uuid -> struct bridge_notes. */
 
     /* The transaction under way: changes [txn_from, txn_to) of 'plan'. */
@@ -321,7 +330,7 @@ static struct note *
 note_find(struct bridge_notes *n, const struct export_change *c)
 {
     if (!c->sample) {
-        return n->table[c->table];
+        return &n->table[c->table];
     }
     for (struct sample_note *s = n->samples; s; s = s->next) {
         if (s->id == c->sample_id) {
@@ -349,9 +358,7 @@ note_of(struct remote *r, const struct export_change *c)
 {
     struct bridge_notes *n = notes_of(r, c->bridge_uuid);
     struct note *note = note_find(n, c);
-    if (!note && !c->sample) {
-        note = n->table[c->table] = xzalloc(sizeof *note);
-    } else if (!note) {
+    if (!note) {
         struct sample_note *s = xzalloc(sizeof *s);
         s->id = c->sample_id;
         s->next = n->samples;
@@ -361,22 +368,48 @@ note_of(struct remote *r, const struct export_change *c)
     return note;
 }
 
+/* For reading. */
+static const struct trouble *
+trouble_of(const struct note *note)
+{
+    static const struct trouble none;
+    return note->trouble ? note->trouble : &none;
+}
+
+static struct trouble *
+trouble_make(struct note *note)
+{
+    if (!note->trouble) {
+        note->trouble = xzalloc(sizeof *note->trouble);
+    }
+    return note->trouble;
+}
+
+static void
+forget_error(struct note *note)
+{
+    if (note->trouble) {
+        free(note->trouble->error);
+        note->trouble->error = NULL;
+        note->trouble->retry_delay_ms = note->trouble->retry_at_ms = 0;
+    }
+}
+
 static void
 note_clear(struct note *note)
 {
-    free(note->repair_ms);
-    free(note->error);
-    free(note->rival);
+    if (note->trouble) {
+        free(note->trouble->error);
+        free(note->trouble->rival);
+        free(note->trouble);
+    }
 }
 
 static void
 notes_free(struct bridge_notes *n)
 {
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
-        if (n->table[t]) {
-            note_clear(n->table[t]);
-            free(n->table[t]);
-        }
+        note_clear(&n->table[t]);
     }
     while (n->samples) {
         struct sample_note *s = n->samples;
@@ -384,6 +417,7 @@ notes_free(struct bridge_notes *n)
         note_clear(&s->note);
         free(s);
     }
+    free(n->traffic);
     free(n);
 }
 
@@ -399,6 +433,31 @@ notes_sweep(struct remote *r, bool all)
             shash_delete(&r->notes, node);
             notes_free(n);
         }
+    }
+}
+
+/* The plan, made again if it is not there.  With the mutex. */
+static struct export_plan *
+plan_need(struct remote *r)
+{
+    if (!r->plan) {
+        const struct export_self self = self_of(r->owner);
+        r->plan = export_plan_make(r->snap, r->owner->policies, &self);
+        if (!r->plan) {
+            out_of_memory();
+        }
+    }
+    return r->plan;
+}
+
+/* A plan that says of many bridges that nothing is to be done is not worth its
+ * memory.  With the mutex. */
+static void
+plan_release(struct remote *r)
+{
+    if (r->plan && !r->plan->n_pending && !r->txn) {
+        export_plan_destroy(r->plan);
+        r->plan = NULL;
     }
 }
 
@@ -424,10 +483,8 @@ notes_update(struct remote *r)
                                                           : snap->next_cfg)) {
             note->applied_us = clock_wall_us();
         }
-        if (c->state != STATE_PENDING && note->error) {
-            free(note->error);
-            note->error = NULL;
-            note->retry_delay_ms = 0;
+        if (c->state != STATE_PENDING && trouble_of(note)->error) {
+            forget_error(note);
         }
     }
     notes_sweep(r, false);
@@ -448,13 +505,14 @@ annotate(struct remote *r, struct ovs_snapshot *snap)
     for (size_t i = 0; i < snap->n_bridges; i++) {
         struct ovs_bridge *b = &snap->bridges[i];
         struct bridge_notes *n = shash_find_data(&r->notes, b->uuid);
-        if (n && n->rate_known) {
-            b->in_pps = n->in_pps;
-            b->out_pps = n->out_pps;
-            n->told_pps = n->in_pps + n->out_pps;
+        struct traffic *t = n ? n->traffic : NULL;
+        if (t && t->rate_known) {
+            b->in_pps = t->in_pps;
+            b->out_pps = t->out_pps;
+            t->told_pps = t->in_pps + t->out_pps;
         }
-        if (n && r->owner->auto_sampling) {
-            b->auto_sampling = n->budget.sampling;
+        if (t && r->owner->auto_sampling) {
+            b->auto_sampling = t->budget.sampling;
         }
     }
 }
@@ -478,15 +536,10 @@ remote_publish(struct remote *r)
     /* First: the two need not be there at the same time. */
     export_plan_destroy(r->plan);
     r->plan = NULL;
-    const struct export_self self = self_of(o);
-    struct export_plan *plan = export_plan_make(snap, o->policies,
-                                                &self);
-    if (!plan) {
-        out_of_memory();
-    }
     r->snap = snap;
-    r->plan = plan;
+    plan_need(r);
     notes_update(r);
+    plan_release(r);
     pthread_mutex_unlock(&o->mutex);
 
     if (connected && !was) {
@@ -522,8 +575,8 @@ change_is_due(struct remote *r, const struct export_change *c,
         || !(r->owner->apply || c->ordered)) {
         return false;
     }
-    const struct note *note = note_of(r, c);
-    int64_t until = MAX(note->paused_until_ms, note->retry_at_ms);
+    const struct trouble *trouble = trouble_of(note_of(r, c));
+    int64_t until = MAX(trouble->paused_until_ms, trouble->retry_at_ms);
     if (until > now_ms) {
         r->recheck_ms = MIN(r->recheck_ms, until);
         return false;
@@ -551,36 +604,35 @@ repair_allowed(struct remote *r, const struct export_change *c,
 {
     if ((c->action != ACTION_CREATE && c->action != ACTION_UPDATE)
         || !c->desired->hash || strcmp(c->desired->hash, note->hash)) {
-        note->n_repairs = 0;
-        note->pause_ms = 0;
+        if (note->trouble) {
+            note->trouble->n_repairs = 0;
+            note->trouble->pause_ms = 0;
+        }
         return true;
     }
-    if (note->pause_ms
-        && now_ms - note->paused_until_ms > FIGHT_PAUSE_MAX_MS) {
-        note->pause_ms = 0;     /* That fight is over. */
+    struct trouble *t = trouble_make(note);
+    if (t->pause_ms && now_ms - t->paused_until_ms > FIGHT_PAUSE_MAX_MS) {
+        t->pause_ms = 0;        /* That fight is over. */
     }
-    unsigned n = note->n_repairs;
+    unsigned n = t->n_repairs;
     if (n >= FIGHT_REPAIRS
-        && now_ms - note->repair_ms[n % FIGHT_REPAIRS] < FIGHT_WINDOW_MS) {
-        note->pause_ms = note->pause_ms
-                         ? MIN(2 * note->pause_ms, FIGHT_PAUSE_MAX_MS)
-                         : FIGHT_PAUSE_MIN_MS;
-        note->paused_until_ms = now_ms + note->pause_ms;
-        note->n_repairs = 0;
-        free(note->rival);
-        note->rival = rival_text(c);
+        && now_ms - t->repair_ms[n % FIGHT_REPAIRS] < FIGHT_WINDOW_MS) {
+        t->pause_ms = t->pause_ms
+                      ? MIN(2 * t->pause_ms, FIGHT_PAUSE_MAX_MS)
+                      : FIGHT_PAUSE_MIN_MS;
+        t->paused_until_ms = now_ms + t->pause_ms;
+        t->n_repairs = 0;
+        free(t->rival);
+        t->rival = rival_text(c);
         LOG(ovsdb, WARN, "%s: bridge %s: somebody changed our %s row %d "
             "times within a minute (last they %s); we leave it alone for "
             "%"PRId64" s", r->name, c->bridge, export_table_title(c->table),
-            FIGHT_REPAIRS, note->rival ? note->rival : "changed it",
-            note->pause_ms / 1000);
+            FIGHT_REPAIRS, t->rival ? t->rival : "changed it",
+            t->pause_ms / 1000);
         return false;
     }
-    if (!note->repair_ms) {
-        note->repair_ms = xcalloc(FIGHT_REPAIRS, sizeof *note->repair_ms);
-    }
-    note->repair_ms[n % FIGHT_REPAIRS] = now_ms;
-    note->n_repairs++;
+    t->repair_ms[n % FIGHT_REPAIRS] = now_ms;
+    t->n_repairs++;
     return true;
 }
 
@@ -630,7 +682,8 @@ fill_txn(struct remote *r, int64_t now_ms)
             continue;
         }
         if (!repair_allowed(r, c, note, now_ms)) {
-            r->recheck_ms = MIN(r->recheck_ms, note->paused_until_ms);
+            r->recheck_ms = MIN(r->recheck_ms,
+                                trouble_of(note)->paused_until_ms);
             continue;
         }
         if (write_change(r, c)) {
@@ -705,9 +758,7 @@ txn_succeeded(struct remote *r)
         }
         note->wait_cfg = cfg;
         note->applied_us = 0;
-        free(note->error);
-        note->error = NULL;
-        note->retry_delay_ms = note->retry_at_ms = 0;
+        forget_error(note);
         ovs_strlcpy(note->hash, c->desired->hash ? c->desired->hash : "",
                     sizeof note->hash);
         char *what = change_text(c);
@@ -732,16 +783,17 @@ txn_failed(struct remote *r, const char *error, int64_t now_ms)
         if (!r->txn_has[i - r->txn_from]) {
             continue;
         }
-        free(note->error);
-        note->error = xstrdup(error);
-        note->retry_delay_ms = note->retry_delay_ms
-                               ? MIN(2 * note->retry_delay_ms, RETRY_MAX_MS)
-                               : RETRY_MIN_MS;
-        note->retry_at_ms = now_ms + note->retry_delay_ms;
+        struct trouble *t = trouble_make(note);
+        free(t->error);
+        t->error = xstrdup(error);
+        t->retry_delay_ms = t->retry_delay_ms
+                            ? MIN(2 * t->retry_delay_ms, RETRY_MAX_MS)
+                            : RETRY_MIN_MS;
+        t->retry_at_ms = now_ms + t->retry_delay_ms;
         char *what = change_text(c);
         LOG(ovsdb, WARN, "%s: bridge %s: %s was refused: %s; next try in "
             "%"PRId64" s", r->name, c->bridge, what, error,
-            note->retry_delay_ms / 1000);
+            t->retry_delay_ms / 1000);
         free(what);
     }
 }
@@ -970,6 +1022,15 @@ struct measuring {
     int64_t now_ms;
 };
 
+static struct traffic *
+traffic_of(struct bridge_notes *n)
+{
+    if (!n->traffic) {
+        n->traffic = xzalloc(sizeof *n->traffic);
+    }
+    return n->traffic;
+}
+
 static double
 smooth(bool known, double old, double now)
 {
@@ -980,10 +1041,12 @@ static void
 measure(const struct ovs_traffic *t, void *m_)
 {
     struct measuring *m = m_;
-    struct bridge_notes *n = shash_find_data(&m->r->notes, t->bridge_uuid);
-    if (!n || !t->known) {
+    struct bridge_notes *notes = shash_find_data(&m->r->notes,
+                                                 t->bridge_uuid);
+    if (!notes || !t->known) {
         return;
     }
+    struct traffic *n = traffic_of(notes);
     double s = (double) (m->now_ms - n->measured_ms) / 1000;
     /* Counters that went back: an interface is gone. */
     if (n->measured_ms && s > 0 && t->in_packets >= n->in_packets
@@ -1025,7 +1088,7 @@ option_is_on(const struct export_wish *wish, enum export_option_id o)
 /* Samples per second at a rate of 1 of what is ours to decide; < 0: nothing
  * is, or the traffic is not known. */
 static double
-auto_load(const struct bridge_notes *n, const struct export_policy *p)
+auto_load(const struct traffic *n, const struct export_policy *p)
 {
     const struct export_wish *ix = p ? &p->wish[EXPORT_IPFIX] : NULL;
     double load = 0;
@@ -1053,7 +1116,7 @@ auto_start(const struct remote *r, size_t bridge)
         const struct export_row *row = &r->snap->bridges[bridge].row[t];
         const struct export_change *c
             = &r->plan->changes[r->plan->first[bridge] + t];
-        int64_t n = row->value[sampling[t]].number;
+        int64_t n = export_row_value(row, sampling[t])->number;
         if (c->state == STATE_IN_SYNC && text_equal(row->owner,
                                                     r->owner->owner)
             && n >= AUTO_SAMPLING_MIN && n <= AUTO_SAMPLING_MAX
@@ -1071,28 +1134,31 @@ share_budget(struct remote *r, int64_t now_ms)
 {
     struct ovsdb *o = r->owner;
     const struct ovs_snapshot *snap = r->snap;
+    plan_need(r);
     struct budget_item *items = xcalloc(snap->n_bridges + 1, sizeof *items);
-    struct bridge_notes **of = xcalloc(snap->n_bridges + 1, sizeof *of);
+    struct traffic **of = xcalloc(snap->n_bridges + 1, sizeof *of);
     size_t n = 0;
     for (size_t i = 0; i < snap->n_bridges; i++) {
         const struct export_change *c = &r->plan->changes[r->plan->first[i]];
-        struct bridge_notes *notes = notes_of(r, c->bridge_uuid);
-        double load = auto_load(notes, policy_named(o->policies,
-                                                    c->policy));
-        double pps = notes->in_pps + notes->out_pps;
-        r->dirty |= notes->rate_known
+        struct traffic *t = notes_of(r, c->bridge_uuid)->traffic;
+        if (!t) {
+            continue;
+        }
+        double load = auto_load(t, policy_named(o->policies, c->policy));
+        double pps = t->in_pps + t->out_pps;
+        r->dirty |= t->rate_known
                     && (snap->bridges[i].in_pps < 0
-                        || pps > 1.5 * notes->told_pps + 100
-                        || notes->told_pps > 1.5 * pps + 100);
+                        || pps > 1.5 * t->told_pps + 100
+                        || t->told_pps > 1.5 * pps + 100);
         if (load < 0) {
             continue;
         }
-        if (!notes->budget.sampling) {
-            notes->budget.sampling = auto_start(r, i);
+        if (!t->budget.sampling) {
+            t->budget.sampling = auto_start(r, i);
         }
-        items[n] = notes->budget;
+        items[n] = t->budget;
         items[n].load = load;
-        of[n++] = notes;
+        of[n++] = t;
     }
     r->dirty |= budget_share(items, n, o->policies->budget, now_ms) > 0;
     for (size_t i = 0; i < n; i++) {
@@ -1103,6 +1169,7 @@ share_budget(struct remote *r, int64_t now_ms)
         }
         of[i]->budget = items[i];
     }
+    plan_release(r);
     free(items);
     free(of);
 }
@@ -1134,7 +1201,7 @@ traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
         r->reopened_ms = now_ms;
         ovsdb_idl_run(r->idl);
     }
-    if (o->auto_sampling && r->plan && remote_is_up(r)
+    if (o->auto_sampling && r->snap && remote_is_up(r)
         && now_ms >= r->traffic_ms) {
         struct measuring m = { r, now_ms };
         ovs_rows_traffic(r->idl, measure, &m);
@@ -1191,14 +1258,14 @@ removals_run(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
     for (size_t i = 0; i < o->n_remotes; i++) {
         struct remote *r = &o->remotes[i];
         n_up += remote_is_up(r);
-        settled = settled && !r->txn && !r->dirty && r->plan;
+        settled = settled && !r->txn && !r->dirty && r->snap;
     }
     while (*p) {
         struct removal *m = *p;
         bool pending = !settled;
         for (size_t i = 0; i < o->n_remotes && !pending; i++) {
             struct remote *r = &o->remotes[i];
-            for (size_t j = 0; remote_is_up(r)
+            for (size_t j = 0; remote_is_up(r) && r->plan
                                && j < r->plan->n_changes; j++) {
                 const struct export_change *c = &r->plan->changes[j];
                 pending |= c->state == STATE_PENDING && removal_wants(m, c)
@@ -1479,6 +1546,14 @@ ovsdb_set_local(struct ovsdb *o, const char *const local[N_EXPORT_TABLES])
 
 /* Being asked is a reason to try at once. */
 static void
+forget_pause(struct note *note)
+{
+    if (note->trouble) {
+        note->trouble->retry_at_ms = note->trouble->paused_until_ms = 0;
+    }
+}
+
+static void
 forget_pauses(struct ovsdb *o)
 {
     for (size_t i = 0; i < o->n_remotes; i++) {
@@ -1486,13 +1561,10 @@ forget_pauses(struct ovsdb *o)
         SHASH_FOR_EACH (node, &o->remotes[i].notes) {
             struct bridge_notes *n = node->data;
             for (int t = 0; t < N_EXPORT_TABLES; t++) {
-                if (n->table[t]) {
-                    n->table[t]->retry_at_ms = 0;
-                    n->table[t]->paused_until_ms = 0;
-                }
+                forget_pause(&n->table[t]);
             }
             for (struct sample_note *m = n->samples; m; m = m->next) {
-                m->note.retry_at_ms = m->note.paused_until_ms = 0;
+                forget_pause(&m->note);
             }
         }
     }
@@ -1560,15 +1632,14 @@ ovsdb_plan(struct ovsdb *o, size_t i)
 static int64_t
 expect_within_us(enum export_table table, const struct export_row *row)
 {
-    const struct export_value *v = row->value;
+    const struct export_value *v;
     int64_t s = 30;
     if (table == EXPORT_NETFLOW) {
-        s += v[OPT_NF_ACTIVE_TIMEOUT].set
-             && v[OPT_NF_ACTIVE_TIMEOUT].number > 0
-             ? v[OPT_NF_ACTIVE_TIMEOUT].number : 600;
+        v = export_row_value(row, OPT_NF_ACTIVE_TIMEOUT);
+        s += v->set && v->number > 0 ? v->number : 600;
     } else if (table == EXPORT_IPFIX) {
-        s += v[OPT_IX_CACHE_ACTIVE_TIMEOUT].set
-             ? v[OPT_IX_CACHE_ACTIVE_TIMEOUT].number : 0;
+        v = export_row_value(row, OPT_IX_CACHE_ACTIVE_TIMEOUT);
+        s += v->set ? v->number : 0;
     }
     return s * 1000000;
 }
@@ -1581,7 +1652,8 @@ sampling_of(enum export_table table, const struct export_row *row)
     if (table == EXPORT_NETFLOW || !row->present) {
         return 0;
     }
-    int64_t n = row->value[o].set ? row->value[o].number : 400;
+    const struct export_value *v = export_row_value(row, o);
+    int64_t n = v->set ? v->number : 400;
     return n > 0 && n <= UINT32_MAX ? (uint32_t) n : 0;
 }
 
@@ -1592,26 +1664,27 @@ pending_reason(struct remote *r, const struct export_change *c,
                const struct note *note, enum export_state *state)
 {
     const struct ovs_snapshot *snap = r->snap;
+    const struct trouble *t = trouble_of(note);
     int64_t now_ms = clock_mono_ms();
     if (!snap->connected) {
         return xasprintf("not connected to %s: %s", r->name,
                          snap->reason ? snap->reason : "");
     }
-    if (note->paused_until_ms > now_ms) {
+    if (t->paused_until_ms > now_ms) {
         *state = STATE_CONFLICT;
         return xasprintf("somebody else changed our row %d times within a "
                          "minute (last they %s; the log of the database, "
                          "ovsdb-tool -mm show-log, may say who); left alone "
                          "for another %"PRId64" s (export.apply tries at "
                          "once)", FIGHT_REPAIRS,
-                         note->rival ? note->rival : "changed it",
-                         (note->paused_until_ms - now_ms) / 1000 + 1);
+                         t->rival ? t->rival : "changed it",
+                         (t->paused_until_ms - now_ms) / 1000 + 1);
     }
-    if (note->error) {
+    if (t->error) {
         *state = STATE_ERROR;
         return xasprintf("the server refused: %s; next try in %"PRId64" s",
-                         note->error,
-                         (MAX(note->retry_at_ms - now_ms, 0) + 999) / 1000);
+                         t->error,
+                         (MAX(t->retry_at_ms - now_ms, 0) + 999) / 1000);
     }
     if (!r->owner->apply && !c->ordered) {
         return xasprintf("not written before export.apply: %s", c->reason);
@@ -1673,7 +1746,7 @@ fill_status(struct remote *r, size_t i, struct ovsdb_status *st)
     st->sample_id = c->sample_id;
     if (c->sample) {
         st->virtual_obs_id = nullable_xstrdup(
-            row->value[OPT_IX_VIRTUAL_OBS_ID].string);
+            export_row_value(row, OPT_IX_VIRTUAL_OBS_ID)->string);
     }
     st->applied_us = note->applied_us;
     st->expect_within_us = expect_within_us(c->table, row);
@@ -1705,7 +1778,8 @@ ovsdb_status(struct ovsdb *o, size_t *n)
     *n = 0;
     pthread_mutex_lock(&o->mutex);
     for (size_t i = 0; i < o->n_remotes; i++) {
-        room += o->remotes[i].plan ? o->remotes[i].plan->n_changes : 0;
+        room += o->remotes[i].snap ? plan_need(&o->remotes[i])->n_changes
+                                   : 0;
     }
     struct ovsdb_status *list = xcalloc(room, sizeof *list);
     for (size_t i = 0; i < o->n_remotes; i++) {
@@ -1713,6 +1787,7 @@ ovsdb_status(struct ovsdb *o, size_t *n)
         for (size_t j = 0; r->plan && j < r->plan->n_changes; j++) {
             fill_status(r, j, &list[(*n)++]);
         }
+        plan_release(r);
     }
     pthread_mutex_unlock(&o->mutex);
     return list;

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "ovsdb/export_p.h"
+#include "ovsdb/pool.h"
 #include "ovsdb/ovsdb.h"
 
 struct shared_snapshot {
@@ -20,6 +20,11 @@ snapshot_create(void)
 {
     struct shared_snapshot *shared = calloc(1, sizeof *shared);
     if (!shared) {
+        return NULL;
+    }
+    shared->s.pool = pool_create();
+    if (!shared->s.pool) {
+        free(shared);
         return NULL;
     }
     atomic_init(&shared->refs, 1);
@@ -43,29 +48,6 @@ snapshot_ref(const struct ovs_snapshot *snap)
     return snap;
 }
 
-static void
-bridge_clear(struct ovs_bridge *b)
-{
-    for (size_t i = 0; i < b->n_interfaces; i++) {
-        struct ovs_interface *iface = &b->interfaces[i];
-        free(iface->name);
-        free(iface->type);
-        free(iface->mac_in_use);
-        free(iface->error);
-    }
-    free(b->interfaces);
-    strings_clear(&b->external_ids, &b->n_external_ids);
-    for (size_t i = 0; i < b->n_samples; i++) {
-        export_sample_clear(&b->samples[i]);
-    }
-    free(b->samples);
-    for (int t = 0; t < N_EXPORT_TABLES; t++) {
-        export_row_clear(&b->row[t]);
-    }
-    free(b->name);
-    free(b->datapath_type);
-}
-
 void
 ovsdb_snapshot_unref(const struct ovs_snapshot *snap)
 {
@@ -74,15 +56,7 @@ ovsdb_snapshot_unref(const struct ovs_snapshot *snap)
         return;
     }
     struct ovs_snapshot *s = &shared->s;
-    for (size_t i = 0; i < s->n_bridges; i++) {
-        bridge_clear(&s->bridges[i]);
-    }
-    free(s->bridges);
-    for (size_t i = 0; i < s->n_orphans; i++) {
-        export_sample_clear(&s->orphans[i]);
-    }
-    free(s->orphans);
-    strings_clear(&s->external_ids, &s->n_external_ids);
+    pool_destroy(s->pool);
     free(s->remote);
     free(s->reason);
     free(s->ovs_version);

@@ -122,7 +122,8 @@ foreign_row(struct export_row *row, const char *target)
     strcpy(row->uuid, "f0000000-0000-4000-8000-000000000001");
     strings_add(&row->targets, &row->n_targets, target);
     strings_add(&row->extra, &row->n_extra, "external_ids:made-by=hand & eye");
-    row->value[OPT_SF_SAMPLING] = (struct export_value) { true, 64, NULL };
+    export_row_values(row)[OPT_SF_SAMPLING]
+        = (struct export_value) { true, 64, NULL };
 }
 
 static struct export_change *

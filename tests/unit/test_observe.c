@@ -11,6 +11,11 @@
 
 static struct dict *dict;
 
+/* The options of a row. */
+#define VALUES(...)                                                     \
+    .n_values = N_EXPORT_OPTIONS,                                       \
+    .value = (struct export_value[N_EXPORT_OPTIONS]) { __VA_ARGS__ }
+
 static const char *
 name_of(uint32_t id)
 {
@@ -57,21 +62,21 @@ test_build(void)
     r[EXPORT_SFLOW] = (struct export_row) {
         .present = true, .targets = sflow_targets, .n_targets = 1,
         .n_refs = 1,
-        .value = { [OPT_SF_AGENT] = { true, 0, "127.64.0.1" },
-                   [OPT_SF_SAMPLING] = { true, 64, NULL } },
+        VALUES([OPT_SF_AGENT] = { true, 0, "127.64.0.1" },
+               [OPT_SF_SAMPLING] = { true, 64, NULL }),
     };
     r[EXPORT_NETFLOW] = (struct export_row) {
         .present = true, .targets = netflow_targets, .n_targets = 1,
         .n_refs = 1,
-        .value = { [OPT_NF_ENGINE_TYPE] = { true, 3, NULL },
-                   [OPT_NF_ENGINE_ID] = { true, 7, NULL } },
+        VALUES([OPT_NF_ENGINE_TYPE] = { true, 3, NULL },
+               [OPT_NF_ENGINE_ID] = { true, 7, NULL }),
     };
     r = bridges[1].row;
     r[EXPORT_IPFIX] = (struct export_row) {
         .present = true, .targets = ipfix_targets, .n_targets = 2,
         .n_refs = 1,
-        .value = { [OPT_IX_OBS_DOMAIN_ID] = { true, 77, NULL },
-                   [OPT_IX_INPUT_SAMPLING] = { true, 0, NULL } },
+        VALUES([OPT_IX_OBS_DOMAIN_ID] = { true, 77, NULL },
+               [OPT_IX_INPUT_SAMPLING] = { true, 0, NULL }),
     };
     struct ovs_snapshot s = { .local = true, .bridges = bridges,
                               .n_bridges = 2 };
@@ -130,14 +135,14 @@ test_samples(void)
     struct export_sample sets[] = {
         { .id = 7, .ipfix = { .present = true, .targets = targets,
           .n_targets = 1,
-          .value = { [OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br0/7" } } } },
+          VALUES([OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br0/7" }) } },
         { .id = 8, .ipfix = { .present = true, .targets = elsewhere,
           .n_targets = 1,
-          .value = { [OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br0/8" } } } },
+          VALUES([OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br0/8" }) } },
         { .id = 9 },
         { .id = 7, .ipfix = { .present = true, .targets = targets,
           .n_targets = 1,
-          .value = { [OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br1/7" } } } },
+          VALUES([OPT_IX_VIRTUAL_OBS_ID] = { true, 0, "h/br1/7" }) } },
     };
     struct ovs_interface if0 = { .name = "a", .ofport = 1, .ifindex = 11 };
     struct ovs_bridge bridges[] = {
@@ -236,10 +241,10 @@ test_canonical(void)
     struct ovs_bridge br = { .name = "br-canonical" };
     br.row[EXPORT_SFLOW] = (struct export_row) {
         .present = true, .targets = sflow_targets, .n_targets = 1,
-        .n_refs = 1, .value = { [OPT_SF_SAMPLING] = { true, 64, NULL } } };
+        .n_refs = 1, VALUES([OPT_SF_SAMPLING] = { true, 64, NULL }) };
     br.row[EXPORT_IPFIX] = (struct export_row) {
         .present = true, .targets = ipfix_targets, .n_targets = 1,
-        .n_refs = 1, .value = { [OPT_IX_SAMPLING] = { true, 64, NULL } } };
+        .n_refs = 1, VALUES([OPT_IX_SAMPLING] = { true, 64, NULL }) };
     br.row[EXPORT_NETFLOW] = (struct export_row) {
         .present = true, .targets = netflow_targets, .n_targets = 1,
         .n_refs = 1 };
