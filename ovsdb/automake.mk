@@ -2,7 +2,7 @@
 # links $(OVS_LIBS) as well.
 noinst_LTLIBRARIES += ovsdb/libovsdb.la
 ovsdb_libovsdb_la_SOURCES = \
-	ovsdb/pool.c ovsdb/pool.h \
+	ovsdb/region.c ovsdb/region.h \
 	ovsdb/budget.c ovsdb/budget.h \
 	ovsdb/export.c ovsdb/export.h ovsdb/export_p.h \
 	ovsdb/export_load.c \

@@ -173,11 +173,11 @@ struct ovs_bridge {
     uint32_t auto_sampling;     /* What "auto" means here; 0: undecided. */
 };
 
-struct pool;
+struct region;
 
 /* What one OVSDB server says.  Immutable, reference-counted. */
 struct ovs_snapshot {
-    struct pool *pool;        /* What bridges and orphans consist of. */
+    struct region *region;        /* What bridges and orphans consist of. */
     uint64_t generation;        /* Grows with each change. */
     char *remote;
     bool local;                 /* A unix socket, or a loopback address. */
@@ -325,7 +325,7 @@ struct export_plan {
     size_t n_warnings;
     const char **names;         /* Of bridges, orphans, policies. */
     size_t n_names;
-    struct pool *pool;        /* Changes, names, reasons. */
+    struct region *region;        /* Changes, names, reasons. */
 };
 
 /* That a bridge, the bridges of a policy, or all of them are to be as the

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "lib/addr.h"
-#include "ovsdb/pool.h"
+#include "ovsdb/region.h"
 #include "ovsdb/export_plan_p.h"
 
 /* Agents of our own: 127.64.0.0/10, an address per bridge.  OVS takes any
@@ -1078,7 +1078,7 @@ plan_one(struct planner *pl, struct export_plan *plan, size_t i,
 const char *
 plan_text(struct planner *pl, struct export_plan *plan, const char *text)
 {
-    const char *copy = pool_text(plan->pool, text);
+    const char *copy = region_text(plan->region, text);
     pl->oom |= !copy;
     return copy ? copy : "";
 }
@@ -1089,7 +1089,7 @@ copy_names(struct planner *pl, struct export_plan *plan)
 {
     const struct ovs_snapshot *snap = pl->snap;
     size_t n = snap->n_bridges + snap->n_orphans + pl->policies->n;
-    plan->names = pool_alloc(plan->pool, n * sizeof *plan->names);
+    plan->names = region_alloc(plan->region, n * sizeof *plan->names);
     pl->oom |= !plan->names;
     for (size_t i = 0; i < n && !pl->oom; i++) {
         size_t orphan = i - snap->n_bridges;
@@ -1152,7 +1152,7 @@ plan_end_change(struct planner *pl, struct export_plan *plan,
     c->desired = NULL;
     if (c->reason) {
         char *reason = c->reason;
-        c->reason = pool_text(plan->pool, reason);
+        c->reason = region_text(plan->region, reason);
         pl->oom |= !c->reason;
         free(reason);
     }
@@ -1230,14 +1230,14 @@ export_plan_make(const struct ovs_snapshot *snap,
     if (!plan) {
         return NULL;
     }
-    plan->pool = pool_create();
-    if (!plan->pool) {
+    plan->region = region_create();
+    if (!plan->region) {
         free(plan);
         return NULL;
     }
-    plan->changes = pool_alloc(plan->pool, count_changes(&pl)
+    plan->changes = region_alloc(plan->region, count_changes(&pl)
                                              * sizeof *plan->changes);
-    plan->first = pool_alloc(plan->pool, (n + 2) * sizeof *plan->first);
+    plan->first = region_alloc(plan->region, (n + 2) * sizeof *plan->first);
     plan->n_bridges = n;
     plan->generation = snap->generation;
     plan->remote = copy_text(&pl, snap->remote);
@@ -1263,7 +1263,7 @@ export_plan_make(const struct ovs_snapshot *snap,
         export_plan_destroy(plan);
         return NULL;
     }
-    pool_seal(plan->pool);
+    region_seal(plan->region);
     return plan;
 }
 
@@ -1292,7 +1292,7 @@ export_plan_destroy(struct export_plan *plan)
             change_clear(&plan->changes[i]);
         }
         strings_clear(&plan->warnings, &plan->n_warnings);
-        pool_destroy(plan->pool);
+        region_destroy(plan->region);
         free(plan->remote);
         free(plan);
     }

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ovsdb/pool.h"
+#include "ovsdb/region.h"
 #include "ovsdb/export_p.h"
 #include "ovsdb/ovs_schema.h"
 #include "ovsdb/ovsdb.h"
@@ -104,9 +104,9 @@ atom_text(const union ovsdb_atom *atom)
 /* What a snapshot consists of; out of memory ends the process here, too. */
 
 static void *
-take(struct pool *pool, size_t n, size_t size)
+take(struct region *region, size_t n, size_t size)
 {
-    void *p = pool_alloc(pool, n * size);
+    void *p = region_alloc(region, n * size);
     if (!p) {
         out_of_memory();
     }
@@ -114,9 +114,9 @@ take(struct pool *pool, size_t n, size_t size)
 }
 
 static char *
-keep(struct pool *pool, const char *text)
+keep(struct region *region, const char *text)
 {
-    char *copy = pool_text(pool, text);
+    char *copy = region_text(region, text);
     if (!copy) {
         out_of_memory();
     }
@@ -124,27 +124,27 @@ keep(struct pool *pool, const char *text)
 }
 
 static char *
-keep_or_null(struct pool *pool, const char *text)
+keep_or_null(struct region *region, const char *text)
 {
-    return text ? keep(pool, text) : NULL;
+    return text ? keep(region, text) : NULL;
 }
 
 static void
 read_strings(const struct ovsdb_idl_row *row,
-             const struct ovsdb_idl_column *column, struct pool *pool,
+             const struct ovsdb_idl_column *column, struct region *region,
              char ***list, size_t *n)
 {
     const struct ovsdb_datum *d = ovsdb_idl_read(row, column);
-    *list = d->n ? take(pool, d->n, sizeof **list) : NULL;
+    *list = d->n ? take(region, d->n, sizeof **list) : NULL;
     for (*n = 0; *n < d->n; ++*n) {
-        (*list)[*n] = keep(pool, atom_text(&d->keys[*n]));
+        (*list)[*n] = keep(region, atom_text(&d->keys[*n]));
     }
     strings_sort(*list, *n);
 }
 
 static void
 read_option(const struct ovsdb_idl_row *row, enum export_option_id o,
-            const struct ovsdb_idl_column *column, struct pool *pool,
+            const struct ovsdb_idl_column *column, struct region *region,
             struct export_value *v)
 {
     const struct ovsdb_datum *d = ovsdb_idl_read(row, column);
@@ -154,7 +154,7 @@ read_option(const struct ovsdb_idl_row *row, enum export_option_id o,
     v->set = true;
     switch (export_options[o].type) {
     case EXPORT_T_STRING:
-        v->string = keep(pool, atom_text(&d->keys[0]));
+        v->string = keep(region, atom_text(&d->keys[0]));
         break;
     case EXPORT_T_BOOL:
         v->number = d->keys[0].boolean;
@@ -172,7 +172,7 @@ read_option(const struct ovsdb_idl_row *row, enum export_option_id o,
 /* A key of other_config; false if it is none of ours or makes no sense. */
 static bool
 read_key(struct export_row *row, enum export_table table,
-         struct pool *pool, const char *key, const char *value)
+         struct region *region, const char *key, const char *value)
 {
     enum export_option_id o = export_option_find(table, key);
     if (o == N_EXPORT_OPTIONS || !*export_options[o].key) {
@@ -181,7 +181,7 @@ read_key(struct export_row *row, enum export_table table,
     struct export_value *v = &row->value[o - row->first_value];
     v->set = true;
     if (export_options[o].type == EXPORT_T_STRING) {
-        v->string = keep(pool, value);
+        v->string = keep(region, value);
     } else {
         v->number = !strcmp(value, "true");     /* As smap_get_bool(). */
     }
@@ -190,26 +190,26 @@ read_key(struct export_row *row, enum export_table table,
 
 /* 'room' is how many there may be of them in all. */
 static void
-add_extra(struct export_row *row, struct pool *pool, size_t room,
+add_extra(struct export_row *row, struct region *region, size_t room,
           const char *column, const char *key, const char *value)
 {
     char *text = xasprintf("%s:%s=%s", column, key, value);
     if (!row->extra) {
-        row->extra = take(pool, room, sizeof *row->extra);
+        row->extra = take(region, room, sizeof *row->extra);
     }
-    row->extra[row->n_extra++] = keep(pool, text);
+    row->extra[row->n_extra++] = keep(region, text);
     free(text);
 }
 
 static void
-split_words(const char *text, struct pool *pool, char ***list, size_t *n)
+split_words(const char *text, struct region *region, char ***list, size_t *n)
 {
     char *copy = xstrdup(text), *save = NULL;
     *n = 0;
-    *list = take(pool, strlen(text) / 2 + 1, sizeof **list);
+    *list = take(region, strlen(text) / 2 + 1, sizeof **list);
     for (char *w = strtok_r(copy, " ", &save); w;
          w = strtok_r(NULL, " ", &save)) {
-        (*list)[(*n)++] = keep(pool, w);
+        (*list)[(*n)++] = keep(region, w);
     }
     free(copy);
     strings_sort(*list, *n);
@@ -218,7 +218,7 @@ split_words(const char *text, struct pool *pool, char ***list, size_t *n)
 /* False if it is none of ours. */
 static bool
 read_external_id(struct export_row *row, const char *owner,
-                 struct pool *pool, const char *key, const char *value)
+                 struct region *region, const char *key, const char *value)
 {
     char **own = !strcmp(key, VENTURI_OWNER) ? &row->owner
                  : !strcmp(key, VENTURI_POLICY) ? &row->policy
@@ -227,11 +227,11 @@ read_external_id(struct export_row *row, const char *owner,
                  : NULL;
     size_t len = strlen(VENTURI_APPEND);
     if (own) {
-        *own = keep(pool, value);
+        *own = keep(region, value);
         return true;
     }
     if (!strncmp(key, VENTURI_APPEND, len) && !strcmp(key + len, owner)) {
-        split_words(value, pool, &row->appended, &row->n_appended);
+        split_words(value, region, &row->appended, &row->n_appended);
         return true;
     }
     return false;
@@ -239,7 +239,7 @@ read_external_id(struct export_row *row, const char *owner,
 
 static void
 read_maps(const struct ovsdb_idl_row *idl_row, enum export_table table,
-          const char *owner, struct pool *pool, struct export_row *row)
+          const char *owner, struct region *region, struct export_row *row)
 {
     const struct binding *b = binding_of(table);
     const struct ovsdb_datum *ids = ovsdb_idl_read(idl_row, b->external_ids);
@@ -249,15 +249,15 @@ read_maps(const struct ovsdb_idl_row *idl_row, enum export_table table,
     for (size_t i = 0; i < ids->n; i++) {
         const char *key = atom_text(&ids->keys[i]);
         const char *value = atom_text(&ids->values[i]);
-        if (!read_external_id(row, owner, pool, key, value)) {
-            add_extra(row, pool, room, "external_ids", key, value);
+        if (!read_external_id(row, owner, region, key, value)) {
+            add_extra(row, region, room, "external_ids", key, value);
         }
     }
     for (size_t i = 0; other && i < other->n; i++) {
         const char *key = atom_text(&other->keys[i]);
         const char *value = atom_text(&other->values[i]);
-        if (!read_key(row, table, pool, key, value)) {
-            add_extra(row, pool, room, "other_config", key, value);
+        if (!read_key(row, table, region, key, value)) {
+            add_extra(row, region, room, "other_config", key, value);
         }
     }
     strings_sort(row->extra, row->n_extra);
@@ -265,25 +265,25 @@ read_maps(const struct ovsdb_idl_row *idl_row, enum export_table table,
 
 static void
 read_row(const struct ovsdb_idl_row *idl_row, enum export_table table,
-         const char *owner, struct pool *pool, struct export_row *row)
+         const char *owner, struct region *region, struct export_row *row)
 {
     const struct binding *b = binding_of(table);
     memset(row, 0, sizeof *row);
     row->present = true;
     snprintf(row->uuid, sizeof row->uuid, UUID_FMT,
              UUID_ARGS(&idl_row->uuid));
-    read_strings(idl_row, b->targets, pool, &row->targets,
+    read_strings(idl_row, b->targets, region, &row->targets,
                  &row->n_targets);
     row->first_value = b->first_option;
     row->n_values = b->n_options;
-    row->value = take(pool, b->n_options, sizeof *row->value);
+    row->value = take(region, b->n_options, sizeof *row->value);
     for (int o = b->first_option; o < b->first_option + b->n_options; o++) {
         if (b->option[o] && !*export_options[o].key) {
-            read_option(idl_row, o, b->option[o], pool,
+            read_option(idl_row, o, b->option[o], region,
                         &row->value[o - b->first_option]);
         }
     }
-    read_maps(idl_row, table, owner, pool, row);
+    read_maps(idl_row, table, owner, region, row);
 }
 
 /* The row that 'br' refers to, or NULL. */
@@ -334,14 +334,14 @@ read_map(const struct ovsdb_idl_row *row, enum ovs_column c, const char *key)
 
 static void
 read_ids(const struct ovsdb_idl_row *row, enum ovs_column c,
-         struct pool *pool, char ***list, size_t *n)
+         struct region *region, char ***list, size_t *n)
 {
     const struct ovsdb_datum *d = read_column(row, c);
-    *list = d->n ? take(pool, d->n, sizeof **list) : NULL;
+    *list = d->n ? take(region, d->n, sizeof **list) : NULL;
     for (*n = 0; *n < d->n; ++*n) {
         char *text = xasprintf("%s=%s", atom_text(&d->keys[*n]),
                                atom_text(&d->values[*n]));
-        (*list)[*n] = keep(pool, text);
+        (*list)[*n] = keep(region, text);
         free(text);
     }
     strings_sort(*list, *n);
@@ -371,23 +371,23 @@ switch_row(const struct ovsdb_idl *idl)
 
 /* NULL also if it is empty. */
 static char *
-keep_some(struct pool *pool, const char *text)
+keep_some(struct region *region, const char *text)
 {
-    return keep_or_null(pool, text && *text ? text : NULL);
+    return keep_or_null(region, text && *text ? text : NULL);
 }
 
 static void
-read_interface(const struct ovsdb_idl_row *from, struct pool *pool,
+read_interface(const struct ovsdb_idl_row *from, struct region *region,
                struct ovs_interface *to)
 {
-    to->name = keep(pool, read_text(from, COL_INTERFACE_NAME, ""));
-    to->type = keep(pool, read_text(from, COL_INTERFACE_TYPE, ""));
+    to->name = keep(region, read_text(from, COL_INTERFACE_NAME, ""));
+    to->type = keep(region, read_text(from, COL_INTERFACE_TYPE, ""));
     format_uuid(to->uuid, &from->uuid);
     to->ofport = read_integer(from, COL_INTERFACE_OFPORT, -1);
     to->ifindex = read_integer(from, COL_INTERFACE_IFINDEX, 0);
-    to->mac_in_use = keep_some(pool, read_text(
+    to->mac_in_use = keep_some(region, read_text(
         from, COL_INTERFACE_MAC_IN_USE, NULL));
-    to->error = keep_some(pool, read_text(from, COL_INTERFACE_ERROR, NULL));
+    to->error = keep_some(region, read_text(from, COL_INTERFACE_ERROR, NULL));
 }
 
 /* Calls 'f' with each interface of a bridge. */
@@ -420,7 +420,7 @@ count_interface(const struct ovsdb_idl_row *iface, void *n_)
 
 struct adding {
     struct ovs_bridge *bridge;
-    struct pool *pool;
+    struct region *region;
 };
 
 static void
@@ -428,38 +428,38 @@ add_interface(const struct ovsdb_idl_row *iface, void *a_)
 {
     struct adding *a = a_;
     struct ovs_bridge *b = a->bridge;
-    read_interface(iface, a->pool, &b->interfaces[b->n_interfaces++]);
+    read_interface(iface, a->region, &b->interfaces[b->n_interfaces++]);
 }
 
 static void
 read_bridge(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *br,
-            const char *owner, struct pool *pool, struct ovs_bridge *out)
+            const char *owner, struct region *region, struct ovs_bridge *out)
 {
-    struct adding adding = { out, pool };
+    struct adding adding = { out, region };
     size_t n = 0;
-    out->name = keep(pool, read_text(br, COL_BRIDGE_NAME, ""));
+    out->name = keep(region, read_text(br, COL_BRIDGE_NAME, ""));
     format_uuid(out->uuid, &br->uuid);
-    out->datapath_type = keep(pool, read_text(br, COL_BRIDGE_DATAPATH_TYPE,
+    out->datapath_type = keep(region, read_text(br, COL_BRIDGE_DATAPATH_TYPE,
                                                ""));
     out->datapath_id = strtoull(read_text(br, COL_BRIDGE_DATAPATH_ID, "0"),
                                 NULL, 16);
     out->in_pps = out->out_pps = -1;
-    read_ids(br, COL_BRIDGE_EXTERNAL_IDS, pool, &out->external_ids,
+    read_ids(br, COL_BRIDGE_EXTERNAL_IDS, region, &out->external_ids,
              &out->n_external_ids);
     each_interface(idl, br, count_interface, &n);
-    out->interfaces = take(pool, n, sizeof *out->interfaces);
+    out->interfaces = take(region, n, sizeof *out->interfaces);
     each_interface(idl, br, add_interface, &adding);
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         const struct ovsdb_idl_row *row = referred_row(idl, br, t);
         if (row) {
-            read_row(row, t, owner, pool, &out->row[t]);
+            read_row(row, t, owner, region, &out->row[t]);
         }
     }
 }
 
 static void
 read_sample(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
-            const char *owner, struct pool *pool,
+            const char *owner, struct region *region,
             struct export_sample *out)
 {
     const struct ovsdb_idl_row *ipfix = follow(idl, row, COL_SAMPLE_IPFIX, 0,
@@ -468,14 +468,14 @@ read_sample(const struct ovsdb_idl *idl, const struct ovsdb_idl_row *row,
     memset(out, 0, sizeof *out);
     out->id = (uint32_t) read_integer(row, COL_SAMPLE_ID, 0);
     format_uuid(out->uuid, &row->uuid);
-    out->owner = keep_or_null(pool, read_map(row, COL_SAMPLE_EXTERNAL_IDS,
+    out->owner = keep_or_null(region, read_map(row, COL_SAMPLE_EXTERNAL_IDS,
                                               VENTURI_OWNER));
     if (group->n) {
         out->group.set = true;
         out->group.number = group->keys[0].integer;
     }
     if (ipfix) {
-        read_row(ipfix, EXPORT_IPFIX, owner, pool, &out->ipfix);
+        read_row(ipfix, EXPORT_IPFIX, owner, region, &out->ipfix);
     }
 }
 
@@ -540,11 +540,11 @@ make_room_for_samples(const struct ovsdb_idl *idl, struct ovs_snapshot *snap,
     }
     for (size_t i = 0; i < snap->n_bridges; i++) {
         struct ovs_bridge *b = &snap->bridges[i];
-        b->samples = b->n_samples ? take(snap->pool, b->n_samples,
+        b->samples = b->n_samples ? take(snap->region, b->n_samples,
                                          sizeof *b->samples) : NULL;
         b->n_samples = 0;
     }
-    snap->orphans = take(snap->pool, snap->n_orphans,
+    snap->orphans = take(snap->region, snap->n_orphans,
                          sizeof *snap->orphans);
     snap->n_orphans = 0;
 }
@@ -566,12 +566,12 @@ read_samples(const struct ovsdb_idl *idl, const char *owner,
         struct export_sample *sample
             = b ? &b->samples[b->n_samples++]
                 : &snap->orphans[snap->n_orphans++];
-        read_sample(idl, row, owner, snap->pool, sample);
+        read_sample(idl, row, owner, snap->region, sample);
         memcpy(sample->bridge_uuid, uuid, sizeof sample->bridge_uuid);
         if (!b) {
             const struct ovsdb_idl_row *br
                 = follow(idl, row, COL_SAMPLE_BRIDGE, 0, OVS_BRIDGE);
-            sample->bridge = keep(snap->pool, br
+            sample->bridge = keep(snap->region, br
                                   ? read_text(br, COL_BRIDGE_NAME, "")
                                   : uuid);
         }
@@ -661,17 +661,17 @@ ovs_rows_read(const struct ovsdb_idl *idl, const char *owner,
     snap->hw_offload = offload && !strcmp(offload, "true");
     snap->next_cfg = read_integer(ovs, COL_SWITCH_NEXT_CFG, 0);
     snap->cur_cfg = read_integer(ovs, COL_SWITCH_CUR_CFG, 0);
-    read_ids(ovs, COL_SWITCH_EXTERNAL_IDS, snap->pool, &snap->external_ids,
+    read_ids(ovs, COL_SWITCH_EXTERNAL_IDS, snap->region, &snap->external_ids,
              &snap->n_external_ids);
     /* Through Open_vSwitch.bridges, never over the Bridge table: there orphans
      * may live on that a Flow_Sample_Collector_Set refers to. */
     size_t n = read_column(ovs, COL_SWITCH_BRIDGES)->n;
-    snap->bridges = take(snap->pool, n, sizeof *snap->bridges);
+    snap->bridges = take(snap->region, n, sizeof *snap->bridges);
     for (size_t i = 0; i < n; i++) {
         const struct ovsdb_idl_row *br = follow(idl, ovs, COL_SWITCH_BRIDGES,
                                                 i, OVS_BRIDGE);
         if (br) {
-            read_bridge(idl, br, owner, snap->pool,
+            read_bridge(idl, br, owner, snap->region,
                         &snap->bridges[snap->n_bridges++]);
         }
     }
@@ -683,7 +683,7 @@ ovs_rows_read(const struct ovsdb_idl *idl, const char *owner,
         count_refs(snap, t);
     }
     read_samples(idl, owner, snap);
-    pool_seal(snap->pool);
+    region_seal(snap->region);
 }
 
 /* Traffic. */
@@ -1020,14 +1020,14 @@ find_bridge(const struct ovsdb_idl *idl, const char *text)
            : NULL;
 }
 
-static struct pool *
-scratch_pool(void)
+static struct region *
+scratch_region(void)
 {
-    struct pool *pool = pool_create();
-    if (!pool) {
+    struct region *region = region_create();
+    if (!region) {
         out_of_memory();
     }
-    return pool;
+    return region;
 }
 
 static bool
@@ -1035,12 +1035,12 @@ row_is_as_seen(const struct ovsdb_idl_row *row, enum export_table table,
                const char *owner, const struct export_row *seen)
 {
     struct export_row now = { .present = false };
-    struct pool *pool = scratch_pool();
+    struct region *region = scratch_region();
     if (row) {
-        read_row(row, table, owner, pool, &now);
+        read_row(row, table, owner, region, &now);
     }
     bool same = export_row_equal(&now, seen, table);
-    pool_destroy(pool);
+    region_destroy(region);
     return same;
 }
 
@@ -1082,13 +1082,13 @@ sample_is_as_seen(const struct ovsdb_idl *idl,
                   const struct export_sample *seen)
 {
     struct export_sample now;
-    struct pool *pool = scratch_pool();
-    read_sample(idl, row, owner, pool, &now);
+    struct region *region = scratch_region();
+    read_sample(idl, row, owner, region, &now);
     bool same = text_equal(now.owner, seen->owner) && now.id == seen->id
                 && now.group.set == seen->group.set
                 && now.group.number == seen->group.number
                 && export_row_equal(&now.ipfix, &seen->ipfix, EXPORT_IPFIX);
-    pool_destroy(pool);
+    region_destroy(region);
     return same;
 }
 

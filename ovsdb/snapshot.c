@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "ovsdb/pool.h"
+#include "ovsdb/region.h"
 #include "ovsdb/ovsdb.h"
 
 struct shared_snapshot {
@@ -22,8 +22,8 @@ snapshot_create(void)
     if (!shared) {
         return NULL;
     }
-    shared->s.pool = pool_create();
-    if (!shared->s.pool) {
+    shared->s.region = region_create();
+    if (!shared->s.region) {
         free(shared);
         return NULL;
     }
@@ -56,7 +56,7 @@ ovsdb_snapshot_unref(const struct ovs_snapshot *snap)
         return;
     }
     struct ovs_snapshot *s = &shared->s;
-    pool_destroy(s->pool);
+    region_destroy(s->region);
     free(s->remote);
     free(s->reason);
     free(s->ovs_version);

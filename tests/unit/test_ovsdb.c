@@ -15,7 +15,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "ovsdb/pool.h"
+#include "ovsdb/region.h"
 #include "tests/unit/unit.h"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -148,17 +148,17 @@ test_mute_server(void)
 /* Equal texts are one, whatever else is taken in between; all of it is there
  * at the same time. */
 static void
-test_pool(void)
+test_region(void)
 {
     enum { N = 5000 };
-    struct pool *a = pool_create();
-    char **texts = pool_alloc(a, N * sizeof *texts), text[32];
+    struct region *a = region_create();
+    char **texts = region_alloc(a, N * sizeof *texts), text[32];
     CU_ASSERT_PTR_NOT_NULL_FATAL(texts);
     CU_ASSERT_PTR_NULL(texts[0]);
     for (int i = 0; i < N; i++) {
         snprintf(text, sizeof text, "text %d", i);
-        texts[i] = pool_text(a, text);
-        uint64_t *p = pool_alloc(a, (size_t) (i % 40) * 8);
+        texts[i] = region_text(a, text);
+        uint64_t *p = region_alloc(a, (size_t) (i % 40) * 8);
         CU_ASSERT_EQUAL((uintptr_t) p % sizeof(void *), 0);
         for (int j = 0; j < i % 40; j++) {
             CU_ASSERT_EQUAL(p[j], 0);
@@ -168,18 +168,18 @@ test_pool(void)
     for (int i = 0; i < N; i++) {
         snprintf(text, sizeof text, "text %d", i);
         CU_ASSERT_STRING_EQUAL(texts[i], text);
-        CU_ASSERT_PTR_EQUAL(pool_text(a, text), texts[i]);
+        CU_ASSERT_PTR_EQUAL(region_text(a, text), texts[i]);
     }
-    char *big = pool_alloc(a, 3000000);
+    char *big = region_alloc(a, 3000000);
     CU_ASSERT_PTR_NOT_NULL_FATAL(big);
     memset(big, 1, 3000000);
-    CU_ASSERT_PTR_NULL(pool_alloc(a, SIZE_MAX));
-    CU_ASSERT_PTR_NULL(pool_alloc(a, SIZE_MAX / 2 + 2));
-    pool_seal(a);
-    CU_ASSERT_STRING_EQUAL(pool_text(a, "again"), "again");
-    pool_destroy(a);
-    pool_destroy(NULL);
+    CU_ASSERT_PTR_NULL(region_alloc(a, SIZE_MAX));
+    CU_ASSERT_PTR_NULL(region_alloc(a, SIZE_MAX / 2 + 2));
+    region_seal(a);
+    CU_ASSERT_STRING_EQUAL(region_text(a, "again"), "again");
+    region_destroy(a);
+    region_destroy(NULL);
 }
 
 UNIT_MAIN("ovsdb", UNIT_TEST(test_no_server), UNIT_TEST(test_mute_server),
-          UNIT_TEST(test_pool))
+          UNIT_TEST(test_region))

@@ -1,6 +1,6 @@
 #include <config.h>
 
-#include "ovsdb/pool.h"
+#include "ovsdb/region.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,17 +20,17 @@ struct chunk {
     _Alignas(void *) char bytes[];
 };
 
-struct pool {
+struct region {
     struct chunk *chunks;       /* The one in use first. */
     size_t next_size;
     char **texts;               /* Open addressing; NULL: empty. */
     size_t n_texts, room;       /* 'room' is a power of two, or 0. */
 };
 
-struct pool *
-pool_create(void)
+struct region *
+region_create(void)
 {
-    struct pool *a = calloc(1, sizeof *a);
+    struct region *a = calloc(1, sizeof *a);
     if (a) {
         a->next_size = FIRST_CHUNK;
     }
@@ -56,7 +56,7 @@ chunk_create(size_t size)
 }
 
 void
-pool_destroy(struct pool *a)
+region_destroy(struct region *a)
 {
     while (a && a->chunks) {
         struct chunk *c = a->chunks;
@@ -75,7 +75,7 @@ pool_destroy(struct pool *a)
 
 /* 'align' is a power of two. */
 static void *
-take(struct pool *a, size_t size, size_t align)
+take(struct region *a, size_t size, size_t align)
 {
     struct chunk *c = a->chunks;
     size_t at = c ? (c->used + align - 1) & ~(align - 1) : 0;
@@ -105,7 +105,7 @@ take(struct pool *a, size_t size, size_t align)
 }
 
 void *
-pool_alloc(struct pool *a, size_t size)
+region_alloc(struct region *a, size_t size)
 {
     return take(a, size, sizeof(void *));
 }
@@ -132,7 +132,7 @@ find_text(char **texts, size_t room, const char *text, size_t n)
 }
 
 static int
-grow_texts(struct pool *a)
+grow_texts(struct region *a)
 {
     size_t room = a->room ? 2 * a->room : 64;
     char **grown = calloc(room, sizeof *grown);
@@ -152,7 +152,7 @@ grow_texts(struct pool *a)
 }
 
 char *
-pool_text(struct pool *a, const char *text)
+region_text(struct region *a, const char *text)
 {
     size_t n = strlen(text);
     if (2 * a->n_texts >= a->room && grow_texts(a)) {
@@ -167,7 +167,7 @@ pool_text(struct pool *a, const char *text)
 }
 
 void
-pool_seal(struct pool *a)
+region_seal(struct region *a)
 {
     free(a->texts);
     a->texts = NULL;
