@@ -55,6 +55,7 @@ venturictl_SOURCES = \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode.h \
+	api/cli/decode_show.c \
 	api/cli/doctor.c \
 	api/cli/export.c \
 	api/cli/counters.c \
@@ -91,7 +92,7 @@ check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/client.c api/cli/command.c api/cli/commands.c \
-	api/cli/decode.c api/cli/doctor.c \
+	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
 	api/cli/counters.c api/cli/export.c api/cli/flows.c api/cli/table.c \
 	api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \

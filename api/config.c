@@ -19,6 +19,7 @@
 #include "api/config_probe.h"
 #include "api/json.h"
 #include "api/model.h"
+#include "collector/template/element.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -521,6 +522,7 @@ config_destroy(struct config *c)
         free(c->sources[i].name);
     }
     free(c->sources);
+    free(c->elements);
     free_strings(c->api_addresses, c->n_api_addresses);
     free_strings(c->log_levels, c->n_log_levels);
     free(c->log_target);
@@ -629,6 +631,37 @@ get_exporters(struct json_object *root, struct config *c,
     return err;
 }
 
+/* Elements that fill columns because the administrator says so. */
+static int
+get_elements(struct json_object *root, struct config *c,
+             struct config_error *e)
+{
+    struct json_object *list = at(root, "collector/element");
+    size_t n = list ? json_object_array_length(list) : 0;
+
+    c->extra = json_object_get_boolean(at(root, "collector/extra"));
+    if (n && !(c->elements = calloc(n, sizeof *c->elements))) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        const char *name = json_object_get_string(at(o, "column"));
+        const struct column *column = column_by_name(name);
+        if (!column || !element_can_fill((uint16_t) (column - columns))) {
+            return refuse(e, -EINVAL, data_path("collector/element/column"),
+                          "%s is %s; expected a column that flow.columns "
+                          "lists, of numbers, addresses or names, and that "
+                          "can be null", name, column ? "none that an "
+                          "element can fill" : "no column");
+        }
+        c->elements[c->n_elements++] = (struct element_mapping) {
+            get_uint(o, "enterprise"), (uint16_t) get_uint(o, "id"),
+            (uint16_t) (column - columns),
+        };
+    }
+    return 0;
+}
+
 static int
 get_collector(struct json_object *root, struct config *c,
               struct config_error *e)
@@ -650,6 +683,9 @@ get_collector(struct json_object *root, struct config *c,
     }
     if (!err) {
         err = get_exporters(root, c, e);
+    }
+    if (!err) {
+        err = get_elements(root, c, e);
     }
     if (!err) {
         err = get_size(root, "collector/receive-buffer", "64KiB", "1GiB",

@@ -17,6 +17,7 @@
 
 struct json_object;
 struct config_store;
+struct element_mapping;         /* collector/template/element.h */
 struct probe_config;            /* probe/decide.h */
 struct config_bgp;              /* api/config_bgp.h */
 
@@ -48,6 +49,9 @@ struct config {
     char *multicast_interface;  /* Or NULL. */
     struct config_source *sources;      /* collector/source. */
     size_t n_sources;
+    bool extra;                 /* collector/extra. */
+    struct element_mapping *elements;   /* collector/element. */
+    size_t n_elements;
     unsigned workers;           /* collector/workers; 0: one per core. */
     uint32_t receive_buffer;    /* collector/receive-buffer, bytes. */
     uint32_t max_sources;       /* collector/max-sources. */

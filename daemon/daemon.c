@@ -35,6 +35,7 @@
 #include "collector/input/input.h"
 #include "collector/query/query.h"
 #include "collector/store/store.h"
+#include "collector/template/element.h"
 #include "collector/template/persist.h"
 #include "collector/template/template.h"
 #include "daemon/observe.h"
@@ -260,6 +261,7 @@ open_input(struct daemon *d, const struct config *c, char **error)
         .sources = d->sources,
         .templates = d->templates,
         .counters = &d->decode_counters,
+        .keep_unknown = c->extra,
         .stages = d->stages,
         .n_stages = sizeof d->stages / sizeof d->stages[0],
         .get = batch_get,
@@ -771,6 +773,7 @@ same_input(const struct config *a, const struct config *b)
     return same_streams(a, b)
            && same_list(a->allow, a->n_allow, b->allow, b->n_allow)
            && same_text(a->multicast_interface, b->multicast_interface)
+           && a->extra == b->extra
            && same_list(a->netflow_listen, a->n_netflow_listen,
                      b->netflow_listen, b->n_netflow_listen)
            && same_list(a->ipfix_listen, a->n_ipfix_listen,
@@ -779,6 +782,19 @@ same_input(const struct config *a, const struct config *b)
                         b->sflow_listen, b->n_sflow_listen)
            && a->workers == b->workers
            && a->receive_buffer == b->receive_buffer;
+}
+
+/* Templates are compiled when they are learned. */
+static bool
+same_elements(const struct config *a, const struct config *b)
+{
+    bool same = a->n_elements == b->n_elements;
+    for (size_t i = 0; same && i < a->n_elements; i++) {
+        const struct element_mapping *p = &a->elements[i];
+        const struct element_mapping *q = &b->elements[i];
+        same = p->pen == q->pen && p->id == q->id && p->column == q->column;
+    }
+    return same;
 }
 
 /* What is fixed when venturid starts.  NULL: nothing of it changes. */
@@ -795,6 +811,7 @@ needs_restart(const struct config *a, const struct config *b)
            : a->query_threads != b->query_threads ? "query/threads"
            : a->query_max != b->query_max ? "query/max-running"
            : a->max_sources != b->max_sources ? "collector/max-sources"
+           : !same_elements(a, b) ? "collector/element"
            : NULL;
 }
 
@@ -1061,6 +1078,7 @@ count_channels(void *daemon_, struct flow_batch *b)
 static int
 create_tables(struct daemon *d, const struct config *c)
 {
+    element_map(c->elements, c->n_elements);
     d->dict = dict_create(DICT_ENTRIES, DICT_BYTES);
     d->sources = source_table_create(c->max_sources);
     d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);

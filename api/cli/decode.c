@@ -19,6 +19,7 @@
 #include "collector/decode/stream.h"
 #include "collector/exporter/correct.h"
 #include "collector/exporter/source_table.h"
+#include "collector/template/element.h"
 #include "collector/template/template.h"
 #include "lib/clock.h"
 #include "lib/cursor.h"
@@ -37,6 +38,12 @@ const struct cli_option cli_decode_options[] = {
     { "protocol", 'p', "PROTOCOL", "take everything for this, and leave out "
       "what is not: netflow5, netflow7, netflow9, netflow, ipfix, sflow5",
       "netflow5 netflow7 netflow9 netflow ipfix sflow5" },
+    { "flows", 'f', NULL, "flow records only, no options records and counter "
+      "samples", NULL },
+    { "extra", 'x', NULL, "also fields that no column takes: extra, as "
+      "enterprise/id=hex", NULL },
+    { "element", 'e', "ELEMENTS", "take elements for columns: "
+      "ENTERPRISE/ID=COLUMN, with commas between them", NULL },
     { NULL, 0, NULL, NULL, NULL }
 };
 
@@ -52,6 +59,8 @@ struct decode {
     struct capture *capture;
     struct flow_batch *batch;
     struct correct correct;
+    struct decoder_watch watch;
+    int64_t now_us;             /* When what is being decoded was received. */
     int64_t flow_start[BATCH_ROWS], flow_end[BATCH_ROWS];
     uint64_t other_protocol, torn_file, not_readable;
 };
@@ -154,6 +163,27 @@ print_batch(struct decode *d)
     batch_reset(d->batch);
 }
 
+/* Records of other kinds come between flows: those that came before are
+ * printed first.  No row is being filled then. */
+static void
+on_options(void *decode, const struct source *s, const struct template *t,
+           const uint8_t *record)
+{
+    struct decode *d = decode;
+    print_batch(d);
+    decode_put_options(d->cli->out, s, t, record, d->now_us);
+}
+
+static void
+on_counters(void *decode, const struct source *s,
+            const struct interface_counters *k, const uint32_t *formats,
+            size_t n)
+{
+    struct decode *d = decode;
+    print_batch(d);
+    decode_put_counters(d->cli->out, d->dict, s, k, formats, n);
+}
+
 static struct flow_batch *
 on_full(void *decode, struct flow_batch *b)
 {
@@ -207,6 +237,7 @@ on_datagram(void *decode, const struct datagram *datagram)
     if (!copy.received_us) {
         copy.received_us = header_time_us(copy.data, copy.size);
     }
+    d->now_us = copy.received_us;
     d->batch = decoder_datagram(d->decoder, &copy, d->batch);
 }
 
@@ -440,9 +471,12 @@ decode_init(struct decode *d)
         || !d->capture) {
         return false;
     }
+    d->watch = (struct decoder_watch) { on_options, on_counters, d };
     struct decoder_config c = {
         .dict = d->dict, .sources = d->sources, .templates = d->templates,
         .counters = &d->n, .flush = on_full, .aux = d,
+        .keep_unknown = cli_value(d->cli, "extra"),
+        .watch = d->summary || cli_value(d->cli, "flows") ? NULL : &d->watch,
     };
     d->decoder = decoder_create(&c);
     return d->decoder != NULL;
@@ -472,6 +506,35 @@ is_protocol(const char *text)
     return false;
 }
 
+/* "9/12235=application,0/371=user_name".  False after a message. */
+static bool
+map_elements(struct cli *cli, const char *text)
+{
+    static struct element_mapping list[ELEMENT_MAPPINGS];
+    size_t n = 0;
+    while (text && *text) {
+        unsigned pen, id;
+        char name[64];
+        int used = 0;
+        const struct column *c = NULL;
+        if (sscanf(text, "%u/%u=%63[a-z0-9_]%n", &pen, &id, name, &used) == 3
+            && used && (text[used] == ',' || !text[used]) && id <= UINT16_MAX
+            && n < ELEMENT_MAPPINGS) {
+            c = column_by_name(name);
+        }
+        if (!c || !element_can_fill((uint16_t) (c - columns))) {
+            return cli_usage(cli, "--element %s: expected ENTERPRISE/ID="
+                             "COLUMN, of a column of numbers, addresses or "
+                             "names that can be null", text);
+        }
+        list[n++] = (struct element_mapping) { pen, (uint16_t) id,
+                                               (uint16_t) (c - columns) };
+        text += used + (text[used] == ',');
+    }
+    element_map(list, n);
+    return true;
+}
+
 int
 cli_decode(struct cli *cli)
 {
@@ -490,6 +553,9 @@ cli_decode(struct cli *cli)
     if (d.protocol && !is_protocol(d.protocol)) {
         cli_usage(cli, "--protocol %s: there is no such protocol",
                   d.protocol);
+        return EXIT_USAGE;
+    }
+    if (!map_elements(cli, cli_value(cli, "element"))) {
         return EXIT_USAGE;
     }
     rcu_register_thread();

@@ -206,6 +206,10 @@ decode_options(struct set_context *x, const struct template *t,
             return;
         }
         read_options_record(x, t, c->p);
+        if (x->dec->c.watch) {
+            x->dec->c.watch->options(x->dec->c.watch->aux, x->source, t,
+                                     c->p);
+        }
         cur_skip(c, size);
         x->n_records++;
         counter_inc(&x->source->n.options_records);

@@ -14,6 +14,8 @@
 
 struct decoder;
 struct dict;
+struct interface_counters;
+struct template;
 struct source;
 struct source_table;
 struct template_cache;
@@ -46,12 +48,28 @@ struct datagram {
     int64_t received_us;        /* Wall clock. */
 };
 
+/* What is no flow record, for those who want to see it.  All of it is for the
+ * call only. */
+#define DECODER_STRUCTURES 32
+struct decoder_watch {
+    /* A record of an options template, whole. */
+    void (*options)(void *aux, const struct source *, const struct template *,
+                    const uint8_t *record);
+    /* An sFlow counter sample, with the formats of all that is in it, known
+     * and unknown (the first DECODER_STRUCTURES). */
+    void (*counters)(void *aux, const struct source *,
+                     const struct interface_counters *,
+                     const uint32_t *formats, size_t n_formats);
+    void *aux;
+};
+
 struct decoder_config {
     struct dict *dict;          /* Names go there. */
     struct source_table *sources;
     struct template_cache *templates;
     struct decoder_counters *counters;  /* Shared between decoders. */
     bool keep_unknown;          /* Fill the column extra. */
+    const struct decoder_watch *watch;  /* NULL: nobody. */
 
     /* Called with a full batch; returns the batch to go on with (the same one,
      * emptied, or another).  Never NULL. */

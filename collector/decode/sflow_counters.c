@@ -71,14 +71,24 @@ static const struct {
     { 2207, COUNTERS_DATAPATH, read_datapath },
 };
 
+/* The formats of the blocks of a sample. */
+struct formats {
+    uint32_t list[DECODER_STRUCTURES];
+    size_t n;
+};
+
 /* A block that is shorter than it should be is as good as unknown. */
 static bool
-read_block(struct interface_counters *k, struct cursor *c, struct dict *dict)
+read_block(struct interface_counters *k, struct cursor *c, struct dict *dict,
+           struct formats *seen)
 {
     uint32_t format = cur_u32(c), size = cur_u32(c);
     struct cursor body = cur_sub(c, size);
     if (body.bad) {
         return false;
+    }
+    if (seen->n < DECODER_STRUCTURES) {
+        seen->list[seen->n++] = format;
     }
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         if (blocks[i].format == format) {
@@ -103,6 +113,7 @@ sflow_counter_sample(struct decoder *dec, struct source *source,
         .updated_us = dec->d->received_us,
     };
     cur_skip(c, 4);             /* Sequence number. */
+    struct formats seen = { .n = 0 };
     k.data_source = sflow_data_source(c, expanded);
     uint32_t n = cur_u32(c);
     if (c->bad) {
@@ -110,9 +121,13 @@ sflow_counter_sample(struct decoder *dec, struct source *source,
     }
     counter_inc(&source->n.counter_records);
     for (uint32_t i = 0; i < n; i++) {
-        if (!read_block(&k, c, dec->c.dict)) {
+        if (!read_block(&k, c, dec->c.dict, &seen)) {
             return false;
         }
+    }
+    if (dec->c.watch) {
+        dec->c.watch->counters(dec->c.watch->aux, source, &k, seen.list,
+                               seen.n);
     }
     if (k.parts) {
         interface_counters_put(source_table_counters(dec->c.sources), &k);

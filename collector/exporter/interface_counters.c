@@ -192,9 +192,13 @@ interface_counters_point(const struct interface_counters *c,
     if (c->name) {
         snprintf(p->name, sizeof p->name, "%s", dict_text(dict, c->name));
     }
+    /* All ones: the agent does not count that (sFlow version 5, section
+     * 5.3). */
 #define X(TYPE, NAME)                                                   \
-    p->value[FIELD_##NAME] = c->NAME;                                   \
-    p->has |= UINT64_C(1) << FIELD_##NAME;
+    if (c->NAME != (TYPE) -1) {                                         \
+        p->value[FIELD_##NAME] = c->NAME;                               \
+        p->has |= UINT64_C(1) << FIELD_##NAME;                          \
+    }
     if (c->parts & COUNTERS_GENERIC) {
         GENERIC_VALUES(X)
     }

@@ -387,6 +387,7 @@ worker_init(struct worker *w, struct input *in)
         .sources = c->sources,
         .templates = c->templates,
         .counters = c->counters,
+        .keep_unknown = c->keep_unknown,
         .flush = hand_over,
         .aux = w,
     };

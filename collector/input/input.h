@@ -41,6 +41,7 @@ struct input_config {
     struct source_table *sources;
     struct template_cache *templates;
     struct decoder_counters *counters;
+    bool keep_unknown;          /* See decoder.h. */
     const struct stage *stages; /* Run in order on each batch. */
     size_t n_stages;
 

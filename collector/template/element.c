@@ -165,12 +165,22 @@ static const struct element elements[] = {
     { PEN_NTOP, 180, CONV_NAME, 0, COL_url, 0 },
 };
 
+/* In the order of the configuration; looked at once per field of a new
+ * template. */
+static struct element mapped[ELEMENT_MAPPINGS];
+static size_t n_mapped;
+
 #define N_ELEMENTS (sizeof elements / sizeof elements[0])
 
 const struct element *
 element_find(uint32_t pen, uint16_t id)
 {
     size_t low = 0, high = N_ELEMENTS;
+    for (size_t i = 0; i < n_mapped; i++) {
+        if (mapped[i].pen == pen && mapped[i].id == id) {
+            return &mapped[i];
+        }
+    }
     while (low < high) {
         size_t mid = (low + high) / 2;
         const struct element *e = &elements[mid];
@@ -184,6 +194,47 @@ element_find(uint32_t pen, uint16_t id)
         }
     }
     return NULL;
+}
+
+/* How bytes become a value of that type; CONV_NONE: they do not. */
+static enum element_conv
+conv_of(enum column_type type)
+{
+    switch (type) {
+    case COLUMN_T_U8:
+    case COLUMN_T_U16:
+    case COLUMN_T_U32:
+    case COLUMN_T_U64:
+    case COLUMN_T_ENUM:
+        return CONV_UINT;
+    case COLUMN_T_ADDR:
+        return CONV_ADDR;
+    case COLUMN_T_MAC:
+        return CONV_MAC;
+    case COLUMN_T_NAME:
+        return CONV_NAME;
+    default:
+        return CONV_NONE;
+    }
+}
+
+bool
+element_can_fill(uint16_t column)
+{
+    return column < N_COLUMNS && columns[column].flags & CF_NULL
+           && conv_of(columns[column].type) != CONV_NONE;
+}
+
+void
+element_map(const struct element_mapping *list, size_t n)
+{
+    n_mapped = 0;
+    for (size_t i = 0; i < n && n_mapped < ELEMENT_MAPPINGS; i++) {
+        mapped[n_mapped++] = (struct element) {
+            .pen = list[i].pen, .id = list[i].id, .column = list[i].column,
+            .conv = (uint8_t) conv_of(columns[list[i].column].type),
+        };
+    }
 }
 
 uint16_t

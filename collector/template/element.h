@@ -8,6 +8,7 @@
 #define COLLECTOR_ELEMENT_H 1
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/column.h"
@@ -20,6 +21,7 @@ enum element_conv {
     CONV_NONE,                  /* Not wanted. */
     CONV_UINT,                  /* Into an integer column. */
     CONV_V4, CONV_V6,           /* Into an ADDR column. */
+    CONV_ADDR,                  /* One of the two, by its size. */
     CONV_MAC,
     CONV_NAME,
     CONV_DIRECTION,
@@ -56,6 +58,24 @@ struct element {
 
 /* NULL if the element is not wanted. */
 const struct element *element_find(uint32_t pen, uint16_t id);
+
+/* An element that is to fill a column because the administrator says so,
+ * whatever the tables say. */
+struct element_mapping {
+    uint32_t pen;
+    uint16_t id;
+    uint16_t column;            /* element_can_fill() it. */
+};
+
+#define ELEMENT_MAPPINGS 1024
+
+/* Whether any element can fill a column: it may be absent, and is a number, an
+ * address, a MAC address or a name. */
+bool element_can_fill(uint16_t column);
+
+/* Templates that are learned from now on are read so; the first 'n', at most
+ * ELEMENT_MAPPINGS, are copied.  For the start of a process. */
+void element_map(const struct element_mapping *, size_t n);
 
 /* The element that says the same about the other direction (source and
  * destination exchanged); the element itself if it has no twin. */

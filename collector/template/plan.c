@@ -881,6 +881,8 @@ size_fits(const struct element *e, const struct template_field *f)
                || e->conv == CONV_IP_PACKET;
     }
     switch (e->conv) {
+    case CONV_ADDR:
+        return f->size == 4 || f->size == 16;
     case CONV_V4:
         return f->size == 4;
     case CONV_V6:
@@ -1099,7 +1101,8 @@ plan_compile(const struct template_field *fields, unsigned n,
             return NULL;
         }
         if (e && size_fits(e, f)) {
-            op.conv = e->conv;
+            op.conv = e->conv != CONV_ADDR ? e->conv
+                      : f->size == 4 ? CONV_V4 : CONV_V6;
             op.column = (uint8_t) e->column;
             if (!compile_special(&c, e, op)) {
                 places[n_places++] = (struct place) { e, op, rank, f->id };

@@ -12,6 +12,7 @@ import functools
 import gzip
 import json
 import os
+import re
 import subprocess
 
 from harness import (BUILDDIR, Failure, SRCDIR, Skip, equal, main,
@@ -145,7 +146,7 @@ def test_cases():
 def test_every_file():
     """Files one by one, as records and summed up: the two agree, and each
     line is JSON of its own."""
-    n = 0
+    n, others = 0, {"options": 0, "counters": 0}
     for entry in manifest()["files"]:
         if entry["kind"] in NO_INPUT or "transcript" in entry["kind"]:
             continue
@@ -156,13 +157,79 @@ def test_every_file():
         lines = decode(path, status=status).splitlines()
         records = [json.loads(line) for line in lines]
         back = sum(e["counters"]["reverse_flows"] for e in said["exporters"])
-        equal(len(records), said["flow_records"] + back, entry["path"])
+        kinds = [record.get("record", "flow") for record in records]
+        equal(kinds.count("flow"), said["flow_records"] + back, entry["path"])
+        equal(kinds.count("options"), said["options_records"], entry["path"])
+        # One that breaks off is counted, and not shown.
+        if "bad_sample" not in said["errors"]:
+            equal(kinds.count("counters"), said["counter_records"],
+                  entry["path"])
+        others["options"] += kinds.count("options")
+        others["counters"] += kinds.count("counters")
         for record in records:
             if None in record.values() or "exporter" not in record:
                 raise Failure("%s: %s" % (entry["path"], record))
         n += 1
-    if n < 400:
-        raise Failure("only %d files" % n)
+    if n < 400 or min(others.values()) < 100:
+        raise Failure("only %d files, %s" % (n, others))
+
+
+def test_other_records():
+    """What is no flow record, by name and type."""
+    lines = decode(path_of("openvswitch+ovs/_captures-3.1.0/"
+                           "sflow-basic-ipv4.pcap")).splitlines()
+    counters = [r for r in map(json.loads, lines)
+                if r.get("record") == "counters"]
+    port = [r for r in counters if r.get("name") == "p1"][0]
+    equal({name: port.get(name) for name in (
+        "data_source", "if_index", "if_speed", "in_octets", "out_octets",
+        "of_port", "datapath_id", "structures", "in_multicast")}, {
+            "data_source": 1004, "if_index": 1004, "if_speed": 100000000,
+            "in_octets": 148, "out_octets": 202, "of_port": 1,
+            "datapath_id": 18364758544493064720,
+            "structures": [2, 1004, 1005, 1],
+            "in_multicast": None}, "counters of a port")
+    name = path_of("irino+softflowd/_captures-1.1.0/ipfix-mixed-milli.pcap")
+    options = [r for r in map(json.loads, decode(name).splitlines())
+               if r.get("record") == "options"]
+    equal((options[0]["template"], list(options[0]["scope"]),
+           options[0]["fields"]["samplingPacketInterval"],
+           options[0]["fields"]["interfaceName"]),
+          (256, ["meteringProcessId"], 1, "sf/mixed.pcap"), "options")
+    flows = [json.loads(line)
+             for line in decode("--flows", name).splitlines()]
+    equal(len(flows), summary(name)["flow_records"], "flows only")
+    equal([r for r in flows if "record" in r], [], "others")
+
+
+def test_elements():
+    """Fields that no column takes: kept, or taken for one."""
+    found = None
+    for entry in manifest()["files"]:
+        if entry["kind"] not in INPUT or entry["protocol"] != "ipfix":
+            continue
+        for line in decode("--flows", "--extra", path_of(entry["path"]),
+                           status=(0, 1)).splitlines():
+            extra = json.loads(line).get("extra", "")
+            # A number of four bytes that is not 0.
+            match = re.search(r"(?:^| )(\d+/\d+)=([0-9a-f]{8})(?: |$)", extra)
+            if match and int(match.group(2), 16):
+                found = (path_of(entry["path"]), match.group(1),
+                         int(match.group(2), 16))
+                break
+        if found:
+            break
+    if not found:
+        raise Failure("no field without a column in any file")
+    name, element, value = found
+    values = {json.loads(line).get("in_vrf") for line in
+              decode("--flows", "--element", element + "=in_vrf",
+                     name).splitlines()}
+    if value not in values:
+        raise Failure("%s of %s: %s" % (element, name, values))
+    for wrong in ("x", "1/2", "1/70000=in_vrf", "1/2=bytes", "1/2=nothing",
+                  "1/2=in_vrf;"):
+        decode("--element", wrong, name, status=(2,))
 
 
 def test_fuzz_inputs():

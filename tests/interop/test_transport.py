@@ -4,10 +4,11 @@
 import os
 import socket
 import ssl
+import struct
 import subprocess
 
 import ipfix
-from harness import (Daemon, Failure, Lab, equal, main, sanitized,
+from harness import (Daemon, Failure, Lab, RpcError, equal, main, sanitized,
                      scratch_dir, wait_until)
 from ipfix import data, message, record, template
 
@@ -361,6 +362,48 @@ def test_allowed_and_named():
                     "sampling": 7}]}}})
     ipfix.udp(lab.name, "127.2.0.1").sendto(payload, ("127.0.0.1", 4739))
     await_total(daemon, 108, 3)
+    daemon.stop()
+
+
+def test_elements():
+    """Fields that no column takes are kept, or fill one, as configured."""
+    lab = Lab()
+    daemon = Daemon(lab, config=collector(extra=True, element=[
+        {"enterprise": 0, "id": 30001, "column": "in_vrf"},
+        {"enterprise": 4242, "id": 7, "column": "application"},
+        {"enterprise": 4242, "id": 8, "column": "next_hop"}]))
+    fields = struct.pack("!HH", 257, len(ipfix.USUAL) + 5) + b"".join(
+        struct.pack("!HH", *field) for field in ipfix.USUAL + (
+            (30001, 3), (30002, 2))) + b"".join(
+        struct.pack("!HHI", 0x8000 | number, size, 4242)
+        for number, size in ((7, 65535), (8, 16), (9, 65535)))
+    payload = record() + struct.pack("!I", 77)[1:] + b"\xab\xcd" \
+        + b"\x03web" + socket.inet_pton(socket.AF_INET6, "2001:db8::9") \
+        + b"\x02\x01\x02"
+    exporter = ipfix.udp(lab.name, "127.0.0.1")
+    exporter.sendto(message(ipfix.a_set(2, fields), data(payload, number=257)),
+                    ("127.0.0.1", 4739))
+    await_total(daemon, 1, 1)
+    by = ["in_vrf", "application", "next_hop", "extra"]
+    rows = daemon.flows(by=by, metrics=["flows"])
+    equal([[row[name] for name in by] for row in rows],
+          [[77, "web", "2001:db8::9", "0/30002=abcd 4242/9=0102"]], "columns")
+    # Not any more; elements are for the start.
+    daemon.rpc("config.edit", config={"venturi:venturi": {"collector": {
+        "extra": False}}})
+    exporter.sendto(message(data(payload, number=257), seq=1),
+                    ("127.0.0.1", 4739))
+    await_total(daemon, 2, 2)
+    equal(sorted(str(row["extra"]) for row in daemon.flows(
+        by=["extra"], metrics=["flows"])),
+        ["0/30002=abcd 4242/9=0102", "None"], "extra")
+    try:
+        daemon.rpc("config.edit", config={"venturi:venturi": {"collector": {
+            "element": [{"enterprise": 4242, "id": 9, "column": "url"}]}}})
+        raise Failure("elements changed at run time")
+    except RpcError as error:
+        if "collector/element" not in str(error):
+            raise
     daemon.stop()
 
 

@@ -241,6 +241,14 @@ test_errors(void)
           "/venturi:venturi/collector/netflow", "list" },
         { V("{\"collector\":{\"netflow\":{\"listen\":[\"localhost:1\"]}}}"),
           "/venturi:venturi/collector/netflow/listen", "127.0.0.1:2055" },
+        { V("{\"collector\":{\"element\":[{\"enterprise\":9,\"id\":1,"
+            "\"column\":\"bytes\"}]}}"),
+          "/venturi:venturi/collector/element/column", "can be null" },
+        { V("{\"collector\":{\"element\":[{\"enterprise\":9,\"id\":1,"
+            "\"column\":\"nothing\"}]}}"),
+          "/venturi:venturi/collector/element/column", "is no column" },
+        { V("{\"collector\":{\"counters\":{\"interval\":\"2h\"}}}"),
+          "/venturi:venturi/collector/counters/interval", "1s to 1h" },
         { V("{\"collector\":{\"sflow\":{\"listen\":[\"1.2.3.4:99999\"]}}}"),
           "/venturi:venturi/collector/sflow/listen", "127.0.0.1:2055" },
         { V("{\"collector\":{\"sflow\":{\"listen\":[\"1.2.3.444:9\"]}}}"),
