@@ -1,15 +1,27 @@
 collector_libcollector_la_SOURCES += \
+	collector/store/block.h collector/store/block_p.h \
+	collector/store/block_read.c collector/store/block_write.c \
 	collector/store/engine.c \
+	collector/store/pack.c collector/store/pack.h \
 	collector/store/schema.c collector/store/schema.h \
 	collector/store/segment.c \
 	collector/store/store.c collector/store/store.h \
 	collector/store/shape.c collector/store/shape.h \
 	collector/store/store_p.h \
+	collector/store/table.c collector/store/table.h \
 	collector/store/tables.c collector/store/tables.h \
+	collector/store/utf8.c collector/store/utf8.h \
 	collector/store/view.c collector/store/view.h \
 	collector/store/writer.c
 
 if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_block
+unit_tests += tests/unit/test_block
+tests_unit_test_block_SOURCES = tests/unit/test_block.c \
+	tests/unit/store_util.h
+tests_unit_test_block_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+
 check_PROGRAMS += tests/unit/test_store
 unit_tests += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_util.h

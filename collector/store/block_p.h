@@ -1,0 +1,53 @@
+/* collector/store/block_p.h -- blocks as they lie on disk. */
+#ifndef COLLECTOR_BLOCK_P_H
+#define COLLECTOR_BLOCK_P_H 1
+
+#include "collector/store/block.h"
+
+#define BLOCK_MAGIC UINT64_C(0x314b434f4c425456)        /* "VTBLOCK1" */
+
+struct disk_head {
+    uint64_t magic;
+    uint64_t checksum;          /* Of header and directory, this being 0. */
+    uint32_t size, head_size;
+    uint32_t n_rows, n_columns;
+    uint64_t first_row;
+    int64_t min_us, max_us;
+    uint64_t zero;
+};
+_Static_assert(sizeof(struct disk_head) == BLOCK_HEAD_FIXED,
+               "this is on disk");
+
+enum block_kind { KIND_CONST = 1, KIND_NUMBERS, KIND_TABLE, KIND_WIDE,
+                  N_BLOCK_KINDS };
+/* Of numbers: */
+#define FLAG_DERIVED 0x01       /* 'ref' times 'param' was taken off. */
+#define FLAG_SAMPLED 0x02       /* ... times "sampling" instead. */
+#define FLAG_SCALED 0x04        /* (value - base) / unit was taken. */
+#define FLAG_DELTA 0x08         /* Zigzag differences within a frame. */
+/* Of addresses, constant or not: the low 32 bits of IPv4 as a number.  In a
+ * table: there are also wide ones, after those. */
+#define FLAG_V4 0x10
+#define FLAG_ALL 0x1f
+
+enum block_nulls { NULLS_NONE, NULLS_BITMAP, NULLS_SAME, N_BLOCK_NULLS };
+
+struct disk_column {
+    uint16_t column;            /* In the list of the file. */
+    uint8_t kind, flags;
+    uint8_t nulls;
+    uint8_t zero1;
+    uint16_t ref;               /* Column that numbers are derived from. */
+    uint16_t nulls_of;          /* Column whose bitmap this has, too. */
+    uint16_t zero2;
+    uint32_t offset, size;      /* Of the body; from the beginning. */
+    uint32_t zero3;
+    uint64_t checksum;          /* Of the body. */
+    uint64_t param, unit, base;
+    uint8_t min[16], max[16];
+};
+_Static_assert(sizeof(struct disk_column) == 88, "this is on disk");
+
+#define BITMAP_BYTES(N_ROWS) (((N_ROWS) + 63) / 64 * 8)
+
+#endif /* collector/store/block_p.h */
