@@ -289,12 +289,17 @@ health_store(struct health *h, struct store *store)
                      " records lost)", time_format_us(s.since_us, since),
                      s.reason, lost + full);
     } else {
-        health_check(h, "store", !lost_lately && !full_lately, "writing, %"
-                     PRIu32 " segments, %" PRIu64 " bytes; %" PRIu64
-                     " records lost, %" PRIu64 " of them lately%s",
-                     s.n_segments, s.bytes, lost + full,
-                     lost_lately + full_lately, full_lately
-                     ? ": more arrive than can be written" : "");
+        char damage[80] = "";
+        if (s.n_damaged) {
+            snprintf(damage, sizeof damage, "; %" PRIu32 " segments are "
+                     "damaged, the rest of them is there", s.n_damaged);
+        }
+        health_check(h, "store", !lost_lately && !full_lately
+                     && !s.n_damaged, "writing, %" PRIu32 " segments, %"
+                     PRIu64 " bytes; %" PRIu64 " records lost, %" PRIu64
+                     " of them lately%s%s", s.n_segments, s.bytes,
+                     lost + full, lost_lately + full_lately, full_lately
+                     ? ": more arrive than can be written" : "", damage);
     }
 }
 

@@ -10,6 +10,7 @@
 
 #include "collector/query/query.h"
 #include "collector/query/sql.h"
+#include "collector/store/scan.h"
 #include "collector/store/view.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -53,8 +54,9 @@ struct run {
     struct job *job;
     struct query_result *r;     /* Of the job: the status is told here. */
     struct store_view view;
-    struct sql_source *sources;
     /* Of the statement at hand. */
+    struct scan *scan;
+    char relation[SCAN_RELATION_LEN];
     struct sql sql;
     duckdb_prepared_statement st;
     duckdb_pending_result pending;
@@ -70,8 +72,11 @@ fail(struct query_result *r, enum query_status status, const char *why)
 }
 
 static void
-fail_duckdb(struct query_result *r, const char *why)
+fail_duckdb(struct run *run, const char *why)
 {
+    struct query_result *r = run->r;
+
+    store_view_failed(&run->view, why);
     /* DuckDB's exception for what exceeds memory_limit, on disk as well. */
     if (why && (strstr(why, "Out of Memory")
                 || strstr(why, "failed to offload"))) {
@@ -142,26 +147,54 @@ open_view(struct run *run, struct store *store)
         fail(r, QUERY_FAILED, why);
         return -EIO;
     }
-    size_t n = run->view.n_segments;
-    run->sources = calloc(n + 1, sizeof *run->sources);
-    if (!run->sources) {
-        fail(r, QUERY_FAILED, "out of memory");
+    r->segments = (unsigned) run->view.n_segments;
+    return 0;
+}
+
+/* Asked by the threads that read the store. */
+static bool
+is_over(void *aux)
+{
+    struct job *job = aux;
+    return atomic_load(&job->cancelled)
+           || clock_mono_us() >= job->deadline_us;
+}
+
+/* What a statement reads of the store. */
+static int
+open_scan(struct run *run, const struct query *q)
+{
+    struct scan_spec spec = {
+        .filter = q->filter, .canonical = !q->all_observations,
+        .n_ranges = 1, .ranges = { { q->from_us, q->to_us } },
+        .over = is_over, .aux = run->job,
+    };
+    if (q->previous_us) {
+        spec.n_ranges = 2;
+        spec.ranges[1].from_us = q->from_us - q->previous_us;
+        spec.ranges[1].to_us = q->to_us - q->previous_us;
+    }
+    run->scan = scan_open(&run->view, &spec);
+    if (!run->scan) {
+        fail(run->r, QUERY_FAILED, "out of memory");
         return -ENOMEM;
     }
-    for (size_t i = 0; i < n; i++) {
-        run->sources[i].schema = run->view.segments[i].schema;
-        run->sources[i].has = run->view.segments[i].has;
-        r->rows_scanned += run->view.segments[i].rows;
-    }
-    r->segments = (unsigned) n;
+    scan_relation(run->scan, run->relation);
     return 0;
 }
 
 static int
 prepare(struct run *run, const struct query *q)
 {
-    int e = sql_compile(q, run->sources, run->view.n_segments, &sql_duckdb,
-                        &run->sql);
+    struct sql_source source = { .scan = run->relation };
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        column_set_add(&source.has, i);
+    }
+    int e = open_scan(run, q);
+    if (e) {
+        return e;
+    }
+    e = sql_compile(q, &source, 1, &sql_duckdb, &run->sql);
     if (e) {
         fail(run->r, QUERY_FAILED, "out of memory");
         return e;
@@ -169,7 +202,7 @@ prepare(struct run *run, const struct query *q)
     LOG(query, DBG, "%s", run->sql.text);
     if (duckdb_prepare(run->view.conn, run->sql.text, &run->st)
         != DuckDBSuccess) {
-        fail_duckdb(run->r, duckdb_prepare_error(run->st));
+        fail_duckdb(run, duckdb_prepare_error(run->st));
         return -EIO;
     }
     return bind_all(run);
@@ -180,7 +213,7 @@ static int
 step(struct run *run)
 {
     if (duckdb_pending_prepared(run->st, &run->pending) != DuckDBSuccess) {
-        fail_duckdb(run->r, duckdb_pending_error(run->pending));
+        fail_duckdb(run, duckdb_pending_error(run->pending));
         return -EIO;
     }
     for (;;) {
@@ -190,7 +223,7 @@ step(struct run *run)
         }
         duckdb_pending_state s = duckdb_pending_execute_task(run->pending);
         if (s == DUCKDB_PENDING_ERROR) {
-            fail_duckdb(run->r, duckdb_pending_error(run->pending));
+            fail_duckdb(run, duckdb_pending_error(run->pending));
             return -EIO;
         }
         if (duckdb_pending_execution_is_finished(s)) {
@@ -202,7 +235,7 @@ step(struct run *run)
     }
     if (duckdb_execute_pending(run->pending, &run->result)
         != DuckDBSuccess) {
-        fail_duckdb(run->r, duckdb_result_error(&run->result));
+        fail_duckdb(run, duckdb_result_error(&run->result));
         duckdb_destroy_result(&run->result);
         return -EIO;
     }
@@ -352,7 +385,13 @@ execute(struct run *run, const struct query *q, struct query_result *r)
     duckdb_destroy_pending(&run->pending);
     duckdb_destroy_prepare(&run->st);
     sql_clear(&run->sql);
-    return e;
+    if (run->scan) {
+        run->job->result->rows_scanned += scan_rows(run->scan);
+        scan_close(run->scan);
+        run->scan = NULL;
+    }
+    /* A scan that was told to give up ends as if that were all. */
+    return e ? e : must_end(run) ? -ECANCELED : 0;
 }
 
 /* Rates: sums divided by the time they are of. */
@@ -503,7 +542,6 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
     if (e && r->status == QUERY_OK) {
         fail(r, QUERY_FAILED, "out of memory");
     }
-    free(run.sources);
     if (run.view.store) {
         store_view_close(&run.view);
     }

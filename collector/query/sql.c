@@ -19,33 +19,53 @@ struct compiler {
     struct sql *sql;
     size_t next;                /* Next parameter, from 1. */
     bool failed;
-    bool names;                 /* A NAME column is grouped by. */
+    bool ids;                   /* Some source has names as ids. */
+    bool names;                 /* And a NAME column is grouped by. */
     bool by_row;                /* Rows cannot be summed up per segment. */
     bool p95;                   /* There is one: rows have buckets. */
 };
 
-/* The number of the next parameter, which has this value.  Every segment asks
- * for the same ones in the same order: only the first makes them. */
+static bool
+same_bind(const struct sql_bind *a, const struct sql_bind *b)
+{
+    if (a->kind != b->kind) {
+        return false;
+    }
+    switch (a->kind) {
+    case BIND_NUMBER:
+        return a->number == b->number;
+    case BIND_TIME:
+        return a->time_us == b->time_us;
+    case BIND_ADDR:
+        return !memcmp(&a->addr, &b->addr, sizeof a->addr);
+    default:
+        return !strcmp(a->text, b->text);
+    }
+}
+
+/* The number of a parameter that has this value.  Sources ask for mostly the
+ * same ones in the same order: only the first makes them. */
 static size_t
 bind(struct compiler *c, struct sql_bind value)
 {
     size_t n = c->next++;
     struct sql *s = c->sql;
 
-    if (n > s->n_binds) {
-        if (s->n_binds == s->allocated) {
-            size_t more = s->allocated ? s->allocated * 2 : 16;
-            struct sql_bind *p = realloc(s->binds, more * sizeof *p);
-            if (!p) {
-                c->failed = true;
-                return n;
-            }
-            s->binds = p;
-            s->allocated = more;
-        }
-        s->binds[s->n_binds++] = value;
+    if (n <= s->n_binds && same_bind(&s->binds[n - 1], &value)) {
+        return n;
     }
-    return n;
+    if (s->n_binds == s->allocated) {
+        size_t more = s->allocated ? s->allocated * 2 : 16;
+        struct sql_bind *p = realloc(s->binds, more * sizeof *p);
+        if (!p) {
+            c->failed = true;
+            return 1;
+        }
+        s->binds = p;
+        s->allocated = more;
+    }
+    s->binds[s->n_binds++] = value;
+    return c->next = s->n_binds + 1, s->n_binds;
 }
 
 static void
@@ -63,6 +83,13 @@ put_column(struct compiler *c, enum column_id id)
     } else {
         c->d->null(c->out, columns[id].type);
     }
+}
+
+/* Whether a column of the source is an id of its table of names. */
+static bool
+is_id(const struct compiler *c, unsigned id)
+{
+    return columns[id].type == COLUMN_T_NAME && !c->source->scan;
 }
 
 /* Filters. */
@@ -359,6 +386,9 @@ put_where(struct compiler *c)
 {
     const struct query *q = c->q;
 
+    if (c->source->scan) {
+        return;                 /* It was told. */
+    }
     fputs(" WHERE ", c->out);
     if (q->previous_us) {
         fputs("((", c->out);
@@ -534,8 +564,7 @@ put_metric_row(struct compiler *c, unsigned i)
         fputs("1", c->out);
     } else if (fn == FN_ERROR) {
         put_variance(c, q->metrics[i]);
-    } else if (fn == FN_DISTINCT
-               && columns[q->metrics[i]].type == COLUMN_T_NAME) {
+    } else if (fn == FN_DISTINCT && is_id(c, q->metrics[i])) {
         fprintf(c->out, "d%u.text", i);
     } else {
         put_column(c, q->metrics[i]);
@@ -573,7 +602,7 @@ put_rows(struct compiler *c, bool aggregate)
     }
     for (unsigned i = 0; i < q->n_by; i++) {
         fputs(comma, c->out);
-        if (c->by_row && columns[q->by[i]].type == COLUMN_T_NAME) {
+        if (c->by_row && is_id(c, q->by[i])) {
             fprintf(c->out, "n%u.text", i);
         } else {
             put_key(c, i);
@@ -610,7 +639,11 @@ static void
 put_from(struct compiler *c)
 {
     fputs(" FROM ", c->out);
-    c->d->table(c->out, c->source->schema, "flows");
+    if (c->source->scan) {
+        fputs(c->source->scan, c->out);
+    } else {
+        c->d->table(c->out, c->source->schema, "flows");
+    }
     fputs(" AS f", c->out);
 }
 
@@ -634,14 +667,13 @@ put_source_rows(struct compiler *c)
     put_rows(c, false);
     put_from(c);
     for (unsigned i = 0; c->by_row && i < q->n_by; i++) {
-        if (columns[q->by[i]].type == COLUMN_T_NAME) {
+        if (is_id(c, q->by[i])) {
             put_names(c, 'n', i);
             put_side(c, q->by[i]);
         }
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {
-        if (q->calc[i].fn == FN_DISTINCT
-            && columns[q->metrics[i]].type == COLUMN_T_NAME) {
+        if (q->calc[i].fn == FN_DISTINCT && is_id(c, q->metrics[i])) {
             put_names(c, 'd', i);
             put_column(c, q->metrics[i]);
         }
@@ -829,7 +861,7 @@ put_source_records(struct compiler *c)
     fputs(" AS k0", c->out);
     for (unsigned i = 0; i < r->n_fields; i++) {
         fputs(", ", c->out);
-        if (columns[r->fields[i]].type == COLUMN_T_NAME) {
+        if (is_id(c, r->fields[i])) {
             fprintf(c->out, "n%u.text", i);
         } else {
             put_column(c, r->fields[i]);
@@ -843,7 +875,7 @@ put_source_records(struct compiler *c)
     }
     put_from(c);
     for (unsigned i = 0; i < r->n_fields; i++) {
-        if (columns[r->fields[i]].type == COLUMN_T_NAME) {
+        if (is_id(c, r->fields[i])) {
             put_names(c, 'n', i);
             put_column(c, r->fields[i]);
         }
@@ -878,7 +910,7 @@ put_sources(struct compiler *c, const struct sql_source *sources, size_t n)
         fputs(i ? " UNION ALL " : "", c->out);
         if (c->q->records.on) {
             put_source_records(c);
-        } else if (c->names && !c->by_row) {
+        } else if (c->names && !c->by_row && !c->source->scan) {
             put_source_names(c);
         } else {
             put_source_rows(c);
@@ -940,8 +972,11 @@ sql_compile(const struct query *q, const struct sql_source *sources,
     if (!c.out) {
         return -ENOMEM;
     }
+    for (size_t i = 0; i < n; i++) {
+        c.ids |= !sources[i].scan;
+    }
     for (unsigned i = 0; i < q->n_by; i++) {
-        c.names |= columns[q->by[i]].type == COLUMN_T_NAME;
+        c.names |= c.ids && columns[q->by[i]].type == COLUMN_T_NAME;
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {
         c.by_row |= q->calc[i].fn == FN_DISTINCT;

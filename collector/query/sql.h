@@ -10,10 +10,13 @@
 #include "collector/query/query.h"
 #include "collector/store/schema.h"
 
-/* A place to select from: one segment. */
+/* A place to select from: tables "flows" and "names" of a schema. */
 struct sql_source {
     const char *schema;
     struct column_set has;      /* Others are null there. */
+    /* Or a scan of the store (collector/store/scan.h), which has names as texts
+     * and only those rows that the query is about. */
+    const char *scan;
 };
 
 enum sql_bind_kind { BIND_NUMBER, BIND_TIME, BIND_ADDR, BIND_TEXT };

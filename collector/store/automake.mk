@@ -1,15 +1,17 @@
 collector_libcollector_la_SOURCES += \
+	collector/store/append.c \
 	collector/store/block.h collector/store/block_p.h \
 	collector/store/block_read.c collector/store/block_write.c \
 	collector/store/engine.c \
 	collector/store/pack.c collector/store/pack.h \
+	collector/store/prune.c collector/store/prune.h \
+	collector/store/scan.c collector/store/scan.h \
 	collector/store/schema.c collector/store/schema.h \
+	collector/store/segfile.c collector/store/segfile.h \
 	collector/store/segment.c \
 	collector/store/store.c collector/store/store.h \
-	collector/store/shape.c collector/store/shape.h \
 	collector/store/store_p.h \
 	collector/store/table.c collector/store/table.h \
-	collector/store/tables.c collector/store/tables.h \
 	collector/store/utf8.c collector/store/utf8.h \
 	collector/store/view.c collector/store/view.h \
 	collector/store/writer.c
@@ -29,6 +31,13 @@ tests_unit_test_store_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_store_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 endif
+
+fuzz_programs += tests/fuzz/fuzz_block
+tests_fuzz_fuzz_block_SOURCES = tests/fuzz/fuzz_block.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_block_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_block_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(COMMON_LIBS)
 
 bench_programs += tests/bench/bench_store
 tests_bench_bench_store_SOURCES = tests/bench/bench_store.c \

@@ -291,7 +291,7 @@ load_names(struct block_reader *r, const struct block_column *c,
 {
     uint32_t n, start = 0;
 
-    if (size < sizeof n) {
+    if (size < sizeof n || !r->dict) {
         return -EBADMSG;
     }
     memcpy(&n, p, sizeof n);

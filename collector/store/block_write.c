@@ -309,7 +309,8 @@ common_unit(const uint64_t *v, size_t n)
 {
     uint64_t unit = 0;
     for (size_t i = 1; i < n; i++) {
-        uint64_t d = v[i] > v[0] ? v[i] - v[0] : v[0] - v[i];
+        uint64_t d = (int64_t) v[i] > (int64_t) v[0] ? v[i] - v[0]
+                                                     : v[0] - v[i];
         /* Times are mostly whole milliseconds, or not at all. */
         bool fits = unit == 1000 ? d % 1000 == 0 : unit && d % unit == 0;
         while (!fits && d) {
@@ -485,7 +486,10 @@ put_nulls(struct block_writer *w, struct disk_column *d)
         }
     }
     d->nulls = NULLS_BITMAP;
-    w->bitmaps[w->n_columns] = w->out->size;
+    /* To read names for their bitmap would be a waste. */
+    if (columns[d->column].type != COLUMN_T_NAME) {
+        w->bitmaps[w->n_columns] = w->out->size;
+    }
     bytes_put(w->out, w->bitmap, size);
 }
 

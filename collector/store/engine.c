@@ -7,17 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/log.h"
 
-/* How long the writer waits for queries that must let go. */
-#define REPLACE_WAIT_S 5
 /* Large queries may put so many times their memory on disk. */
 #define TEMP_FACTOR 4
-/* So much of a log is worked into its segment at once.  That takes time for
- * each table, whatever is new; and a start after a kill reads that much. */
-#define CHECKPOINT_BYTES "64MB"
 /* What an idle engine may keep. */
 #define TRIM_MEMORY (8ULL << 20)
 
@@ -56,75 +50,10 @@ engine_run(duckdb_connection conn, char *error, size_t size,
     return retval;
 }
 
-int
-engine_integers(duckdb_connection conn, int64_t *values, size_t n,
-                char *error, size_t size, const char *format, ...)
-{
-    duckdb_result r;
-    va_list args;
-    va_start(args, format);
-    int retval = run_va(conn, &r, error, size, format, args);
-    va_end(args);
-    if (retval) {
-        return retval;
-    }
-    memset(values, 0, n * sizeof *values);
-    duckdb_data_chunk chunk = duckdb_fetch_chunk(r);
-    if (!chunk || !duckdb_data_chunk_get_size(chunk)
-        || duckdb_data_chunk_get_column_count(chunk) < n) {
-        snprintf(error, size, "no answer");
-        retval = -EIO;
-    }
-    for (size_t i = 0; !retval && i < n; i++) {
-        duckdb_vector v = duckdb_data_chunk_get_vector(chunk, i);
-        uint64_t *valid = duckdb_vector_get_validity(v);
-        if (!valid || duckdb_validity_row_is_valid(valid, 0)) {
-            values[i] = ((int64_t *) duckdb_vector_get_data(v))[0];
-        }
-    }
-    if (chunk) {
-        duckdb_destroy_data_chunk(&chunk);
-    }
-    duckdb_destroy_result(&r);
-    return retval;
-}
-
-static bool
-says_one_of(const char *error, const char *const *words)
-{
-    for (; *words; words++) {
-        if (strstr(error, *words)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool
-engine_says_corrupt(const char *error)
-{
-    /* What DuckDB 1.5 says when bits of a file were flipped, or it was cut.  A
-     * full disk, missing rights or another owner are nobody's damage. */
-    static const char *const damage[] = {
-        "not a valid DuckDB database", "Corrupt", "corrupt", "checksum",
-        "Could not read enough bytes", "Is a directory", "deserializ",
-        "Serialization Error", "replaying WAL", "INTERNAL Error",
-        "does not exist!", NULL
-    };
-    static const char *const passing[] = {
-        "No space left", "Permission denied", "Read-only file system",
-        "Too many open files", "Could not set lock", "Cannot allocate",
-        "Out of Memory", "Quota exceeded", "quota", NULL
-    };
-    return says_one_of(error, damage) && !says_one_of(error, passing);
-}
-
 bool
 engine_says_fatal(const char *error)
 {
-    static const char *const fatal[] = { "FATAL Error", "INTERNAL Error",
-                                         NULL };
-    return says_one_of(error, fatal);
+    return strstr(error, "FATAL Error") || strstr(error, "INTERNAL Error");
 }
 
 /* Text as an SQL literal: quotes are doubled. */
@@ -178,21 +107,21 @@ engine_open(struct store *s, char **error)
 {
     struct engine *e = &s->engine;
     duckdb_config config = NULL;
-    char memory[32], text[256] = "";
+    char memory[32], threads[16], text[256] = "";
     char *why = NULL;
 
     snprintf(memory, sizeof memory, "%lluB",
              (unsigned long long) s->config.memory_limit);
+    snprintf(threads, sizeof threads, "%u",
+             s->config.query_threads ? s->config.query_threads : 1);
     const struct { const char *name, *value; } options[] = {
-        { "threads", "1" },
+        { "threads", threads },
         { "memory_limit", memory },
-        { "checkpoint_threshold", CHECKPOINT_BYTES },
         { "autoinstall_known_extensions", "false" },
         { "autoload_known_extensions", "false" },
     };
 
     memset(e, 0, sizeof *e);
-    e->threads = 1;
     bool ok = duckdb_create_config(&config) == DuckDBSuccess;
     for (size_t i = 0; ok && i < sizeof options / sizeof options[0]; i++) {
         ok = duckdb_set_config(config, options[i].name, options[i].value)
@@ -200,7 +129,7 @@ engine_open(struct store *s, char **error)
     }
     ok = ok && duckdb_open_ext(NULL, &e->db, config, &why) == DuckDBSuccess
          && duckdb_connect(e->db, &e->ctl) == DuckDBSuccess
-         && !restrict_access(s, text, sizeof text);
+         && !scan_register(s) && !restrict_access(s, text, sizeof text);
     duckdb_destroy_config(&config);
     if (!ok) {
         if (error && asprintf(error, "cannot start DuckDB: %s",
@@ -225,19 +154,6 @@ engine_close(struct store *s)
 }
 
 void
-engine_set_threads(struct store *s, unsigned n)
-{
-    char why[256];
-
-    n = n ? n : 1;
-    if (s->engine.ctl && s->engine.threads != n
-        && !engine_run(s->engine.ctl, why, sizeof why, "SET threads = %u",
-                       n)) {
-        s->engine.threads = n;
-    }
-}
-
-void
 engine_trim(struct store *s)
 {
     char why[256];
@@ -256,31 +172,16 @@ engine_trim(struct store *s)
 int
 engine_replace(struct store *s)
 {
-    struct timespec until;
-    int retval = 0;
+    char *why = NULL;
 
-    atomic_store(&s->engine.broken, true);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += REPLACE_WAIT_S;
-
-    pthread_mutex_lock(&s->lock);
-    while (s->n_views && !retval) {
-        retval = -pthread_cond_timedwait(&s->views_gone, &s->lock, &until);
+    engine_close(s);
+    int retval = engine_open(s, &why);
+    if (retval) {
+        LOG(store, ERR, "%s", why ? why : "cannot start DuckDB");
+        atomic_store(&s->engine.broken, true);
+    } else {
+        LOG(store, NOTICE, "started DuckDB anew");
     }
-    if (!s->n_views) {
-        char *why = NULL;
-        for (size_t i = 0; i < s->n_segments; i++) {
-            s->segments[i]->state = SEGMENT_DETACHED;
-        }
-        engine_close(s);
-        retval = engine_open(s, &why);
-        if (retval) {
-            LOG(store, ERR, "%s", why ? why : "cannot start DuckDB");
-        } else {
-            LOG(store, NOTICE, "started DuckDB anew after a fatal error");
-        }
-        free(why);
-    }
-    pthread_mutex_unlock(&s->lock);
+    free(why);
     return retval;
 }

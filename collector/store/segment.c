@@ -18,11 +18,14 @@
 #define INDEX_FILE "index"
 #define PATH_LEN 4096
 
+/* "...T02.flows", "...T02.tail" */
 static void
-segment_path(const struct store *s, const struct segment *g,
-             const char *suffix, char path[PATH_LEN])
+segment_path(const struct store *s, const struct segment *g, bool tail,
+             char path[PATH_LEN])
 {
-    snprintf(path, PATH_LEN, "%s/%s%s", s->dir, g->file, suffix);
+    size_t len = strlen(g->file) - strlen(".flows");
+    snprintf(path, PATH_LEN, "%s/%.*s%s", s->dir, (int) len, g->file,
+             tail ? ".tail" : ".flows");
 }
 
 int64_t
@@ -91,12 +94,8 @@ segment_add(struct store *s, int64_t hour, unsigned suffix)
     if (suffix) {
         snprintf(number, sizeof number, ".%u", suffix);
     }
-    snprintf(g->file, sizeof g->file, "%s%s.duckdb", stem, number);
-    strftime(stem, sizeof stem, "%Y%m%d%H", &tm);
-    if (suffix) {
-        number[0] = '_';
-    }
-    snprintf(g->alias, sizeof g->alias, "s%s%s", stem, number);
+    snprintf(g->file, sizeof g->file, "%s%s.flows", stem, number);
+    g->main.fd = g->tail.fd = -1;
     memmove(&s->segments[at + 1], &s->segments[at],
             (s->n_segments - at) * sizeof *s->segments);
     s->segments[at] = g;
@@ -128,6 +127,7 @@ void
 segments_destroy(struct store *s)
 {
     for (size_t i = 0; i < s->n_segments; i++) {
+        segment_unload(s, s->segments[i]);
         free(s->segments[i]);
     }
     free(s->segments);
@@ -135,7 +135,7 @@ segments_destroy(struct store *s)
     s->n_segments = s->allocated_segments = 0;
 }
 
-/* "2026-11-23T02.duckdb", "2026-11-23T02.7.duckdb". */
+/* "2026-11-23T02.flows", "2026-11-23T02.7.flows". */
 static bool
 parse_file_name(const char *name, int64_t *hour, unsigned *suffix)
 {
@@ -155,29 +155,25 @@ parse_file_name(const char *name, int64_t *hour, unsigned *suffix)
         *suffix = (unsigned) v;
     }
     *hour = (int64_t) timegm(&tm) * 1000000;
-    return *hour >= 0 && !strcmp(end, ".duckdb");
+    return *hour >= 0 && !strcmp(end, ".flows");
 }
 
 /* Bytes of a file, 0 if there is none. */
 static uint64_t
-file_size(const struct store *s, const struct segment *g, const char *suffix)
+file_size(const struct store *s, const struct segment *g, bool tail)
 {
     char path[PATH_LEN];
     struct stat st;
-    segment_path(s, g, suffix, path);
+    segment_path(s, g, tail, path);
     return !stat(path, &st) && st.st_size > 0 ? (uint64_t) st.st_size : 0;
 }
 
 void
 segment_measure(struct store *s, struct segment *g)
 {
-    g->bytes = file_size(s, g, "") + file_size(s, g, ".wal");
-}
-
-bool
-segment_has_wal(const struct store *s, const struct segment *g)
-{
-    return file_size(s, g, ".wal") > 0;
+    uint64_t tail = file_size(s, g, true);
+    g->bytes = file_size(s, g, false) + tail;
+    g->has_tail = tail > 0;
 }
 
 /* The index spares a start the look into each segment.  It is a cache: a line
@@ -203,7 +199,8 @@ load_index(struct store *s)
         size_t at = segment_position(s, hour, suffix);
         if (at < s->n_segments
             && !segment_compare(hour, suffix, s->segments[at])
-            && s->segments[at]->bytes == bytes && min <= max) {
+            && s->segments[at]->bytes == bytes && !s->segments[at]->has_tail
+            && min <= max) {
             struct segment *g = s->segments[at];
             g->known = true;
             g->rows = rows;
@@ -226,7 +223,7 @@ segments_save_index(struct store *s)
     }
     for (size_t i = 0; i < s->n_segments; i++) {
         const struct segment *g = s->segments[i];
-        if (g->known && !g->open && !segment_has_wal(s, g)) {
+        if (g->known && !g->open && !g->has_tail) {
             fprintf(f, "%s %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64
                     "\n", g->file, g->bytes, g->rows, g->min_us, g->max_us);
         }
@@ -265,89 +262,170 @@ segments_scan(struct store *s, char **error)
     return 0;
 }
 
-int
-segment_attach(struct store *s, struct segment *g, enum segment_state state,
-               char *error, size_t size)
+/* Rows and time range, from the blocks. */
+static void
+survey(struct segment *g)
 {
-    char path[PATH_LEN], quoted[2 * PATH_LEN];
+    const struct segblocks *lists[] = { &g->main.blocks, &g->tail.blocks };
+
+    g->rows = 0;
+    g->min_us = INT64_MAX;
+    g->max_us = INT64_MIN;
+    for (unsigned k = 0; k < 2; k++) {
+        for (size_t i = 0; i < lists[k]->n; i++) {
+            const struct block_head *h = lists[k]->list[i]->head;
+            g->rows += h->n_rows;
+            g->min_us = h->min_us < g->min_us ? h->min_us : g->min_us;
+            g->max_us = h->max_us > g->max_us ? h->max_us : g->max_us;
+        }
+    }
+    g->known = true;
+}
+
+void
+segment_drop_merged(struct segment *g)
+{
+    struct segblocks *l = &g->tail.blocks;
     size_t n = 0;
 
-    if (g->state != SEGMENT_DETACHED) {
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->list[i]->head->first_row < g->main.next_row) {
+            segblock_unref(l->list[i]);
+        } else {
+            l->list[n++] = l->list[i];
+        }
+    }
+    l->n = n;
+}
+
+void
+segment_damaged(struct store *s, struct segment *g, uint64_t bytes,
+                const char *what)
+{
+    g->damaged += bytes;
+    counter_inc(&s->n.damaged);
+    LOG_RATE(store, WARN, "segment %s is damaged, %s: the rest of it is "
+             "there", g->file, what);
+    segments_health(s);
+}
+
+int
+segment_load(struct store *s, struct segment *g, char *error, size_t size)
+{
+    char path[PATH_LEN], tail[PATH_LEN], what[64];
+
+    if (g->loaded) {
         return 0;
     }
-    if (!s->engine.ctl) {
-        snprintf(error, size, "DuckDB is not running");
-        return -EIO;
-    }
-    segment_path(s, g, "", path);
-    for (const char *p = path; *p; p++) {
-        if (*p == '\'') {
-            quoted[n++] = '\'';
-        }
-        quoted[n++] = *p;
-    }
-    quoted[n] = '\0';
-    char options[96] = "(READ_ONLY)";
-    if (state == SEGMENT_WRITE && access(path, F_OK)) {
-        /* The file keeps its block size, and each table its group size. */
-        snprintf(options, sizeof options, "(BLOCK_SIZE %d, ROW_GROUP_SIZE "
-                 "%d)", TABLE_BLOCK_BYTES, TABLE_GROUP_ROWS);
-    } else if (state == SEGMENT_WRITE) {
-        snprintf(options, sizeof options, "(ROW_GROUP_SIZE %d)",
-                 TABLE_GROUP_ROWS);
-    }
-    int retval = engine_run(s->engine.ctl, error, size, "ATTACH '%s' AS %s %s",
-                            quoted, g->alias, options);
+    segment_path(s, g, false, path);
+    segment_path(s, g, true, tail);
+    int retval = segfile_open(&g->main, path, false);
     if (!retval) {
-        g->state = state;
+        retval = segfile_open(&g->tail, tail, true);
+        if (retval == -EBADMSG) {
+            /* A short one was made a moment before the end. */
+            uint64_t n = file_size(s, g, true);
+            if (n > g->main.size) {
+                segment_damaged(s, g, n, "the beginning of its tail");
+            }
+            retval = 0;
+        } else if (retval == -ENOENT) {
+            retval = 0;
+        } else if (retval) {
+            memcpy(path, tail, sizeof path);
+            segfile_close(&g->main);
+        }
+    }
+    if (retval) {
+        snprintf(error, size, "%s: %s", path, retval == -EBADMSG
+                 ? "its beginning is damaged" : strerror(-retval));
+        return retval;
+    }
+    segment_drop_merged(g);
+    g->loaded = true;
+    uint64_t bad = g->main.damaged + g->tail.damaged;
+    if (bad > g->damaged) {
+        snprintf(what, sizeof what, "%" PRIu64 " bytes", bad - g->damaged);
+        segment_damaged(s, g, bad - g->damaged, what);
+    }
+    survey(g);
+    return 0;
+}
+
+int
+segment_prepare(struct store *s, struct segment *g, char *error, size_t size)
+{
+    char path[PATH_LEN];
+    int retval = segfile_trim(&g->main);
+
+    segment_path(s, g, false, path);
+    if (!retval) {
+        segment_path(s, g, true, path);
+        retval = g->tail.fd < 0 ? segfile_create(&g->tail, path)
+                                : segfile_trim(&g->tail);
+    }
+    if (retval) {
+        snprintf(error, size, "%s: %s", path, strerror(-retval));
     }
     return retval;
 }
 
 void
-segment_detach(struct store *s, struct segment *g)
+segment_remove_tail(struct store *s, struct segment *g)
 {
-    char why[256];
+    char path[PATH_LEN];
+    segment_path(s, g, true, path);
+    segfile_close(&g->tail);
+    unlink(path);
+    g->has_tail = false;
+}
 
-    if (g->state == SEGMENT_DETACHED) {
-        return;
+void
+segment_unload(struct store *s, struct segment *g)
+{
+    if (g->loaded) {
+        segfile_close(&g->main);
+        segfile_close(&g->tail);
+        g->loaded = false;
+        segment_measure(s, g);
     }
-    g->state = SEGMENT_DETACHED;
-    /* It is detached also where the checkpoint that this does fails; what is
-     * in the write-ahead log stays there. */
-    if (s->engine.ctl
-        && engine_run(s->engine.ctl, why, sizeof why, "DETACH %s",
-                      g->alias)) {
-        LOG(store, INFO, "%s: %s", g->file, why);
-    }
-    segment_measure(s, g);
 }
 
 int
-segment_survey(struct store *s, struct segment *g, char *error, size_t size)
+segment_create(struct store *s, struct segment *g, char *error, size_t size)
 {
-    int64_t v[3];
-    int retval = schema_read(s->engine.ctl, g->alias, &g->has, error, size);
-    if (!retval && !g->known) {
-        retval = engine_integers(s->engine.ctl, v, 3, error, size,
-                                 "SELECT count(*), epoch_us(min(flow_end)), "
-                                 "epoch_us(max(flow_end)) FROM %s.main.flows",
-                                 g->alias);
-        if (!retval) {
-            g->known = true;
-            g->rows = (uint64_t) v[0];
-            g->min_us = v[1];
-            g->max_us = v[2];
+    char path[PATH_LEN], tail[PATH_LEN];
+
+    segment_path(s, g, false, path);
+    segment_path(s, g, true, tail);
+    int retval = segfile_create(&g->main, path);
+    if (!retval) {
+        retval = segfile_create(&g->tail, tail);
+        if (retval) {
+            memcpy(path, tail, sizeof path);
         }
     }
-    return retval;
+    if (retval) {
+        snprintf(error, size, "%s: %s", path, strerror(-retval));
+        segfile_close(&g->main);
+        segfile_close(&g->tail);
+        /* There is nothing in it. */
+        segment_path(s, g, false, path);
+        unlink(path);
+        unlink(tail);
+        return retval;
+    }
+    g->loaded = g->known = true;
+    g->rows = 0;
+    segment_measure(s, g);
+    return 0;
 }
 
 static void
-rename_aside(struct store *s, const struct segment *g, const char *suffix)
+rename_aside(struct store *s, const struct segment *g, bool tail)
 {
     char from[PATH_LEN], to[PATH_LEN + 32];
-    segment_path(s, g, suffix, from);
+    segment_path(s, g, tail, from);
     for (unsigned i = 0; i < 1000; i++) {
         snprintf(to, sizeof to, i ? "%s.corrupt.%u" : "%s.corrupt", from, i);
         if (access(to, F_OK)) {
@@ -364,21 +442,12 @@ segment_set_aside(struct store *s, struct segment *g, const char *why)
 {
     LOG(store, WARN, "segment %s cannot be opened, it is set aside as "
         "%s.corrupt: %s", g->file, g->file, why);
-    segment_detach(s, g);
-    rename_aside(s, g, "");
-    rename_aside(s, g, ".wal");
+    segment_unload(s, g);
+    rename_aside(s, g, false);
+    rename_aside(s, g, true);
     counter_inc(&s->n.segments_set_aside);
     segment_forget(s, g);
     segments_health(s);
-}
-
-void
-segment_set_aside_wal(struct store *s, struct segment *g, const char *why)
-{
-    LOG(store, WARN, "segment %s: its write-ahead log is damaged and set "
-        "aside as %s.wal.corrupt: %s", g->file, g->file, why);
-    rename_aside(s, g, ".wal");
-    counter_inc(&s->n.segments_set_aside);
 }
 
 void
@@ -389,7 +458,7 @@ segments_trim(struct store *s, size_t keep)
         size_t n = 0;
         for (size_t i = 0; i < s->n_segments; i++) {
             struct segment *g = s->segments[i];
-            if (g->state == SEGMENT_DETACHED || g->open || g->users) {
+            if (!g->loaded || g->open || g->users) {
                 continue;
             }
             n++;
@@ -400,7 +469,7 @@ segments_trim(struct store *s, size_t keep)
         if (n <= keep) {
             return;
         }
-        segment_detach(s, oldest);
+        segment_unload(s, oldest);
     }
 }
 
@@ -409,13 +478,13 @@ segment_delete(struct store *s, struct segment *g)
 {
     char path[PATH_LEN];
     LOG(store, INFO, "segment %s has expired", g->file);
-    segment_detach(s, g);
-    segment_path(s, g, "", path);
+    segment_unload(s, g);
+    segment_path(s, g, false, path);
     if (unlink(path) && errno != ENOENT) {
         LOG_RATE(store, WARN, "cannot delete %s: %s", path, strerror(errno));
         return;
     }
-    segment_path(s, g, ".wal", path);
+    segment_path(s, g, true, path);
     unlink(path);
     counter_inc(&s->n.segments_expired);
     segment_forget(s, g);
@@ -493,11 +562,12 @@ segments_make_room(struct store *s)
 void
 segments_health(struct store *s)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, damaged = 0;
     int64_t oldest = 0, newest = 0;
     for (size_t i = 0; i < s->n_segments; i++) {
         const struct segment *g = s->segments[i];
         bytes += g->bytes;
+        damaged += g->damaged != 0;
         int64_t first = g->known && g->rows ? g->min_us : g->hour_us;
         int64_t last = g->known && g->rows ? g->max_us
                                            : g->hour_us + SEGMENT_SPAN_US;
@@ -509,6 +579,7 @@ segments_health(struct store *s)
     pthread_mutex_lock(&s->health_lock);
     s->health.n_segments = (uint32_t) s->n_segments;
     s->health.bytes = bytes;
+    s->health.n_damaged = (uint32_t) damaged;
     s->health.oldest_us = oldest;
     s->health.newest_us = newest;
     pthread_mutex_unlock(&s->health_lock);

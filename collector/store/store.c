@@ -145,7 +145,7 @@ store_open(const struct store_config *config, struct dict *dict,
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->health_lock, NULL);
     pthread_mutex_init(&s->pool_lock, NULL);
-    pthread_cond_init(&s->views_gone, NULL);
+    pthread_mutex_init(&s->scans_lock, NULL);
     set_defaults(s, config);
 
     s->ring = ring_create(s->config.ring_batches);
@@ -173,9 +173,9 @@ store_close(struct store *s)
     writer_stop(s);
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < s->n_segments; i++) {
-        segment_detach(s, s->segments[i]);
+        segment_unload(s, s->segments[i]);
     }
-    if (s->dir && s->lock_fd >= 0 && s->engine.db) {
+    if (s->dir && s->lock_fd >= 0 && s->writer.ran) {
         segments_save_index(s);
     }
     pthread_mutex_unlock(&s->lock);
@@ -186,7 +186,7 @@ store_close(struct store *s)
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
-    pthread_cond_destroy(&s->views_gone);
+    pthread_mutex_destroy(&s->scans_lock);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->health_lock);
     pthread_mutex_destroy(&s->pool_lock);

@@ -1,9 +1,9 @@
-/* collector/store/store.h -- flows on disk: hourly DuckDB segments and the
- * one thread that writes them.
+/* collector/store/store.h -- flows on disk: hourly segments and the one thread
+ * that writes them.
  *
  * Workers hand full batches to store_submit(); the writer appends them to the
- * open segment in transactions that are large at high rates and at least two a
- * second at low ones.  Disk full or any other failure to write is counted per
+ * open segment in blocks that are large at high rates and at least two a second
+ * at low ones.  Disk full or any other failure to write is counted per
  * source (store_lost) and retried; receiving never stops for it. */
 #ifndef COLLECTOR_STORE_H
 #define COLLECTOR_STORE_H 1
@@ -20,13 +20,15 @@ struct store;
 
 #define STORE_COUNTERS(X)                                               \
     X(rows, "Flow records committed")                                   \
-    X(transactions, "Transactions committed")                           \
+    X(transactions, "Times that records were written")                  \
     X(lost, "Flow records lost because they could not be written")      \
     X(ring_full, "Flow records lost because the writer fell behind")    \
     X(errors, "Attempts to write that failed")                          \
     X(segments_made, "Segments created")                                \
     X(segments_expired, "Segments deleted by retention")                \
-    X(segments_set_aside, "Segments that could not be opened and were renamed")
+    X(segments_set_aside,                                               \
+      "Segments that could not be opened and were renamed")             \
+    X(damaged, "Damaged places found in segments")
 
 struct store_counters {
     STORE_COUNTERS(COUNTER_MEMBER)
@@ -47,6 +49,7 @@ struct store_health {
     char reason[256];           /* Why, if not. */
     int64_t since_us;           /* When the state began, wall clock. */
     uint32_t n_segments;
+    uint32_t n_damaged;         /* Segments with damaged places. */
     uint64_t bytes;             /* Of all segments on disk. */
     int64_t oldest_us, newest_us;       /* Times covered; 0: none. */
 };

@@ -31,57 +31,53 @@ pick(struct store_view *v, int64_t from_us, int64_t to_us)
         if (overlaps(g, from_us, to_us)) {
             g->users++;
             g->used = ++s->use_clock;
-            v->segments[v->n_segments++].segment = g;
+            v->segments[v->n_segments++] = g;
         }
     }
     return 0;
 }
 
-/* Attaches one segment.  Returns 0, -EIO if it is damaged, or another error
- * that may pass. */
+/* Adds the blocks of a segment that overlap. */
 static int
-attach_one(struct store *s, struct segment *g, char *error, size_t size)
+add_blocks(struct store_view *v, struct segment *g, int64_t from_us,
+           int64_t to_us)
 {
-    if (g->open && g->state == SEGMENT_WRITE) {
-        return 0;               /* The writer has surveyed it. */
+    const struct segblocks *lists[] = { &g->main.blocks, &g->tail.blocks };
+    size_t n = v->n_blocks + lists[0]->n + lists[1]->n;
+    struct view_block *blocks = realloc(v->blocks, (n + 1) * sizeof *blocks);
+
+    if (!blocks) {
+        return -ENOMEM;
     }
-    int retval = 0;
-    if (g->state == SEGMENT_DETACHED) {
-        /* A log must be worked in, which needs write access. */
-        bool wal = segment_has_wal(s, g);
-        retval = segment_attach(s, g, wal ? SEGMENT_WRITE : SEGMENT_READ,
-                                error, size);
-        if (retval && wal && engine_says_corrupt(error)) {
-            segment_set_aside_wal(s, g, error);
-            retval = segment_attach(s, g, SEGMENT_READ, error, size);
-        }
-        if (!retval && wal) {
-            g->known = false;
-        }
-        if (!retval) {
-            retval = segment_survey(s, g, error, size);
+    v->blocks = blocks;
+    for (unsigned k = 0; k < 2; k++) {
+        for (size_t i = 0; i < lists[k]->n; i++) {
+            struct segblock *b = lists[k]->list[i];
+            if (b->head->min_us < to_us && b->head->max_us >= from_us) {
+                v->blocks[v->n_blocks++] = (struct view_block) {
+                    .segblock = segblock_ref(b), .segment = g };
+            }
         }
     }
-    return retval;
+    return 0;
 }
 
-/* Attaches what pick() chose; drops what turns out not to be needed. */
+/* Loads what pick() chose; drops what turns out not to be needed. */
 static int
-attach_all(struct store_view *v, int64_t from_us, int64_t to_us, char *error,
-           size_t size)
+load_all(struct store_view *v, int64_t from_us, int64_t to_us, char *error,
+         size_t size)
 {
     struct store *s = v->store;
     size_t n = 0;
     int retval = 0;
 
     for (size_t i = 0; i < v->n_segments; i++) {
-        struct view_segment *vs = &v->segments[i];
-        struct segment *g = vs->segment;
+        struct segment *g = v->segments[i];
 
         /* One at a time, so that the writer gets its turn. */
         pthread_mutex_lock(&s->lock);
-        int e = retval ? retval : attach_one(s, g, error, size);
-        if (e && !retval && engine_says_corrupt(error)) {
+        int e = retval ? retval : segment_load(s, g, error, size);
+        if (e == -EBADMSG && !retval) {
             v->n_unreadable++;
             if (--g->users == 0 && !g->open) {
                 segment_set_aside(s, g, error);
@@ -92,10 +88,8 @@ attach_all(struct store_view *v, int64_t from_us, int64_t to_us, char *error,
         } else if (!overlaps(g, from_us, to_us)) {
             g->users--;
         } else {
-            vs->schema = g->alias;
-            vs->has = g->has;
-            vs->rows = g->rows;
-            v->segments[n++] = *vs;
+            retval = add_blocks(v, g, from_us, to_us);
+            v->segments[n++] = g;
         }
         pthread_mutex_unlock(&s->lock);
     }
@@ -112,6 +106,9 @@ store_view_open(struct store *s, int64_t from_us, int64_t to_us,
     snprintf(error, size, "out of memory");
 
     pthread_mutex_lock(&s->lock);
+    if (atomic_load(&s->engine.broken) && !s->n_views) {
+        engine_replace(s);
+    }
     int retval = -EAGAIN;
     if (atomic_load(&s->engine.broken) || !s->engine.db) {
         snprintf(error, size, "the store is restarting");
@@ -124,7 +121,6 @@ store_view_open(struct store *s, int64_t from_us, int64_t to_us,
             retval = -EIO;
         }
         s->n_views++;
-        engine_set_threads(s, s->config.query_threads);
     }
     pthread_mutex_unlock(&s->lock);
     if (retval == -EAGAIN) {
@@ -132,7 +128,7 @@ store_view_open(struct store *s, int64_t from_us, int64_t to_us,
         return retval;
     }
     if (!retval) {
-        retval = attach_all(v, from_us, to_us, error, size);
+        retval = load_all(v, from_us, to_us, error, size);
     }
     if (retval) {
         store_view_close(v);
@@ -150,16 +146,18 @@ store_view_close(struct store_view *v)
     if (v->conn) {
         duckdb_disconnect(&v->conn);
     }
+    for (size_t i = 0; i < v->n_blocks; i++) {
+        segblock_unref(v->blocks[i].segblock);
+    }
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < v->n_segments; i++) {
-        v->segments[i].segment->users--;
+        v->segments[i]->users--;
     }
-    segments_trim(s, SEGMENTS_ATTACHED);
-    if (--s->n_views == 0) {
-        pthread_cond_broadcast(&s->views_gone);
-    }
+    segments_trim(s, SEGMENTS_LOADED);
+    s->n_views--;
     pthread_mutex_unlock(&s->lock);
     free(v->segments);
+    free(v->blocks);
     memset(v, 0, sizeof *v);
 }
 
@@ -167,4 +165,13 @@ bool
 store_view_broken(const struct store_view *v)
 {
     return atomic_load(&v->store->engine.broken);
+}
+
+void
+store_view_failed(struct store_view *v, const char *error)
+{
+    if (error && engine_says_fatal(error)
+        && !atomic_exchange(&v->store->engine.broken, true)) {
+        LOG(store, ERR, "DuckDB failed, it is started anew: %s", error);
+    }
 }

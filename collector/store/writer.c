@@ -18,6 +18,8 @@
 
 /* Attempts to open an existing segment, before another is made instead. */
 #define OPEN_ATTEMPTS 3
+/* Batches that are written at once. */
+#define GROUP_MAX 512
 /* Attempts to write what is left when the store closes. */
 #define CLOSE_ATTEMPTS 2
 
@@ -29,23 +31,16 @@
 
 /* The backlog. */
 
-static struct waiting *
-backlog_waiting(const struct backlog *q, size_t i)
+static int64_t *
+backlog_arrival(const struct backlog *q, size_t i)
 {
-    return &q->waiting[(q->first + i) & (q->allocated - 1)];
+    return &q->arrived_ms[(q->first + i) & (q->allocated - 1)];
 }
 
 static void
 backlog_push(struct backlog *q, struct flow_batch *b, int64_t now_ms)
 {
-    static struct row_set rows[N_ROW_KINDS];    /* The writer's only. */
-    struct waiting *x = backlog_waiting(q, q->n_batches);
-
-    row_sets_make(b, rows);
-    x->arrived_ms = now_ms;
-    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        x->n[k] = rows[k].n;
-    }
+    *backlog_arrival(q, q->n_batches) = now_ms;
     b->next = NULL;
     if (q->tail) {
         q->tail->next = b;
@@ -57,107 +52,85 @@ backlog_push(struct backlog *q, struct flow_batch *b, int64_t now_ms)
     q->n_rows += b->n;
 }
 
-/* Takes the first batch, whatever of it is on disk. */
 static struct flow_batch *
 backlog_pop(struct backlog *q)
 {
     struct flow_batch *b = q->head;
-    const struct waiting *x = backlog_waiting(q, 0);
 
-    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        uint64_t done = q->done[k] < x->n[k] ? q->done[k] : x->n[k];
-        q->done[k] -= done;
-        q->n_rows -= x->n[k] - done;
-    }
     q->head = b->next;
     if (!q->head) {
         q->tail = NULL;
     }
     q->first = (q->first + 1) & (q->allocated - 1);
     q->n_batches--;
+    q->n_rows -= b->n;
     b->next = NULL;
     return b;
 }
 
-/* The first batch is wholly on disk. */
-static bool
-backlog_done(const struct backlog *q)
-{
-    if (!q->head) {
-        return false;
-    }
-    const struct waiting *x = backlog_waiting(q, 0);
-    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        if (q->done[k] < x->n[k]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The oldest batch will never be written, or only in part: say whose it
- * was. */
+/* The oldest batch will never be written: say whose it was. */
 static void
 backlog_drop(struct store *s)
 {
-    static struct row_set rows[N_ROW_KINDS];    /* The writer's only. */
-    struct backlog *q = &s->writer.backlog;
-    uint64_t lost[BATCH_ROWS / 64] = { 0 };
-    uint64_t before = q->n_rows;
+    struct flow_batch *b = backlog_pop(&s->writer.backlog);
 
-    row_sets_make(q->head, rows);
-    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        for (uint64_t i = q->done[k]; i < rows[k].n; i++) {
-            lost[rows[k].index[i] / 64]
-                |= UINT64_C(1) << rows[k].index[i] % 64;
-        }
-    }
-    struct flow_batch *b = backlog_pop(q);
     for (uint32_t i = 0; i < b->n_spans; i++) {
         const struct batch_span *span = &b->spans[i];
-        uint64_t n = 0;
-        for (uint32_t r = span->from; r < (uint32_t) span->from + span->n;
-             r++) {
-            n += lost[r / 64] >> r % 64 & 1;
-        }
-        if (span->source && n) {
-            counter_add(&span->source->n.store_lost, n);
+        if (span->source) {
+            counter_add(&span->source->n.store_lost, span->n);
         }
     }
-    counter_add(&s->n.lost, before - q->n_rows);
+    counter_add(&s->n.lost, b->n);
     store_batch_put(s, b);
 }
 
 /* Segments. */
+
+/* Time now, by the clock that stamps arrivals. */
+static int64_t
+arrival_now(const struct writer *w)
+{
+    return w->arrival_us
+           ? w->arrival_us + (clock_mono_ms() - w->arrival_ms) * 1000
+           : clock_wall_us();
+}
+
+/* Makes one block of a tail whose hour is over, or of a large one. */
+static void
+merge_tail(struct store *s, struct segment *g)
+{
+    bool over = g->hour_us + SEGMENT_SPAN_US <= arrival_now(&s->writer);
+    if (g->main.ours
+        && (over || segment_tail_rows(g) >= COMMIT_ROWS / 4)) {
+        int e = segment_merge(s, g);
+        if (e) {
+            LOG_RATE(store, INFO, "segment %s: its tail stays: %s", g->file,
+                     strerror(-e));
+        }
+    }
+}
 
 static void
 seal(struct store *s)
 {
     struct writer *w = &s->writer;
     struct segment *g = w->segment;
-    char why[256];
 
     if (!g) {
         return;
     }
     w->segment = NULL;
-    if (w->conn && engine_run(w->conn, why, sizeof why, "CHECKPOINT %s",
-                              g->alias)) {
-        /* A query holds it, or the disk is full: the log keeps the rows and
-         * the next one who opens the segment tries again. */
-        LOG(store, INFO, "segment %s: no checkpoint yet: %s", g->file, why);
-    }
+    merge_tail(s, g);
     pthread_mutex_lock(&s->lock);
     g->open = false;
     segment_measure(s, g);
-    segments_trim(s, SEGMENTS_ATTACHED);
+    segments_trim(s, SEGMENTS_LOADED);
     segments_save_index(s);
     segments_health(s);
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Lets go of the open segment after a failure.  Its names and its state in
- * DuckDB are read anew when it is opened again. */
+/* Lets go of the open segment after a failure. */
 static void
 abandon(struct store *s)
 {
@@ -165,24 +138,13 @@ abandon(struct store *s)
     if (w->segment) {
         pthread_mutex_lock(&s->lock);
         w->segment->open = false;
-        segment_detach(s, w->segment);
+        if (!w->segment->users) {
+            /* Its files may be writable again, or others. */
+            segment_unload(s, w->segment);
+        }
         pthread_mutex_unlock(&s->lock);
         w->segment = NULL;
     }
-}
-
-/* Whether this version can write to an attached segment: older ones are read
- * only. */
-static bool
-segment_current(struct store *s, const struct segment *g)
-{
-    char why[256];
-    int64_t version;
-    return schema_complete(&g->has)
-           && !engine_integers(s->engine.ctl, &version, 1, why, sizeof why,
-                               "SELECT max(value) FROM %s.main.meta "
-                               "WHERE key = 'schema_version'", g->alias)
-           && version == SCHEMA_VERSION;
 }
 
 /* Opens a segment that exists.  1: it cannot be used, make another.  Under
@@ -191,35 +153,25 @@ static int
 open_existing(struct store *s, struct segment *g, unsigned *next_suffix)
 {
     struct writer *w = &s->writer;
-    char *error = w->error;
-    size_t size = sizeof w->error;
 
     *next_suffix = g->suffix + 1;
-    if (g->state == SEGMENT_READ) {
-        if (g->users) {
-            return 1;
-        }
-        segment_detach(s, g);
-    }
-    int retval = segment_attach(s, g, SEGMENT_WRITE, error, size);
-    if (retval && engine_says_corrupt(error) && segment_has_wal(s, g)) {
-        segment_set_aside_wal(s, g, error);
-        retval = segment_attach(s, g, SEGMENT_WRITE, error, size);
-    }
-    if (!retval) {
-        g->known = false;       /* The log may have brought rows. */
-        retval = segment_survey(s, g, error, size);
-    }
-    if (retval && engine_says_corrupt(error)) {
+    int retval = segment_load(s, g, w->error, sizeof w->error);
+    if (retval == -EBADMSG) {
         if (!g->users) {
-            segment_set_aside(s, g, error);
+            segment_set_aside(s, g, w->error);
         }
         return 1;
+    }
+    if (!retval && !g->main.ours) {
+        return 1;               /* Of another release: read only. */
+    }
+    if (!retval) {
+        retval = segment_prepare(s, g, w->error, sizeof w->error);
     }
     if (retval && ++w->open_failures >= OPEN_ATTEMPTS) {
         return 1;
     }
-    return retval ? retval : segment_current(s, g) ? 0 : 1;
+    return retval;
 }
 
 static int
@@ -228,37 +180,18 @@ open_new(struct store *s, int64_t hour, unsigned suffix,
 {
     struct writer *w = &s->writer;
     struct segment *g = segment_add(s, hour, suffix);
-    char *sql = g ? schema_create_sql(g->alias, clock_wall_us()) : NULL;
 
-    if (!sql) {
+    if (!g) {
         snprintf(w->error, sizeof w->error, "out of memory");
         return -ENOMEM;
     }
-    int retval = segment_attach(s, g, SEGMENT_WRITE, w->error,
-                                sizeof w->error);
-    if (!retval) {
-        retval = engine_run(s->engine.ctl, w->error, sizeof w->error,
-                            "BEGIN; %s COMMIT;", sql);
-    }
-    free(sql);
+    int retval = segment_create(s, g, w->error, sizeof w->error);
     if (retval) {
-        char why[64], path[4096];
-        engine_run(s->engine.ctl, why, sizeof why, "ROLLBACK");
-        segment_detach(s, g);
-        /* There is nothing in it. */
-        snprintf(path, sizeof path, "%s/%s", s->dir, g->file);
-        unlink(path);
-        snprintf(path, sizeof path, "%s/%s.wal", s->dir, g->file);
-        unlink(path);
         segment_forget(s, g);
         return retval;
     }
     counter_inc(&s->n.segments_made);
     LOG(store, DBG, "segment %s begins", g->file);
-    for (unsigned i = 0; i < N_COLUMNS; i++) {
-        column_set_add(&g->has, i);
-    }
-    g->known = true;
     *segment = g;
     return 0;
 }
@@ -285,11 +218,6 @@ open_segment(struct store *s, int64_t hour)
     }
     segments_health(s);
     pthread_mutex_unlock(&s->lock);
-
-    if (!retval) {
-        retval = tables_load(w->tables, w->conn, g->alias, w->error,
-                             sizeof w->error);
-    }
     return retval;
 }
 
@@ -340,25 +268,6 @@ want_segment(struct store *s, int64_t hour)
 {
     struct writer *w = &s->writer;
 
-    if (w->fatal) {
-        abandon(s);
-        if (w->conn) {
-            duckdb_disconnect(&w->conn);
-        }
-        int retval = engine_replace(s);
-        if (retval) {
-            snprintf(w->error, sizeof w->error, "cannot restart DuckDB: %s",
-                     strerror(-retval));
-            return retval;
-        }
-        w->fatal = false;
-    }
-    if (!w->conn && duckdb_connect(s->engine.db, &w->conn)
-                    != DuckDBSuccess) {
-        snprintf(w->error, sizeof w->error, "cannot connect to DuckDB");
-        w->conn = NULL;
-        return -EIO;
-    }
     if (segment_fits(w->segment, hour)) {
         return 0;
     }
@@ -373,31 +282,23 @@ want_segment(struct store *s, int64_t hour)
     return retval;
 }
 
-/* Transactions. */
+/* Writing. */
 
-/* What the next transaction takes. */
-struct group {
-    size_t n_batches;           /* Of the backlog's first. */
-    struct row_range rows[N_ROW_KINDS];
-    uint64_t n_rows;
-};
-
-/* How many batches at the head of the backlog may go together, and whether
- * others follow that go to another segment. */
+/* How many batches at the head of the backlog go together. */
 static size_t
-group_batches(const struct writer *w, bool *other)
+group_size(const struct writer *w)
 {
     const struct flow_batch *b = w->backlog.head;
     int64_t hour = segment_hour(b->oldest_us);
-    size_t n = 0, rows = 0;
+    size_t n = 0, rows = segment_tail_rows(w->segment);
     /* A disk with little room may have it for less. */
     size_t limit = w->failures ? COMMIT_BATCHES >> (w->failures < 6
                                                     ? w->failures : 6)
-                               : SIZE_MAX;
-    for (; b && rows < 2 * COMMIT_ROWS && n < limit; b = b->next) {
+                               : GROUP_MAX;
+    limit = limit ? limit : 1;
+    for (; b && n < limit && rows + b->n <= BLOCK_ROWS; b = b->next) {
         int64_t h = segment_hour(b->oldest_us);
-        *other = h != hour && !segment_fits(w->segment, h);
-        if (*other) {
+        if (h != hour && !segment_fits(w->segment, h)) {
             break;
         }
         rows += b->n;
@@ -406,119 +307,35 @@ group_batches(const struct writer *w, bool *other)
     return n;
 }
 
-/* How many rows of one kind to take.  Whole row groups, unless the rows are
- * old, or too few for a row group soon, or hold too many batches. */
-static uint64_t
-group_take(const struct backlog *q, enum row_kind k, size_t n_batches,
-           int64_t now_ms)
-{
-    uint64_t available = 0, skip = q->done[k];
-    int64_t oldest_ms = INT64_MAX;
-    size_t last = 0, whole_until = 0;
-
-    for (size_t i = 0; i < n_batches; i++) {
-        const struct waiting *x = backlog_waiting(q, i);
-        uint64_t n = x->n[k] > skip ? x->n[k] - skip : 0;
-        skip -= x->n[k] - n;
-        if (n && oldest_ms == INT64_MAX) {
-            oldest_ms = x->arrived_ms;
-        }
-        if ((available + n) / TABLE_GROUP_ROWS
-            > available / TABLE_GROUP_ROWS) {
-            whole_until = i;
-        }
-        available += n;
-        last = i;
-    }
-    uint64_t whole = available - available % TABLE_GROUP_ROWS;
-    int64_t age = available ? now_ms - oldest_ms : 0;
-    if (age >= COMMIT_LATEST_MS || last - whole_until >= COMMIT_BATCHES
-        || (!whole && available < TABLE_GROUP_ROWS / 2
-            && age >= COMMIT_AFTER_MS)) {
-        return available;
-    }
-    return whole;
-}
-
-static struct group
-group_plan(const struct store *s, int64_t now_ms)
-{
-    const struct writer *w = &s->writer;
-    const struct backlog *q = &w->backlog;
-    struct group g = { 0 };
-    bool other = false;
-
-    g.n_batches = group_batches(w, &other);
-    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        uint64_t all = 0;
-        for (size_t i = 0; i < g.n_batches; i++) {
-            all += backlog_waiting(q, i)->n[k];
-        }
-        g.rows[k].skip = q->done[k];
-        /* Another segment follows, it is the end, or there is trouble. */
-        g.rows[k].take = other || w->failures || atomic_load(&s->stopping)
-                         ? all - (q->done[k] < all ? q->done[k] : all)
-                         : group_take(q, k, g.n_batches, now_ms);
-        g.n_rows += g.rows[k].take;
-    }
-    return g;
-}
-
+/* Writes what goes together.  Returns 0 or a negative errno. */
 static int
-write_group(struct store *s, const struct group *group)
+write_group(struct store *s)
 {
     struct writer *w = &s->writer;
-    struct segment *g = w->segment;
-    int64_t min = INT64_MAX, max = INT64_MIN;
-    char why[64];
+    const struct flow_batch *list[GROUP_MAX];
+    size_t n = group_size(w), rows = 0;
 
-    pthread_mutex_lock(&s->lock);
-    if (!s->n_views) {
-        engine_set_threads(s, 1);
+    if (!n) {
+        /* The tail has no room for the next batch. */
+        return segment_merge(s, w->segment);
     }
-    pthread_mutex_unlock(&s->lock);
-    int retval = engine_run(w->conn, w->error, sizeof w->error, "BEGIN");
+    const struct flow_batch *b = w->backlog.head;
+    for (size_t i = 0; i < n; i++, b = b->next) {
+        list[i] = b;
+        rows += b->n;
+    }
+    int retval = segment_append(s, w->segment, list, n);
     if (!retval) {
-        retval = tables_append(w->tables, w->conn, g->alias, w->backlog.head,
-                               group->n_batches, group->rows, &min, &max,
-                               w->error, sizeof w->error);
+        counter_add(&s->n.rows, rows);
+        counter_inc(&s->n.transactions);
+        while (n--) {
+            store_batch_put(s, backlog_pop(&w->backlog));
+        }
     }
-    if (!retval) {
-        retval = engine_run(w->conn, w->error, sizeof w->error, "COMMIT");
-    }
-    if (retval) {
-        engine_run(w->conn, why, sizeof why, "ROLLBACK");
-        return retval;
-    }
-    counter_add(&s->n.rows, group->n_rows);
-    counter_inc(&s->n.transactions);
-    pthread_mutex_lock(&s->lock);
-    if (group->n_rows) {
-        g->min_us = g->rows && g->min_us < min ? g->min_us : min;
-        g->max_us = g->rows && g->max_us > max ? g->max_us : max;
-        g->rows += group->n_rows;
-    }
-    segment_measure(s, g);
-    segments_health(s);
-    pthread_mutex_unlock(&s->lock);
-    return 0;
+    return retval;
 }
 
-/* Gives back the batches that are wholly on disk. */
-static void
-release(struct store *s, const struct group *group)
-{
-    struct backlog *q = &s->writer.backlog;
-    for (unsigned k = 0; k < N_ROW_KINDS; k++) {
-        q->done[k] += group->rows[k].take;
-    }
-    q->n_rows -= group->n_rows;
-    while (backlog_done(q)) {
-        store_batch_put(s, backlog_pop(q));
-    }
-}
-
-/* Writes one transaction.  False: it failed, try again later. */
+/* Writes something.  False: it failed, try again later. */
 static bool
 commit(struct store *s)
 {
@@ -528,12 +345,10 @@ commit(struct store *s)
     w->error[0] = '\0';
     int retval = want_segment(s, hour);
     if (!retval) {
-        struct group g = group_plan(s, clock_mono_ms());
-        if (g.n_rows) {
-            retval = write_group(s, &g);
-        }
-        if (!retval) {
-            release(s, &g);
+        retval = write_group(s);
+        if (retval) {
+            snprintf(w->error, sizeof w->error, "%s: %s", w->segment->file,
+                     strerror(-retval));
         }
     }
     if (!retval) {
@@ -546,13 +361,12 @@ commit(struct store *s)
         return true;
     }
     w->failures++;
-    w->fatal |= engine_says_fatal(w->error);
     w->retry_ms = clock_mono_ms() + RETRY_MS;
     counter_inc(&s->n.errors);
     store_set_health(s, false, w->error);
     LOG_RATE(store, ERR, "cannot write flows, will try again: %s", w->error);
     abandon(s);
-    if (strstr(w->error, "No space left")) {
+    if (retval == -ENOSPC) {
         pthread_mutex_lock(&s->lock);
         segments_make_room(s);
         pthread_mutex_unlock(&s->lock);
@@ -562,7 +376,7 @@ commit(struct store *s)
 
 /* The thread. */
 
-/* When the backlog is to be looked at for a transaction; monotonic. */
+/* When something is to be written; monotonic. */
 static int64_t
 commit_at(const struct writer *w)
 {
@@ -572,13 +386,12 @@ commit_at(const struct writer *w)
         return w->retry_ms;
     }
     /* Many batches with few rows each are enough, too. */
-    if (q->n_rows >= COMMIT_ROWS
-        || q->n_batches >= w->kept_batches + COMMIT_BATCHES) {
+    size_t tail = w->segment ? segment_tail_rows(w->segment) : 0;
+    if (q->n_rows + tail > BLOCK_ROWS - BATCH_ROWS
+        || q->n_batches >= COMMIT_BATCHES) {
         return INT64_MIN;
     }
-    int64_t oldest = backlog_waiting(q, 0)->arrived_ms;
-    int64_t due = oldest + COMMIT_AFTER_MS;
-    return due > w->looked_ms ? due : oldest + COMMIT_LATEST_MS;
+    return *backlog_arrival(q, 0) + COMMIT_AFTER_MS;
 }
 
 static bool
@@ -598,13 +411,40 @@ wait_ms(const struct writer *w, int64_t now_ms)
     return due > now_ms ? (int) (due - now_ms) : 0;
 }
 
-/* Arrival time now, by the clock that stamps arrivals. */
-static int64_t
-arrival_now(const struct writer *w)
+/* Tails that were left when their hour was not over yet, or by a process that
+ * was killed. */
+static void
+merge_old_tails(struct store *s)
 {
-    return w->arrival_us
-           ? w->arrival_us + (clock_mono_ms() - w->arrival_ms) * 1000
-           : clock_wall_us();
+    int64_t now = arrival_now(&s->writer);
+    char why[256];
+
+    for (;;) {
+        struct segment *g = NULL;
+        pthread_mutex_lock(&s->lock);
+        for (size_t i = 0; i < s->n_segments && !g; i++) {
+            struct segment *x = s->segments[i];
+            if (x->has_tail && !x->open && !x->merge_failed
+                && x->hour_us + SEGMENT_SPAN_US <= now
+                && !segment_load(s, x, why, sizeof why)
+                && x->main.ours && x->tail.fd >= 0) {
+                g = x;
+                g->users++;
+            } else if (x->has_tail && !x->open) {
+                x->merge_failed = x->hour_us + SEGMENT_SPAN_US <= now;
+            }
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (!g) {
+            return;
+        }
+        int e = segment_merge(s, g);
+        pthread_mutex_lock(&s->lock);
+        g->merge_failed = e != 0;
+        g->users--;
+        segments_save_index(s);
+        pthread_mutex_unlock(&s->lock);
+    }
 }
 
 static void
@@ -616,15 +456,17 @@ housekeep(struct store *s, bool idle)
     if (idle) {
         seal(s);                /* It is opened again when there is need. */
     }
+    merge_old_tails(s);
     pthread_mutex_lock(&s->lock);
     segments_expire(s, age_clock(s, now));
-    segments_trim(s, idle ? 0 : SEGMENTS_ATTACHED);
+    segments_trim(s, idle ? 0 : SEGMENTS_LOADED);
     if (idle && !s->n_views) {
         engine_trim(s);
     }
     pthread_mutex_unlock(&s->lock);
     if (idle) {
         /* Give back what busier times have taken. */
+        bytes_free(&w->bytes);
         store_pool_trim(s, 2);
         malloc_trim(0);
     }
@@ -683,8 +525,6 @@ writer_main(void *aux)
         int64_t now = clock_mono_ms();
         if (commit_due(w, now)) {
             commit(s);
-            w->looked_ms = now;
-            w->kept_batches = w->backlog.n_batches;
         }
         if (now >= w->housekeep_ms) {
             housekeep(s, !b && !w->backlog.head);
@@ -707,13 +547,11 @@ writer_start(struct store *s, char **error)
         n *= 2;
     }
     w->backlog.allocated = n;
-    w->backlog.waiting = calloc(n, sizeof *w->backlog.waiting);
-    w->names = name_map_create(s->dict);
-    w->tables = w->names && w->backlog.waiting ? tables_create(w->names)
-                                               : NULL;
-    int e = w->tables ? thread_start(&w->thread, "store-writer", writer_main,
-                                    s)
-                     : -ENOMEM;
+    w->backlog.arrived_ms = calloc(n, sizeof *w->backlog.arrived_ms);
+    w->blocks = block_writer_create();
+    int e = w->blocks && w->backlog.arrived_ms
+            ? thread_start(&w->thread, "store-writer", writer_main, s)
+            : -ENOMEM;
     if (e) {
         if (asprintf(error, "cannot start the writer: %s",
                      strerror(-e)) < 0) {
@@ -721,7 +559,7 @@ writer_start(struct store *s, char **error)
         }
         return e;
     }
-    w->started = true;
+    w->started = w->ran = true;
     return 0;
 }
 
@@ -735,13 +573,9 @@ writer_stop(struct store *s)
         pthread_join(w->thread, NULL);
         w->started = false;
     }
-    if (w->conn) {
-        duckdb_disconnect(&w->conn);
-    }
-    tables_destroy(w->tables);
-    name_map_destroy(w->names);
-    free(w->backlog.waiting);
-    w->tables = NULL;
-    w->names = NULL;
-    w->backlog.waiting = NULL;
+    block_writer_destroy(w->blocks);
+    bytes_free(&w->bytes);
+    free(w->backlog.arrived_ms);
+    w->blocks = NULL;
+    w->backlog.arrived_ms = NULL;
 }

@@ -191,7 +191,10 @@ make_batches(struct flow_batch **b, size_t n, uint32_t rows, uint64_t *seed)
             }
             if (derived) {
                 uint32_t f = factor == 1 && i & 1 ? 77 : factor;
-                BATCH_SET(b[k], sampling, i, f);
+                if (flags % 501 == 3) {
+                    f = 1;      /* What is left is negative. */
+                }
+                BATCH_SET(b[k], sampling, i, f == 1 ? factor : f);
                 b[k]->bytes[i] = b[k]->raw_bytes[i] * f;
                 b[k]->packets[i] = b[k]->raw_packets[i] * f;
                 b[k]->flow_end[i] = b[k]->received[i];

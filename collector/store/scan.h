@@ -1,0 +1,42 @@
+/* collector/store/scan.h -- the rows of a view as a table of SQL.
+ *
+ * DuckDB asks for the columns that a statement needs; the filter is run here,
+ * on columns as they are in a batch, so that only rows that match leave the
+ * store.  Blocks whose smallest and largest values rule it out are not read at
+ * all. */
+#ifndef COLLECTOR_SCAN_H
+#define COLLECTOR_SCAN_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct filter;
+struct scan;
+struct store_view;
+
+struct scan_spec {
+    const struct filter *filter;        /* NULL: everything. */
+    bool canonical;             /* Only canonical records. */
+    unsigned n_ranges;          /* Of flow_end: in one of [from, to). */
+    struct { int64_t from_us, to_us; } ranges[2];
+    /* Asked now and then, by any thread, unless NULL: give up? */
+    bool (*over)(void *aux);
+    void *aux;
+};
+
+/* The view and the filter must outlive the scan, and the scan all statements
+ * about it.  NULL if out of memory. */
+struct scan *scan_open(struct store_view *, const struct scan_spec *);
+void scan_close(struct scan *);
+
+/* What to write after FROM: one row per record, with every column of the column
+ * table in the types of collector/store/schema.h, but names as VARCHAR. */
+#define SCAN_RELATION_LEN 48
+void scan_relation(const struct scan *, char buf[SCAN_RELATION_LEN]);
+
+/* Records in blocks that were looked into, and in those that were damaged. */
+uint64_t scan_rows(const struct scan *);
+uint64_t scan_rows_damaged(const struct scan *);
+
+#endif /* collector/store/scan.h */
