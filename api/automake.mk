@@ -4,6 +4,7 @@ api_libapi_la_SOURCES = \
 	api/caller.c api/caller.h \
 	api/config.c api/config.h \
 	api/config_bgp.c api/config_bgp.h \
+	api/config_route.c api/config_route.h \
 	api/config_probe.c api/config_probe.h \
 	api/context.h \
 	api/discover.c \

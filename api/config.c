@@ -17,6 +17,7 @@
 
 #include "api/config_bgp.h"
 #include "api/config_probe.h"
+#include "api/config_route.h"
 #include "api/json.h"
 #include "api/model.h"
 #include "collector/template/element.h"
@@ -529,6 +530,7 @@ config_destroy(struct config *c)
     free(c->user);
     probe_config_destroy(c->probe);
     config_bgp_destroy(c->bgp);
+    config_route_destroy(c->routes);
     free(c);
 }
 
@@ -856,6 +858,9 @@ config_make(struct json_object *full, const struct config_override *override,
     }
     if (!err) {
         err = config_bgp_make(root, &c->bgp, e);
+    }
+    if (!err) {
+        err = config_route_make(root, &c->routes, e);
     }
     if (err) {
         if (err == -ENOMEM) {

@@ -20,6 +20,7 @@ struct config_store;
 struct element_mapping;         /* collector/template/element.h */
 struct probe_config;            /* probe/decide.h */
 struct config_bgp;              /* api/config_bgp.h */
+struct config_route;            /* api/config_route.h */
 
 /* An exporter that has a name. */
 struct config_source {
@@ -73,6 +74,7 @@ struct config {
     char *user;                 /* Whom to run as when started by root. */
     struct probe_config *probe; /* probe/softflowd, or NULL: none. */
     struct config_bgp *bgp;     /* bgp and bmp; never NULL. */
+    struct config_route *routes;        /* Never NULL. */
 };
 
 /* What is wrong with a configuration. */

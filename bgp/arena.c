@@ -13,7 +13,7 @@
 
 #include "lib/thread.h"
 
-#define COMMIT_STEP ((size_t) 1 << 20)
+#define COMMIT_STEP ((size_t) 2 << 20)          /* A large page. */
 /* So many retired blocks wait for readers together. */
 #define BATCH_BLOCKS 4096
 
@@ -107,15 +107,21 @@ arena_init(struct arena *a, size_t reserve)
     pthread_cond_init(&a->gc->wake, NULL);
     a->gc->waiting_tail = &a->gc->waiting;
     /* Not counted as memory until it may be written. */
-    void *p = mmap(NULL, reserve, PROT_NONE,
+    void *p = mmap(NULL, reserve + COMMIT_STEP, PROT_NONE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
         int error = errno;
         arena_clear(a);
         return -error;
     }
-    a->base = p;
-    a->reserved = reserve;
+    a->mapped = p;
+    a->base = (uint8_t *) (((uintptr_t) p + COMMIT_STEP - 1)
+                           / COMMIT_STEP * COMMIT_STEP);
+    a->reserved = reserve / COMMIT_STEP * COMMIT_STEP;
+    a->mapped_size = reserve + COMMIT_STEP;
+    /* Lookups jump about: with small pages most of their time would go into
+     * finding those. */
+    madvise(a->base, a->reserved, MADV_HUGEPAGE);
     a->used = ARENA_UNIT;               /* Number 0 is none. */
     return 0;
 }
@@ -151,8 +157,8 @@ arena_clear(struct arena *a)
         pthread_mutex_destroy(&gc->lock);
         free(gc);
     }
-    if (a->base) {
-        munmap(a->base, a->reserved);
+    if (a->mapped) {
+        munmap(a->mapped, a->mapped_size);
     }
     memset(a, 0, sizeof *a);
 }
@@ -173,6 +179,24 @@ commit(struct arena *a, size_t end)
     return true;
 }
 
+/* Moves on so that 'bytes' begin where they should; what is left out is free. */
+static bool
+align(struct arena *a, size_t bytes)
+{
+    size_t unit = bytes % 64 == 0 ? 64 : bytes % 32 == 0 ? 32 : ARENA_UNIT;
+    size_t gap = -a->used & (unit - 1), class = gap / ARENA_UNIT - 1;
+    if (gap) {
+        if (!commit(a, a->used + gap)) {
+            return false;
+        }
+        memcpy(arena_at(a, (uint32_t) (a->used / ARENA_UNIT)),
+               &a->free[class], sizeof(uint32_t));
+        a->free[class] = (uint32_t) (a->used / ARENA_UNIT);
+        a->used += gap;
+    }
+    return true;
+}
+
 uint32_t
 arena_alloc(struct arena *a, size_t size)
 {
@@ -182,7 +206,8 @@ arena_alloc(struct arena *a, size_t size)
 
     if (block) {
         memcpy(&a->free[class], arena_at(a, block), sizeof(uint32_t));
-    } else if (class < ARENA_CLASSES && commit(a, a->used + bytes)
+    } else if (class < ARENA_CLASSES && align(a, bytes)
+               && commit(a, a->used + bytes)
                && a->used / ARENA_UNIT < UINT32_MAX) {
         block = (uint32_t) (a->used / ARENA_UNIT);
         a->used += bytes;

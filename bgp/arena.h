@@ -20,6 +20,8 @@ struct arena_gc;                                        /* Opaque. */
 
 struct arena {
     uint8_t *base;
+    void *mapped;
+    size_t mapped_size;
     size_t reserved, committed, used;   /* Bytes. */
     uint64_t allocated;                 /* Bytes in blocks that are in use or
                                          * retired. */
@@ -31,7 +33,8 @@ struct arena {
 int arena_init(struct arena *, size_t reserve);
 void arena_clear(struct arena *);
 
-/* A block of at least 'size' bytes with undefined contents; 0: no memory. */
+/* A block of at least 'size' bytes with undefined contents; 0: no memory.  It is
+ * aligned to 64 or 32 bytes if its size is a multiple of that, else to 8. */
 uint32_t arena_alloc(struct arena *, size_t size);
 
 /* Frees a block that no reader has seen. */

@@ -18,8 +18,13 @@
 #define MAX_COUNT UINT16_MAX
 #define MAX_SET (sizeof(struct attrs) + sizeof(struct attrs_extra) \
                  + 7 * (size_t) MAX_COUNT * 4)
-/* What of a block is contents: from 'origin_as' on. */
-#define CONTENTS offsetof(struct attrs, origin_as)
+/* What of a block is contents: what is before 'refs', without the names, and
+ * what is behind 'hash'. */
+#define HEAD offsetof(struct attrs, origin_as)
+#define HEAD_END offsetof(struct attrs, named)
+#define TAIL offsetof(struct attrs, n_ext)
+/* Blocks of multiples of this are aligned to it. */
+#define LINE 32
 
 #define CONFED(TYPE) ((TYPE) == BGP_AS_CONFED_SEQUENCE \
                       || (TYPE) == BGP_AS_CONFED_SET)
@@ -101,11 +106,27 @@ set_size(const struct attrs *s)
     return sizeof *s + set_words(s) * 4 + (tail + 3) / 4 * 4;
 }
 
+/* What is asked of the arena. */
+static size_t
+block_size(size_t size)
+{
+    return (size + LINE - 1) / LINE * LINE;
+}
+
+static bool
+same_contents(const struct attrs *a, const struct attrs *b, size_t size)
+{
+    const uint8_t *p = (const uint8_t *) a, *q = (const uint8_t *) b;
+    return a->hash == b->hash && set_size(b) == size
+           && !memcmp(p + HEAD, q + HEAD, HEAD_END - HEAD)
+           && !memcmp(p + TAIL, q + TAIL, size - TAIL);
+}
+
 /* Of whole words of 4 octets. */
 static uint32_t
-hash_bytes(const uint8_t *p, size_t n)
+hash_bytes(uint64_t h, const uint8_t *p, size_t n)
 {
-    uint64_t h = UINT64_C(0x9e3779b97f4a7c15) + n;
+    h += UINT64_C(0x9e3779b97f4a7c15) + n;
     for (; n >= 8; n -= 8, p += 8) {
         uint64_t v;
         memcpy(&v, p, 8);
@@ -133,8 +154,11 @@ put_words(uint32_t *to, const void *from, size_t n)
 }
 
 static uint32_t *
-put_rare(uint32_t *p, const struct bgp_attrs *a)
+put_rare(uint32_t *p, const struct bgp_attrs *a, bool hop6)
 {
+    if (hop6) {
+        p = put_words(p, &a->next_hop, 4);
+    }
     if (a->has & BGP_HAS_AGGREGATOR) {
         *p++ = a->aggregator_as;
         p = put_words(p, &a->aggregator, 4);
@@ -178,7 +202,7 @@ survey_path(struct attrs *s, const uint32_t *path, uint32_t n)
         }
         i += count;
     }
-    s->path_length = (uint16_t) (length < MAX_COUNT ? length : MAX_COUNT);
+    s->path_length = (uint8_t) (length < UINT8_MAX ? length : UINT8_MAX);
 }
 
 static bool
@@ -199,12 +223,16 @@ pack(struct attrs_table *t, const struct bgp_attrs *a,
         return NULL;
     }
     memset(s, 0, sizeof *s);
-    s->has = (uint16_t) a->has;
+    s->has_origin = (uint16_t) (a->has & 0xfff);
     s->local_pref = a->has & BGP_HAS_LOCAL_PREF ? a->local_pref : 0;
     s->med = a->has & BGP_HAS_MED ? a->med : 0;
-    s->origin = a->has & BGP_HAS_ORIGIN ? a->origin : 0;
-    if (a->has & BGP_HAS_NEXT_HOP) {
-        s->next_hop = a->next_hop;
+    if (a->has & BGP_HAS_ORIGIN) {
+        s->has_origin |= (uint16_t) (a->origin << 12);
+    }
+    if (a->has & BGP_HAS_NEXT_HOP && addr_is_v4(&a->next_hop)) {
+        memcpy(&s->next_hop4, a->next_hop.b + 12, 4);
+    } else if (a->has & BGP_HAS_NEXT_HOP) {
+        s->flags |= ATTRS_HOP6;
     }
     survey_path(s, a->as_path, a->n_as_path);
     s->n_ext = (uint16_t) a->n_ext_communities;
@@ -215,7 +243,7 @@ pack(struct attrs_table *t, const struct bgp_attrs *a,
     s->n_unknown = (uint16_t) a->n_unknown;
     uint32_t *p = put_words(s->data, a->ext_communities, 2u * s->n_ext);
     uint32_t *rare = p;
-    p = put_rare(p, a);
+    p = put_rare(p, a, s->flags & ATTRS_HOP6);
     s->n_rare = (uint16_t) (p - rare);
     p = put_words(p, a->as_path, s->n_as_path);
     p = put_words(p, a->communities, s->n_communities);
@@ -236,6 +264,8 @@ pack(struct attrs_table *t, const struct bgp_attrs *a,
 _Static_assert(sizeof(struct attrs_extra) % 4 == 0, "words");
 _Static_assert(sizeof(struct attrs) % 8 == 0,
                "extended communities are read in place");
+_Static_assert(offsetof(struct attrs, refs) == LINE,
+               "stamps are in one line");
 
 uint32_t
 attrs_ref(struct attrs_table *t, const struct bgp_attrs *a,
@@ -250,21 +280,22 @@ attrs_ref(struct attrs_table *t, const struct bgp_attrs *a,
         return 0;
     }
     size_t size = set_size(s);
-    s->hash = hash_bytes((const uint8_t *) s + CONTENTS, size - CONTENTS);
+    /* 'named' is 0 here, and makes whole words of it. */
+    s->hash = hash_bytes(hash_bytes(0, (const uint8_t *) s + HEAD,
+                                    HEAD_END + 1 - HEAD),
+                         (const uint8_t *) s + TAIL, size - TAIL);
     uint32_t *bucket = bucket_of(t, s->hash);
     uint32_t block;
     for (block = *bucket; block;) {
         struct attrs *old = attrs_at(t->arena, block);
-        if (old->hash == s->hash && set_size(old) == size
-            && !memcmp((const uint8_t *) old + CONTENTS,
-                       (const uint8_t *) s + CONTENTS, size - CONTENTS)) {
+        if (same_contents(s, old, size)) {
             old->refs++;
             break;
         }
         block = old->next;
     }
     if (!block) {
-        block = arena_alloc(t->arena, size);
+        block = arena_alloc(t->arena, block_size(size));
         if (!block) {
             return 0;
         }
@@ -301,7 +332,7 @@ attrs_unref(struct attrs_table *t, uint32_t set)
     }
     *link = s->next;
     t->n--;
-    arena_retire(t->arena, set, set_size(s));
+    arena_retire(t->arena, set, block_size(set_size(s)));
 }
 
 /* ---- Unpacking. ---- */
@@ -325,8 +356,9 @@ communities_of(const struct attrs *s)
 }
 
 static void
-get_rare(const uint32_t *p, struct bgp_attrs *a)
+get_rare(const uint32_t *p, struct bgp_attrs *a, bool hop6)
 {
+    p += hop6 ? 4 : 0;
     if (a->has & BGP_HAS_AGGREGATOR) {
         a->aggregator_as = *p++;
         memcpy(&a->aggregator, p, 16);
@@ -352,7 +384,8 @@ attrs_unpack(const struct attrs *s, struct bgp_attrs *a,
              struct attrs_extra *extra)
 {
     *a = (struct bgp_attrs) {
-        .has = s->has, .origin = s->origin, .next_hop = s->next_hop,
+        .has = attrs_has(s), .origin = attrs_origin(s),
+        .next_hop = attrs_next_hop(s),
         .med = s->med, .local_pref = s->local_pref,
         .as_path = path_of(s), .n_as_path = s->n_as_path,
         .communities = communities_of(s),
@@ -367,7 +400,7 @@ attrs_unpack(const struct attrs *s, struct bgp_attrs *a,
     p += 3 * s->n_large;
     a->cluster_list = p;
     p += s->n_cluster;
-    get_rare(rare_of(s), a);
+    get_rare(rare_of(s), a, s->flags & ATTRS_HOP6);
     memset(extra, 0, sizeof *extra);
     if (s->flags & ATTRS_EXTRA) {
         memcpy(extra, p, sizeof *extra);
@@ -492,35 +525,29 @@ attrs_format_communities(const struct attrs *s, char *buf, size_t size)
     return finish(&t);
 }
 
-/* The name that 'kept' remembers.  Two threads may make it at once: they get
- * the same. */
 static uint32_t
-name_of(const struct attrs *s, const _Atomic uint32_t *kept, struct dict *d,
-        size_t (*format)(const struct attrs *, char *, size_t))
+make_name(const struct attrs *s, struct dict *d,
+          size_t (*format)(const struct attrs *, char *, size_t))
 {
-    uint32_t name = atomic_load_explicit(kept, memory_order_relaxed);
-    if (!name) {
-        char buf[ATTRS_NAME_SIZE];
-        size_t n = format(s, buf, sizeof buf);
-        name = dict_intern(d, buf, n);
-        /* The block is not const: it is the arena's. */
-        atomic_store_explicit((_Atomic uint32_t *) (uintptr_t) kept, name,
+    char buf[ATTRS_NAME_SIZE];
+    return dict_intern(d, buf, format(s, buf, sizeof buf));
+}
+
+/* Two threads may do this at once: they write the same. */
+void
+attrs_make_names(const struct attrs *s, struct dict *d)
+{
+    /* The block is not const: it is the arena's. */
+    struct attrs *mine = (struct attrs *) (uintptr_t) s;
+    if (s->n_as_path) {
+        atomic_store_explicit(&mine->path_name,
+                              make_name(s, d, attrs_format_path),
                               memory_order_relaxed);
     }
-    return name;
-}
-
-uint32_t
-attrs_path_name(const struct attrs *s, struct dict *d)
-{
-    return s->n_as_path ? name_of(s, &s->path_name, d, attrs_format_path)
-                        : 0;
-}
-
-uint32_t
-attrs_communities_name(const struct attrs *s, struct dict *d)
-{
-    return s->n_communities || s->n_ext || s->n_large
-           ? name_of(s, &s->communities_name, d, attrs_format_communities)
-           : 0;
+    if (s->n_communities || s->n_ext || s->n_large) {
+        atomic_store_explicit(&mine->communities_name,
+                              make_name(s, d, attrs_format_communities),
+                              memory_order_relaxed);
+    }
+    atomic_store_explicit(&mine->named, 1, memory_order_release);
 }

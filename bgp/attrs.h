@@ -6,6 +6,7 @@
 #ifndef BGP_ATTRS_H
 #define BGP_ATTRS_H 1
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,20 +27,23 @@ struct attrs_extra {
     struct addr gateway;
 };
 
+/* The first 32 bytes are what flows are stamped with; they are in one line of
+ * the cache. */
 struct attrs {
-    uint32_t refs;              /* Of the writer. */
-    uint32_t next;              /* In its chain of the table. */
-    uint32_t hash;
-    _Atomic uint32_t path_name, communities_name;       /* Ids of lib/dict.h;
-                                         * 0: not made yet. */
+    _Atomic uint32_t path_name, communities_name;       /* Ids of lib/dict.h,
+                                         * valid if 'named'; 0: empty. */
     uint32_t origin_as;         /* 0: none, or of a set. */
     uint32_t peer_as;           /* First of the path; 0: none. */
     uint32_t local_pref, med;   /* 0 if absent. */
-    struct addr next_hop;
-    uint16_t has;               /* BGP_HAS_*. */
-    uint8_t origin;
-    uint8_t flags;              /* ATTRS_*. */
-    uint16_t path_length;       /* As the decision counts it. */
+    uint32_t next_hop4;         /* An IPv4 one as it lies in memory; else the
+                                 * next hop is in 'data'. */
+    uint16_t has_origin;        /* BGP_HAS_*, and from bit 12 on ORIGIN. */
+    uint8_t path_length;        /* As the decision counts it, up to 255. */
+    _Atomic uint8_t named;
+
+    uint32_t refs;              /* Of the writer. */
+    uint32_t next;              /* In its chain of the table. */
+    uint32_t hash;
     /* How many there are in 'data', in this order. */
     uint16_t n_ext;             /* Of two words. */
     uint16_t n_rare;            /* Words of what 'has' says besides. */
@@ -47,10 +51,41 @@ struct attrs {
     uint16_t n_large;           /* Of three words. */
     uint16_t n_cluster;
     uint16_t n_unknown;         /* Octets; before them 'extra'. */
+    uint16_t flags;             /* ATTRS_*. */
+    uint32_t reserved;
     uint32_t data[];
 };
 
-enum { ATTRS_EXTRA = 1 };       /* There is a struct attrs_extra. */
+enum {
+    ATTRS_EXTRA = 1,            /* There is a struct attrs_extra. */
+    ATTRS_HOP6 = 2,             /* The next hop is the first that is rare. */
+};
+
+static inline uint16_t
+attrs_has(const struct attrs *s)
+{
+    return s->has_origin & 0xfff;
+}
+
+static inline uint8_t
+attrs_origin(const struct attrs *s)
+{
+    return (uint8_t) (s->has_origin >> 12);
+}
+
+/* The next hop; zero if there is none. */
+static inline struct addr
+attrs_next_hop(const struct attrs *s)
+{
+    struct addr a = { { 0 } };
+    if (s->flags & ATTRS_HOP6) {
+        __builtin_memcpy(&a, s->data + 2 * s->n_ext, sizeof a);
+    } else if (s->has_origin & BGP_HAS_NEXT_HOP) {
+        a.b[10] = a.b[11] = 0xff;
+        __builtin_memcpy(a.b + 12, &s->next_hop4, 4);
+    }
+    return a;
+}
 
 struct attrs_table {
     struct arena *arena;
@@ -98,7 +133,18 @@ char *ext_community_format(uint64_t, char *buf);
 
 /* The names of path and communities, made when first asked for; 0: empty.
  * Thread-safe. */
-uint32_t attrs_path_name(const struct attrs *, struct dict *);
-uint32_t attrs_communities_name(const struct attrs *, struct dict *);
+void attrs_make_names(const struct attrs *, struct dict *);
+
+static inline void
+attrs_names(const struct attrs *s, struct dict *d, uint32_t *path,
+            uint32_t *communities)
+{
+    if (!atomic_load_explicit(&s->named, memory_order_acquire)) {
+        attrs_make_names(s, d);
+    }
+    *path = atomic_load_explicit(&s->path_name, memory_order_relaxed);
+    *communities = atomic_load_explicit(&s->communities_name,
+                                        memory_order_relaxed);
+}
 
 #endif /* bgp/attrs.h */

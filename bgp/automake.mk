@@ -4,13 +4,16 @@ bgp_libbgp_la_SOURCES = \
 	bgp/attrs.c bgp/attrs.h \
 	bgp/lpm.c bgp/lpm.h \
 	bgp/rib.c bgp/rib.h bgp/rib_p.h \
-	bgp/route.h
+	bgp/route.h \
+	bgp/stamp.c bgp/stamp.h \
+	bgp/view.c bgp/view.h
 bgp_libbgp_la_CPPFLAGS = $(AM_CPPFLAGS) $(URCU_CFLAGS)
 
 if HAVE_CUNIT
 bgp_tests = \
 	tests/unit/test_lpm \
-	tests/unit/test_rib
+	tests/unit/test_rib \
+	tests/unit/test_stamp
 bgp_test_libs = bgp/libbgp.la lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
 check_PROGRAMS += $(bgp_tests)
 unit_tests += $(bgp_tests)
@@ -18,6 +21,8 @@ tests_unit_test_lpm_SOURCES = tests/unit/test_lpm.c
 tests_unit_test_lpm_LDADD = $(bgp_test_libs)
 tests_unit_test_rib_SOURCES = tests/unit/test_rib.c
 tests_unit_test_rib_LDADD = $(bgp_test_libs)
+tests_unit_test_stamp_SOURCES = tests/unit/test_stamp.c
+tests_unit_test_stamp_LDADD = $(bgp_test_libs)
 endif
 
 include bgp/session.mk

@@ -125,11 +125,13 @@ way_word(struct node *n, unsigned chunk)
                      + popcount(n->ways & bits_before(chunk))];
 }
 
+/* Small nodes do not reach over the end of a line of the cache. */
 static size_t
 node_size(uint64_t inside, uint64_t ways)
 {
-    return sizeof(struct node)
-           + (popcount(inside) + popcount(ways)) * sizeof(uint32_t);
+    size_t size = sizeof(struct node)
+                  + (popcount(inside) + popcount(ways)) * sizeof(uint32_t);
+    return size <= 32 ? 32 : size <= 64 ? 64 : (size + 31) / 32 * 32;
 }
 
 int

@@ -65,12 +65,19 @@ rib_destroy(struct rib *r)
     free(r);
 }
 
+void
+rib_set_memory(struct rib *r, size_t max_bytes)
+{
+    r->max_bytes = max_bytes ? max_bytes : DEFAULT_BYTES;
+}
+
 /* ---- Which route is better. ---- */
 
 static uint32_t
 local_pref_of(const struct attrs *a)
 {
-    return a->has & BGP_HAS_LOCAL_PREF ? a->local_pref : DEFAULT_LOCAL_PREF;
+    return a->has_origin & BGP_HAS_LOCAL_PREF ? a->local_pref
+                                              : DEFAULT_LOCAL_PREF;
 }
 
 #define LOWER(A, B) ((A) != (B) ? ((A) < (B) ? -1 : 1) : 0)
@@ -88,7 +95,7 @@ route_compare(const struct rib *rib, const struct route *ra,
     int order = LOWER(pa->rank, pb->rank);
     order = order ? order : LOWER(local_pref_of(b), local_pref_of(a));
     order = order ? order : LOWER(a->path_length, b->path_length);
-    order = order ? order : LOWER(a->origin, b->origin);
+    order = order ? order : LOWER(attrs_origin(a), attrs_origin(b));
     order = order ? order : LOWER(a->med, b->med);
     order = order ? order : LOWER(pb->ebgp, pa->ebgp);
     order = order ? order : LOWER(pa->id, pb->id);
@@ -408,7 +415,7 @@ drop_route(struct rib *rib, struct table *t, struct lpm_key key, unsigned len,
 {
     struct block *b = block_at(rib, block);
     uint32_t new_ = 0;
-    rib->n_routes--;
+    __atomic_store_n(&rib->n_routes, rib->n_routes - 1, __ATOMIC_RELAXED);
     if (b->n == 1) {
         if (!lpm_remove(&t->lpm, key, len)) {
             rib->prefixes[t->kind]--;
@@ -519,7 +526,7 @@ sink_announce(void *rib_, uint32_t peer, const struct bgp_nlri *n,
                            : &rib->n.refused_memory) += 1;
         return;
     }
-    rib->n_routes++;
+    __atomic_store_n(&rib->n_routes, rib->n_routes + 1, __ATOMIC_RELAXED);
     rib->peers[peer].pub.routes[n->family]++;
     told(rib, peer, n, NULL, attrs_at(&rib->arena, set));
 }
@@ -814,6 +821,29 @@ find_peer(struct rib *rib, const struct bgp_peer_info *info)
     return free_;
 }
 
+/* Readers may be looking, so nothing is written that is so already. */
+static void
+set_state(struct rib *rib, struct peer_state *s,
+          const struct bgp_peer_info *info, const char *name)
+{
+    uint32_t id = rib->dict ? dict_intern(rib->dict, name, strlen(name)) : 0;
+    bool usable = info->view != BGP_VIEW_OUT_PRE
+                  && info->view != BGP_VIEW_OUT_POST;
+    bool ebgp = info->as != info->local_as;
+    uint8_t rank = rank_of(info);
+    if (s->usable != usable || s->ebgp != ebgp || s->rank != rank
+        || s->id != info->id || s->as != info->as || s->name != id
+        || !addr_equal(&s->address, &info->address)) {
+        s->usable = usable;
+        s->ebgp = ebgp;
+        s->rank = rank;
+        s->id = info->id;
+        s->as = info->as;
+        s->name = id;
+        s->address = info->address;
+    }
+}
+
 static uint32_t
 sink_peer_up(void *rib_, const struct bgp_peer_info *info)
 {
@@ -831,15 +861,7 @@ sink_peer_up(void *rib_, const struct bgp_peer_info *info)
     p->pub.info = *info;
     memset(p->pub.complete, 0, sizeof p->pub.complete);
     name_peer(&p->pub, info);
-    s->usable = info->view != BGP_VIEW_OUT_PRE
-                && info->view != BGP_VIEW_OUT_POST;
-    s->ebgp = info->as != info->local_as;
-    s->rank = rank_of(info);
-    s->id = info->id;
-    s->as = info->as;
-    s->address = info->address;
-    s->name = rib->dict ? dict_intern(rib->dict, p->pub.name,
-                                      strlen(p->pub.name)) : 0;
+    set_state(rib, s, info, p->pub.name);
     rib->peers_seq++;
     return p->pub.number;
 }

@@ -53,6 +53,8 @@ struct rib_config {
 /* NULL if out of memory. */
 struct rib *rib_create(const struct rib_config *);
 void rib_destroy(struct rib *);                 /* NULL is fine. */
+/* Another limit; what is there stays. */
+void rib_set_memory(struct rib *, size_t max_bytes);
 
 /* ---- Writing. ---- */
 

@@ -32,10 +32,12 @@ struct block {
     struct route routes[];
 };
 
+/* Four routes fit into a line of the cache. */
 static inline size_t
 block_size(unsigned room)
 {
-    return sizeof(struct block) + room * sizeof(struct route);
+    size_t size = sizeof(struct block) + room * sizeof(struct route);
+    return size > 32 && size < 64 ? 64 : size;
 }
 
 /* What readers need to know about a peer. */

@@ -50,8 +50,10 @@
 #include "ovsdb/ovsdb.h"
 #include "probe/probe.h"
 
-#define DICT_ENTRIES (1 << 18)
-#define DICT_BYTES (16u << 20)
+/* Names of AS paths and communities that flows took are most of it.  The tables
+ * take memory as they fill. */
+#define DICT_ENTRIES (1 << 20)
+#define DICT_BYTES (96u << 20)
 #define RING_BATCHES 64
 #define OWNER_STRLEN 37
 #define MAX_LISTEN 64           /* More than the model allows for all. */
@@ -88,7 +90,7 @@ struct daemon {
     struct template_cache *templates;
     struct decoder_counters decode_counters;
     struct correct correct;
-    struct stage stages[3];
+    struct stage stages[4];
     uint64_t observation_gen;
 
     struct input *input;
@@ -544,7 +546,8 @@ configure_routing(struct daemon *d, const struct config *c,
 {
     char *message = NULL;
     privilege_override(&d->privilege, true);    /* Keys of TLS. */
-    int result = routing_configure(d->routing, c->bgp, &message);
+    int result = routing_configure(d->routing, c->bgp, c->routes,
+                                   &message);
     privilege_override(&d->privilege, false);
     if (result) {
         snprintf(error->path, sizeof error->path, "/venturi:venturi/bgp");
@@ -1083,10 +1086,15 @@ create_tables(struct daemon *d, const struct config *c)
     d->sources = source_table_create(c->max_sources);
     d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);
     d->stages[0] = (struct stage) { "correct", correct_process, &d->correct };
-    d->stages[1] = (struct stage) { "channels", count_channels, d };
+    d->routing = d->dict ? routing_create(d->loop, d->dict) : NULL;
+    if (!d->routing) {
+        return -ENOMEM;
+    }
+    d->stages[1] = routing_stage(d->routing);
+    d->stages[2] = (struct stage) { "channels", count_channels, d };
     d->taps = d->dict ? tap_set_create(d->dict, taps_ready, d) : NULL;
     d->live = d->taps ? live_create(d->taps, d->dict) : NULL;
-    d->stages[2] = (struct stage) { "taps", tap_process, d->taps };
+    d->stages[3] = (struct stage) { "taps", tap_process, d->taps };
     return d->dict && d->sources && d->templates && d->live ? 0 : -ENOMEM;
 }
 
@@ -1225,10 +1233,8 @@ start(struct daemon *d)
         return -1;
     }
     d->ovsdb = start_ovsdb(d, c);
-    d->routing = routing_create(d->loop);
-    if (!d->routing || configure_routing(d, c, &routing_error)) {
-        LOG(bgp, ERR, "%s", d->routing ? routing_error.message
-                                       : "out of memory");
+    if (configure_routing(d, c, &routing_error)) {
+        LOG(bgp, ERR, "%s", routing_error.message);
         return -1;
     }
     d->probe = probe_create(d->loop, privilege_probe_child);
@@ -1293,8 +1299,9 @@ daemon_destroy(struct daemon *d)
 #endif
     probe_destroy(d->probe);            /* They send their last flows. */
     ovsdb_stop(d->ovsdb);
-    routing_destroy(d->routing);        /* Says goodbye. */
+    routing_stop(d->routing);           /* Says goodbye. */
     input_destroy(d->input);            /* Reads what is left, then stops. */
+    routing_destroy(d->routing);
     persist_stop(d->persist);
     channel_set_stop(d->channels);
     query_pool_destroy(d->queries);
