@@ -717,6 +717,22 @@ get_store(struct json_object *root, struct config *c, struct config_error *e)
                        &c->retention_bytes, e);
     }
     if (!err) {
+        err = get_duration(root, "store/retention/minutes", NULL, NULL,
+                           &c->minutes_us, e);
+    }
+    if (!err) {
+        err = get_size(root, "store/retention/minutes-size", NULL, NULL,
+                       &c->minutes_bytes, e);
+    }
+    if (!err) {
+        err = get_duration(root, "store/retention/hours", NULL, NULL,
+                           &c->hours_us, e);
+    }
+    if (!err) {
+        err = get_size(root, "store/retention/hours-size", NULL, NULL,
+                       &c->hours_bytes, e);
+    }
+    if (!err) {
         err = get_size(root, "store/memory", "32MB", NULL, &c->memory_limit,
                        e);
     }

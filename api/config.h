@@ -61,6 +61,8 @@ struct config {
     uint64_t counters_bytes;
     int64_t retention_us;       /* store/retention/raw. */
     uint64_t retention_bytes;   /* store/retention/size. */
+    int64_t minutes_us, hours_us;       /* store/retention/minutes, hours. */
+    uint64_t minutes_bytes, hours_bytes;
     uint64_t memory_limit;      /* store/memory. */
     unsigned query_threads;     /* query/threads. */
     unsigned query_max;         /* query/max-running. */

@@ -19,6 +19,7 @@ struct ovsdb;
 struct probe;
 struct profiles;
 struct query_pool;
+struct rollup;
 struct rib;
 struct source_table;
 struct store;
@@ -29,6 +30,7 @@ struct api_context {
     struct probe *probe;                /* probe/probe.h */
     struct store *store;
     struct query_pool *queries;
+    struct rollup *rollup;              /* collector/query/rollup.h */
     struct profiles *profiles;          /* api/profile.h */
     struct live *live;                  /* api/live.h */
     struct source_table *sources;

@@ -408,6 +408,8 @@ read_rest(struct reading *r)
     if (!r->failed && !q->all_observations && strcmp(which, "canonical")) {
         REFUSE(r, "observations", "\"canonical\" or \"all\" is expected");
     }
+    v = member(r, "tier");
+    q->only_raw = v && !strcmp(json_object_get_string(v), "raw");
 }
 
 typedef void read_fn(struct reading *);
@@ -468,8 +470,13 @@ put_stats(FILE *f, const struct query_result *r)
 {
     fprintf(f, ",\"truncated\":%s,\"stats\":{\"tier\":\"%s\","
             "\"segments\":%u,\"rows_scanned\":%" PRIu64
-            ",\"elapsed_ms\":%.3f}}", r->truncated ? "true" : "false",
+            ",\"elapsed_ms\":%.3f", r->truncated ? "true" : "false",
             r->tier, r->segments, r->rows_scanned, r->elapsed_ms);
+    if (r->note[0]) {
+        fputs(",\"note\":", f);
+        value_put_string(f, r->note);
+    }
+    fputs("}}", f);
 }
 
 /* What the rows that are not shown sum up to, where that can be said. */
@@ -1066,6 +1073,9 @@ static const struct rpc_param query_params[] = {
       "previous(METRIC), the same so long before", NULL },
     { "bidirectional", PARAM_BOOLEAN, false, "both directions are one group, "
       "seen from the client; reverse(METRIC) is what the server sent", NULL },
+    { "tier", PARAM_STRING, false, "raw asks single flows only; auto, which "
+      "takes sums of minutes and hours where they answer, is the default",
+      "{\"enum\":[\"auto\",\"raw\"]}" },
     { "p95_bucket", PARAM_DURATION, false, "p95(METRIC) is over sums of so "
       "long; 5m is the default", NULL },
     { NULL, PARAM_ANY, false, NULL, NULL }
@@ -1093,6 +1103,8 @@ static const struct rpc_param series_params[] = {
     { "metrics", PARAM_ARRAY, false, "what to sum up, as in flow.query",
       "{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
       "\"minItems\":1,\"maxItems\":16}" },
+    { "tier", PARAM_STRING, false, "as in flow.query",
+      "{\"enum\":[\"auto\",\"raw\"]}" },
     { "bucket", PARAM_DURATION, false, "step; the default makes at most 300",
       NULL },
     { "top", PARAM_INTEGER, false, "so many groups, by the first metric; the "
@@ -1146,6 +1158,7 @@ const struct rpc_method methods_flow[] = {
             "\"tier\":{\"type\":\"string\"},"
             "\"segments\":{\"type\":\"integer\"},"
             "\"rows_scanned\":{\"type\":\"integer\"},"
+            "\"note\":{\"type\":\"string\"},"
             "\"elapsed_ms\":{\"type\":\"number\"}}}}}",
         .example_params =
             "{\"from\":\"-1h\",\"by\":[\"src_addr\"],\"limit\":2,"

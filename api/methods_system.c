@@ -16,6 +16,7 @@
 #include "api/jsonrpc.h"
 #include "api/server.h"
 #include "collector/channel/tap.h"
+#include "collector/query/rollup.h"
 #include "collector/decode/decoder.h"
 #include "collector/exporter/source_table.h"
 #include "collector/input/input.h"
@@ -54,7 +55,26 @@ info_ovsdb(struct ovsdb *ovsdb)
 }
 
 static struct json_object *
-info_store(struct store *store)
+info_rollups(struct rollup *r)
+{
+    struct json_object *list = json_object_new_array();
+    struct rollup_status status[N_ROLLUPS];
+
+    rollup_status(r, status);
+    for (unsigned i = 0; i < N_ROLLUPS; i++) {
+        struct json_object *o = json_object_new_object();
+        reply_string(o, "tier", status[i].name);
+        reply_uint(o, "hours", status[i].hours);
+        reply_uint(o, "bytes", status[i].bytes);
+        reply_time(o, "oldest", status[i].oldest_us);
+        reply_time(o, "newest", status[i].newest_us);
+        json_object_array_add(list, o);
+    }
+    return list;
+}
+
+static struct json_object *
+info_store(struct store *store, struct rollup *rollup)
 {
     struct json_object *o = json_object_new_object();
     struct store_health h;
@@ -70,6 +90,12 @@ info_store(struct store *store)
         json_object_object_add(o, "counters",
                                reply_counters(store_counters(store),
                                               store_counter_defs));
+    }
+    if (rollup) {
+        json_object_object_add(o, "rollups", info_rollups(rollup));
+        json_object_object_add(o, "rollup_counters",
+                               reply_counters(rollup_counters(rollup),
+                                              rollup_counter_defs));
     }
     return o;
 }
@@ -154,7 +180,7 @@ system_info(struct rpc_call *call, struct json_object *params)
     json_object_object_add(o, "paths", info_paths(c));
     json_object_object_add(o, "ovsdb", info_ovsdb(c->ovsdb));
     json_object_object_add(o, "listen", info_listen(c->input));
-    json_object_object_add(o, "store", info_store(c->store));
+    json_object_object_add(o, "store", info_store(c->store, c->rollup));
     reply_uint(o, "exporters",
                c->sources ? source_table_count(c->sources) : 0);
     reply_uint(o, "names", c->dict ? dict_count(c->dict) : 0);

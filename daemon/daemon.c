@@ -34,6 +34,7 @@
 #include "collector/exporter/source_table.h"
 #include "collector/input/input.h"
 #include "collector/query/query.h"
+#include "collector/query/rollup.h"
 #include "collector/store/store.h"
 #include "collector/template/element.h"
 #include "collector/template/persist.h"
@@ -98,6 +99,7 @@ struct daemon {
     struct counter_log *counter_log;
     struct statistics_round rounds[MAX_REMOTES];        /* OVSDB thread's. */
     struct store *store;
+    struct rollup *rollup;
     struct query_pool *queries;
     struct channel_set *channels;
     struct profiles *profiles;
@@ -126,6 +128,7 @@ publish_context(struct daemon *d)
     d->context.probe = d->probe;
     d->context.store = d->store;
     d->context.queries = d->queries;
+    d->context.rollup = d->rollup;
     d->context.profiles = d->profiles;
     d->context.live = d->live;
     d->context.sources = d->sources;
@@ -893,6 +896,15 @@ configure_counters(struct daemon *d, const struct config *c)
     }
 }
 
+static void
+rollup_limits(const struct config *c, struct rollup_limit limits[N_ROLLUPS])
+{
+    limits[ROLLUP_HOUR] = (struct rollup_limit) { c->hours_us,
+                                                  c->hours_bytes };
+    limits[ROLLUP_MINUTE] = (struct rollup_limit) { c->minutes_us,
+                                                    c->minutes_bytes };
+}
+
 static int
 apply_config(void *daemon_, const struct config *old,
              const struct config *new_, struct config_error *error)
@@ -922,6 +934,9 @@ apply_config(void *daemon_, const struct config *old,
     apply_ovsdb(d, old, new_, input_changes);
     store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
     configure_counters(d, new_);
+    struct rollup_limit tiers[N_ROLLUPS];
+    rollup_limits(new_, tiers);
+    rollup_set_limits(d->rollup, tiers);
     struct api_limits limits = { new_->max_clients, new_->max_request };
     api_set_limits(d->api, &limits);
     configure_probes(d, new_);
@@ -1140,8 +1155,15 @@ open_store(struct daemon *d, const struct config *c)
         free(job.error);
         return -EIO;
     }
+    struct rollup_limit limits[N_ROLLUPS];
+    rollup_limits(c, limits);
+    d->rollup = rollup_open(d->store, d->store_dir, limits, true);
     d->queries = query_pool_create(d->store, c->query_max, 64);
-    return d->queries ? 0 : -ENOMEM;
+    if (!d->queries || !d->rollup) {
+        return -ENOMEM;
+    }
+    query_pool_set_rollup(d->queries, d->rollup);
+    return 0;
 }
 
 static int
@@ -1305,6 +1327,7 @@ daemon_destroy(struct daemon *d)
     persist_stop(d->persist);
     channel_set_stop(d->channels);
     query_pool_destroy(d->queries);
+    rollup_close(d->rollup);
     counter_log_destroy(d->counter_log);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */

@@ -2,7 +2,10 @@ collector_libcollector_la_SOURCES += \
 	collector/query/dialect_duckdb.c \
 	collector/query/exec.c \
 	collector/query/groups.c \
+	collector/query/insert.h \
 	collector/query/query.c collector/query/query.h \
+	collector/query/rollup.c collector/query/rollup.h \
+	collector/query/rollup_plan.h \
 	collector/query/sql.c collector/query/sql.h
 
 if HAVE_CUNIT
@@ -12,6 +15,14 @@ tests_unit_test_query_SOURCES = tests/unit/test_query.c \
 	tests/unit/store_util.h
 tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_query_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+
+check_PROGRAMS += tests/unit/test_rollup
+unit_tests += tests/unit/test_rollup
+tests_unit_test_rollup_SOURCES = tests/unit/test_rollup.c \
+	tests/unit/store_util.h
+tests_unit_test_rollup_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
+tests_unit_test_rollup_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 
 check_PROGRAMS += tests/unit/test_flow

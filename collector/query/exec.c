@@ -9,8 +9,11 @@
 #include <unistd.h>
 
 #include "collector/query/query.h"
+#include "collector/query/insert.h"
+#include "collector/query/rollup_plan.h"
 #include "collector/query/sql.h"
 #include "collector/store/scan.h"
+#include "collector/store/store.h"
 #include "collector/store/view.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -38,6 +41,7 @@ struct job {
 
 struct query_pool {
     struct store *store;
+    struct rollup *rollup;      /* Or NULL. */
     pthread_mutex_t mutex;
     pthread_cond_t more;
     struct job *head, **tail;   /* Waiting. */
@@ -49,11 +53,17 @@ struct query_pool {
     bool closing;
 };
 
+enum { TIER_RAW = 1, TIER_MINUTE = 2, TIER_HOUR = 4 };
+
 /* One run of a query, maybe in several statements over the same view. */
 struct run {
     struct job *job;
+    const _Atomic bool *stop;   /* Or NULL. */
     struct query_result *r;     /* Of the job: the status is told here. */
+    struct rollup *rollup;
     struct store_view view;
+    struct rollup_plan plan;    /* Of the statement at hand. */
+    unsigned tiers;             /* That were read: TIER_... */
     /* Of the statement at hand. */
     struct scan *scan;
     char relation[SCAN_RELATION_LEN];
@@ -92,7 +102,8 @@ static bool
 must_end(struct run *run)
 {
     struct job *job = run->job;
-    if (atomic_load(&job->cancelled)) {
+    if (atomic_load(&job->cancelled)
+        || (run->stop && atomic_load(run->stop))) {
         fail(run->r, QUERY_CANCELLED, "the query was cancelled");
     } else if (clock_mono_us() >= job->deadline_us) {
         fail(run->r, QUERY_TIMEOUT, "the query took longer than it may");
@@ -155,19 +166,21 @@ open_view(struct run *run, struct store *store)
 static bool
 is_over(void *aux)
 {
-    struct job *job = aux;
-    return atomic_load(&job->cancelled)
-           || clock_mono_us() >= job->deadline_us;
+    struct run *run = aux;
+    return atomic_load(&run->job->cancelled)
+           || (run->stop && atomic_load(run->stop))
+           || clock_mono_us() >= run->job->deadline_us;
 }
 
-/* What a statement reads of the store. */
+/* What a statement reads of the store: no flows that a tier has. */
 static int
 open_scan(struct run *run, const struct query *q)
 {
     struct scan_spec spec = {
-        .filter = q->filter, .canonical = !q->all_observations,
+        .filter = run->plan.raw ? run->plan.raw : q->filter,
+        .canonical = !q->all_observations,
         .n_ranges = 1, .ranges = { { q->from_us, q->to_us } },
-        .over = is_over, .aux = run->job,
+        .over = is_over, .aux = run,
     };
     if (q->previous_us) {
         spec.n_ranges = 2;
@@ -186,15 +199,22 @@ open_scan(struct run *run, const struct query *q)
 static int
 prepare(struct run *run, const struct query *q)
 {
-    struct sql_source source = { .scan = run->relation };
+    struct sql_source sources[1 + N_ROLLUPS] = { { .scan = run->relation } };
+    size_t n = 1;
     for (unsigned i = 0; i < N_COLUMNS; i++) {
-        column_set_add(&source.has, i);
+        column_set_add(&sources[0].has, i);
+    }
+    rollup_plan(run->rollup, q, &run->view, &run->plan);
+    for (unsigned i = 0; i < run->plan.n; i++) {
+        sources[n++] = run->plan.sources[i];
+        run->tiers |= !strcmp(run->plan.names[i], "1h") ? TIER_HOUR
+                                                        : TIER_MINUTE;
     }
     int e = open_scan(run, q);
     if (e) {
         return e;
     }
-    e = sql_compile(q, &source, 1, &sql_duckdb, &run->sql);
+    e = sql_compile(q, sources, n, &sql_duckdb, &run->sql);
     if (e) {
         fail(run->r, QUERY_FAILED, "out of memory");
         return e;
@@ -386,12 +406,100 @@ execute(struct run *run, const struct query *q, struct query_result *r)
     duckdb_destroy_prepare(&run->st);
     sql_clear(&run->sql);
     if (run->scan) {
-        run->job->result->rows_scanned += scan_rows(run->scan);
+        uint64_t n = scan_rows(run->scan);
+        run->r->rows_scanned += n;
+        run->tiers |= n ? TIER_RAW : 0;
         scan_close(run->scan);
         run->scan = NULL;
     }
+    rollup_plan_clear(&run->plan);
     /* A scan that was told to give up ends as if that were all. */
     return e ? e : must_end(run) ? -ECANCELED : 0;
+}
+
+/* A statement around a query, to its end. */
+int
+query_insert(struct store_view *view, const struct query *q,
+             const char *before, const char *after,
+             const _Atomic bool *stop, char *error, size_t size)
+{
+    struct query_result r = { .status = QUERY_OK };
+    struct job job = { .deadline_us = INT64_MAX, .result = &r };
+    struct run run = { .job = &job, .r = &r, .view = *view, .stop = stop };
+    char *text = NULL;
+
+    struct sql_source source = { .scan = run.relation };
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        column_set_add(&source.has, i);
+    }
+    int e = open_scan(&run, q);
+    if (!e) {
+        e = sql_compile(q, &source, 1, &sql_duckdb, &run.sql);
+    }
+    if (!e && asprintf(&text, "%s%s%s", before, run.sql.text, after) < 0) {
+        text = NULL;
+        e = -ENOMEM;
+    }
+    if (!e && duckdb_prepare(view->conn, text, &run.st) != DuckDBSuccess) {
+        fail_duckdb(&run, duckdb_prepare_error(run.st));
+        e = -EIO;
+    }
+    if (!e) {
+        e = bind_all(&run);
+    }
+    if (!e) {
+        e = step(&run);
+    }
+    if (!e && must_end(&run)) {
+        e = -ECANCELED;         /* The scan may have ended early. */
+    }
+    if (run.has_result) {
+        duckdb_destroy_result(&run.result);
+    }
+    duckdb_destroy_pending(&run.pending);
+    duckdb_destroy_prepare(&run.st);
+    sql_clear(&run.sql);
+    if (run.scan) {
+        scan_close(run.scan);
+    }
+    free(text);
+    if (e) {
+        snprintf(error, size, "%s", r.error[0] ? r.error : strerror(-e));
+    }
+    return e;
+}
+
+/* What the answer cannot say: flows that are gone, which tiers do not keep as
+ * they were asked for. */
+static void
+make_note(struct run *run, const struct query *q, struct query_result *r)
+{
+    char from[TIME_STRLEN], kept[TIME_STRLEN];
+    struct rollup_plan plan;
+    struct store_health h;
+
+    store_health(run->view.store, &h);
+    rollup_plan(run->rollup, q, &run->view, &plan);
+    int64_t asked = q->from_us - q->previous_us;
+    int64_t end = q->to_us;
+    bool gone = run->rollup && plan.kept_us && h.oldest_us
+                && asked < h.oldest_us && plan.kept_us < h.oldest_us;
+    if (gone && plan.lacks) {
+        snprintf(r->note, sizeof r->note, "flows are kept since %s; of before "
+                 "there are sums since %s, which do not tell %s apart",
+                 time_format_us(h.oldest_us, from),
+                 time_format_us(plan.kept_us, kept), plan.lacks);
+    } else if (gone && !plan.n) {
+        snprintf(r->note, sizeof r->note, "flows are kept since %s; of before "
+                 "there are sums of whole minutes and hours only",
+                 time_format_us(h.oldest_us, from));
+    } else if (gone && (asked % 60000000
+                        || (end < h.oldest_us && end % 60000000))) {
+        snprintf(r->note, sizeof r->note, "flows are kept since %s; of before "
+                 "there are sums of whole minutes, so the time range is cut "
+                 "to these", time_format_us(h.oldest_us, from));
+    }
+    rollup_plan_clear(&plan);
 }
 
 /* Rates: sums divided by the time they are of. */
@@ -518,7 +626,10 @@ run_series(struct run *run, struct query_result *r)
 static void
 run_job(struct query_pool *pool, struct job *job, struct query_result *r)
 {
-    struct run run = { .job = job, .r = r };
+    static const char *const tiers[] = {
+        "raw", "raw", "1m", "1m+raw", "1h", "1h+raw", "1h+1m", "1h+1m+raw",
+    };
+    struct run run = { .job = job, .r = r, .rollup = pool->rollup };
     const struct query *q = &job->q;
     const char *wrong = query_check(q);
 
@@ -542,6 +653,10 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
     if (e && r->status == QUERY_OK) {
         fail(r, QUERY_FAILED, "out of memory");
     }
+    r->tier = tiers[run.tiers];
+    if (!e) {
+        make_note(&run, q, r);
+    }
     if (run.view.store) {
         store_view_close(&run.view);
     }
@@ -552,7 +667,7 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
 static void
 job_finish(struct job *job, struct query_result *r)
 {
-    r->tier = "raw";
+    r->tier = r->tier ? r->tier : "raw";
     r->elapsed_ms = (double) (clock_mono_us() - job->start_us) / 1000;
     query_clear(&job->q);
     job->done(job->aux, r);
@@ -638,6 +753,12 @@ query_pool_create(struct store *store, unsigned threads, unsigned max_queued)
         return NULL;
     }
     return pool;
+}
+
+void
+query_pool_set_rollup(struct query_pool *pool, struct rollup *r)
+{
+    pool->rollup = r;
 }
 
 void

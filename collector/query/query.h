@@ -88,6 +88,7 @@ struct query {
     bool totals;                /* Over all groups, also those not shown. */
     /* A series: 'bucket_us' of the first 'top' groups, and of all. */
     unsigned top;
+    bool only_raw;              /* Not out of rollups. */
     struct query_records records;
 };
 
@@ -123,7 +124,8 @@ struct query_result {
     struct query_value *values; /* n_rows * n_columns, row by row. */
     size_t n_rows;
     bool truncated;             /* There were more rows than 'limit'. */
-    const char *tier;           /* "raw". */
+    const char *tier;           /* "raw", "1h", "1m+raw", ... */
+    char note[320];             /* What the answer lacks; "": nothing. */
     unsigned segments;
     uint64_t rows_scanned;
     double elapsed_ms;
@@ -155,6 +157,9 @@ char *query_sql(const struct query *, const char *const *schemas,
 
 struct query_pool *query_pool_create(struct store *, unsigned threads,
                                      unsigned max_queued);
+/* Queries are answered out of these as well; before the first one. */
+struct rollup;
+void query_pool_set_rollup(struct query_pool *, struct rollup *);
 void query_pool_destroy(struct query_pool *);   /* Cancels what runs. */
 
 /* Starts 'q', whose contents it takes over (also on failure).  'done' is

@@ -23,6 +23,7 @@ struct compiler {
     bool names;                 /* And a NAME column is grouped by. */
     bool by_row;                /* Rows cannot be summed up per segment. */
     bool p95;                   /* There is one: rows have buckets. */
+    bool rollups;               /* Some sources have sums. */
 };
 
 static bool
@@ -89,7 +90,8 @@ put_column(struct compiler *c, enum column_id id)
 static bool
 is_id(const struct compiler *c, unsigned id)
 {
-    return columns[id].type == COLUMN_T_NAME && !c->source->scan;
+    return columns[id].type == COLUMN_T_NAME && !c->source->scan
+           && !c->source->rollup;
 }
 
 /* Filters. */
@@ -138,8 +140,14 @@ put_prefix(struct compiler *c, const struct filter *t)
 static void
 put_name(struct compiler *c, const struct filter *t)
 {
-    /* Ids differ between segments; texts do not. */
     put_column(c, t->column);
+    if (c->source->rollup) {
+        fputs(" = ", c->out);
+        put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
+            .kind = BIND_TEXT, .text = t->text ? t->text : "" });
+        return;
+    }
+    /* Ids differ between segments; texts do not. */
     fputs(" IN (SELECT id FROM ", c->out);
     c->d->table(c->out, c->source->schema, "names");
     fputs(" WHERE text = ", c->out);
@@ -385,6 +393,8 @@ static void
 put_where(struct compiler *c)
 {
     const struct query *q = c->q;
+    const struct filter *f = c->source->filter ? c->source->filter
+                                               : q->filter;
 
     if (c->source->scan) {
         return;                 /* It was told. */
@@ -405,9 +415,9 @@ put_where(struct compiler *c)
         fputs(" AND ", c->out);
         put_column(c, COL_canonical);
     }
-    if (q->filter && q->filter->op != FILTER_ANY) {
+    if (f && f->op != FILTER_ANY) {
         fputs(" AND (", c->out);
-        put_filter(c, q->filter, false);
+        put_filter(c, f, false);
         fputs(")", c->out);
     }
 }
@@ -561,9 +571,11 @@ put_metric_row(struct compiler *c, unsigned i)
         fputs(" THEN ", c->out);
     }
     if (q->metrics[i] == QUERY_METRIC_FLOWS) {
-        fputs("1", c->out);
+        fputs(c->source->rollup ? "f.\"flows\"" : "1", c->out);
     } else if (fn == FN_ERROR) {
         put_variance(c, q->metrics[i]);
+    } else if (q->metrics[i] == COL_flow_end && c->source->rollup) {
+        fputs("f.\"last\"", c->out);
     } else if (fn == FN_DISTINCT && is_id(c, q->metrics[i])) {
         fprintf(c->out, "d%u.text", i);
     } else {
@@ -666,6 +678,10 @@ put_source_rows(struct compiler *c)
     fputs("SELECT ", c->out);
     put_rows(c, false);
     put_from(c);
+    if (c->source->rollup) {
+        put_where(c);
+        return;
+    }
     for (unsigned i = 0; c->by_row && i < q->n_by; i++) {
         if (is_id(c, q->by[i])) {
             put_names(c, 'n', i);
@@ -774,6 +790,7 @@ put_metric(struct compiler *c, unsigned i)
         snprintf(name, sizeof name, "m%u", i);
         c->d->percentile(c->out, name, (uint64_t) n);
     } else if (id == QUERY_METRIC_FLOWS && !c->names && !c->p95
+               && !c->rollups
                && fn != FN_REVERSE && !q->previous_us) {
         fputs("count(*)", c->out);
     } else {
@@ -910,7 +927,8 @@ put_sources(struct compiler *c, const struct sql_source *sources, size_t n)
         fputs(i ? " UNION ALL " : "", c->out);
         if (c->q->records.on) {
             put_source_records(c);
-        } else if (c->names && !c->by_row && !c->source->scan) {
+        } else if (c->names && !c->by_row && !c->source->scan
+                   && !c->source->rollup) {
             put_source_names(c);
         } else {
             put_source_rows(c);
@@ -973,7 +991,7 @@ sql_compile(const struct query *q, const struct sql_source *sources,
         return -ENOMEM;
     }
     for (size_t i = 0; i < n; i++) {
-        c.ids |= !sources[i].scan;
+        c.ids |= !sources[i].scan && !sources[i].rollup;
     }
     for (unsigned i = 0; i < q->n_by; i++) {
         c.names |= c.ids && columns[q->by[i]].type == COLUMN_T_NAME;
@@ -981,6 +999,9 @@ sql_compile(const struct query *q, const struct sql_source *sources,
     for (unsigned i = 0; i < q->n_metrics; i++) {
         c.by_row |= q->calc[i].fn == FN_DISTINCT;
         c.p95 |= q->calc[i].fn == FN_P95;
+    }
+    for (size_t i = 0; i < n; i++) {
+        c.rollups |= sources[i].rollup;
     }
     if (q->records.on) {
         put_records(&c, sources, n);

@@ -17,6 +17,11 @@ struct sql_source {
     /* Or a scan of the store (collector/store/scan.h), which has names as texts
      * and only those rows that the query is about. */
     const char *scan;
+    /* Sums instead of flows (collector/query/rollup.h): "flow_end" is when a step
+     * begins, "flow_start" the first time in it, "last" the last, "flows" how
+     * many; names are texts. */
+    bool rollup;
+    const struct filter *filter;        /* Instead of the query's; or NULL. */
 };
 
 enum sql_bind_kind { BIND_NUMBER, BIND_TIME, BIND_ADDR, BIND_TEXT };

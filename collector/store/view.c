@@ -175,3 +175,34 @@ store_view_failed(struct store_view *v, const char *error)
         LOG(store, ERR, "DuckDB failed, it is started anew: %s", error);
     }
 }
+
+static int
+compare_hours(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
+    return (x > y) - (x < y);
+}
+
+size_t
+store_hours(struct store *s, int64_t **list)
+{
+    size_t n = 0, unique = 0;
+
+    pthread_mutex_lock(&s->lock);
+    int64_t *hours = malloc((2 * s->n_segments + 1) * sizeof *hours);
+    for (size_t i = 0; hours && i < s->n_segments; i++) {
+        hours[n++] = s->segments[i]->hour_us;
+        hours[n++] = s->segments[i]->hour_us + SEGMENT_SPAN_US;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (n) {
+        qsort(hours, n, sizeof *hours, compare_hours);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!i || hours[i] != hours[i - 1]) {
+            hours[unique++] = hours[i];
+        }
+    }
+    *list = hours;
+    return unique;
+}

@@ -41,4 +41,8 @@ bool store_view_broken(const struct store_view *);
 /* Tells the store what DuckDB said where a statement failed. */
 void store_view_failed(struct store_view *, const char *error);
 
+/* The hours in which stored flows arrived, and the ones after them (a segment's
+ * last batch may reach into it), ascending; the caller frees the list. */
+size_t store_hours(struct store *, int64_t **list);
+
 #endif /* collector/store/view.h */

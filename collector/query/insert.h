@@ -1,0 +1,18 @@
+/* collector/query/insert.h -- a query's answer goes into a table. */
+#ifndef COLLECTOR_INSERT_H
+#define COLLECTOR_INSERT_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct query;
+struct store_view;
+
+/* Runs 'before', the query over the flows of a view, 'after' as one statement on
+ * the view's connection, and waits; until '*stop' is true.  0, or a negative
+ * errno with the reason. */
+int query_insert(struct store_view *, const struct query *,
+                 const char *before, const char *after,
+                 const _Atomic bool *stop, char *error, size_t size);
+
+#endif /* collector/query/insert.h */
