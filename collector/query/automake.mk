@@ -32,4 +32,5 @@ tests_unit_test_flow_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS)
 tests_unit_test_flow_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
 
-interop_tests += tests/interop/test_queries.py
+interop_tests += tests/interop/test_queries.py \
+	tests/interop/test_query_values.py
