@@ -9,6 +9,8 @@ api_libapi_la_SOURCES = \
 	api/context.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \
+	api/fd_pass.c api/fd_pass.h \
+	api/import.h \
 	api/json.c api/json.h \
 	api/jsonrpc.c api/jsonrpc.h api/jsonrpc_p.h \
 	api/method.h \
@@ -19,6 +21,7 @@ api_libapi_la_SOURCES = \
 	api/methods_export.c \
 	api/methods_exporter.c \
 	api/live.h \
+	api/methods_import.c \
 	api/methods_flow.c \
 	api/methods_live.c \
 	api/methods_policy.c \
@@ -52,6 +55,7 @@ api/yang/venturi_yang.c: api/yang/venturi.yang
 
 bin_PROGRAMS += venturictl
 venturictl_SOURCES = \
+	api/cli/ask.c \
 	api/cli/client.c api/cli/client.h \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
@@ -61,6 +65,7 @@ venturictl_SOURCES = \
 	api/cli/export.c \
 	api/cli/counters.c \
 	api/cli/flows.c \
+	api/cli/import.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h \
 	api/cli/watch.c
@@ -80,7 +85,7 @@ dist_doc_DATA += doc/api.md doc/configuration.md doc/ovs-vsctl.md
 
 api_test_libs = api/libapi.la collector/libcollector.la ovsdb/libovsdb.la \
 	lib/liblib.la $(JSONC_LIBS) $(YANG_LIBS) $(EV_LIBS) $(DUCKDB_LIBS) \
-	$(OVS_LIBS) $(COMMON_LIBS)
+	$(OVS_LIBS) $(IMPORT_LIBS) $(COMMON_LIBS)
 if HAVE_CUNIT
 api_tests = \
 	tests/unit/test_cli \
@@ -92,10 +97,11 @@ api_tests = \
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
-	api/cli/client.c api/cli/command.c api/cli/commands.c \
+	api/cli/ask.c api/cli/client.c api/cli/command.c \
+	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
-	api/cli/counters.c api/cli/export.c api/cli/flows.c api/cli/table.c \
-	api/cli/watch.c
+	api/cli/counters.c api/cli/export.c api/cli/flows.c \
+	api/cli/import.c api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -12,6 +12,7 @@ struct config_store;
 struct counter_log;
 struct decoder_counters;
 struct dict;
+struct imports;
 struct input;
 struct live;
 struct observation_map;
@@ -33,6 +34,7 @@ struct api_context {
     struct rollup *rollup;              /* collector/query/rollup.h */
     struct profiles *profiles;          /* api/profile.h */
     struct live *live;                  /* api/live.h */
+    struct imports *imports;            /* api/import.h */
     struct source_table *sources;
     struct counter_log *counter_log;    /* collector/exporter/counter_log.h */
     struct decoder_counters *decode_counters;

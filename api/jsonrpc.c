@@ -11,6 +11,7 @@
 
 #include "api/jsonrpc_p.h"
 #include "api/schema.h"
+#include "api/subscribe.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -551,6 +552,53 @@ rpc_on_cancel(struct rpc_call *call, void (*cancel)(void *aux), void *aux)
 {
     call->cancel = cancel;
     call->cancel_aux = aux;
+}
+
+void
+rpc_progress(struct rpc_call *call, double part, struct json_object *more)
+{
+    const struct rpc_peer *peer = call->peer;
+    struct json_object *o = more ? more : json_object_new_object();
+    char number[32], *text;
+
+    if (peer && call->id && !call->batch && peer->transport->queued
+        && peer->transport->queued(peer->aux) < RPC_NOTIFY_ROOM) {
+        snprintf(number, sizeof number, "%.4f", part);
+        json_object_object_add(o, "part", json_object_new_double_s(part,
+                                                                   number));
+        const char *rest = json_object_to_json_string_ext(o, TO_TEXT);
+        int n = asprintf(&text, "{\"jsonrpc\":\"2.0\",\"method\":"
+                         "\"progress\",\"params\":{\"id\":%s,%s}",
+                         call->id, rest + 1);
+        if (n >= 0) {
+            clean_utf8(text, (size_t) n);
+            peer->transport->send(peer->aux, text, (size_t) n);
+            free(text);
+        }
+    }
+    json_object_put(o);
+}
+
+int
+rpc_take_fd(struct rpc_call *call)
+{
+    const struct rpc_peer *peer = call->peer;
+
+    return peer && peer->transport->take_fd
+           ? peer->transport->take_fd(peer->aux) : -1;
+}
+
+bool
+rpc_cancel(struct rpc_call *call, const char *id)
+{
+    for (struct rpc_call *c = call->peer ? call->peer->calls : NULL; c;
+         c = c->next) {
+        if (c != call && c->id && !strcmp(c->id, id) && c->cancel) {
+            c->cancel(c->cancel_aux);   /* May answer: c is gone. */
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Parameters. */

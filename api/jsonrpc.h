@@ -60,6 +60,8 @@ struct rpc_transport {
     /* Bytes that wait for the other side.  NULL: the transport goes one way
      * only, and nobody can subscribe. */
     size_t (*queued)(void *aux);
+    /* A file that came along with the text, or -1.  NULL: there are none. */
+    int (*take_fd)(void *aux);
 };
 
 /* 'caller' is copied; NULL: an admin without a name (for tests). */

@@ -100,4 +100,20 @@ struct api *rpc_api(struct rpc_call *);
  * call must still be answered (the answer is dropped). */
 void rpc_on_cancel(struct rpc_call *, void (*cancel)(void *aux), void *aux);
 
+/* Cancels another call of the same connection, whose id is this JSON text; it
+ * will be answered soon, most likely with RPC_CANCELLED.  False: there is none
+ * that could be cancelled. */
+bool rpc_cancel(struct rpc_call *, const char *id);
+
+/* Tells the client, if the connection goes both ways and does not lag behind,
+ * how far a call is (0 to 1), with the members of 'more' (taken over; may be
+ * NULL):
+ *     {"jsonrpc":"2.0","method":"progress","params":{"id":ID,"part":0.25,...}}
+ * A method does so only where it was asked to: parameter "progress". */
+void rpc_progress(struct rpc_call *, double part, struct json_object *more);
+
+/* An open file that the client has sent along with the request (api/fd_pass.h),
+ * the method's from now on; -1: none, or the transport has no way to. */
+int rpc_take_fd(struct rpc_call *);
+
 #endif /* api/method.h */

@@ -409,6 +409,27 @@ rpc_discover(struct rpc_call *call, struct json_object *params)
     rpc_reply(call, methods_discover(method_tables));
 }
 
+/* rpc.cancel */
+
+static void
+rpc_cancel_method(struct rpc_call *call, struct json_object *params)
+{
+    struct json_object *id = NULL, *o = json_object_new_object();
+
+    json_object_object_get_ex(params, "id", &id);
+    reply_bool(o, "cancelled", rpc_cancel(
+                   call, json_object_to_json_string_ext(
+                       id, JSON_C_TO_STRING_PLAIN
+                       | JSON_C_TO_STRING_NOSLASHESCAPE)));
+    rpc_reply(call, o);
+}
+
+static const struct rpc_param cancel_params[] = {
+    { "id", PARAM_ANY, true, "of a request of the same connection that has "
+      "not been answered", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL }
+};
+
 #define COUNTERS_SCHEMA                                                 \
     "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}"
 #define TIME_SCHEMA "{\"type\":[\"string\",\"null\"],"                  \
@@ -520,6 +541,19 @@ const struct rpc_method methods_system[] = {
             "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"Venturi\","
             "\"version\":\"0.1.0\"},\"methods\":[]}",
         .call = rpc_discover,
+    }, {
+        .name = "rpc.cancel",
+        .role = ROLE_VIEWER,
+        .summary = "Ends another request of the same connection early: a "
+                   "query, an import.  It is answered with error -32003 "
+                   "then.",
+        .params = cancel_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"cancelled\"],"
+            "\"properties\":{\"cancelled\":{\"type\":\"boolean\"}}}",
+        .example_params = "{\"id\":7}",
+        .example_result = "{\"cancelled\":true}",
+        .call = rpc_cancel_method,
     },
     { .name = NULL }
 };

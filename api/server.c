@@ -21,6 +21,7 @@
 
 #include "api/access.h"
 #include "api/context.h"
+#include "api/fd_pass.h"
 #include "api/jsonrpc.h"
 #include "api/methods.h"
 #include "api/subscribe.h"
@@ -58,6 +59,7 @@ struct client {
     char *in;                   /* What of the input is not done with. */
     size_t in_size, in_room;
     size_t scanned;             /* Of it, seen by 'scan'. */
+    struct fd_pass files;       /* That came along with it. */
     char *out;
     size_t out_from, out_size, out_room;
     int64_t moved_ms;           /* When output last moved, or linger began. */
@@ -188,6 +190,7 @@ client_destroy(struct client *c)
     api->in_total -= c->in_room;
     api->out_total -= c->out_room;
     close(c->read.fd);
+    fd_pass_clear(&c->files);
     free(c->in);
     free(c->out);
     free(c);
@@ -303,8 +306,17 @@ client_done(void *c_)
     }
 }
 
+static int
+client_take_fd(void *c_)
+{
+    struct client *c = c_;
+
+    return fd_pass_take(&c->files);
+}
+
 static const struct rpc_transport transport = {
     .send = client_send, .done = client_done, .queued = client_queued,
+    .take_fd = client_take_fd,
 };
 
 /* Input. */
@@ -378,6 +390,7 @@ take_text(struct client *c, const char *buf, size_t n)
     case JSON_DONE:
         c->parse_errors = 0;
         rpc_peer_text(c->peer, buf, done, true);
+        fd_pass_clear(&c->files);       /* Nobody wanted them. */
         give_back_memory(done);
         break;
     case JSON_BAD:
@@ -525,7 +538,7 @@ on_read(struct ev_loop *loop, ev_io *w, int revents)
 
     (void) loop;
     (void) revents;
-    ssize_t n = recv(w->fd, api->buf, sizeof api->buf, MSG_DONTWAIT);
+    ssize_t n = fd_pass_recv(w->fd, api->buf, sizeof api->buf, &c->files);
     if (n > 0) {
         counter_add(&api->n.octets_in, (uint64_t) n);
         client_input(c, api->buf, (size_t) n);

@@ -9,6 +9,7 @@ include collector/decode/automake.mk
 include collector/exporter/automake.mk
 include collector/filter/automake.mk
 include collector/identity/automake.mk
+include collector/import/automake.mk
 include collector/input/automake.mk
 include collector/query/automake.mk
 include collector/store/automake.mk

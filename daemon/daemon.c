@@ -23,6 +23,7 @@
 #include "api/config_bgp.h"
 #include "api/context.h"
 #include "api/live.h"
+#include "api/import.h"
 #include "api/profile.h"
 #include "api/server.h"
 #include "collector/channel/channel.h"
@@ -105,6 +106,7 @@ struct daemon {
     struct profiles *profiles;
     struct tap_set *taps;
     struct live *live;
+    struct imports *imports;
     struct ovsdb *ovsdb;
     struct probe *probe;
     struct routing *routing;
@@ -131,6 +133,7 @@ publish_context(struct daemon *d)
     d->context.rollup = d->rollup;
     d->context.profiles = d->profiles;
     d->context.live = d->live;
+    d->context.imports = d->imports;
     d->context.sources = d->sources;
     d->context.counter_log = d->counter_log;
     d->context.decode_counters = &d->decode_counters;
@@ -1175,7 +1178,9 @@ open_profiles(struct daemon *d)
     snprintf(path, sizeof path, "%s/meta/profiles.json", d->store_dir);
     d->profiles = d->channels ? profiles_open(path, d->channels, d->queries)
                               : NULL;
-    return d->profiles ? 0 : -ENOMEM;
+    snprintf(path, sizeof path, "%s/meta/imports", d->store_dir);
+    d->imports = imports_create(d->store, d->dict, path);
+    return d->profiles && d->imports ? 0 : -ENOMEM;
 }
 
 /* What was learned before the restart, so that the first datagram after it can
@@ -1329,12 +1334,14 @@ daemon_destroy(struct daemon *d)
     query_pool_destroy(d->queries);
     rollup_close(d->rollup);
     counter_log_destroy(d->counter_log);
+    imports_stop(d->imports);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
     api_destroy(d->api);
     tap_set_destroy(d->taps);
     profiles_close(d->profiles);
+    imports_destroy(d->imports);
     channel_set_destroy(d->channels);
     correct_publish(&d->correct, NULL);
     config_store_destroy(d->config);

@@ -2,6 +2,7 @@
 
 #include "lib/batch.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct flow_batch *
@@ -22,11 +23,20 @@ batch_destroy(struct flow_batch *b)
 }
 
 void
+batch_receipt_unref(struct batch_receipt *r)
+{
+    if (r && atomic_fetch_sub(&r->n_refs, 1) == 1) {
+        free(r);
+    }
+}
+
+void
 batch_reset(struct flow_batch *b)
 {
     b->n = 0;
     b->n_spans = 0;
     b->oldest_us = 0;
+    b->receipt = NULL;
     for (size_t i = 0; i < N_COLUMNS; i++) {
         memset(b->valid[i], columns[i].flags & CF_NULL ? 0 : 0xff,
                sizeof b->valid[i]);

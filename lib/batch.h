@@ -24,9 +24,19 @@ struct batch_span {
     uint16_t from, n;
 };
 
+/* For who wants to know what became of batches.  On the heap, freed with its
+ * last reference: each batch that was handed over has one, and who asks. */
+struct batch_receipt {
+    _Atomic uint32_t n_refs;
+    _Atomic uint64_t lost;      /* Rows that could not be written. */
+};
+
+void batch_receipt_unref(struct batch_receipt *);
+
 struct flow_batch {
     uint32_t n;                 /* Rows in use. */
     uint32_t n_spans;
+    struct batch_receipt *receipt;      /* NULL: nobody asks. */
     int64_t oldest_us;          /* Arrival of the first row, wall clock. */
     struct flow_batch *next;    /* For whoever owns the batch. */
     uint64_t valid[N_COLUMNS][BATCH_ROWS / 64]; /* Bit set: not null. */

@@ -297,6 +297,7 @@ int column_word_value(const struct column *, const char *name,
 
 /* Values of 'export_protocol'. */
 enum export_protocol {
+    PROTO_UNKNOWN = 0,          /* Imported, and the file does not say. */
     PROTO_NETFLOW5 = 5,
     PROTO_NETFLOW7 = 7,
     PROTO_NETFLOW9 = 9,

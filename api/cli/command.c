@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/column.h"
 
 const struct cli_option cli_global_options[] = {
@@ -16,6 +17,8 @@ const struct cli_option cli_global_options[] = {
     { "csv", 'c', NULL, "print tables as CSV", NULL },
     { "ndjson", 'N', NULL, "print each row as JSON on a line of its own",
       NULL },
+    { "timeout", 0, "DURATION", "give up after so long: 500ms, 30s, 10m; 0: "
+      "never", "10s 1m 10m 0" },
     { "human", 'H', NULL, "numbers like 1.2 MB also when not on a terminal",
       NULL },
     { "exact", 'e', NULL, "exact numbers also on a terminal", NULL },
@@ -209,6 +212,16 @@ letter_index(const struct cli_option *o, int letter)
 static int
 global_option(struct cli *cli, int which, const char *arg)
 {
+    int64_t us;
+
+    if (!strcmp(cli_global_options[which].name, "timeout")) {
+        if (duration_parse_us(arg, &us)) {
+            cli_usage(cli, "--timeout %s: not a duration", arg);
+            return EXIT_USAGE;
+        }
+        cli->timeout_ms = us ? us / 1000 + (us < 1000) : INT64_MAX;
+        return -1;
+    }
     switch (cli_global_options[which].letter) {
     case 'a':
         cli->api = arg;

@@ -5,12 +5,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct json_object;
 
 enum cli_exit { EXIT_OK = 0, EXIT_DAEMON = 1, EXIT_USAGE = 2,
-                EXIT_NO_DAEMON = 3 };
+                EXIT_NO_DAEMON = 3, EXIT_INTERRUPTED = 130 };
 
 enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV,
                   FORMAT_NDJSON };
@@ -35,6 +36,9 @@ struct cli {
     const char *api;
     enum cli_format format;
     bool human;                 /* Numbers for people. */
+    bool progress;              /* Somebody watches. */
+    const char *label;          /* What is under way; NULL: one thing. */
+    int64_t timeout_ms;         /* For the answer; 0: not said. */
     bool colour;
     unsigned width;             /* Of the terminal; 0: no limit. */
     FILE *out, *err;
@@ -84,6 +88,13 @@ void cli_command_help(FILE *, const struct cli_command *);
 
 /* The completion script for bash. */
 void cli_completion_bash(FILE *);
+
+/* Connects and calls 'method' ('params' is taken over), with a file that is sent
+ * along if 'fd' is above 0; shows progress.  Returns EXIT_OK with the result,
+ * or EXIT_DAEMON with an error object, in '*reply'; another status after a
+ * message. */
+int cli_ask(struct cli *, const char *method, struct json_object *params,
+            int fd, struct json_object **reply);
 
 /* Shows an error object of an answer; returns EXIT_DAEMON. */
 int cli_show_error(struct cli *, struct json_object *error);

@@ -17,6 +17,7 @@
 #include "collector/filter/names.h"
 #include "lib/clock.h"
 
+#define MAX_TIMEOUT_MS 3600000  /* What a query may take at most. */
 #define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* ---- Small helpers. ---- */
@@ -88,6 +89,22 @@ cli_set_integer(struct cli *cli, struct json_object *o, const char *name,
         return cli_usage(cli, "--%s %s: not a number", option, value);
     }
     json_object_object_add(o, name, json_object_new_int64(v));
+    return true;
+}
+
+bool
+cli_set_running(struct cli *cli, struct json_object *o)
+{
+    int64_t ms = cli->timeout_ms;
+
+    if (ms) {
+        json_object_object_add(o, "timeout_ms", json_object_new_int64(
+                                   ms > MAX_TIMEOUT_MS ? MAX_TIMEOUT_MS
+                                                       : ms));
+    }
+    if (cli->progress) {
+        json_object_object_add(o, "progress", json_object_new_boolean(true));
+    }
     return true;
 }
 
@@ -295,7 +312,6 @@ static const struct cli_option flows_options[] = {
     { "totals", 'T', NULL, "also the rest and the total", NULL },
     { "all-observations", 'A', NULL, "count packets at every place where they "
       "were seen", NULL },
-    { "timeout", 0, "MS", "give up after so many milliseconds", NULL },
     { NULL, 0, NULL, NULL, NULL }
 };
 
@@ -342,7 +358,7 @@ build_flows(struct cli *cli, struct json_object *params)
         cli_set_string(params, "filter", cli->filter);
     }
     return cli_set_integer(cli, params, "limit", "top")
-           && cli_set_integer(cli, params, "timeout_ms", "timeout");
+           && cli_set_running(cli, params);
 }
 
 static bool
@@ -981,6 +997,10 @@ const struct cli_command cli_commands[] = {
       "venturictl config edit '{\"venturi:venturi\": {\"store\": "
       "{\"retention\": {\"raw\": \"30d\"}}}}'", build_config, show_edited,
       NULL },
+    { "import", NULL, "FILE...",
+      "store the flows of files that nfcapd has written; of a directory, all "
+      "in it", cli_import_options, "venturictl import /var/cache/nfdump",
+      NULL, NULL, cli_import },
     { "decode", NULL, "FILE...",
       "what captures and datagrams say, without venturid",
       cli_decode_options, "venturictl decode --summary exporter.pcapng.gz",

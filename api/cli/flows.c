@@ -61,8 +61,7 @@ set_filter(struct cli *cli, struct json_object *params)
     { "to", 't', "TIME", "and before then; now is the default", NULL }
 #define OBSERVATIONS                                                    \
     { "all-observations", 'A', NULL, "records of every place where "    \
-      "packets were seen", NULL },                                      \
-    { "timeout", 0, "MS", "give up after so many milliseconds", NULL }
+      "packets were seen", NULL }
 #define END { NULL, 0, NULL, NULL, NULL }
 
 const struct cli_option cli_records_options[] = {
@@ -93,7 +92,7 @@ cli_build_records(struct cli *cli, struct json_object *params)
     set_filter(cli, params);
     return set_range(cli, params)
            && cli_set_integer(cli, params, "limit", "top")
-           && cli_set_integer(cli, params, "timeout_ms", "timeout");
+           && cli_set_running(cli, params);
 }
 
 const struct cli_option cli_series_options[] = {
@@ -119,7 +118,7 @@ cli_build_series(struct cli *cli, struct json_object *params)
     }
     set_filter(cli, params);
     return set_range(cli, params) && cli_set_integer(cli, params, "top", "top")
-           && cli_set_integer(cli, params, "timeout_ms", "timeout");
+           && cli_set_running(cli, params);
 }
 
 /* ---- Showing. ---- */

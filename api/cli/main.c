@@ -4,13 +4,11 @@
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
 
-#include "api/cli/client.h"
 #include "api/cli/command.h"
 
 #define DEFAULT_API "/run/venturi/api.sock"
@@ -61,34 +59,19 @@ static int
 ask(struct cli *cli)
 {
     struct json_object *params = json_object_new_object(), *reply = NULL;
-    struct client *client = NULL;
-    char *error = NULL;
-    int status = EXIT_USAGE;
+    int status;
 
     if (cli->command->build && !cli->command->build(cli, params)) {
         json_object_put(params);
         return EXIT_USAGE;
     }
-    client = client_connect(cli->api, &error);
-    if (!client) {
-        fprintf(cli->err, "venturictl: %s\n", error ? error : "no memory");
-        json_object_put(params);
-        status = EXIT_NO_DAEMON;
-    } else {
-        int err = client_call(client, cli->method, params, &reply, &error);
-        if (!err) {
-            status = show(cli, reply);
-        } else if (reply) {
-            status = cli_show_error(cli, reply);
-        } else {
-            fprintf(cli->err, "venturictl: %s\n",
-                    error ? error : strerror(-err));
-            status = EXIT_NO_DAEMON;
-        }
+    status = cli_ask(cli, cli->method, params, -1, &reply);
+    if (status == EXIT_OK) {
+        status = show(cli, reply);
+    } else if (reply) {
+        status = cli_show_error(cli, reply);
     }
     json_object_put(reply);
-    client_close(client);
-    free(error);
     free(cli->filter);
     return status;
 }
@@ -107,6 +90,7 @@ main(int argc, char *argv[])
     /* For the width of characters only: numbers stay as they are. */
     setlocale(LC_CTYPE, "");
     cli.human = cli.width != 0;
+    cli.progress = isatty(STDERR_FILENO);
     cli.colour = cli.width && !getenv("NO_COLOR");
     int status = cli_parse(&cli, argc, argv);
     if (status < 0) {

@@ -17,6 +17,9 @@ void cli_set_string(struct json_object *, const char *name,
 void cli_set_list(struct json_object *, const char *name, const char *value);
 bool cli_set_integer(struct cli *, struct json_object *, const char *name,
                      const char *option);
+/* Of a question that may take long: its time limit, and whether somebody wants
+ * to see how far it is.  True. */
+bool cli_set_running(struct cli *, struct json_object *);
 
 /* doctor.c */
 extern const struct cli_option cli_doctor_options[];
@@ -67,6 +70,10 @@ int cli_show_changed(struct cli *, struct json_object *result);
 int cli_show_remove(struct cli *, struct json_object *result);
 int cli_show_deleted(struct cli *, struct json_object *result);
 int cli_show_policies(struct cli *, struct json_object *result);
+
+/* import.c */
+extern const struct cli_option cli_import_options[];
+int cli_import(struct cli *);
 
 /* export.c: probes; of export.status, nothing is said if there are none. */
 int cli_show_probes(struct cli *, struct json_object *result);

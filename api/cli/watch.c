@@ -198,7 +198,10 @@ listen_to(struct watch *w, struct client *client)
 
     while (!w->done) {
         int e = client_next(client, &o, &error);
-        if (e) {
+        if (e == -EINTR) {
+            free(error);
+            return EXIT_INTERRUPTED;
+        } else if (e) {
             fprintf(w->cli->err, "venturictl: %s\n",
                     error ? error : strerror(-e));
             free(error);
@@ -223,7 +226,11 @@ subscribe(struct watch *w, struct client *client, struct json_object *params)
     static const unsigned widths[] = { 12, 15 };
     struct json_object *reply = NULL;
     char *error = NULL;
-    int e = client_call(client, "flow.subscribe", params, &reply, &error);
+    struct client_request request = {
+        .method = "flow.subscribe", .params = params,
+        .silence_ms = CLIENT_SILENCE_MS,
+    };
+    int e = client_call(client, &request, &reply, &error);
     int status = EXIT_NO_DAEMON;
 
     if (e && reply) {

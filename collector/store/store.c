@@ -228,6 +228,8 @@ store_batch_put(struct store *s, struct flow_batch *b)
     if (!b) {
         return;
     }
+    batch_receipt_unref(b->receipt);
+    b->receipt = NULL;
     pthread_mutex_lock(&s->pool_lock);
     bool keep = s->n_free < POOL_KEEP;
     if (keep) {
@@ -258,10 +260,16 @@ store_pool_trim(struct store *s, size_t keep)
 }
 
 bool
+store_offer(struct store *s, struct flow_batch *b)
+{
+    return ring_push(s->ring, b);
+}
+
+bool
 store_submit(struct store *s, struct flow_batch *b)
 {
     uint32_t n = b->n;          /* The batch is the writer's afterwards. */
-    if (ring_push(s->ring, b)) {
+    if (store_offer(s, b)) {
         return true;
     }
     counter_add(&s->n.ring_full, n);

@@ -68,8 +68,12 @@ struct flow_batch *store_batch_get(struct store *);
 void store_batch_put(struct store *, struct flow_batch *);
 
 /* Hands a batch to the writer, which puts it back into the pool.  False: the
- * ring is full, the batch is still the caller's; the caller counts. */
+ * ring is full, the batch is still the caller's; the caller counts.  Where it
+ * is kept, and for how long, follows from its 'oldest_us', which may be long
+ * ago.  Its 'receipt', if any, tells when it is on disk. */
 bool store_submit(struct store *, struct flow_batch *);
+/* The same for who will try again: a refusal is no loss. */
+bool store_offer(struct store *, struct flow_batch *);
 
 /* New limits, from the next rotation or start on; any thread. */
 void store_set_retention(struct store *, int64_t retention_us,

@@ -81,6 +81,9 @@ backlog_drop(struct store *s)
         }
     }
     counter_add(&s->n.lost, b->n);
+    if (b->receipt) {
+        atomic_fetch_add(&b->receipt->lost, b->n);
+    }
     store_batch_put(s, b);
 }
 
@@ -477,8 +480,10 @@ static void
 take(struct store *s, struct flow_batch *b)
 {
     struct writer *w = &s->writer;
-    w->arrival_us = b->oldest_us;
-    w->arrival_ms = clock_mono_ms();
+    if (!b->receipt) {          /* Imports do not tell the time. */
+        w->arrival_us = b->oldest_us;
+        w->arrival_ms = clock_mono_ms();
+    }
     backlog_push(&w->backlog, b, w->arrival_ms);
     if (w->backlog.n_batches > w->max_backlog) {
         backlog_drop(s);

@@ -106,7 +106,7 @@ test_requests(void)
           "flow.query", "{\"from\":\"-1h\",\"by\":[\"src_addr\",\"dst_addr\","
           "\"proto\",\"dst_port\"],\"metrics\":[\"bytes\",\"flows\"],"
           "\"order\":\"-bytes\",\"filter\":\"proto tcp\",\"limit\":3}" },
-        { "flows --from -2h --to -1h --bucket 5m -A --timeout 500",
+        { "flows --from -2h --to -1h --bucket 5m -A --timeout 500ms",
           "flow.query", "{\"from\":\"-2h\",\"to\":\"-1h\",\"bucket\":\"5m\","
           "\"observations\":\"all\",\"timeout_ms\":500}" },
         { "--json -a /x flows -b bridge -l1d", "flow.query",
