@@ -33,4 +33,4 @@ tests_unit_test_flow_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
 
 interop_tests += tests/interop/test_queries.py \
-	tests/interop/test_query_values.py
+	tests/interop/test_query_load.py tests/interop/test_query_values.py
