@@ -11,6 +11,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "ovsdb/ovsdb.h"
+
 /* Columns of a table stand side by side in 'columns'. */
 static struct ovsdb_idl_column columns[N_OVS_COLUMNS];
 static struct ovsdb_idl_table_class tables[N_OVS_TABLES];
@@ -145,8 +147,24 @@ parse_string_map(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
     intern_atoms(datum->values, datum->n);
 }
 
-/* Of an interface's counters those that ovs_rows.c looks at: there are a dozen
- * and more.  What the server says next of those that are left out is left out
+static bool
+is_told(const char *counter)
+{
+    static const char *const told[] = {
+#define X(NAME) #NAME,
+        OVSDB_STATISTICS(X)
+#undef X
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+        if (!strcmp(told[i], counter)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of an interface's counters those that ovs_rows.c looks at: drivers have up to
+ * a hundred.  What the server says next of those that are left out is left out
  * again, whatever the IDL makes of it. */
 static void
 parse_statistics(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
@@ -156,7 +174,7 @@ parse_statistics(struct ovsdb_idl_row *row, const struct ovsdb_datum *datum)
     (void) row;
     for (unsigned int i = 0; i < d->n; i++) {
         const char *key = json_string(d->keys[i].s);
-        if (!strcmp(key, "rx_packets") || !strcmp(key, "tx_packets")) {
+        if (is_told(key)) {
             d->keys[n] = d->keys[i];
             d->values[n++] = d->values[i];
         } else {
