@@ -628,7 +628,8 @@ filter_make_io(struct filter_parse *fp, enum filter_io io, enum column_id id,
 }
 
 struct filter *
-filter_make_flags(struct filter_parse *fp, const struct filter_word *word,
+filter_make_flags(struct filter_parse *fp, bool compared,
+                  enum filter_cmp cmp, const struct filter_word *word,
                   const struct filter_span *span)
 {
     /* RFC 9293 section 3.1, RFC 3168; the letters are nfdump's. */
@@ -639,7 +640,8 @@ filter_make_flags(struct filter_parse *fp, const struct filter_word *word,
     if (word->len < sizeof text) {
         memcpy(text, word->text, word->len);
     }
-    if (parse_number(text, &bits)) {
+    bool number = !parse_number(text, &bits);
+    if (!number) {
         bits = 0;
         for (size_t i = 0; i < word->len; i++) {
             const char *p = strchr(letters, toupper((unsigned char)
@@ -656,12 +658,18 @@ filter_make_flags(struct filter_parse *fp, const struct filter_word *word,
             }
         }
     }
-    if (!bits || bits > UINT16_MAX) {
+    if ((!bits && !number) || bits > UINT16_MAX) {
         filter_fail(fp, span->start, "letters of FSRPAUEC, or a number",
                     "these are no TCP flags");
         return NULL;
     }
-    struct filter *f = make_term(fp, COL_tcp_flags, CMP_BITS_ALL);
+    if (compared && !number && cmp != CMP_EQ && cmp != CMP_NE) {
+        filter_fail(fp, span->start, "a number",
+                    "letters are equal or not, no more");
+        return NULL;
+    }
+    struct filter *f = make_term(fp, COL_tcp_flags,
+                                 compared || number ? cmp : CMP_BITS_ALL);
     if (f) {
         f->number = bits;
     }

@@ -104,8 +104,9 @@ struct filter *filter_make_netmask(struct filter_parse *, enum filter_kind,
                                    const struct filter_word *mask,
                                    const struct filter_span *);
 struct filter *filter_make_not(struct filter_parse *, struct filter *);
-struct filter *filter_make_flags(struct filter_parse *,
-                                 const struct filter_word *,
+/* "flags SA": these are set.  A number, or 'compared': the flags as a number. */
+struct filter *filter_make_flags(struct filter_parse *, bool compared,
+                                 enum filter_cmp, const struct filter_word *,
                                  const struct filter_span *);
 struct filter *filter_make_value(struct filter_parse *, enum filter_value,
                                  enum filter_cmp, const struct filter_word *,

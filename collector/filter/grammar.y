@@ -154,7 +154,9 @@ term:
         CHECK($$ = filter_make_column(fp, COL_next_hop, $3, &$4, &@4));
     }
   | "flags" WORD
-    { CHECK($$ = filter_make_flags(fp, &$2, &@2)); }
+    { CHECK($$ = filter_make_flags(fp, false, CMP_EQ, &$2, &@2)); }
+  | "flags" COMPARE WORD
+    { CHECK($$ = filter_make_flags(fp, true, $2, &$3, &@3)); }
   | "ident" WORD
     { CHECK($$ = filter_make_ident(fp, &$2, &@2)); }
   | "flows" compare WORD
