@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "collector/exporter/correct.h"
+#include "collector/query/rollup.h"
 #include "collector/store/store.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -43,6 +44,7 @@ struct import {
     unsigned n_burst;
     struct batch_receipt *receipt;
     bool storing;
+    int64_t first_us, last_us;          /* Arrival of the flows; 0: none. */
     uint64_t skip;                      /* Rows that are there already. */
     uint64_t submitted;                 /* Rows, those skipped too. */
     uint64_t written;                   /* Of these, surely on disk. */
@@ -262,8 +264,12 @@ static struct flow_batch *
 flush_checked(void *im_, struct flow_batch *b)
 {
     struct import *im = im_;
-    for (uint32_t i = 0; i < b->n && im->c.keep_from_us; i++) {
-        im->r.expired += b->received[i] < im->c.keep_from_us;
+    for (uint32_t i = 0; i < b->n; i++) {
+        int64_t us = b->received[i];
+        im->r.expired += im->c.keep_from_us && us < im->c.keep_from_us;
+        im->first_us = !im->first_us || us < im->first_us ? us
+                                                          : im->first_us;
+        im->last_us = us > im->last_us ? us : im->last_us;
     }
     batch_reset(b);
     return cancelled(im) ? NULL : b;
@@ -396,6 +402,16 @@ check(struct import *im)
     return im->r.status == IMPORT_OK;
 }
 
+/* Sums of the hours that it touches are not right any more: when it begins, so
+ * that a kill does not leave them, and when all is stored. */
+static void
+tell_rollup(struct import *im)
+{
+    if (im->c.rollup && im->last_us) {
+        rollup_invalidate(im->c.rollup, im->first_us, im->last_us + 1);
+    }
+}
+
 /* The second reading. */
 static void
 store_all(struct import *im)
@@ -440,7 +456,9 @@ run(void *im_)
     struct import *im = im_;
 
     if (check(im)) {
+        tell_rollup(im);
         store_all(im);
+        tell_rollup(im);
     }
     im->r.elapsed_ms = (double) (clock_mono_ms() - im->started_ms);
     im->done(im->aux, &im->r);

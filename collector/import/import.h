@@ -15,6 +15,7 @@
 
 struct dict;
 struct import;
+struct rollup;
 struct store;
 
 struct import_config {
@@ -23,6 +24,7 @@ struct import_config {
     const char *journal;        /* Path; copied. */
     struct store *store;
     struct dict *dict;
+    struct rollup *rollup;      /* Is told which hours it touches; or NULL. */
     int64_t keep_from_us;       /* The store keeps what came since then; 0:
                                  * everything. */
     bool check;                 /* Only look: nothing is stored or refused. */

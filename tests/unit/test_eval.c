@@ -1,5 +1,5 @@
-/* The two evaluators of filters, SQL and batches in memory, agree: thousands of
- * random filters over random flows. */
+/* What evaluates filters agrees, for thousands of random filters over random
+ * flows: batches in memory, the store's scan, and SQL in a plain table. */
 #include <config.h>
 
 #include "collector/filter/eval.h"
@@ -10,6 +10,9 @@
 
 #include "collector/filter/names.h"
 #include "collector/query/query.h"
+#include "collector/query/sql.h"
+#include "collector/store/scan.h"
+#include "collector/store/view.h"
 #include "lib/clock.h"
 #include "tests/unit/store_util.h"
 #include "tests/unit/unit.h"
@@ -23,6 +26,7 @@ static struct store *store;
 static struct query_pool *pool;
 static char *dir;
 static struct flow_batch *rows[N_BATCHES];
+static struct store_view view;  /* Its connection has the plain table. */
 
 struct waiter {
     pthread_mutex_t mutex;
@@ -58,6 +62,65 @@ fill(struct flow_batch *b, unsigned k, uint64_t *seed)
     }
 }
 
+static bool
+run_sql(const char *sql)
+{
+    duckdb_result r;
+    bool ok = duckdb_query(view.conn, sql, &r) == DuckDBSuccess;
+    if (!ok) {
+        fprintf(stderr, "%s\n%s\n", duckdb_result_error(&r), sql);
+    }
+    duckdb_destroy_result(&r);
+    return ok;
+}
+
+/* The same flows in tables "flows" and "names" of DuckDB's own, names as ids. */
+static void
+make_plain(void)
+{
+    char error[256], relation[SCAN_RELATION_LEN], *sql;
+    size_t size;
+    struct scan_spec spec = { .n_ranges = 1,
+                              .ranges = { { 0, INT64_MAX / 2 } } };
+    CU_ASSERT_FATAL(!store_view_open(store, 0, INT64_MAX / 2, &view, error,
+                                     sizeof error));
+    struct scan *scan = scan_open(&view, &spec);
+    CU_ASSERT_FATAL(scan != NULL);
+    scan_relation(scan, relation);
+    CU_ASSERT_FATAL(run_sql("ATTACH ':memory:' AS plain"));
+    FILE *f = open_memstream(&sql, &size);
+    const char *comma = "";
+    fputs("CREATE TABLE plain.main.names AS SELECT (row_number() OVER ())::"
+          "UINTEGER AS id, text FROM (", f);
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        if (columns[i].type == COLUMN_T_NAME) {
+            fprintf(f, "%sSELECT \"%s\" AS text FROM %s", comma,
+                    columns[i].name, relation);
+            comma = " UNION ";
+        }
+    }
+    fputs(") WHERE text IS NOT NULL", f);
+    fclose(f);
+    CU_ASSERT_FATAL(run_sql(sql));
+    free(sql);
+    f = open_memstream(&sql, &size);
+    fputs("CREATE TABLE plain.main.flows AS SELECT ", f);
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        fputs(i ? ", " : "", f);
+        if (columns[i].type == COLUMN_T_NAME) {
+            fprintf(f, "list_position((SELECT list(text ORDER BY id) FROM "
+                    "plain.main.names), \"%s\")::UINTEGER AS ",
+                    columns[i].name);
+        }
+        fprintf(f, "\"%s\"", columns[i].name);
+    }
+    fprintf(f, " FROM %s", relation);
+    fclose(f);
+    CU_ASSERT_FATAL(run_sql(sql));
+    free(sql);
+    scan_close(scan);
+}
+
 static void
 setup(void)
 {
@@ -77,11 +140,13 @@ setup(void)
     CU_ASSERT(util_wait(store, n));
     pool = query_pool_create(store, 2, 8);
     CU_ASSERT_FATAL(pool != NULL);
+    make_plain();
 }
 
 static void
 teardown(void)
 {
+    store_view_close(&view);
     query_pool_destroy(pool);
     store_close(store);
     for (unsigned k = 0; k < N_BATCHES; k++) {
@@ -117,15 +182,71 @@ by_memory(const struct filter *f)
     return s;
 }
 
+static struct query
+make_query(struct filter *f)
+{
+    return (struct query) {
+        .from_us = 0, .to_us = UTIL_T0 + 100 * UTIL_HOUR,
+        .metrics = { QUERY_METRIC_FLOWS, COL_raw_bytes }, .n_metrics = 2,
+        .order = -1, .limit = 10, .filter = f, .all_observations = true,
+    };
+}
+
+static void
+bind(duckdb_prepared_statement st, size_t i, const struct sql_bind *b)
+{
+    switch (b->kind) {
+    case BIND_NUMBER:
+        duckdb_bind_uint64(st, i, b->number);
+        break;
+    case BIND_TIME:
+        duckdb_bind_timestamp(st, i, (duckdb_timestamp) { b->time_us });
+        break;
+    case BIND_ADDR:
+        duckdb_bind_uhugeint(st, i, schema_from_addr(&b->addr));
+        break;
+    case BIND_TEXT:
+        duckdb_bind_varchar(st, i, b->text);
+        break;
+    }
+}
+
+/* The filter as SQL, over the plain table. */
 static struct sums
 by_sql(struct filter *f)
 {
+    struct query q = make_query(f);
+    struct sql_source source_ = { .schema = "plain" };
+    struct sums s = { 0, 0 };
+    duckdb_prepared_statement st;
+    duckdb_result r;
+    struct sql sql;
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        column_set_add(&source_.has, i);
+    }
+    CU_ASSERT_FATAL(!sql_compile(&q, &source_, 1, &sql_duckdb, &sql));
+    CU_ASSERT_EQUAL_FATAL(duckdb_prepare(view.conn, sql.text, &st),
+                          DuckDBSuccess);
+    for (size_t i = 0; i < sql.n_binds; i++) {
+        bind(st, i + 1, &sql.binds[i]);
+    }
+    CU_ASSERT_EQUAL_FATAL(duckdb_execute_prepared(st, &r), DuckDBSuccess);
+    s.flows = (uint64_t) duckdb_value_int64(&r, 0, 0);
+    duckdb_hugeint sum = duckdb_value_hugeint(&r, 1, 0);
+    s.print = sum.upper ? UINT64_MAX : sum.lower;
+    duckdb_destroy_result(&r);
+    duckdb_destroy_prepare(&st);
+    sql_clear(&sql);
+    return s;
+}
+
+/* As a query is answered: the store's scan runs the filter. */
+static struct sums
+by_scan(struct filter *f)
+{
     struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
                         NULL };
-    struct query q = { .from_us = 0, .to_us = UTIL_T0 + 100 * UTIL_HOUR,
-                       .metrics = { QUERY_METRIC_FLOWS, COL_raw_bytes },
-                       .n_metrics = 2, .order = -1, .limit = 10,
-                       .filter = f, .all_observations = true };
+    struct query q = make_query(f);
     struct sums s = { 0, 0 };
     query_start(pool, &q, on_done, &w);
     pthread_mutex_lock(&w.mutex);
@@ -154,10 +275,13 @@ check(const char *text)
         CU_FAIL("the filter is not right");
         return 0;
     }
-    struct sums memory = by_memory(f), sql = by_sql(f);    /* Owns 'f'. */
-    if (memory.flows != sql.flows || memory.print != sql.print) {
-        fprintf(stderr, "\n%s\nSQL %" PRIu64 " flows, memory %" PRIu64 "\n",
-                text, sql.flows, memory.flows);
+    struct sums memory = by_memory(f), sql = by_sql(f);
+    struct sums scan = by_scan(f);      /* Owns 'f'. */
+    if (memory.flows != sql.flows || memory.print != sql.print
+        || memory.flows != scan.flows || memory.print != scan.print) {
+        fprintf(stderr, "\n%s\nSQL %" PRIu64 " flows, memory %" PRIu64
+                ", scan %" PRIu64 "\n", text, sql.flows, memory.flows,
+                scan.flows);
         CU_FAIL("the evaluators differ");
     }
     return sql.flows;
