@@ -1332,9 +1332,9 @@ daemon_destroy(struct daemon *d)
     persist_stop(d->persist);
     channel_set_stop(d->channels);
     query_pool_destroy(d->queries);
-    rollup_close(d->rollup);
     counter_log_destroy(d->counter_log);
     imports_stop(d->imports);
+    rollup_close(d->rollup);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
