@@ -9,6 +9,7 @@ api_libapi_la_SOURCES = \
 	api/context.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \
+	api/export.h \
 	api/fd_pass.c api/fd_pass.h \
 	api/import.h \
 	api/json.c api/json.h \
@@ -17,6 +18,7 @@ api_libapi_la_SOURCES = \
 	api/methods.c api/methods.h \
 	api/methods_config.c \
 	api/methods_counters.c \
+	api/methods_data.c \
 	api/methods_doctor.c \
 	api/methods_export.c \
 	api/methods_exporter.c \
@@ -57,6 +59,7 @@ bin_PROGRAMS += venturictl
 venturictl_SOURCES = \
 	api/cli/ask.c \
 	api/cli/client.c api/cli/client.h \
+	api/cli/data.c \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode.h \
@@ -100,7 +103,7 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/ask.c api/cli/client.c api/cli/command.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
-	api/cli/counters.c api/cli/export.c api/cli/flows.c \
+	api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \
 	api/cli/import.c api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)

@@ -527,6 +527,7 @@ config_destroy(struct config *c)
     free_strings(c->api_addresses, c->n_api_addresses);
     free_strings(c->log_levels, c->n_log_levels);
     free(c->log_target);
+    free(c->data_format);
     free(c->user);
     probe_config_destroy(c->probe);
     config_bgp_destroy(c->bgp);
@@ -732,6 +733,15 @@ get_store(struct json_object *root, struct config *c, struct config_error *e)
         err = get_size(root, "store/retention/hours-size", NULL, NULL,
                        &c->hours_bytes, e);
     }
+    if (!err) {
+        err = get_duration(root, "store/export/delay", NULL, "7d",
+                           &c->data_delay_us, e);
+    }
+    if (!err) {
+        err = get_text(root, "store/export/format", &c->data_format);
+    }
+    c->export_hourly = !strcmp(json_object_get_string(
+        at(root, "store/export/schedule")), "hourly");
     if (!err) {
         err = get_size(root, "store/memory", "32MB", NULL, &c->memory_limit,
                        e);

@@ -60,6 +60,9 @@ struct config {
     int64_t counters_retention_us;
     uint64_t counters_bytes;
     int64_t retention_us;       /* store/retention/raw. */
+    bool export_hourly;         /* store/export/schedule. */
+    char *data_format;          /* store/export/format. */
+    int64_t data_delay_us;      /* store/export/delay. */
     uint64_t retention_bytes;   /* store/retention/size. */
     int64_t minutes_us, hours_us;       /* store/retention/minutes, hours. */
     uint64_t minutes_bytes, hours_bytes;

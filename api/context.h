@@ -12,6 +12,7 @@ struct config_store;
 struct counter_log;
 struct decoder_counters;
 struct dict;
+struct exports;
 struct imports;
 struct input;
 struct live;
@@ -35,6 +36,7 @@ struct api_context {
     struct profiles *profiles;          /* api/profile.h */
     struct live *live;                  /* api/live.h */
     struct imports *imports;            /* api/import.h */
+    struct exports *exports;            /* api/export.h */
     struct source_table *sources;
     struct counter_log *counter_log;    /* collector/exporter/counter_log.h */
     struct decoder_counters *decode_counters;

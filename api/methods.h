@@ -5,6 +5,7 @@
 #ifndef API_METHODS_H
 #define API_METHODS_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "api/method.h"
@@ -18,6 +19,7 @@ extern const struct rpc_method methods_counters[];  /* methods_counters.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */
 extern const struct rpc_method methods_live[];      /* methods_live.c */
 extern const struct rpc_method methods_import[];    /* methods_import.c */
+extern const struct rpc_method methods_data[];      /* methods_data.c */
 extern const struct rpc_method methods_export[];    /* methods_export.c */
 extern const struct rpc_method methods_policy[];    /* methods_policy.c */
 extern const struct rpc_method methods_profile[];   /* methods_profile.c */
@@ -37,6 +39,11 @@ void reply_uint(struct json_object *, const char *name, uint64_t value);
 void reply_bool(struct json_object *, const char *name, bool value);
 /* RFC 3339, or null if 'us' is 0. */
 void reply_time(struct json_object *, const char *name, int64_t us);
+/* Reads from, to and filter of a question about flows (methods_flow.c).  False:
+ * the call has been answered. */
+struct query;
+bool flow_read_scope(struct rpc_call *, struct json_object *params,
+                     struct query *);
 /* The probes as a list (methods_probe.c). */
 struct api_context;
 struct json_object *reply_probes(const struct api_context *);

@@ -432,6 +432,15 @@ read_query(struct rpc_call *call, struct json_object *params,
     return !r.failed;
 }
 
+bool
+flow_read_scope(struct rpc_call *call, struct json_object *params,
+                struct query *q)
+{
+    static read_fn *const steps[] = { read_range, read_filter, NULL };
+
+    return read_query(call, params, steps, q);
+}
+
 /* ---- A result as text: made on the query's thread, row by row. ---- */
 
 static void

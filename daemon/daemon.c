@@ -23,6 +23,7 @@
 #include "api/config_bgp.h"
 #include "api/context.h"
 #include "api/live.h"
+#include "api/export.h"
 #include "api/import.h"
 #include "api/profile.h"
 #include "api/server.h"
@@ -34,6 +35,7 @@
 #include "collector/exporter/interface_counters.h"
 #include "collector/exporter/source_table.h"
 #include "collector/input/input.h"
+#include "collector/query/export.h"
 #include "collector/query/query.h"
 #include "collector/query/rollup.h"
 #include "collector/store/store.h"
@@ -107,6 +109,7 @@ struct daemon {
     struct tap_set *taps;
     struct live *live;
     struct imports *imports;
+    struct exports *exports;
     struct ovsdb *ovsdb;
     struct probe *probe;
     struct routing *routing;
@@ -134,6 +137,7 @@ publish_context(struct daemon *d)
     d->context.profiles = d->profiles;
     d->context.live = d->live;
     d->context.imports = d->imports;
+    d->context.exports = d->exports;
     d->context.sources = d->sources;
     d->context.counter_log = d->counter_log;
     d->context.decode_counters = &d->decode_counters;
@@ -424,6 +428,19 @@ rebuild_observations(struct daemon *d, bool only_canonical)
     }
 }
 
+/* Hours that are due go into files. */
+static void
+export_data(struct daemon *d)
+{
+    const struct config *c = config_current(d->config);
+    struct exports_schedule s = {
+        .on = c->export_hourly,
+        .format = data_format_find(c->data_format),
+        .delay_us = c->data_delay_us,
+    };
+    exports_tick(d->exports, &s, clock_wall_us());
+}
+
 /* A protocol may have fallen silent. */
 static void
 on_review(struct ev_loop *loop, ev_timer *w, int revents)
@@ -431,6 +448,7 @@ on_review(struct ev_loop *loop, ev_timer *w, int revents)
     (void) loop;
     (void) revents;
     rebuild_observations(w->data, true);
+    export_data(w->data);
 }
 
 /* On a worker. */
@@ -620,11 +638,11 @@ load_owner(struct daemon *d)
 static int
 make_dirs(struct daemon *d)
 {
-    static const char *const ours[] = { "flows", "meta" };
+    static const char *const ours[] = { "flows", "meta", "export" };
     const char *failed = d->state_dir;
     char path[4096];
     int error = privilege_make_dir(&d->privilege, d->state_dir);
-    for (size_t i = 0; i < 2 && !error; i++) {
+    for (size_t i = 0; i < 3 && !error; i++) {
         snprintf(path, sizeof path, "%s/%s", d->state_dir, ours[i]);
         failed = path;
         error = privilege_own_dir(&d->privilege, path);
@@ -1180,7 +1198,9 @@ open_profiles(struct daemon *d)
                               : NULL;
     snprintf(path, sizeof path, "%s/meta/imports", d->store_dir);
     d->imports = imports_create(d->store, d->dict, path);
-    return d->profiles && d->imports ? 0 : -ENOMEM;
+    snprintf(path, sizeof path, "%s/export", d->store_dir);
+    d->exports = exports_create(d->store, path);
+    return d->profiles && d->imports && d->exports ? 0 : -ENOMEM;
 }
 
 /* What was learned before the restart, so that the first datagram after it can
@@ -1269,6 +1289,7 @@ start(struct daemon *d)
     config_set_apply(d->config, apply_config, d);
     config_set_guard(d->config, raise_rights, d);
     publish_context(d);
+    export_data(d);
     return 0;
 }
 
@@ -1335,6 +1356,7 @@ daemon_destroy(struct daemon *d)
     counter_log_destroy(d->counter_log);
     imports_stop(d->imports);
     rollup_close(d->rollup);
+    exports_stop(d->exports);
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
@@ -1342,6 +1364,7 @@ daemon_destroy(struct daemon *d)
     tap_set_destroy(d->taps);
     profiles_close(d->profiles);
     imports_destroy(d->imports);
+    exports_destroy(d->exports);
     channel_set_destroy(d->channels);
     correct_publish(&d->correct, NULL);
     config_store_destroy(d->config);

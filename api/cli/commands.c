@@ -1001,6 +1001,10 @@ const struct cli_command cli_commands[] = {
       "store the flows of files that nfcapd has written; of a directory, all "
       "in it", cli_import_options, "venturictl import /var/cache/nfdump",
       NULL, NULL, cli_import },
+    { "export-data", NULL, "[FILTER...]",
+      "write flows into Parquet, CSV or NDJSON files for other programs",
+      cli_data_options, "venturictl export-data --last 1d --output "
+      "day.parquet 'proto tcp'", NULL, NULL, cli_export_data },
     { "decode", NULL, "FILE...",
       "what captures and datagrams say, without venturid",
       cli_decode_options, "venturictl decode --summary exporter.pcapng.gz",

@@ -17,8 +17,8 @@
 /* ---- Parameters. ---- */
 
 /* --last, --from, --to. */
-static bool
-set_range(struct cli *cli, struct json_object *params)
+bool
+cli_set_range(struct cli *cli, struct json_object *params)
 {
     const char *last = cli_value(cli, "last"), *from = cli_value(cli, "from");
     const char *to = cli_value(cli, "to");
@@ -37,8 +37,8 @@ set_range(struct cli *cli, struct json_object *params)
 }
 
 /* The operands are a filter. */
-static void
-set_filter(struct cli *cli, struct json_object *params)
+void
+cli_set_filter(struct cli *cli, struct json_object *params)
 {
     char *text = NULL;
     size_t size;
@@ -89,8 +89,8 @@ cli_build_records(struct cli *cli, struct json_object *params)
     if (cli_value(cli, "all-observations")) {
         cli_set_string(params, "observations", "all");
     }
-    set_filter(cli, params);
-    return set_range(cli, params)
+    cli_set_filter(cli, params);
+    return cli_set_range(cli, params)
            && cli_set_integer(cli, params, "limit", "top")
            && cli_set_running(cli, params);
 }
@@ -116,8 +116,8 @@ cli_build_series(struct cli *cli, struct json_object *params)
     if (cli_value(cli, "all-observations")) {
         cli_set_string(params, "observations", "all");
     }
-    set_filter(cli, params);
-    return set_range(cli, params) && cli_set_integer(cli, params, "top", "top")
+    cli_set_filter(cli, params);
+    return cli_set_range(cli, params) && cli_set_integer(cli, params, "top", "top")
            && cli_set_running(cli, params);
 }
 
@@ -377,7 +377,7 @@ bool
 cli_build_channel_series(struct cli *cli, struct json_object *params)
 {
     cli_set_string(params, "bucket", cli_value(cli, "bucket"));
-    return set_channel(cli, params, true) && set_range(cli, params);
+    return set_channel(cli, params, true) && cli_set_range(cli, params);
 }
 
 static void

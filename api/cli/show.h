@@ -21,6 +21,15 @@ bool cli_set_integer(struct cli *, struct json_object *, const char *name,
  * to see how far it is.  True. */
 bool cli_set_running(struct cli *, struct json_object *);
 
+/* flows.c: of options --last, --from and --to (false after a message); of the
+ * operands. */
+bool cli_set_range(struct cli *, struct json_object *);
+void cli_set_filter(struct cli *, struct json_object *);
+
+/* data.c */
+extern const struct cli_option cli_data_options[];
+int cli_export_data(struct cli *);
+
 /* doctor.c */
 extern const struct cli_option cli_doctor_options[];
 bool cli_build_doctor(struct cli *, struct json_object *params);

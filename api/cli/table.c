@@ -20,6 +20,8 @@ struct table {
     struct column *columns;
     size_t n_columns;
     char **cells;
+    char **raw;                 /* Of cells with line breaks or tabs: for CSV.
+                                 * Else NULL. */
     size_t n_cells, room;
 };
 
@@ -40,7 +42,9 @@ table_destroy(struct table *t)
     }
     for (size_t i = 0; i < t->n_cells; i++) {
         free(t->cells[i]);
+        free(t->raw[i]);
     }
+    free(t->raw);
     free(t->columns);
     free(t->cells);
     free(t);
@@ -77,8 +81,8 @@ text_width(const char *s)
 }
 
 /* What a name from the network could do to a terminal, it shall not. */
-char *
-table_clean(const char *text)
+static char *
+clean(const char *text, const char *but)
 {
     char *copy = strdup(text ? text : "");
 
@@ -86,7 +90,9 @@ table_clean(const char *text)
         abort();
     }
     for (char *p = copy; *p; p++) {
-        if ((unsigned char) *p < 0x20 || *p == 0x7f) {
+        if (strchr(but, *p)) {
+            continue;
+        } else if ((unsigned char) *p < 0x20 || *p == 0x7f) {
             *p = '?';
         } else if ((unsigned char) *p == 0xc2 && (unsigned char) p[1] >= 0x80
                    && (unsigned char) p[1] < 0xa0) {
@@ -94,6 +100,12 @@ table_clean(const char *text)
         }
     }
     return copy;
+}
+
+char *
+table_clean(const char *text)
+{
+    return clean(text, "");
 }
 
 void
@@ -118,14 +130,16 @@ table_cell(struct table *t, const char *text)
 
     if (t->n_cells == t->room) {
         t->room = t->room ? t->room * 2 : 64;
-        char **p = realloc(t->cells, t->room * sizeof *p);
-        if (!p) {
+        t->cells = realloc(t->cells, t->room * sizeof *t->cells);
+        t->raw = realloc(t->raw, t->room * sizeof *t->raw);
+        if (!t->cells || !t->raw) {
             abort();
         }
-        t->cells = p;
     }
     char *s = table_clean(text);
     unsigned w = text_width(s);
+    t->raw[t->n_cells] = text && strpbrk(text, "\t\r\n")
+                         ? clean(text, "\t\r\n") : NULL;
     t->cells[t->n_cells++] = s;
     if (w > c->width) {
         c->width = w;
@@ -295,7 +309,7 @@ table_csv(const struct table *t, FILE *f)
     }
     fputs("\r\n", f);
     for (size_t i = 0; i < t->n_cells; i++) {
-        csv_field(f, t->cells[i]);
+        csv_field(f, t->raw[i] ? t->raw[i] : t->cells[i]);
         fputs((i + 1) % t->n_columns ? "," : "\r\n", f);
     }
 }

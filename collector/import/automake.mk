@@ -19,5 +19,6 @@ tests_fuzz_fuzz_nfcapd_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_nfcapd_LDADD = collector/libcollector.la lib/liblib.la \
 	$(IMPORT_LIBS) $(COMMON_LIBS)
 
-interop_tests += tests/interop/test_import.py
+interop_tests += tests/interop/test_import.py \
+	tests/interop/test_export_data.py
 dist_doc_DATA += doc/import.md

@@ -418,10 +418,28 @@ execute(struct run *run, const struct query *q, struct query_result *r)
 }
 
 /* A statement around a query, to its end. */
+/* What a statement that changes something answers. */
+static uint64_t
+changed_rows(duckdb_result *result)
+{
+    duckdb_data_chunk chunk = duckdb_fetch_chunk(*result);
+    uint64_t n = 0;
+
+    if (chunk && duckdb_data_chunk_get_size(chunk)) {
+        n = *(uint64_t *) duckdb_vector_get_data(
+            duckdb_data_chunk_get_vector(chunk, 0));
+    }
+    if (chunk) {
+        duckdb_destroy_data_chunk(&chunk);
+    }
+    return n;
+}
+
 int
 query_insert(struct store_view *view, const struct query *q,
              const char *before, const char *after,
-             const _Atomic bool *stop, char *error, size_t size)
+             const _Atomic bool *stop, uint64_t *n_rows, char *error,
+             size_t size)
 {
     struct query_result r = { .status = QUERY_OK };
     struct job job = { .deadline_us = INT64_MAX, .result = &r };
@@ -452,6 +470,9 @@ query_insert(struct store_view *view, const struct query *q,
     }
     if (!e && must_end(&run)) {
         e = -ECANCELED;         /* The scan may have ended early. */
+    }
+    if (!e && n_rows) {
+        *n_rows = changed_rows(&run.result);
     }
     if (run.has_result) {
         duckdb_destroy_result(&run.result);

@@ -59,6 +59,7 @@ struct query_calc {
 /* Single records instead of sums: newest first, or oldest first. */
 struct query_records {
     bool on, oldest_first;
+    bool all;                   /* No limit, in no order. */
     uint64_t skip;              /* Rows not to be told again. */
     enum column_id fields[N_COLUMNS];
     unsigned n_fields;          /* flow_end comes before these. */

@@ -374,7 +374,7 @@ insert_hour(struct rollup *r, unsigned tier, struct store_view *v,
     snprintf(before, sizeof before, "INSERT INTO %s.main.flows SELECT *, "
              "make_timestamp(%" PRId64 ") FROM (", schema, hour);
     snprintf(after, sizeof after, ")");
-    int e = query_insert(v, &q, before, after, &r->stopping, error,
+    int e = query_insert(v, &q, before, after, &r->stopping, NULL, error,
                          size);
     query_clear(&q);
     return e;
@@ -446,7 +446,7 @@ differs(struct rollup *r, unsigned tier, struct store_view *v, int64_t hour)
                      : -ENOMEM;
     if (!e) {
         e = query_insert(v, &q, "INSERT INTO temp.main.rollup_n SELECT * FROM (",
-                         ")", &r->stopping, error, sizeof error);
+                         ")", &r->stopping, NULL, error, sizeof error);
     }
     if (!e) {
         e = run(v->conn, &differ, error, sizeof error, "SELECT count(*) FROM "

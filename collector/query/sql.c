@@ -951,7 +951,11 @@ put_records(struct compiler *c, const struct sql_source *sources, size_t n)
     }
     fputs(" FROM (", c->out);
     put_sources(c, sources, n);
-    fprintf(c->out, ") AS u ORDER BY k0%s", r->oldest_first ? "" : " DESC");
+    fputs(") AS u", c->out);
+    if (r->all) {
+        return;
+    }
+    fprintf(c->out, " ORDER BY k0%s", r->oldest_first ? "" : " DESC");
     for (unsigned i = 0; i < N_TIES; i++) {
         fprintf(c->out, ", r%u NULLS LAST", i);
     }

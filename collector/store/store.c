@@ -51,7 +51,8 @@ clean_temporary(struct store *s)
     DIR *dir = opendir(path);
     struct dirent *d;
     while (dir && (d = readdir(dir))) {
-        if (!strncmp(d->d_name, "duckdb_temp", 11)) {
+        if (!strncmp(d->d_name, "duckdb_temp", 11)
+            || !strncmp(d->d_name, "export", 6)) {
             unlinkat(dirfd(dir), d->d_name, 0);
         }
     }
@@ -274,6 +275,16 @@ store_submit(struct store *s, struct flow_batch *b)
     }
     counter_add(&s->n.ring_full, n);
     return false;
+}
+
+int
+store_scratch(const struct store *s, char *path, size_t size)
+{
+    int n = snprintf(path, size, "%s/tmp", s->dir);
+    if (n < 0 || (size_t) n >= size) {
+        return -ENAMETOOLONG;
+    }
+    return mkdir(path, 0750) && errno != EEXIST ? -errno : 0;
 }
 
 void

@@ -75,6 +75,11 @@ bool store_submit(struct store *, struct flow_batch *);
 /* The same for who will try again: a refusal is no loss. */
 bool store_offer(struct store *, struct flow_batch *);
 
+/* The directory in which DuckDB may write files that are no segments, made if it
+ * is not there.  Those called export* are deleted at the next start.  0 or a
+ * negative errno. */
+int store_scratch(const struct store *, char *path, size_t size);
+
 /* New limits, from the next rotation or start on; any thread. */
 void store_set_retention(struct store *, int64_t retention_us,
                          uint64_t retention_bytes);

@@ -1,6 +1,7 @@
 # Real Open vSwitch in network namespaces; see harness.py.  demo.py is what the
 # quickstart shows.
-EXTRA_DIST += tests/interop/nfcapd.py tests/interop/harness.py tests/interop/traffic.py \
+EXTRA_DIST += tests/interop/nfcapd.py tests/interop/parquet.py \
+	tests/interop/harness.py tests/interop/traffic.py \
 	tests/interop/demo.py $(interop_tests)
 interop_tests += tests/interop/test_accuracy.py \
 	tests/interop/test_first_light.py \
