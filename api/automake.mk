@@ -1,10 +1,13 @@
 noinst_LTLIBRARIES += api/libapi.la
 api_libapi_la_SOURCES = \
 	api/access.c api/access.h \
+	api/audit.c api/audit.h \
 	api/caller.c api/caller.h \
+	api/client.c \
 	api/config.c api/config.h \
 	api/config_bgp.c api/config_bgp.h \
 	api/config_route.c api/config_route.h \
+	api/config_api.c api/config_api.h \
 	api/config_probe.c api/config_probe.h \
 	api/context.h \
 	api/discover.c \
@@ -12,9 +15,13 @@ api_libapi_la_SOURCES = \
 	api/export.h \
 	api/fd_pass.c api/fd_pass.h \
 	api/import.h \
+	api/history.c api/history.h \
+	api/http.c \
 	api/json.c api/json.h \
 	api/jsonrpc.c api/jsonrpc.h api/jsonrpc_p.h \
+	api/listen.c \
 	api/method.h \
+	api/metrics.c api/metrics.h \
 	api/methods.c api/methods.h \
 	api/methods_config.c \
 	api/methods_counters.c \
@@ -29,17 +36,21 @@ api_libapi_la_SOURCES = \
 	api/methods_policy.c \
 	api/methods_profile.c \
 	api/methods_probe.c \
+	api/methods_session.c \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/profile.c api/profile.h \
+	api/rate.c api/rate.h \
 	api/schema.c api/schema.h \
-	api/server.c api/server.h \
+	api/server.c api/server.h api/server_p.h \
 	api/subscribe.c api/subscribe.h \
-	api/value.c api/value.h
+	api/token.c api/token.h \
+	api/value.c api/value.h \
+	api/wire.c api/wire.h
 nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
 api_libapi_la_LIBADD = probe/libprobe.la bgp/libbgp.la
 api_libapi_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(YANG_CFLAGS) \
-	$(DUCKDB_CPPFLAGS)
+	$(WEBSOCKETS_CFLAGS) $(SSL_CFLAGS) $(ZLIB_CFLAGS) $(DUCKDB_CPPFLAGS)
 
 # The model lives in the binary, so that no file is needed at run time, and is
 # installed for other tools.
@@ -69,12 +80,13 @@ venturictl_SOURCES = \
 	api/cli/counters.c \
 	api/cli/flows.c \
 	api/cli/import.c \
+	api/cli/front.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h \
 	api/cli/watch.c
 venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS)
 venturictl_LDADD = api/libapi.la collector/libcollector.la lib/liblib.la \
-	$(JSONC_LIBS) $(ZLIB_LIBS) $(COMMON_LIBS)
+	$(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(COMMON_LIBS)
 
 bashcompdir = $(datadir)/bash-completion/completions
 nodist_bashcomp_DATA = api/cli/completion/venturictl
@@ -88,7 +100,8 @@ dist_doc_DATA += doc/api.md doc/configuration.md doc/ovs-vsctl.md
 
 api_test_libs = api/libapi.la collector/libcollector.la ovsdb/libovsdb.la \
 	lib/liblib.la $(JSONC_LIBS) $(YANG_LIBS) $(EV_LIBS) $(DUCKDB_LIBS) \
-	$(OVS_LIBS) $(IMPORT_LIBS) $(COMMON_LIBS)
+	$(WEBSOCKETS_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(OVS_LIBS) $(IMPORT_LIBS) \
+	$(COMMON_LIBS)
 if HAVE_CUNIT
 api_tests = \
 	tests/unit/test_cli \
@@ -104,9 +117,9 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
 	api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \
-	api/cli/import.c api/cli/table.c api/cli/watch.c
+	api/cli/front.c api/cli/import.c api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
-	lib/liblib.la $(JSONC_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+	lib/liblib.la $(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c

@@ -7,6 +7,7 @@
 #define API_CALLER_H 1
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Of a method: the least that it needs.  Of a caller: what it is. */
 enum api_role {
@@ -23,6 +24,8 @@ struct rpc_caller {
     char name[128];             /* "user root", "token grafana". */
     char from[64];              /* "unix", "192.0.2.1:40312". */
     const char *transport;      /* "unix", "tcp", "tls", "http", "ws". */
+    char token[16];             /* Id of the token that it showed, or "". */
+    int64_t expires_us;         /* Wall clock; from then on it is nobody. */
 };
 
 /* "viewer", ...; "anybody". */

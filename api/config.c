@@ -16,8 +16,10 @@
 #include <json-c/json.h>
 
 #include "api/config_bgp.h"
+#include "api/config_api.h"
 #include "api/config_probe.h"
 #include "api/config_route.h"
+#include "api/history.h"
 #include "api/json.h"
 #include "api/model.h"
 #include "collector/template/element.h"
@@ -56,6 +58,9 @@ struct config_store {
     void *apply_aux;
     void (*guard)(void *, bool);
     void *guard_aux;
+    struct history *history;    /* Or NULL. */
+    char author[256];           /* Of the next change; "": nobody told. */
+    struct json_object *changes;        /* By the last one; or NULL. */
 };
 
 static int __attribute__((format(printf, 4, 5)))
@@ -532,6 +537,7 @@ config_destroy(struct config *c)
     probe_config_destroy(c->probe);
     config_bgp_destroy(c->bgp);
     config_route_destroy(c->routes);
+    config_api_destroy(c->api);
     free(c);
 }
 
@@ -888,6 +894,9 @@ config_make(struct json_object *full, const struct config_override *override,
     if (!err) {
         err = config_route_make(root, &c->routes, e);
     }
+    if (!err) {
+        err = config_api_make(root, &c->api, e);
+    }
     if (err) {
         if (err == -ENOMEM) {
             refuse(e, err, "/", "out of memory");
@@ -970,6 +979,8 @@ candidate_make(struct model *m, struct json_object *json,
         err = config_make(c->full, override, &c->config, e);
     }
     if (!err) {
+        c->config->api->http_is_default =
+            !at(c->tree, MODEL_ROOT "/api/http/listen");
         err = show_default_policy(m, c, e);
     }
     if (err) {
@@ -1244,7 +1255,8 @@ config_store_destroy(struct config_store *s)
 {
     if (s) {
         free(s->path);
-    free(s->reload_error);
+        free(s->reload_error);
+        json_object_put(s->changes);
         json_object_put(s->tree);
         json_object_put(s->full);
         config_destroy(s->config);
@@ -1314,11 +1326,57 @@ guard(struct config_store *s, bool on)
     }
 }
 
+void
+config_set_author(struct config_store *s, const char *who)
+{
+    snprintf(s->author, sizeof s->author, "%s", who);
+}
+
+static void
+keep_revision(struct config_store *s, const char *how)
+{
+    if (s->history && json_object_array_length(s->changes)) {
+        history_add(s->history, *s->author ? s->author : NULL, how, s->tree,
+                    s->changes);
+    }
+    s->author[0] = '\0';
+}
+
+/* A file that was edited while nobody ran is a change, too. */
+void
+config_set_history(struct config_store *s, struct history *history)
+{
+    uint32_t newest = history_newest(history);
+    struct json_object *last = newest ? history_get(history, newest) : NULL;
+    struct json_object *before = at(last, "config");
+
+    s->history = history;
+    if (!before || !json_object_equal(before, s->tree)) {
+        struct json_object *changes = history_diff(before, s->tree);
+        history_add(history, NULL, "start", s->tree, changes);
+        json_object_put(changes);
+    }
+    json_object_put(last);
+}
+
+const struct history *
+config_history(const struct config_store *s)
+{
+    return s->history;
+}
+
+struct json_object *
+config_last_changes(const struct config_store *s)
+{
+    return s->changes;
+}
+
 /* Applies 'c' and, with 'persist', writes it; then it is in effect.  On
- * failure everything is as it was, and 'c' is cleared. */
+ * failure everything is as it was, and 'c' is cleared.  'how' it came is for
+ * the history. */
 static int
 commit(struct config_store *s, struct candidate *c, bool persist,
-       struct config_error *e)
+       const char *how, struct config_error *e)
 {
     int err = s->apply ? s->apply(s->apply_aux, s->config, c->config, e) : 0;
 
@@ -1342,32 +1400,42 @@ commit(struct config_store *s, struct candidate *c, bool persist,
     s->tree = c->tree;
     s->full = c->full;
     s->config = c->config;
+    json_object_put(s->changes);
+    s->changes = history_diff(old.tree, s->tree);
+    keep_revision(s, how);
     candidate_clear(&old);
     return 0;
 }
 
-int
-config_edit(struct config_store *s, struct json_object *json, bool merge,
-            struct config_error *e)
+/* What somebody wrote by hand must not be lost. */
+static int
+check_file(struct config_store *s, struct config_error *e)
 {
-    struct json_object *new = NULL;
-    struct candidate c;
     struct stamp now;
 
-    /* What somebody wrote by hand must not be lost. */
     guard(s, true);
     bool changed = s->path && (stamp_read(s->path, &now) || s->stamp.exists)
                    && !stamp_equal(&now, &s->stamp);
     guard(s, false);
-    if (changed) {
-        return refuse(e, -ESTALE, s->path, "the file was changed since it was "
-                      "read; reload it first (SIGHUP)");
+    return changed ? refuse(e, -ESTALE, s->path, "the file was changed since "
+                            "it was read; reload it first (SIGHUP)") : 0;
+}
+
+static int
+edit(struct config_store *s, struct json_object *json, bool merge,
+     const char *how, struct config_error *e)
+{
+    struct json_object *new = NULL;
+    struct candidate c;
+    int err = check_file(s, e);
+
+    if (err) {
+        return err;
     }
     struct model *m = model_create();
     if (!m) {
         return refuse(e, -ENOMEM, "/", "out of memory");
     }
-    int err = 0;
     if (merge) {
         new = model_merge(m, s->tree, json, e);
         err = new ? 0 : -EINVAL;
@@ -1379,13 +1447,45 @@ config_edit(struct config_store *s, struct json_object *json, bool merge,
     }
     json_object_put(new);
     model_destroy(m);
-    if (!err) {
-        err = commit(s, &c, true, e);
-    }
+    return err ? err : commit(s, &c, true, how, e);
+}
+
+int
+config_edit(struct config_store *s, struct json_object *json, bool merge,
+            struct config_error *e)
+{
+    int err = edit(s, json, merge, "edit", e);
+
     if (!err) {
         LOG(config, NOTICE, "%s: changed through the API",
             s->path ? s->path : "configuration");
     }
+    s->author[0] = '\0';
+    return err;
+}
+
+int
+config_rollback(struct config_store *s, uint32_t revision,
+                struct config_error *e)
+{
+    struct json_object *o = s->history ? history_get(s->history, revision)
+                                       : NULL;
+    struct json_object *tree = at(o, "config");
+    char how[40];
+
+    if (!tree) {
+        json_object_put(o);
+        return refuse(e, -ENOENT, "/", "there is no revision %" PRIu32,
+                      revision);
+    }
+    snprintf(how, sizeof how, "rollback to %" PRIu32, revision);
+    int err = edit(s, tree, false, how, e);
+    json_object_put(o);
+    if (!err) {
+        LOG(config, NOTICE, "%s: %s", s->path ? s->path : "configuration",
+            how);
+    }
+    s->author[0] = '\0';
     return err;
 }
 
@@ -1414,7 +1514,7 @@ reload(struct config_store *s, struct config_error *e)
     json_object_put(json);
     model_destroy(m);
     if (!err) {
-        err = commit(s, &c, false, e);
+        err = commit(s, &c, false, "file", e);
     }
     if (!err) {
         s->stamp = stamp;

@@ -16,6 +16,7 @@
 #include "ovsdb/export.h"
 
 struct json_object;
+struct config_api;
 struct config_store;
 struct element_mapping;         /* collector/template/element.h */
 struct probe_config;            /* probe/decide.h */
@@ -73,6 +74,7 @@ struct config {
     char **api_addresses;       /* "unix:/path" (or a plain path). */
     size_t n_api_addresses;
     uint32_t max_clients, max_request;  /* api/max-clients, max-request. */
+    struct config_api *api;     /* The rest of api (api/config_api.h). */
     char **log_levels;          /* log/level: "info", "ovsdb:debug". */
     size_t n_log_levels;
     char *log_target;           /* "auto", "stderr", "syslog", "journal". */
@@ -139,6 +141,25 @@ void config_set_guard(struct config_store *, void (*guard)(void *aux, bool on),
  * file was changed by somebody else since it was read. */
 int config_edit(struct config_store *, struct json_object *, bool merge,
                 struct config_error *error);
+
+/* Whom the next config_edit() or config_rollback() is by, for the history;
+ * copied. */
+void config_set_author(struct config_store *, const char *who);
+
+/* Keeps what was in effect in 'history' (borrowed; api/history.h), beginning
+ * with what is now. */
+struct history;
+void config_set_history(struct config_store *, struct history *);
+const struct history *config_history(const struct config_store *);
+
+/* Returns to the configuration of a revision, as an edit does.  -ENOENT: there
+ * is none of that number. */
+int config_rollback(struct config_store *, uint32_t revision,
+                    struct config_error *error);
+
+/* What the last edit, rollback or reload that succeeded has changed
+ * (history_diff()).  Borrowed until the next one; NULL: there was none. */
+struct json_object *config_last_changes(const struct config_store *);
 
 /* Reads the file again (SIGHUP).  A file that was there, or was asked for by
  * name, and is gone is an error: the configuration stays as it was. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct audit;
 struct bgp_speaker;
 struct config_store;
 struct counter_log;
@@ -25,6 +26,7 @@ struct rollup;
 struct rib;
 struct source_table;
 struct store;
+struct tokens;
 
 struct api_context {
     struct config_store *config;        /* api/config.h */
@@ -41,6 +43,8 @@ struct api_context {
     struct counter_log *counter_log;    /* collector/exporter/counter_log.h */
     struct decoder_counters *decode_counters;
     struct input *input;                /* collector/input/input.h */
+    struct tokens *tokens;              /* api/token.h */
+    struct audit *audit;                /* api/audit.h */
     struct dict *dict;
     struct rib *rib;                    /* bgp/rib.h */
     struct bgp_speaker *speaker;        /* bgp/speaker.h */

@@ -186,6 +186,15 @@ rpc_core_set_audit(struct rpc_core *core,
     core->audit_aux = aux;
 }
 
+void
+rpc_core_set_admit(struct rpc_core *core,
+                   bool (*admit)(void *aux, const struct rpc_caller *),
+                   void *aux)
+{
+    core->admit = admit;
+    core->admit_aux = aux;
+}
+
 struct rpc_peer *
 rpc_peer_create(struct rpc_core *core, const struct rpc_transport *transport,
                 void *aux, const struct rpc_caller *caller)
@@ -960,6 +969,32 @@ refuse_role(struct rpc_peer *peer, struct batch *batch,
     }
 }
 
+/* Within its rate; and is it still who it was? */
+static bool
+is_admitted(struct rpc_peer *peer)
+{
+    struct rpc_caller *caller = &peer->caller;
+
+    if (caller->expires_us && clock_wall_us() >= caller->expires_us) {
+        caller->role = ROLE_ANYBODY;
+        caller->expires_us = 0;
+    }
+    return !peer->core->admit
+           || peer->core->admit(peer->core->admit_aux, caller);
+}
+
+static void
+refuse_busy(struct rpc_peer *peer, struct batch *batch,
+            const struct request *r)
+{
+    if (r->id) {
+        respond_error(peer, batch, r->id, RPC_BUSY, "Busy: too many requests "
+                      "per second (api/rate-limit)",
+                      error_data(NULL, "too many requests per second",
+                                 "a pause"));
+    }
+}
+
 /* Calls that change something are worth a note. */
 static bool
 call_note(struct rpc_call *call, struct json_object *params)
@@ -1019,6 +1054,10 @@ run_request(struct rpc_peer *peer, struct batch *batch, struct json_object *o)
     counter_inc(&peer->core->n.requests);
     if (!r.id) {
         counter_inc(&peer->core->n.notifications);
+    }
+    if (!is_admitted(peer)) {
+        refuse_busy(peer, batch, &r);
+        return;
     }
     struct entry *entry = find_entry(peer->core, r.method);
     if (!entry) {

@@ -108,6 +108,11 @@ void rpc_core_set_audit(struct rpc_core *,
                                       const struct rpc_audit_entry *),
                         void *aux);
 
+/* Asked before each request of a caller: false refuses it as one too many. */
+void rpc_core_set_admit(struct rpc_core *,
+                        bool (*admit)(void *aux, const struct rpc_caller *),
+                        void *aux);
+
 /* The usual words for an error code. */
 const char *rpc_error_name(int code);
 

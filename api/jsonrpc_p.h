@@ -18,6 +18,8 @@ struct rpc_core {
     struct rpc_counters n;
     void (*audit)(void *aux, const struct rpc_audit_entry *);
     void *audit_aux;
+    bool (*admit)(void *aux, const struct rpc_caller *);
+    void *admit_aux;
     uint64_t last_subscription; /* Its id. */
     unsigned n_refs;
 };

@@ -8,8 +8,9 @@
 #include "lib/clock.h"
 
 const struct rpc_method *const method_tables[] = {
-    methods_system, methods_doctor, methods_config, methods_exporter,
-    methods_counters, methods_flow, methods_import, methods_data, methods_live,
+    methods_system, methods_doctor, methods_config, methods_session,
+    methods_exporter, methods_counters, methods_flow, methods_import,
+    methods_data, methods_live,
     methods_subscription, methods_profile,
     methods_export, methods_policy, methods_probe,
     NULL

@@ -24,6 +24,7 @@ extern const struct rpc_method methods_export[];    /* methods_export.c */
 extern const struct rpc_method methods_policy[];    /* methods_policy.c */
 extern const struct rpc_method methods_profile[];   /* methods_profile.c */
 extern const struct rpc_method methods_probe[];     /* methods_probe.c */
+extern const struct rpc_method methods_session[];   /* methods_session.c */
 extern const struct rpc_method methods_subscription[];      /* subscribe.c */
 
 /* All of them, in the order of the manual; ends with NULL. */
@@ -50,6 +51,11 @@ struct json_object *reply_probes(const struct api_context *);
 /* The error that a filter is wrong: where, and what could stand there. */
 struct filter_error;
 void reply_filter_error(struct rpc_call *, const struct filter_error *);
+/* Before config_edit(): who asks for it.  After it: what changed, for the
+ * audit log (methods_config.c). */
+struct config_store;
+void reply_config_author(struct rpc_call *, struct config_store *);
+void reply_config_audit(struct rpc_call *, const struct config_store *);
 /* An object with one member per counter. */
 struct json_object *reply_counters(const void *counters,
                                    const struct counter_def *);

@@ -149,12 +149,13 @@ static void
 edit_commit(struct edit *e, const char *name)
 {
     struct config_error error = { .path = "" };
+    reply_config_author(e->call, e->store);
     int err = config_edit(e->store, e->tree, false, &error);
-
     if (err) {
         fail_edit(e, err, &error);
         return;
     }
+    reply_config_audit(e->call, e->store);
     struct json_object *tree = config_to_json(e->store, false);
     struct json_object *list = policies_in(tree);
     struct json_object *o = json_object_new_object();

@@ -19,14 +19,19 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "api/access.h"
+#include "api/audit.h"
 #include "api/config.h"
 #include "api/config_bgp.h"
+#include "api/config_api.h"
 #include "api/context.h"
+#include "api/history.h"
 #include "api/live.h"
 #include "api/export.h"
 #include "api/import.h"
 #include "api/profile.h"
 #include "api/server.h"
+#include "api/token.h"
 #include "collector/channel/channel.h"
 #include "collector/channel/tap.h"
 #include "collector/decode/decoder.h"
@@ -113,6 +118,9 @@ struct daemon {
     struct ovsdb *ovsdb;
     struct probe *probe;
     struct routing *routing;
+    struct tokens *tokens;
+    struct audit *audit;
+    struct history *history;
     struct api *api;
     struct api_context context;
 };
@@ -144,6 +152,8 @@ publish_context(struct daemon *d)
     d->context.input = d->input;
     d->context.rib = d->routing ? routing_rib(d->routing) : NULL;
     d->context.speaker = d->routing ? routing_speaker(d->routing) : NULL;
+    d->context.tokens = d->tokens;
+    d->context.audit = d->audit;
     d->context.dict = d->dict;
     d->context.observations = &d->correct.map;
     d->context.as_ovsdb = raise_rights;
@@ -692,7 +702,7 @@ settle_store_dir(struct daemon *d, int fd)
 static int
 drop_privileges(struct daemon *d, const struct config *c)
 {
-    const char *paths[MAX_REMOTES + 3];
+    const char *paths[MAX_REMOTES + 4];
     char *config_dir = strdup(d->config_path);
     size_t n = 0;
     if (!config_dir) {
@@ -709,6 +719,9 @@ drop_privileges(struct daemon *d, const struct config *c)
     paths[n++] = d->run_dir;
     if (c->tls_private_key) {
         paths[n++] = c->tls_private_key;        /* Read again by an edit. */
+    }
+    if (c->api->private_key) {
+        paths[n++] = c->api->private_key;
     }
     for (size_t i = 0; i < c->n_ovsdb_remotes && i < MAX_REMOTES; i++) {
         if (!strncmp(c->ovsdb_remotes[i], "unix:", 5)) {
@@ -728,37 +741,69 @@ drop_privileges(struct daemon *d, const struct config *c)
 
 /* ---- API sockets. ---- */
 
+/* Who may open the unix sockets: where rules decide, everyone; else whoever may
+ * be the user.  But half of the world may be "nobody". */
+static void
+set_socket_modes(struct daemon *d, const struct config *c)
+{
+    mode_t mode = access_unix_has_rules(c->api) ? 0666
+                  : d->privilege.fallback ? 0600 : 0660;
+    for (size_t i = 0; i < c->n_api_addresses; i++) {
+        const char *path = c->api_addresses[i];
+        path += strncmp(path, "unix:", 5) ? 0 : 5;
+        if (chmod(path, mode)) {
+            LOG(api, WARN, "%s: its mode cannot be set: %s", path,
+                strerror(errno));
+        }
+    }
+}
+
 static int
 open_api(struct daemon *d, const struct config *c)
 {
     struct api_limits limits = { c->max_clients, c->max_request };
+    char *error = NULL;
     d->api = api_create(d->loop, &d->context, &limits);
     if (!d->api) {
         return -ENOMEM;
     }
-    for (size_t i = 0; i < c->n_api_addresses; i++) {
-        char *error = NULL;
-        int e = api_listen(d->api, c->api_addresses[i], &error);
-        if (e) {
-            LOG(api, ERR, "%s", error ? error : strerror(-e));
-            free(error);
-            return e;
-        }
-        /* Whoever may be the user may ask; but half of the world may be
-         * "nobody". */
+    int e = 0;
+    for (size_t i = 0; i < c->n_api_addresses && !e; i++) {
+        e = api_listen(d->api, c->api_addresses[i], &error);
         const char *path = c->api_addresses[i];
         path += strncmp(path, "unix:", 5) ? 0 : 5;
-        if (d->privilege.root
+        if (!e && d->privilege.root
             && chown(path, d->privilege.uid, d->privilege.gid)) {
             LOG(api, WARN, "%s: cannot give it to user \"%s\": %s", path,
                 d->privilege.user, strerror(errno));
         }
-        if (d->privilege.fallback && chmod(path, 0600)) {
-            LOG(api, WARN, "%s: cannot be closed to others: %s", path,
-                strerror(errno));
-        }
     }
-    return 0;
+    if (!e) {
+        set_socket_modes(d, c);
+        e = api_configure(d->api, c->api, &error);
+    }
+    if (e) {
+        LOG(api, ERR, "%s", error ? error : strerror(-e));
+        free(error);
+    }
+    return e;
+}
+
+/* What the API keeps: tokens, the log of changes, earlier configurations. */
+static int
+open_records(struct daemon *d)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/meta/tokens.json", d->store_dir);
+    d->tokens = tokens_open(path);
+    snprintf(path, sizeof path, "%s/meta/audit.log", d->store_dir);
+    d->audit = audit_open(path);
+    snprintf(path, sizeof path, "%s/meta/config", d->store_dir);
+    d->history = history_open(path);
+    if (d->history) {
+        config_set_history(d->config, d->history);
+    }
+    return d->tokens && d->audit && d->history ? 0 : -EIO;
 }
 
 /* ---- Changes at run time. ---- */
@@ -926,6 +971,27 @@ rollup_limits(const struct config *c, struct rollup_limit limits[N_ROLLUPS])
                                                     c->minutes_bytes };
 }
 
+/* Keys may be for root alone, as at the start. */
+static int
+apply_api(struct daemon *d, const struct config *c,
+          struct config_error *error)
+{
+    char *message = NULL;
+    privilege_override(&d->privilege, true);
+    int result = api_configure(d->api, c->api, &message);
+    if (!result) {
+        set_socket_modes(d, c);
+    }
+    privilege_override(&d->privilege, false);
+    if (result) {
+        snprintf(error->path, sizeof error->path, "/venturi:venturi/api");
+        snprintf(error->message, sizeof error->message, "%s",
+                 message ? message : strerror(-result));
+    }
+    free(message);
+    return result;
+}
+
 static int
 apply_config(void *daemon_, const struct config *old,
              const struct config *new_, struct config_error *error)
@@ -939,15 +1005,23 @@ apply_config(void *daemon_, const struct config *old,
                  "while venturid runs: edit the file and restart");
         return -EOPNOTSUPP;
     }
+    struct config_error ignored;
     int result = configure_routing(d, new_, error);
     if (result) {
+        return result;
+    }
+    result = apply_api(d, new_, error);
+    if (result) {
+        configure_routing(d, old, &ignored);
         return result;
     }
     bool input_changes = !same_input(old, new_);
     if (input_changes) {
         result = replace_input(d, old, new_, error);
         if (result) {
-            struct config_error ignored;
+            if (apply_api(d, old, &ignored)) {
+                LOG(api, ERR, "%s: %s", ignored.path, ignored.message);
+            }
             configure_routing(d, old, &ignored);
             return result;
         }
@@ -1269,7 +1343,8 @@ start(struct daemon *d)
     ovsdb_global_init("venturid", log_level(LOG_MODULE_ovsdb) >= LOG_L_DBG);
     thread_set_hook(privilege_none);
     d->privilege.keep_raw = c->probe != NULL;
-    if (drop_privileges(d, c) || open_store(d, c) || open_profiles(d)) {
+    if (drop_privileges(d, c) || open_records(d) || open_store(d, c)
+        || open_profiles(d)) {
         return -1;
     }
     restore_templates(d);
@@ -1362,12 +1437,15 @@ daemon_destroy(struct daemon *d)
     live_destroy(d->live);
     api_destroy(d->api);
     tap_set_destroy(d->taps);
+    tokens_close(d->tokens);
+    audit_close(d->audit);
     profiles_close(d->profiles);
     imports_destroy(d->imports);
     exports_destroy(d->exports);
     channel_set_destroy(d->channels);
     correct_publish(&d->correct, NULL);
     config_store_destroy(d->config);
+    history_close(d->history);
     template_cache_destroy(d->templates);
     source_table_destroy(d->sources);
     dict_destroy(d->dict);

@@ -76,7 +76,7 @@ cli_ask(struct cli *cli, const char *method, struct json_object *params,
 {
     char *error = NULL;
     int status;
-    struct client *client = client_connect(cli->api, &error);
+    struct client *client = client_connect(&cli->to, &error);
 
     *reply = NULL;
     if (!client) {

@@ -3,6 +3,8 @@
 #include "api/cli/client.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -18,12 +21,22 @@
 
 #include "api/fd_pass.h"
 #include "api/json.h"
+#include "api/wire.h"
 #include "lib/clock.h"
 
 #define FIRST_ROOM 65536
+#define MAX_HEAD 65536          /* Of an HTTP answer. */
+#define HANDSHAKE_MS 30000      /* And for logging in. */
+
+enum kind { KIND_UNIX, KIND_TCP, KIND_TLS, KIND_HTTP, KIND_HTTPS };
 
 struct client {
-    int fd;
+    enum kind kind;
+    struct wire wire;
+    struct wire_tls *tls;
+    char *host;                 /* As HTTP wants it. */
+    char *path;                 /* Of HTTP. */
+    char *token;                /* Or NULL. */
     char *text;                 /* What has come and was not read yet. */
     size_t n, room;
 };
@@ -34,6 +47,15 @@ static volatile sig_atomic_t interrupted;
 static const struct json_limits answer_limits = {
     .size = (size_t) 1 << 30, .values = UINT32_MAX, .containers = UINT32_MAX,
     .depth = 64,
+};
+
+static const struct {
+    const char *prefix, *port;
+    enum kind kind;
+} kinds[] = {
+    { "unix:", NULL, KIND_UNIX }, { "/", NULL, KIND_UNIX },
+    { "tcp://", "8782", KIND_TCP }, { "tls://", "8781", KIND_TLS },
+    { "http://", "8780", KIND_HTTP }, { "https://", "443", KIND_HTTPS },
 };
 
 static void
@@ -56,18 +78,18 @@ catch_interrupt(void)
 }
 
 static void
-explain(char **error, const char *path, int err)
+explain(char **error, const char *where, int err)
 {
     const char *hint = "";
 
     switch (err) {
     case ENOENT:
         hint = "\nIs venturid running?  Its socket is elsewhere if it was "
-               "started with --api or --run-dir: say so with --api or in "
+               "started with --api or --run-dir: say so with --to or in "
                "VENTURI_API.";
         break;
     case ECONNREFUSED:
-        hint = "\nventurid is not running.";
+        hint = "\nventurid is not running, or does not listen there.";
         break;
     case EACCES:
     case EPERM:
@@ -75,53 +97,85 @@ explain(char **error, const char *path, int err)
                "ask venturid (usermod -aG venturi USER), or use sudo.";
         break;
     }
-    if (asprintf(error, "cannot connect to %s: %s%s", path, strerror(err),
+    if (asprintf(error, "cannot connect to %s: %s%s", where, strerror(err),
                  hint) < 0) {
         *error = NULL;
     }
 }
 
-struct client *
-client_connect(const char *address, char **error)
+static int
+connect_unix(const char *path, char **error)
 {
-    const char *path = strncmp(address, "unix:", 5) ? address : address + 5;
     struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    struct client *c;
 
-    *error = NULL;
-    if (*path != '/' || strlen(path) >= sizeof sun.sun_path) {
-        if (asprintf(error, "%s: not an address; expected unix:/PATH or /PATH",
-                     address) < 0) {
-            *error = NULL;
-        }
-        return NULL;
+    if (strlen(path) >= sizeof sun.sun_path) {
+        explain(error, path, ENAMETOOLONG);
+        return -1;
     }
     memcpy(sun.sun_path, path, strlen(path));
-    c = calloc(1, sizeof *c);
-    if (!c) {
-        return NULL;
-    }
-    c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0
-        || connect(c->fd, (struct sockaddr *) &sun, sizeof sun)) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *) &sun, sizeof sun)) {
         explain(error, path, errno);
-        client_close(c);
-        return NULL;
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
     }
-    catch_interrupt();
-    return c;
+    return fd;
 }
 
-void
-client_close(struct client *c)
+/* "host", "host:port", "[address]:port" in '*host' and '*port'. */
+static bool
+split(char *text, char **host, const char **port)
 {
-    if (c) {
-        if (c->fd >= 0) {
-            close(c->fd);
+    char *end = *text == '[' ? strchr(text, ']') : NULL, *colon;
+
+    *host = text;
+    if (*text == '[') {
+        if (!end || (end[1] && end[1] != ':')) {
+            return false;
         }
-        free(c->text);
-        free(c);
+        *host = text + 1;
+        *end = '\0';
+        colon = end[1] ? end + 1 : NULL;
+    } else {
+        colon = strchr(text, ':');
     }
+    if (colon) {
+        *colon = '\0';
+        *port = colon + 1;
+    }
+    return **host && **port;
+}
+
+static int
+connect_tcp(const char *host, const char *port, char **error)
+{
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
+    int e = getaddrinfo(host, port, &hints, &list), fd = -1, err = 0;
+
+    if (e) {
+        if (asprintf(error, "%s: %s", host, gai_strerror(e)) < 0) {
+            *error = NULL;
+        }
+        return -1;
+    }
+    for (a = list; a && fd < 0; a = a->ai_next) {
+        fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC,
+                    a->ai_protocol);
+        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen)) {
+            err = errno;
+            close(fd);
+            fd = -1;
+        }
+    }
+    freeaddrinfo(list);
+    if (fd < 0) {
+        char where[512];
+        snprintf(where, sizeof where, "%s, port %s", host, port);
+        explain(error, where, err);
+    }
+    return fd;
 }
 
 /* When to give up, and why. */
@@ -158,28 +212,28 @@ wait_for(int fd, short events, const struct patience *p)
 /* Sends all of it.  A daemon that refuses a long request may have answered
  * before it has read all: then the answer counts, not this. */
 static int
-send_all(int fd, const char *text, size_t n, int file,
+send_all(struct client *c, const char *text, size_t n, int file,
          const struct patience *p)
 {
-    while (n) {
-        int err = wait_for(fd, POLLOUT, p);
-        if (err) {
-            return err;
-        }
+    int fd = c->wire.fd, err = 0;
+
+    while (n && !err) {
         ssize_t done = file > 0 ? fd_pass_send(fd, text, n, file)
-                                : send(fd, text, n,
-                                       MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (done < 0) {
-            if (errno == EINTR || errno == EAGAIN) {
-                continue;
-            }
-            break;
+                                : wire_send(&c->wire, text, n);
+        if (file > 0 && done < 0) {
+            done = errno == EINTR ? -EAGAIN : -errno;
         }
-        file = -1;
-        text += done;
-        n -= (size_t) done;
+        if (done == -EAGAIN) {
+            err = wait_for(fd, c->wire.want_read ? POLLIN : POLLOUT, p);
+        } else if (done < 0) {
+            break;
+        } else {
+            file = -1;
+            text += done;
+            n -= (size_t) done;
+        }
     }
-    return 0;
+    return err;
 }
 
 /* Some more bytes. */
@@ -196,24 +250,236 @@ receive_some(struct client *c, struct patience *p)
         c->room = room;
     }
     for (;;) {
-        int err = wait_for(c->fd, POLLIN, p);
-        if (err) {
-            return err;
-        }
-        ssize_t got = recv(c->fd, c->text + c->n, c->room - c->n,
-                           MSG_DONTWAIT);
-        if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
-            continue;
+        ssize_t got = wire_recv(&c->wire, c->text + c->n, c->room - c->n);
+        if (got == -EAGAIN) {
+            int err = wait_for(c->wire.fd,
+                               c->wire.want_write ? POLLOUT : POLLIN, p);
+            if (err) {
+                return err;
+            }
         } else if (got <= 0) {
-            return got ? -errno : -ECONNRESET;
+            return got ? (int) got : -ECONNRESET;
+        } else {
+            p->heard_ms = clock_mono_ms();
+            c->n += (size_t) got;
+            return 0;
         }
-        p->heard_ms = clock_mono_ms();
-        c->n += (size_t) got;
-        return 0;
     }
 }
 
-/* More bytes at the end of the buffer.  0 or a negative errno. */
+/* Connecting. */
+
+/* The handshake, so that its errors are told as such. */
+static bool
+shake_hands(struct client *c, char **error)
+{
+    const struct patience p = { .until_ms = clock_mono_ms() + HANDSHAKE_MS };
+    int err = 0;
+
+    while (c->wire.ssl && !wire_is_open(&c->wire) && !err) {
+        ssize_t n = wire_send(&c->wire, "\n", 1);       /* White space. */
+        if (n == -EAGAIN) {
+            err = wait_for(c->wire.fd, c->wire.want_read ? POLLIN : POLLOUT,
+                           &p);
+        } else if (n < 0) {
+            err = (int) n;
+        }
+    }
+    if (err && asprintf(error, "TLS: %s%s", err == -EPROTO ? wire_reason()
+                        : strerror(-err), err == -EPROTO ? "\nDoes --ca name "
+                        "the CA that has signed the server's certificate?"
+                        : "") < 0) {
+        *error = NULL;
+    }
+    return !err;
+}
+
+static bool
+log_in(struct client *c, char **error)
+{
+    struct json_object *params = json_object_new_object(), *reply = NULL;
+
+    json_object_object_add(params, "token", json_object_new_string(c->token));
+    const struct client_request request = {
+        .method = "session.login", .params = params,
+        .silence_ms = HANDSHAKE_MS,
+    };
+    int err = client_call(c, &request, &reply, error);
+    if (err && reply) {
+        struct json_object *message = NULL;
+        json_object_object_get_ex(reply, "message", &message);
+        *error = strdup(message ? json_object_get_string(message)
+                                : "the token is refused");
+    }
+    json_object_put(reply);
+    return !err;
+}
+
+static bool
+open_remote(struct client *c, const struct client_to *to, const char *rest,
+            const char *port, char **error)
+{
+    struct wire_files files = { to->certificate, to->private_key, to->ca,
+                                false };
+    char *copy = strdup(rest), *host;
+    size_t n = strcspn(copy, "/");
+    bool secure = c->kind == KIND_TLS || c->kind == KIND_HTTPS;
+    bool ok = false;
+
+    c->path = strdup(copy[n] && copy[n + 1] ? copy + n : "/rpc");
+    copy[n] = '\0';
+    c->host = strdup(copy);
+    if (secure) {
+        signal(SIGPIPE, SIG_IGN);       /* OpenSSL writes without a flag. */
+        c->tls = wire_tls_client(&files, error);
+        if (!c->tls) {
+            free(copy);
+            return false;
+        }
+    }
+    if (!split(copy, &host, &port)) {
+        if (asprintf(error, "%s: expected HOST:PORT", rest) < 0) {
+            *error = NULL;
+        }
+    } else {
+        int fd = connect_tcp(host, port, error);
+        if (fd >= 0) {
+            fcntl(fd, F_SETFL, O_NONBLOCK);
+            ok = !wire_connect(&c->wire, fd, c->tls, host)
+                 && (c->kind == KIND_HTTPS || shake_hands(c, error));
+        }
+    }
+    free(copy);
+    return ok;
+}
+
+struct client *
+client_connect(const struct client_to *to, char **error)
+{
+    const char *address = to->address;
+    struct client *c = calloc(1, sizeof *c);
+    size_t i = 0, n = sizeof kinds / sizeof kinds[0];
+
+    *error = NULL;
+    if (!c) {
+        return NULL;
+    }
+    c->wire.fd = -1;
+    while (i < n && strncmp(address, kinds[i].prefix,
+                            strlen(kinds[i].prefix))) {
+        i++;
+    }
+    bool ok = false;
+    if (i == n || !strcmp(address, "unix:")) {
+        if (asprintf(error, "%s: not an address; expected unix:/PATH, /PATH, "
+                     "or tcp://, tls://, http:// or https:// and HOST:PORT",
+                     address) < 0) {
+            *error = NULL;
+        }
+    } else if (kinds[i].kind == KIND_UNIX) {
+        int fd = connect_unix(strncmp(address, "unix:", 5) ? address
+                              : address + 5, error);
+        ok = fd >= 0 && !wire_connect(&c->wire, fd, NULL, NULL);
+    } else {
+        c->kind = kinds[i].kind;
+        c->token = to->token ? strdup(to->token) : NULL;
+        ok = open_remote(c, to, address + strlen(kinds[i].prefix),
+                         kinds[i].port, error)
+             && (!c->token || c->kind > KIND_TLS || log_in(c, error));
+    }
+    if (!ok) {
+        client_close(c);
+        return NULL;
+    }
+    catch_interrupt();
+    return c;
+}
+
+void
+client_close(struct client *c)
+{
+    if (c) {
+        wire_close(&c->wire);
+        wire_tls_destroy(c->tls);
+        free(c->host);
+        free(c->path);
+        free(c->token);
+        free(c->text);
+        free(c);
+    }
+}
+
+/* HTTP. */
+
+static int
+http_send(struct client *c, const char *text, size_t n,
+          const struct patience *p)
+{
+    char *request;
+    int size = asprintf(&request, "POST %s HTTP/1.1\r\nHost: %s\r\n"
+                        "Content-Type: application/json\r\n%s%s%s"
+                        "Content-Length: %zu\r\n\r\n%s", c->path, c->host,
+                        c->token ? "Authorization: Bearer " : "",
+                        c->token ? c->token : "", c->token ? "\r\n" : "", n,
+                        text);
+
+    if (size < 0) {
+        return -ENOMEM;
+    }
+    int err = send_all(c, request, (size_t) size, -1, p);
+    free(request);
+    return err;
+}
+
+/* The value of a header within 'head', or NULL. */
+static const char *
+http_header(const char *head, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (const char *line = head; (line = strstr(line, "\r\n")); ) {
+        line += 2;
+        if (!strncasecmp(line, name, n) && line[n] == ':') {
+            return line + n + 1 + strspn(line + n + 1, " \t");
+        }
+    }
+    return NULL;
+}
+
+/* Reads the head of an answer away; what follows stays in the buffer.  The
+ * daemon tells lengths; so must a proxy between us. */
+static int
+http_head(struct client *c, struct patience *p, char **error)
+{
+    char *end = NULL;
+
+    c->n = 0;
+    while (!end) {
+        int err = c->n < MAX_HEAD ? receive_some(c, p) : -EMSGSIZE;
+        if (err) {
+            return err;
+        }
+        end = memmem(c->text, c->n, "\r\n\r\n", 4);
+    }
+    *end = '\0';
+    const char *length = http_header(c->text, "content-length");
+    const char *type = http_header(c->text, "content-type");
+    if (strncmp(c->text, "HTTP/1.", 7) || !length || !type
+        || strncmp(type, "application/json", 16)) {
+        if (asprintf(error, "not the answer of venturid: %.*s",
+                     (int) strcspn(c->text, "\r\n"), c->text) < 0) {
+            *error = NULL;
+        }
+        return -EPROTO;
+    }
+    c->n -= (size_t) (end + 4 - c->text);
+    memmove(c->text, end + 4, c->n);
+    return 0;
+}
+
+/* Texts. */
+
+/* The next JSON text.  0 or a negative errno. */
 static int
 receive(struct client *c, struct patience *p, struct json_object **o,
         char **error)
@@ -318,14 +584,22 @@ client_call(struct client *c, const struct client_request *r,
     if (!text) {
         return -ENOMEM;
     }
-    int err = send_all(c->fd, text, strlen(text), r->fd, &p);
+    bool http = c->kind >= KIND_HTTP;
+    int err = http ? http_send(c, text, strlen(text), &p)
+              : send_all(c, text, strlen(text), r->fd, &p);
     free(text);
     if (err) {
         *error = strdup(err == -EINTR ? "interrupted" : "venturid does not "
                         "read the request");
         return err;
     }
-    err = receive_answer(c, r, &p, &o, error);
+    err = http ? http_head(c, &p, error) : 0;
+    if (err && !*error) {
+        *error = strdup(err == -EPROTO ? wire_reason()
+                        : err == -ECONNRESET ? "venturid closed the connection"
+                        : strerror(-err));
+    }
+    err = err ? err : receive_answer(c, r, &p, &o, error);
     if (err) {
         return err;
     }

@@ -7,10 +7,18 @@
 struct client;
 struct json_object;
 
-/* Connects to "unix:/path" or "/path".  From then on SIGINT and SIGTERM end
- * what waits for an answer.  NULL and a message to free(), which
- * says what to do about it, on failure. */
-struct client *client_connect(const char *address, char **error);
+/* Where to, and as whom.  Strings are borrowed. */
+struct client_to {
+    const char *address;        /* "/path", "unix:/path", "tcp://host:port",
+                                 * "tls://...", "http://...", "https://..." */
+    const char *token;          /* Not for unix sockets; NULL: none. */
+    const char *ca, *certificate, *private_key; /* PEM files, or NULL. */
+};
+
+/* Connects, and logs in where a token is to be shown.  NULL and a message to
+ * free(), which says what to do about it, on failure.  From then on
+ * SIGINT and SIGTERM end what waits for an answer. */
+struct client *client_connect(const struct client_to *, char **error);
 void client_close(struct client *);
 
 /* A daemon that says nothing at all for so long will not answer. */

@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,14 @@
 const struct cli_option cli_global_options[] = {
     { "api", 'a', "ADDRESS", "venturid's socket (default: $VENTURI_API, or "
       "/run/venturi/api.sock)", NULL },
+    { "to", 0, "ADDRESS", "the same: unix:/PATH, tcp://HOST:PORT, tls://, "
+      "http:// or https://", NULL },
+    { "token-file", 0, "FILE", "file with a token, for another host "
+      "(default: $VENTURI_TOKEN)", NULL },
+    { "ca", 0, "FILE", "PEM file of the CA that has signed its certificate",
+      NULL },
+    { "cert", 0, "FILE", "PEM file of a certificate of one's own", NULL },
+    { "key", 0, "FILE", "PEM file of the key of that certificate", NULL },
     { "json", 'j', NULL, "print the result as JSON", NULL },
     { "csv", 'c', NULL, "print tables as CSV", NULL },
     { "ndjson", 'N', NULL, "print each row as JSON on a line of its own",
@@ -176,12 +185,26 @@ struct optspec {
     int n;
 };
 
+static bool
+has_option(const struct cli_option *o, const char *name)
+{
+    while (o && o->name && strcmp(o->name, name)) {
+        o++;
+    }
+    return o && o->name;
+}
+
+/* Those of 'o' that are not in 'except', whose options win. */
 static void
-add_options(struct optspec *spec, const struct cli_option *o, int base)
+add_options(struct optspec *spec, const struct cli_option *o, int base,
+            const struct cli_option *except)
 {
     size_t at = strlen(spec->shorts);
 
     for (int i = 0; o && o[i].name; i++) {
+        if (has_option(except, o[i].name)) {
+            continue;
+        }
         spec->longs[spec->n++] = (struct option) {
             .name = o[i].name,
             .has_arg = o[i].arg ? required_argument : no_argument,
@@ -208,6 +231,18 @@ letter_index(const struct cli_option *o, int letter)
     return -1;
 }
 
+/* Global options that are a text. */
+static const struct {
+    const char *name;
+    size_t offset;
+} texts[] = {
+    { "to", offsetof(struct cli, to.address) },
+    { "token-file", offsetof(struct cli, token_file) },
+    { "ca", offsetof(struct cli, to.ca) },
+    { "cert", offsetof(struct cli, to.certificate) },
+    { "key", offsetof(struct cli, to.private_key) },
+};
+
 /* Returns -1, or the exit status. */
 static int
 global_option(struct cli *cli, int which, const char *arg)
@@ -222,9 +257,15 @@ global_option(struct cli *cli, int which, const char *arg)
         cli->timeout_ms = us ? us / 1000 + (us < 1000) : INT64_MAX;
         return -1;
     }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!strcmp(cli_global_options[which].name, texts[i].name)) {
+            *(const char **) ((char *) cli + texts[i].offset) = arg;
+            return -1;
+        }
+    }
     switch (cli_global_options[which].letter) {
     case 'a':
-        cli->api = arg;
+        cli->to.address = arg;
         break;
     case 'j':
         cli->format = FORMAT_JSON;
@@ -270,8 +311,8 @@ read_options(struct cli *cli, int argc, char *argv[])
     /* Before the command, options end at the first word; after it they may
      * stand anywhere. */
     strcpy(spec.shorts, cli->command ? ":" : "+:");
-    add_options(&spec, cli_global_options, GLOBAL);
-    add_options(&spec, own, LOCAL);
+    add_options(&spec, cli_global_options, GLOBAL, own);
+    add_options(&spec, own, LOCAL, NULL);
     optind = 0;
     while ((c = getopt_long(argc, argv, spec.shorts, spec.longs, NULL))
            != -1) {

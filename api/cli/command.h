@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "api/cli/client.h"
+
 struct json_object;
 
 enum cli_exit { EXIT_OK = 0, EXIT_DAEMON = 1, EXIT_USAGE = 2,
@@ -33,7 +35,8 @@ struct cli_option {
 };
 
 struct cli {
-    const char *api;
+    struct client_to to;
+    const char *token_file;
     enum cli_format format;
     bool human;                 /* Numbers for people. */
     bool progress;              /* Somebody watches. */

@@ -1,9 +1,11 @@
 /* venturictl: venturid's API for people. */
 #include <config.h>
 
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -55,6 +57,30 @@ show(struct cli *cli, struct json_object *result)
     return c->show(cli, result);
 }
 
+/* A token from a file, which others must not be able to read. */
+static bool
+read_token(struct cli *cli)
+{
+    static char token[256];
+    FILE *f = cli->token_file ? fopen(cli->token_file, "re") : NULL;
+
+    if (!cli->token_file) {
+        return true;
+    }
+    if (!f || !fgets(token, sizeof token, f)) {
+        fprintf(cli->err, "venturictl: %s: %s\n", cli->token_file,
+                f ? "is empty" : strerror(errno));
+        if (f) {
+            fclose(f);
+        }
+        return false;
+    }
+    fclose(f);
+    token[strcspn(token, " \t\r\n")] = '\0';
+    cli->to.token = token;
+    return true;
+}
+
 static int
 ask(struct cli *cli)
 {
@@ -81,7 +107,8 @@ main(int argc, char *argv[])
 {
     const char *api = getenv("VENTURI_API");
     struct cli cli = {
-        .api = api && *api ? api : DEFAULT_API,
+        .to = { .address = api && *api ? api : DEFAULT_API,
+                .token = getenv("VENTURI_TOKEN") },
         .width = terminal_width(),
         .out = stdout,
         .err = stderr,
@@ -93,7 +120,9 @@ main(int argc, char *argv[])
     cli.progress = isatty(STDERR_FILENO);
     cli.colour = cli.width && !getenv("NO_COLOR");
     int status = cli_parse(&cli, argc, argv);
-    if (status < 0) {
+    if (status < 0 && !read_token(&cli)) {
+        status = EXIT_USAGE;
+    } else if (status < 0) {
         status = cli.command->run ? cli.command->run(&cli) : ask(&cli);
     }
     if (fflush(stdout) || ferror(stdout)) {

@@ -56,6 +56,20 @@ int cli_show_profile(struct cli *, struct json_object *result);
 int cli_show_channel(struct cli *, struct json_object *result);
 int cli_show_channel_series(struct cli *, struct json_object *result);
 
+/* front.c */
+extern const struct cli_option cli_token_options[];
+bool cli_build_token_create(struct cli *, struct json_object *params);
+bool cli_build_token_revoke(struct cli *, struct json_object *params);
+int cli_show_token(struct cli *, struct json_object *result);
+int cli_show_tokens(struct cli *, struct json_object *result);
+int cli_show_revoked(struct cli *, struct json_object *result);
+extern const struct cli_option cli_limit_options[];
+bool cli_build_limit(struct cli *, struct json_object *params);
+bool cli_build_rollback(struct cli *, struct json_object *params);
+int cli_show_history(struct cli *, struct json_object *result);
+int cli_show_rollback(struct cli *, struct json_object *result);
+int cli_show_audit(struct cli *, struct json_object *result);
+
 /* watch.c */
 extern const struct cli_option cli_watch_options[];
 int cli_watch(struct cli *);

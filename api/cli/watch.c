@@ -273,7 +273,7 @@ cli_watch(struct cli *cli)
         json_object_put(params);
         return status;
     }
-    struct client *client = client_connect(cli->api, &error);
+    struct client *client = client_connect(&cli->to, &error);
     if (!client) {
         fprintf(cli->err, "venturictl: %s\n", error ? error : "no memory");
         json_object_put(params);

@@ -19,7 +19,7 @@ static size_t out_size, err_size;
 static struct cli
 begin(void)
 {
-    struct cli cli = { .api = "/default" };
+    struct cli cli = { .to = { .address = "/default" } };
 
     cli.out = open_memstream(&out, &out_size);
     cli.err = open_memstream(&err, &err_size);
@@ -396,10 +396,12 @@ test_connect(void)
 {
     char *error = NULL;
 
-    CU_ASSERT_PTR_NULL(client_connect("/nonexistent/api.sock", &error));
+    CU_ASSERT_PTR_NULL(client_connect(&(struct client_to) {
+        .address = "/nonexistent/api.sock" }, &error));
     CU_ASSERT(error && strstr(error, "Is venturid running?"));
     free(error);
-    CU_ASSERT_PTR_NULL(client_connect("api.sock", &error));
+    CU_ASSERT_PTR_NULL(client_connect(&(struct client_to) {
+        .address = "api.sock" }, &error));
     CU_ASSERT(error && strstr(error, "unix:/PATH"));
     free(error);
 }

@@ -152,7 +152,7 @@ test_discover(void)
         "\"name\":{\"type\":\"string\",\"minLength\":3},"
         "\"summary\":{\"type\":\"string\",\"minLength\":3},"
         "\"x-role\":{\"enum\":[\"viewer\",\"operator\",\"orchestrator\","
-        "\"admin\"]},"
+        "\"admin\",\"anybody\"]},"
         "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
         "\"required\":[\"name\"]}},"
         "\"paramStructure\":{\"enum\":[\"by-name\",\"by-position\","
