@@ -1,8 +1,8 @@
 /* collector/channel/tap.h -- flows as they come, for those who watch.
  *
- * A tap is a filter, some columns and room for the rows of one second.  Workers
- * put matching rows in, as many a second as the tap wants; its owner takes them
- * out.  Nobody waits: what does not fit is counted as skipped.  Without taps a
+ * A tap is a filter, some columns and room for the rows of one second.
+ * Workers put matching rows in, as many a second as the tap wants; its owner
+ * takes them out.  Nobody waits: what does not fit is counted as skipped.  Without taps a
  * batch costs one look. */
 #ifndef COLLECTOR_TAP_H
 #define COLLECTOR_TAP_H 1
@@ -52,16 +52,16 @@ void tap_set_rearm(struct tap_set *);
 unsigned tap_set_count(const struct tap_set *);
 const struct tap_counters *tap_set_counters(const struct tap_set *);
 
-/* Rows that match 'filter' (borrowed; NULL: all), 'rate' a second at most, with
- * 'n' columns each; canonical ones only, unless 'all'.  One thread opens,
+/* Rows that match 'filter' (borrowed; NULL: all), 'rate' a second at most,
+ * with 'n' columns each; canonical ones only, unless 'all'.  One thread opens,
  * takes and closes.  0, -ENOSPC if there are too many, or -ENOMEM. */
 int tap_open(struct tap_set *, const struct filter *filter,
              const enum column_id *fields, unsigned n, uint32_t rate,
              bool all, struct tap **);
 void tap_close(struct tap *);                           /* NULL is fine. */
 
-/* Takes out up to 'max' rows, the oldest first.  '*skipped' is how many did not
- * get in since the last call.  Returns how many rows. */
+/* Takes out up to 'max' rows, the oldest first.  '*skipped' is how many did
+ * not get in since the last call.  Returns how many rows. */
 size_t tap_take(struct tap *, struct tap_value *rows, size_t max,
                 uint64_t *skipped);
 

@@ -6,7 +6,8 @@ collector_libcollector_la_SOURCES += \
 	collector/query/insert.h \
 	collector/query/query.c collector/query/query.h \
 	collector/query/rollup.c collector/query/rollup.h \
-	collector/query/rollup_plan.h \
+	collector/query/rollup_p.h \
+	collector/query/rollup_plan.c collector/query/rollup_plan.h \
 	collector/query/sql.c collector/query/sql.h
 
 if HAVE_CUNIT

@@ -9,9 +9,9 @@
 struct query;
 struct store_view;
 
-/* Runs 'before', the query over the flows of a view, 'after' as one statement on
- * the view's connection, and waits; until '*stop' is true.  0 and, unless NULL,
- * how many rows went in; or a negative errno with the reason. */
+/* Runs 'before', the query over the flows of a view, 'after' as one statement
+ * on the view's connection, and waits; until '*stop' is true.  0 and, unless
+ * NULL, how many rows went in; or a negative errno with the reason. */
 int query_insert(struct store_view *, const struct query *,
                  const char *before, const char *after,
                  const _Atomic bool *stop, uint64_t *n_rows, char *error,

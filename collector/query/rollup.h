@@ -1,7 +1,8 @@
-/* collector/query/rollup.h -- sums by minute and by hour, kept longer than flows.
+/* collector/query/rollup.h -- sums by minute and by hour, kept longer than
+ * flows.
  *
- * A tier has one row for each minute (or hour) and combination of a few columns.
- * A thread adds it up from stored flows, one hour of arrival at a time, in one
+ * A tier has one row for each minute (or hour) and combination of a few
+ * columns.  A thread adds it up from stored flows, one hour of arrival at a time, in one
  * transaction with the note that this hour is done: so each flow is in a tier
  * once or not at all, whenever the daemon is killed.  A query reads, of hours
  * that are done, whole minutes and hours from a tier, and everything else from
@@ -39,8 +40,8 @@ struct rollup_limit {
     uint64_t bytes;             /* 0: none. */
 };
 
-/* The tiers live in DIR/flows/rollups/.  With 'thread' they are kept up to date;
- * without, rollup_run() is for the caller to call.  NULL if out of memory. */
+/* The tiers live in DIR/flows/rollups/.  With 'thread' they are kept up to
+ * date; without, rollup_run() is for the caller to call.  NULL if out of memory. */
 struct rollup *rollup_open(struct store *, const char *dir,
                            const struct rollup_limit[N_ROLLUPS], bool thread);
 /* Queries must be over. */

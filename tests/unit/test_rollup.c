@@ -74,7 +74,8 @@ put_flows(struct store *s, uint64_t *seed, int first, int last)
     for (int hour = first; hour < last; hour++) {
         for (int k = 0; k < 12; k++) {
             struct flow_batch *b = store_batch_get(s);
-            int64_t arrival = UTIL_T0 + hour * UTIL_HOUR + k * INT64_C(300000000);
+            int64_t arrival = UTIL_T0 + hour * UTIL_HOUR
+                              + k * INT64_C(300000000);
             util_fill(b, 1 + (uint32_t) (util_random(seed) % 400), arrival,
                       seed, dict, &source);
             for (uint32_t i = 0; i < b->n; i++) {

@@ -1,0 +1,74 @@
+/* collector/query/rollup_p.h -- what the files of rollups share. */
+#ifndef COLLECTOR_ROLLUP_P_H
+#define COLLECTOR_ROLLUP_P_H 1
+
+#include <duckdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "collector/filter/filter.h"
+#include "collector/query/query.h"
+#include "collector/query/rollup.h"
+#include "collector/store/schema.h"
+#include "collector/store/view.h"
+#include "lib/column.h"
+
+#define HOUR_US INT64_C(3600000000)
+/* What a flow's end and its arrival may differ by; see correct.h. */
+#define LATE_US (25 * HOUR_US)
+#define AHEAD_US (INT64_C(600) * 1000000)
+
+/* What tiers keep apart, and what they add up. */
+#define ROLLUP_KEYS 16
+#define ROLLUP_SUMS 7
+extern const enum column_id rollup_keys[ROLLUP_KEYS];
+extern const enum column_id rollup_sums[ROLLUP_SUMS];
+
+struct rollup_def {
+    const char *name, *schema;
+    int64_t step_us;
+};
+extern const struct rollup_def rollup_defs[N_ROLLUPS];
+
+/* Hours of arrival that are done, ascending. */
+struct hours {
+    int64_t *list;
+    size_t n, room;
+};
+
+struct rollup {
+    struct store *store;
+    char *dir;
+    struct rollup_counters counters;
+    pthread_mutex_t mutex;      /* What follows. */
+    pthread_cond_t wake;
+    struct rollup_limit limits[N_ROLLUPS];
+    struct hours done[N_ROLLUPS];
+    uint64_t bytes[N_ROLLUPS];
+    _Atomic bool stopping;
+
+    pthread_mutex_t working;    /* One at a time adds up.  Taken first. */
+    bool loaded;
+    pthread_t thread;
+    bool started;
+};
+
+/* Where 'hour' is in the list, or would be. */
+size_t rollup_hours_find(const struct hours *, int64_t hour);
+bool rollup_hours_has(const struct hours *, int64_t hour);
+
+/* Makes a tier visible on a connection, and the file if it is not there. */
+int rollup_attach(struct rollup *, unsigned tier, duckdb_connection,
+                  char *error, size_t size);
+/* Counts and logs that something failed. */
+void rollup_complain(struct rollup *, unsigned tier, const char *error);
+
+/* Filters: "id cmp us"; two with an operation between (takes over both; NULL
+ * if one is, but the right one of FILTER_NOT); "id >= from and id < to". */
+struct filter *rollup_term(enum column_id, enum filter_cmp, int64_t us);
+struct filter *rollup_join(enum filter_op, struct filter *left,
+                           struct filter *right);
+struct filter *rollup_between(enum column_id, int64_t from_us,
+                              int64_t to_us);
+
+#endif /* collector/query/rollup_p.h */
