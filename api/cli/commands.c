@@ -372,12 +372,15 @@ static void
 show_stats(struct cli *cli, struct json_object *o, size_t n)
 {
     bool more = json_object_get_boolean(at(o, "truncated"));
+    const char *tier = text_at(o, "stats/tier");
+    bool sums = tier[0] == '1';
 
-    fprintf(cli->out, "%zu row%s%s, %s records in %s segment%s read in %.0f "
-            "ms\n", n, n == 1 ? "" : "s",
+    fprintf(cli->out, "%zu row%s%s, %s records in %s segment%s%s%s%s read in "
+            "%.0f ms\n", n, n == 1 ? "" : "s",
             more ? ", there are more (see --top)" : "",
             text_at(o, "stats/rows_scanned"), text_at(o, "stats/segments"),
             json_object_get_int(at(o, "stats/segments")) == 1 ? "" : "s",
+            sums ? " (tier " : "", sums ? tier : "", sums ? ")" : "",
             json_object_get_double(at(o, "stats/elapsed_ms")));
 }
 
@@ -438,6 +441,7 @@ show_flows(struct cli *cli, struct json_object *o)
     if (cli->format == FORMAT_TABLE) {
         show_stats(cli, o, n_rows);
     }
+    cli_show_note(cli, o);
     table_destroy(t);
     return EXIT_OK;
 }

@@ -123,6 +123,17 @@ cli_build_series(struct cli *cli, struct json_object *params)
 
 /* ---- Showing. ---- */
 
+void
+cli_show_note(struct cli *cli, struct json_object *o)
+{
+    struct json_object *note = cli_at(o, "stats/note");
+
+    if (note) {
+        fprintf(cli->format == FORMAT_TABLE ? cli->out : cli->err,
+                "Note: %s\n", json_object_get_string(note));
+    }
+}
+
 static size_t
 length(struct json_object *list)
 {
@@ -294,6 +305,7 @@ cli_show_series(struct cli *cli, struct json_object *o)
     put_steps(cli, t, o, "(other)", cli_at(o, "other"), columns, n_keys);
     put_steps(cli, t, o, "(total)", total, columns, n_keys);
     put_table(cli, t);
+    cli_show_note(cli, o);
     return EXIT_OK;
 }
 

@@ -39,6 +39,9 @@ int cli_show_doctor(struct cli *, struct json_object *result);
  * standard input, or the name of a file.  False after a message. */
 bool cli_read_json(struct cli *, const char *operand, struct json_object **);
 
+/* flows.c: what an answer lacks, where it says so. */
+void cli_show_note(struct cli *, struct json_object *result);
+
 /* flows.c */
 extern const struct cli_option cli_records_options[], cli_series_options[];
 extern const struct cli_option cli_profile_options[], cli_channel_options[];

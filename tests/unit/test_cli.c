@@ -335,6 +335,14 @@ test_show(void)
         "in 2 ms\n");
     end(&cli);
     cli = begin();
+    CU_ASSERT_EQUAL(show(&cli, "flows", "{\"columns\":[],\"rows\":[],"
+        "\"truncated\":false,\"stats\":{\"tier\":\"1h+raw\","
+        "\"segments\":2,\"rows_scanned\":7,\"elapsed_ms\":1,\"note\":"
+        "\"flows are kept since noon\"}}"), EXIT_OK);
+    CU_ASSERT(strstr(out, "7 records in 2 segments (tier 1h+raw) read in 1 ms\n"
+                     "Note: flows are kept since noon\n") != NULL);
+    end(&cli);
+    cli = begin();
     CU_ASSERT_EQUAL(show(&cli, "--human flows", flows), EXIT_OK);
     CU_ASSERT(strstr(out, "9.01 PB") != NULL);
     end(&cli);
