@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -710,7 +711,43 @@ struct flow_call {
     char *text;                 /* The answer, if 'status' is QUERY_OK. */
     struct query q;             /* A copy; its filter is not ours. */
     text_fn *put;
+
+    pthread_mutex_t mutex;      /* Of what follows. */
+    bool posted;                /* Progress is under way. */
+    double part;
+    uint64_t rows;
 };
+
+static void
+deliver_progress(void *aux)
+{
+    struct flow_call *f = aux;
+    struct json_object *o = json_object_new_object();
+
+    pthread_mutex_lock(&f->mutex);
+    f->posted = false;
+    double part = f->part;
+    reply_uint(o, "flows", f->rows);
+    pthread_mutex_unlock(&f->mutex);
+    rpc_progress(f->call, part, o);
+}
+
+/* On a thread of the pool. */
+static void
+on_progress(void *aux, double part, uint64_t rows)
+{
+    struct flow_call *f = aux;
+
+    pthread_mutex_lock(&f->mutex);
+    bool post = !f->posted;
+    f->posted = true;
+    f->part = part;
+    f->rows = rows;
+    pthread_mutex_unlock(&f->mutex);
+    if (post) {
+        api_post(f->api, deliver_progress, f);
+    }
+}
 
 static void
 deliver(void *aux)
@@ -726,6 +763,7 @@ deliver(void *aux)
     } else {
         rpc_fail(f->call, codes[f->status], NULL, "%s", f->error);
     }
+    pthread_mutex_destroy(&f->mutex);
     free(f);
 }
 
@@ -779,6 +817,10 @@ start_query(struct rpc_call *call, struct json_object *params,
     f->call = call;
     f->api = rpc_api(call);
     f->pool = c->queries;
+    struct json_object *wanted = NULL;
+    json_object_object_get_ex(params, "progress", &wanted);
+    q.progress = json_object_get_boolean(wanted) ? on_progress : NULL;
+    pthread_mutex_init(&f->mutex, NULL);
     f->q = q;
     f->put = put;
     rpc_on_cancel(call, on_gone, f);
@@ -1070,6 +1112,7 @@ static const struct rpc_param query_params[] = {
       "{\"type\":\"integer\",\"minimum\":1,\"maximum\":100000}" },
     { "bucket", PARAM_DURATION, false, "also group by time, in steps of so "
       "long", NULL },
+    { "progress", PARAM_BOOLEAN, false, "notify of progress", NULL },
     { "timeout_ms", PARAM_INTEGER, false, "give up after so long; the "
       "configuration says the default",
       "{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600000}" },
@@ -1097,6 +1140,7 @@ static const struct rpc_param query_params[] = {
       NULL },                                                           \
     { "filter", PARAM_STRING, false, "which flows, in the filter "      \
       "language; all is the default", NULL },                           \
+    { "progress", PARAM_BOOLEAN, false, "notify of progress", NULL },   \
     { "timeout_ms", PARAM_INTEGER, false, "give up after so long; the " \
       "configuration says the default",                                 \
       "{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600000}" },     \

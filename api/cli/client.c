@@ -365,6 +365,7 @@ client_connect(const struct client_to *to, char **error)
         return NULL;
     }
     c->wire.fd = -1;
+    catch_interrupt();
     while (i < n && strncmp(address, kinds[i].prefix,
                             strlen(kinds[i].prefix))) {
         i++;
@@ -391,7 +392,6 @@ client_connect(const struct client_to *to, char **error)
         client_close(c);
         return NULL;
     }
-    catch_interrupt();
     return c;
 }
 
@@ -580,6 +580,12 @@ client_call(struct client *c, const struct client_request *r,
 
     *reply = NULL;
     *error = NULL;
+    if (r->fd > 0 && c->kind != KIND_UNIX) {
+        *error = strdup("files can be handed over on the same machine only: "
+                        "use the unix socket");
+        json_object_put(r->params);
+        return -EOPNOTSUPP;
+    }
     char *text = request_text(r);
     if (!text) {
         return -ENOMEM;

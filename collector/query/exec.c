@@ -20,6 +20,7 @@
 #include "lib/thread.h"
 
 #define MAX_THREADS 64
+#define PROGRESS_US 200000
 #define DEFAULT_TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS INT64_C(3600000)
 /* Of one result in memory. */
@@ -58,6 +59,8 @@ enum { TIER_RAW = 1, TIER_MINUTE = 2, TIER_HOUR = 4 };
 /* One run of a query, maybe in several statements over the same view. */
 struct run {
     struct job *job;
+    unsigned n_statements, n_done;      /* For progress. */
+    int64_t told_us;
     const _Atomic bool *stop;   /* Or NULL. */
     struct query_result *r;     /* Of the job: the status is told here. */
     struct rollup *rollup;
@@ -228,6 +231,23 @@ prepare(struct run *run, const struct query *q)
     return bind_all(run);
 }
 
+/* Tells how far the query is, if somebody wants to know. */
+static void
+tell_progress(struct run *run)
+{
+    const struct query *q = &run->job->q;
+    int64_t now = clock_mono_us();
+
+    if (!q->progress || now - run->told_us < PROGRESS_US || !run->scan) {
+        return;
+    }
+    run->told_us = now;
+    double part = (run->n_done + scan_part(run->scan))
+                  / (run->n_statements ? run->n_statements : 1);
+    q->progress(run->job->aux, part > 1 ? 1 : part,
+                run->r->rows_scanned + scan_rows(run->scan));
+}
+
 /* Runs the statement in steps, looking up between them. */
 static int
 step(struct run *run)
@@ -241,6 +261,7 @@ step(struct run *run)
             duckdb_interrupt(run->view.conn);
             return -ECANCELED;
         }
+        tell_progress(run);
         duckdb_pending_state s = duckdb_pending_execute_task(run->pending);
         if (s == DUCKDB_PENDING_ERROR) {
             fail_duckdb(run, duckdb_pending_error(run->pending));
@@ -412,6 +433,7 @@ execute(struct run *run, const struct query *q, struct query_result *r)
         scan_close(run->scan);
         run->scan = NULL;
     }
+    run->n_done++;
     rollup_plan_clear(&run->plan);
     /* A scan that was told to give up ends as if that were all. */
     return e ? e : must_end(run) ? -ECANCELED : 0;
@@ -658,6 +680,8 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
         fail(r, QUERY_FAILED, wrong);
         return;
     }
+    run.n_statements = q->top ? 3 : q->totals ? 2 : 1;
+    run.told_us = clock_mono_us();
     r->n_columns = query_columns(q, r->columns);
     int e = must_end(&run) ? -ECANCELED : open_view(&run, pool->store);
     if (!e && q->top) {

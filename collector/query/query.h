@@ -78,6 +78,9 @@ struct query {
     int64_t bucket_us;          /* 0: none; else first column is "time". */
     bool all_observations;      /* Else only canonical records. */
     int64_t timeout_ms;
+    /* Told a few times a second how far it is, 0 to 1, on a thread of the pool,
+     * before 'done' of query_start(), whose 'aux' it gets.  NULL: nobody. */
+    void (*progress)(void *aux, double part, uint64_t rows);
 
     /* All zeros: keys as they are, sums. */
     struct query_key key[QUERY_MAX_BY];

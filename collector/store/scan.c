@@ -29,6 +29,7 @@ struct scan {
     pthread_mutex_t dict_lock;
     struct column_set used;     /* By the filter. */
     _Atomic uint64_t rows, damaged;
+    _Atomic size_t passed;      /* Blocks. */
 };
 
 /* One use of a scan in a statement. */
@@ -147,6 +148,14 @@ uint64_t
 scan_rows(const struct scan *x)
 {
     return atomic_load(&x->rows);
+}
+
+double
+scan_part(const struct scan *x)
+{
+    size_t n = x->view->n_blocks, passed = atomic_load(&x->passed);
+
+    return !n || passed > n ? 1 : (double) passed / (double) n;
 }
 
 uint64_t
@@ -403,6 +412,7 @@ next_frame(struct scan *x, struct use *use, struct worker *w)
             if (i >= x->view->n_blocks) {
                 return false;
             }
+            atomic_fetch_add(&x->passed, 1);
             const struct view_block *b = &x->view->blocks[i];
             if (!want_block(x, w, b->segblock->head)) {
                 continue;

@@ -39,4 +39,7 @@ void scan_relation(const struct scan *, char buf[SCAN_RELATION_LEN]);
 uint64_t scan_rows(const struct scan *);
 uint64_t scan_rows_damaged(const struct scan *);
 
+/* How much of the view has been passed, 0 to 1; for progress. */
+double scan_part(const struct scan *);
+
 #endif /* collector/store/scan.h */

@@ -7,6 +7,7 @@ import that is cancelled or killed."""
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -305,6 +306,88 @@ def test_cancel_and_kill():
     equal(daemon.client.receive()["error"]["code"], -32001, "a second one")
     daemon.stop()
     client.close()
+
+
+HEAVY = {"from": "-1d", "tier": "raw", "totals": True,
+         "by": ["src_addr", "dst_addr", "src_port", "dst_port"],
+         "metrics": ["bytes", "distinct(dst_as)", "distinct(src_as)"]}
+
+
+def cancelled(daemon):
+    return daemon.rpc("system.info")["counters"]["rpc"]["cancelled"]
+
+
+def test_progress():
+    """Questions tell how far they are, and end when they are told to, by
+    whatever way."""
+    nfcapd.need()
+    lab = Lab()
+    path = nfcapd.generated(lab, "netflow9", "--count", 200000, "--flows",
+                            200000)
+    daemon = Daemon(lab)
+    for _ in range(4):
+        imported(daemon, "--again", path)
+    client = Client(daemon.api)
+    client.send_text(json.dumps({
+        "jsonrpc": "2.0", "id": 5, "method": "flow.query",
+        "params": dict(HEAVY, progress=True)}))
+    parts = []
+    while True:
+        news = client.receive()
+        if "method" not in news:
+            break
+        equal((news["method"], news["params"]["id"]), ("progress", 5), "news")
+        parts.append(news["params"]["part"])
+    elapsed = news["result"]["stats"]["elapsed_ms"]
+    equal(parts, sorted(parts), "parts")
+    if (not parts and elapsed > 600) or any(not 0 <= p <= 1 for p in parts):
+        raise Failure("%g ms, progress %s" % (elapsed, parts))
+    # Nobody is told who did not ask.
+    client.send_text(json.dumps({"jsonrpc": "2.0", "id": 6, "method":
+                                 "flow.query", "params": HEAVY}))
+    equal(client.receive()["id"], 6, "without progress")
+
+    client.send_text(json.dumps({"jsonrpc": "2.0", "id": 7, "method":
+                                 "flow.query", "params": HEAVY}))
+    client.send_text('{"jsonrpc":"2.0","id":8,"method":"rpc.cancel",'
+                     '"params":{"id":7}}')
+    answers = {}
+    while len(answers) < 2:
+        news = client.receive()
+        answers[news["id"]] = news
+    equal(answers[8]["result"]["cancelled"], True, "rpc.cancel")
+    equal(answers[7]["error"]["code"], -32003, "the query")
+    equal(client.call("rpc.cancel", id=99)["cancelled"], False, "nothing")
+
+    # Ctrl-C.
+    before = cancelled(daemon)
+    process = subprocess.Popen(
+        [VENTURICTL, "--api", daemon.api, "flows", "--by",
+         ",".join(HEAVY["by"]), "--metrics", ",".join(HEAVY["metrics"]),
+         "--last", "1d"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: process.poll() is not None or "socket:" in " ".join(
+        os.readlink(os.path.join("/proc/%d/fd" % process.pid, fd))
+        for fd in os.listdir("/proc/%d/fd" % process.pid)),
+        what="venturictl to ask")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    if process.returncode == 130:
+        wait_until(lambda: cancelled(daemon) > before,
+                   what="the daemon to hear of Ctrl-C")
+    else:
+        print("venturictl: exit status %d" % process.returncode)
+
+    # A daemon that does not answer.
+    daemon.process.popen.send_signal(signal.SIGSTOP)
+    result = subprocess.run([VENTURICTL, "--api", daemon.api, "--timeout",
+                             "300ms", "info"], capture_output=True, text=True,
+                            timeout=20)
+    daemon.process.popen.send_signal(signal.SIGCONT)
+    equal(result.returncode, 3, result.stderr)
+    if "in time" not in result.stderr:
+        raise Failure(result.stderr)
+    client.close()
+    daemon.stop()
 
 
 if __name__ == "__main__":
