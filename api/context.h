@@ -9,6 +9,7 @@
 
 struct audit;
 struct bgp_speaker;
+struct bmp_server;
 struct config_store;
 struct counter_log;
 struct decoder_counters;
@@ -48,6 +49,7 @@ struct api_context {
     struct dict *dict;
     struct rib *rib;                    /* bgp/rib.h */
     struct bgp_speaker *speaker;        /* bgp/speaker.h */
+    struct bmp_server *bmp;             /* bgp/bmp.h */
     /* What OVSDB says about sources, as it is when the main thread looks (it
      * alone replaces it); may be NULL. */
     struct observation_map *_Atomic *observations;

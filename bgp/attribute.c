@@ -105,7 +105,7 @@ decode_as_path(struct bgp_decoder *d, const struct bgp_params *params,
                struct cursor c, struct bgp_update *u)
 {
     bool as4 = params->as4;
-    if (params->guess) {
+    if (params->guess_as4) {
         as4 = !read_path(c, 4, true, NULL, &u->attrs.n_as_path)
               || read_path(c, 2, true, NULL, &u->attrs.n_as_path);
     }
@@ -173,7 +173,7 @@ decode_aggregator(struct bgp_decoder *d, const struct bgp_params *params,
                   struct cursor c, struct bgp_update *u)
 {
     size_t n = cur_left(&c);
-    bool as4 = params->guess ? n == 8 : params->as4;
+    bool as4 = params->guess_as4 ? n == 8 : params->as4;
     if (n != (as4 ? 8 : 6)) {
         return "AGGREGATOR: wrong length";
     }
@@ -328,7 +328,7 @@ take_mp_next_hop(const struct bgp_params *params, int family, struct cursor c,
     bool vpn = family == BGP_VPNV4 || family == BGP_VPNV6;
     bool v4 = family == BGP_IPV4_UNICAST || family == BGP_IPV4_LABELED
               || family == BGP_VPNV4;
-    bool v6_allowed = !v4 || params->lenient || params->guess
+    bool v6_allowed = !v4 || params->lenient || params->guess_paths
                       || params->ext_next_hop >> family & 1;
     unsigned rd = vpn ? 8 : 0;
     size_t n = cur_left(&c);
@@ -861,7 +861,7 @@ static bool
 has_path_ids(const struct bgp_params *params, enum bgp_family f,
              struct cursor c)
 {
-    if (params->add_path >> f & 1 || !params->guess) {
+    if (params->add_path >> f & 1 || !params->guess_paths) {
         return params->add_path >> f & 1;
     }
     return !bgp_nlri_plausible(f, false, c) && bgp_nlri_plausible(f, true, c);

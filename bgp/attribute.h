@@ -41,7 +41,8 @@ struct bgp_params {
     bool as4;                   /* AS numbers have four octets. */
     bool internal;              /* IBGP: LOCAL_PREF and reflection count. */
     bool lenient;               /* BMP, MRT: another router took them. */
-    bool guess;                 /* Captures: 'as4', add-path not known. */
+    bool guess_as4;             /* 'as4' is not known for sure, */
+    bool guess_paths;           /* or 'add_path' is not: BMP, captures. */
     uint32_t families;          /* Kept; of others nothing is told. */
     uint32_t add_path;          /* Families with path identifiers. */
     uint32_t ext_next_hop;      /* IPv4 families that may have IPv6 ones. */

@@ -1,6 +1,9 @@
 # Messages, sessions, BMP.  What the RIB needs is in bgp/automake.mk.
 bgp_libbgp_la_SOURCES += \
 	bgp/attribute.c bgp/attribute.h \
+	bgp/bmp.c bgp/bmp.h \
+	bgp/bmp_message.c bgp/bmp_message.h \
+	bgp/bmp_router.c bgp/bmp_router.h \
 	bgp/message.c bgp/message.h \
 	bgp/nlri.c \
 	bgp/open.c \
@@ -14,12 +17,15 @@ bgp_libbgp_la_SOURCES += \
 if HAVE_CUNIT
 bgp_session_tests = \
 	tests/unit/test_bgp_message \
+	tests/unit/test_bgp_session \
 	tests/unit/test_bgp_update
 check_PROGRAMS += $(bgp_session_tests)
 unit_tests += $(bgp_session_tests)
 tests_unit_test_bgp_message_SOURCES = tests/unit/test_bgp_message.c \
 	tests/unit/bgp_util.h
 tests_unit_test_bgp_message_LDADD = $(bgp_test_libs)
+tests_unit_test_bgp_session_SOURCES = tests/unit/test_bgp_session.c
+tests_unit_test_bgp_session_LDADD = $(bgp_test_libs)
 tests_unit_test_bgp_update_SOURCES = tests/unit/test_bgp_update.c
 tests_unit_test_bgp_update_LDADD = $(bgp_test_libs)
 endif

@@ -154,6 +154,7 @@ publish_context(struct daemon *d)
     d->context.speaker = d->routing ? routing_speaker(d->routing) : NULL;
     d->context.tokens = d->tokens;
     d->context.audit = d->audit;
+    d->context.bmp = d->routing ? routing_bmp(d->routing) : NULL;
     d->context.dict = d->dict;
     d->context.observations = &d->correct.map;
     d->context.as_ovsdb = raise_rights;

@@ -8,9 +8,11 @@
 
 #include "api/config_bgp.h"
 #include "api/config_route.h"
+#include "bgp/bmp.h"
 #include "bgp/rib.h"
 #include "bgp/speaker.h"
 #include "bgp/stamp.h"
+#include "collector/input/tls.h"
 #include "lib/log.h"
 
 /* Steps of clearing up before everything else has its turn: below two
@@ -23,6 +25,7 @@ struct routing {
     struct rib *rib;
     struct bgp_speaker *speaker;
     struct stamper *stamper;
+    struct bmp_server *bmp;
     ev_prepare look;            /* Is there something to clear up? */
     ev_timer views;             /* Peers came or went. */
     ev_idle work;
@@ -65,6 +68,48 @@ on_views(struct ev_loop *loop, ev_timer *w, int revents)
     }
 }
 
+/* ---- BMP's TLS is that of the collector. ---- */
+
+static void *
+tls_make(const struct bmp_config *c, char **error)
+{
+    struct tls_config tls = {
+        .certificate = c->certificate, .private_key = c->private_key,
+        .ca = c->ca, .require_client = c->require_client,
+    };
+    return tls_create(&tls, error);
+}
+
+static void
+tls_free(void *tls)
+{
+    tls_destroy(tls);
+}
+
+static void *
+tls_take(void *tls, int fd)
+{
+    return tls_accept(tls, fd);
+}
+
+static int
+tls_get(void *session, void *buf, size_t n, bool *want_write)
+{
+    return tls_read(session, buf, n, want_write);
+}
+
+static void
+tls_end(void *session)
+{
+    tls_close(session);
+}
+
+static const struct bmp_tls bmp_tls = {
+    tls_make, tls_free, tls_take, tls_get, tls_end
+};
+
+/* ---- */
+
 static uint64_t
 n_routes(void *routing, uint32_t peer, enum bgp_family f)
 {
@@ -91,9 +136,11 @@ routing_create(struct ev_loop *loop, struct dict *dict)
     if (r->stamper) {
         struct bgp_sink sink = rib_sink(r->rib);
         struct bgp_speaker_hooks hooks = { .aux = r, .n_routes = n_routes };
+        struct bmp_hooks bmp_hooks = { .aux = r, .tls = &bmp_tls };
         r->speaker = bgp_speaker_create(loop, &sink, &hooks);
+        r->bmp = bmp_server_create(loop, &sink, &bmp_hooks);
     }
-    if (!r->speaker) {
+    if (!r->speaker || !r->bmp) {
         routing_destroy(r);
         return NULL;
     }
@@ -111,7 +158,9 @@ routing_stop(struct routing *r)
     ev_idle_stop(r->loop, &r->work);
     ev_timer_stop(r->loop, &r->views);
     bgp_speaker_destroy(r->speaker);
+    bmp_server_destroy(r->bmp);
     r->speaker = NULL;
+    r->bmp = NULL;
 }
 
 void
@@ -140,7 +189,9 @@ routing_configure(struct routing *r, const struct config_bgp *c,
         return -ENOMEM;
     }
     rib_set_memory(r->rib, routes->memory);
-    return bgp_speaker_configure(r->speaker, &c->speaker, error);
+    int result = bmp_server_configure(r->bmp, &c->bmp, error);
+    return result ? result
+                  : bgp_speaker_configure(r->speaker, &c->speaker, error);
 }
 
 struct rib *
@@ -153,4 +204,10 @@ struct bgp_speaker *
 routing_speaker(const struct routing *r)
 {
     return r->speaker;
+}
+
+struct bmp_server *
+routing_bmp(const struct routing *r)
+{
+    return r->bmp;
 }

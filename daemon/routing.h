@@ -31,5 +31,6 @@ int routing_configure(struct routing *, const struct config_bgp *,
 
 struct rib *routing_rib(const struct routing *);
 struct bgp_speaker *routing_speaker(const struct routing *);
+struct bmp_server *routing_bmp(const struct routing *);
 
 #endif /* daemon/routing.h */

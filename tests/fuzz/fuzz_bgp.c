@@ -51,7 +51,7 @@ update(struct cursor c, uint8_t how)
     };
     struct bgp_params params = {
         .as4 = how & 8, .internal = how & 16, .lenient = how & 32,
-        .guess = how & 64, .families = UINT32_MAX,
+        .guess_as4 = how & 64, .guess_paths = how & 64, .families = UINT32_MAX,
         .add_path = how & 128 ? UINT32_MAX : 0,
         .ext_next_hop = how & 8 ? UINT32_MAX : 0,
     };

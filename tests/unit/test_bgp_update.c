@@ -382,7 +382,8 @@ test_add_path(void)
            "+ ipv6-unicast 2001:db8::/32 id 9\n");
     expect(decode(&params, "", GOOD, "00000001"), BGP_RESET, "");
     /* A capture does not tell: it is guessed. */
-    struct bgp_params guess = { .guess = true, .lenient = true,
+    struct bgp_params guess = { .guess_as4 = true,
+                                .guess_paths = true, .lenient = true,
                                 .families = ALL };
     expect(decode(&guess, "", GOOD, "00000001 18 0a0102"), BGP_ACCEPT,
            "+ ipv4-unicast 10.1.2.0/24 id 1\n");
