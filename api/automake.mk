@@ -70,6 +70,7 @@ bin_PROGRAMS += venturictl
 venturictl_SOURCES = \
 	api/cli/ask.c \
 	api/cli/client.c api/cli/client.h \
+	api/cli/complete.c \
 	api/cli/data.c \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
@@ -90,10 +91,15 @@ venturictl_LDADD = api/libapi.la collector/libcollector.la lib/liblib.la \
 
 bashcompdir = $(datadir)/bash-completion/completions
 nodist_bashcomp_DATA = api/cli/completion/venturictl
-CLEANFILES += api/cli/completion/venturictl
+zshcompdir = $(datadir)/zsh/site-functions
+nodist_zshcomp_DATA = api/cli/completion/_venturictl
+CLEANFILES += api/cli/completion/venturictl api/cli/completion/_venturictl
 api/cli/completion/venturictl: venturictl
 	$(AM_V_GEN)$(MKDIR_P) api/cli/completion && \
 	  ./venturictl completion bash > $@.tmp && mv $@.tmp $@
+api/cli/completion/_venturictl: venturictl
+	$(AM_V_GEN)$(MKDIR_P) api/cli/completion && \
+	  ./venturictl completion zsh > $@.tmp && mv $@.tmp $@
 
 dist_man_MANS += doc/venturictl.1 doc/venturi.json.5
 dist_doc_DATA += doc/api.md doc/configuration.md doc/ovs-vsctl.md
@@ -116,7 +122,7 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/ask.c api/cli/client.c api/cli/command.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
-	api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \
+	api/cli/complete.c api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \
 	api/cli/front.c api/cli/import.c api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)

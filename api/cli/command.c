@@ -139,10 +139,8 @@ match_words(const char *name, char *const *words, int n_words)
     return 0;
 }
 
-/* The command that the words begin with; the longest name wins.  '*n' is how
- * many words its name has. */
-static const struct cli_command *
-find_command(char *const *words, int n_words, int *n)
+const struct cli_command *
+cli_find_command(char *const *words, int n_words, int *n)
 {
     const struct cli_command *best = NULL;
 
@@ -352,14 +350,14 @@ cli_parse(struct cli *cli, int argc, char *argv[])
     char **words = argv + optind;
     int n_words = argc - optind;
     if (!strcmp(words[0], "help")) {
-        cli->command = find_command(words + 1, n_words - 1, &n);
+        cli->command = cli_find_command(words + 1, n_words - 1, &n);
         if (n_words > 1 && !cli->command) {
             return unknown_command(cli, words[1]);
         }
         return global_option(cli, letter_index(cli_global_options, 'h'),
                              NULL);
     }
-    cli->command = find_command(words, n_words, &n);
+    cli->command = cli_find_command(words, n_words, &n);
     if (!cli->command) {
         return unknown_command(cli, words[0]);
     }
@@ -375,136 +373,4 @@ cli_parse(struct cli *cli, int argc, char *argv[])
         return EXIT_USAGE;
     }
     return -1;
-}
-
-/* Completion. */
-
-/* The words after an option.  Lists of columns grow at each comma. */
-static void
-bash_words(FILE *f, const struct cli_option *o)
-{
-    bool by = !strcmp(o->words, CLI_WORDS_BY);
-
-    if (!by && strcmp(o->words, CLI_WORDS_METRICS)) {
-        fprintf(f, "        --%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); "
-                "return ;;\n", o->name, o->words);
-        return;
-    }
-    fprintf(f, "        --%s) COMPREPLY=($(compgen -P \"${cur%%\"${cur##*,}\"}"
-            "\" -W '%s", o->name, by ? "none" : "flows");
-    for (size_t i = 0; i < N_COLUMNS; i++) {
-        if (columns[i].flags & (by ? CF_KEY : CF_SUM)) {
-            fprintf(f, " %s", columns[i].name);
-        }
-    }
-    fputs("' -- \"${cur##*,}\")); return ;;\n", f);
-}
-
-/* The length of the first 'n' words, or 0 if there are not more of them. */
-static size_t
-words_length(const char *name, int n)
-{
-    const char *p = name;
-
-    for (; n && p; n--) {
-        p = strchr(p + (p != name), ' ');
-    }
-    return p ? (size_t) (p - name) : 0;
-}
-
-/* What follows the first 'depth' words of commands that begin alike. */
-static void
-bash_next_words(FILE *f, int depth)
-{
-    for (const struct cli_command *c = cli_commands; c->name; ) {
-        size_t n = words_length(c->name, depth), last_n = 0;
-        const char *first = c->name, *last = NULL;
-        if (!n) {
-            c++;
-            continue;
-        }
-        fprintf(f, "        '%.*s') COMPREPLY=($(compgen -W '", (int) n,
-                first);
-        for (; c->name && !strncmp(c->name, first, n + 1); c++) {
-            const char *word = c->name + n + 1;
-            size_t word_n = strcspn(word, " ");
-            if (!last || word_n != last_n || strncmp(word, last, word_n)) {
-                fprintf(f, "%s%.*s", last ? " " : "", (int) word_n, word);
-            }
-            last = word;
-            last_n = word_n;
-        }
-        fputs("' -- \"$cur\")) ;;\n", f);
-    }
-}
-
-static void
-bash_options(FILE *f, const struct cli_option *o)
-{
-    for (; o && o->name; o++) {
-        fprintf(f, " --%s", o->name);
-    }
-}
-
-void
-cli_completion_bash(FILE *f)
-{
-    fputs("# bash completion for venturictl; made by \"venturictl completion "
-          "bash\"\n"
-          "_venturictl()\n{\n"
-          "    local cur prev command options word i\n"
-          "    cur=${COMP_WORDS[COMP_CWORD]}\n"
-          "    prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-          "    COMPREPLY=()\n"
-          "    command=\n"
-          "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-          "        word=${COMP_WORDS[i]}\n"
-          "        case $word in\n"
-          "            --api | -a) ((i++)) ;;\n"
-          "            -*) ;;\n"
-          "            *) command=\"${command:+$command }$word\" ;;\n"
-          "        esac\n"
-          "    done\n"
-          "    case $prev in\n"
-          "        --api | -a) compopt -o default; return ;;\n", f);
-    for (const struct cli_command *c = cli_commands; c->name; c++) {
-        for (const struct cli_option *o = c->options; o && o->name; o++) {
-            if (o->words) {
-                bash_words(f, o);
-            }
-        }
-    }
-    fputs("    esac\n    options='", f);
-    bash_options(f, cli_global_options);
-    fputs("'\n    case $command in\n", f);
-    for (const struct cli_command *c = cli_commands; c->name; c++) {
-        fprintf(f, "        '%s' | '%s '*) options+='", c->name, c->name);
-        bash_options(f, c->options);
-        fputs("' ;;\n", f);
-    }
-    fputs("    esac\n"
-          "    if [[ $cur == -* ]]; then\n"
-          "        COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
-          "        return\n"
-          "    fi\n"
-          "    case $command in\n"
-          "        '') COMPREPLY=($(compgen -W 'help", f);
-    const char *last = "";
-    for (const struct cli_command *c = cli_commands; c->name; c++) {
-        int n = (int) strcspn(c->name, " ");
-        if (strncmp(last, c->name, (size_t) n + 1)
-            && (strncmp(last, c->name, (size_t) n) || last[n] != ' ')) {
-            fprintf(f, " %.*s", n, c->name);
-        }
-        last = c->name;
-    }
-    fputs("' -- \"$cur\")) ;;\n", f);
-    bash_next_words(f, 1);
-    bash_next_words(f, 2);
-    fputs("        'config validate' | 'config edit') compopt -o default ;;\n"
-          "        'completion') COMPREPLY=($(compgen -W 'bash' -- \"$cur\")) "
-          ";;\n"
-          "    esac\n"
-          "}\n"
-          "complete -F _venturictl venturictl\n", f);
 }

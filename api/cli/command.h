@@ -89,8 +89,17 @@ bool cli_usage(const struct cli *, const char *format, ...)
 void cli_help(FILE *);
 void cli_command_help(FILE *, const struct cli_command *);
 
-/* The completion script for bash. */
-void cli_completion_bash(FILE *);
+/* The command that the words begin with; the longest name wins.  '*n' is how many
+ * words its name has.  NULL: none. */
+const struct cli_command *cli_find_command(char *const *words, int n_words,
+                                           int *n);
+
+/* complete.c: the completion script for "bash" or "zsh"; false: there is none. */
+bool cli_completion(FILE *, const char *shell);
+
+/* What the last of some words (without the program's name; it may be empty) can
+ * become, one a line; "@files": a file's name. */
+void cli_complete(FILE *, char *const *words, int n);
 
 /* Connects and calls 'method' ('params' is taken over), with a file that is sent
  * along if 'fd' is above 0; shows progress.  Returns EXIT_OK with the result,

@@ -878,11 +878,13 @@ build_call(struct cli *cli, struct json_object *params)
 static int
 run_completion(struct cli *cli)
 {
-    if (cli->n_operands != 1 || strcmp(cli->operands[0], "bash")) {
-        cli_usage(cli, "completion is there for: bash");
+    if (cli->n_operands && !strcmp(cli->operands[0], "words")) {
+        cli_complete(cli->out, cli->operands + 1, cli->n_operands - 1);
+    } else if (cli->n_operands != 1
+               || !cli_completion(cli->out, cli->operands[0])) {
+        cli_usage(cli, "completion is there for: bash, zsh");
         return EXIT_USAGE;
     }
-    cli_completion_bash(cli->out);
     return EXIT_OK;
 }
 
@@ -1041,7 +1043,7 @@ const struct cli_command cli_commands[] = {
       NULL },
     { "discover", "rpc.discover", NULL,
       "the API as an OpenRPC document", NULL, NULL, NULL, NULL, NULL },
-    { "completion", NULL, "bash", "the completion script for a shell", NULL,
+    { "completion", NULL, "bash|zsh", "the completion script for a shell", NULL,
       "source <(venturictl completion bash)", NULL, NULL, run_completion },
     { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
 };

@@ -180,21 +180,86 @@ test_help(void)
     end(&cli);
 }
 
+/* What completes a command line ("~" is a blank in a word; a blank at its end
+ * begins a word). */
+static const char *
+completed(const char *line)
+{
+    static char text[65536];
+    char copy[512], *words[MAX_WORDS], *save = NULL;
+    int n = 0;
+    FILE *f = fmemopen(text, sizeof text, "w");
+
+    fputc('\n', f);
+    snprintf(copy, sizeof copy, "%s", line);
+    bool fresh = !*line || line[strlen(line) - 1] == ' ';
+    for (char *w = strtok_r(copy, " ", &save); w;
+         w = strtok_r(NULL, " ", &save)) {
+        words[n++] = w;
+        for (char *p = w; *p; p++) {
+            *p = *p == '~' ? ' ' : *p;
+        }
+    }
+    if (fresh) {
+        words[n++] = (char *) "";
+    }
+    cli_complete(f, words, n);
+    fclose(f);
+    return text;
+}
+
 static void
 test_completion(void)
 {
-    struct cli cli = begin();
+    static const struct {
+        const char *line, *has, *has_not;
+    } cases[] = {
+        { "", "\nflows\n", "\nplan\n" }, { "fl", "\nflows\n", "\nrecords\n" },
+        { "export ", "\nplan\n", "\nflows\n" },
+        { "export po", "\npolicy\n", "\nplan\n" },
+        { "export policy ", "\nset\n", "\nplan\n" },
+        { "help exp", "\nexport\n", "\nflows\n" },
+        { "flows --", "\n--all-observations\n", "\n--recursive\n" },
+        { "flows --", "\n--json\n", "\n-j\n" },
+        { "flows --last ", "\n15m\n", "\nflows\n" },
+        { "flows -l ", "\n15m\n", "\nproto\n" },
+        { "flows --by src_a", "\nsrc_addr\n", "\nbytes\n" },
+        { "flows --by src_addr,dst_a", "\nsrc_addr,dst_addr\n",
+          "\ndst_addr\n" },
+        { "flows --metrics flows,by", "\nflows,bytes\n", "\nsrc_addr\n" },
+        { "flows --last 1h pro", "\nproto\n", "\nport\n" },
+        { "flows proto ", "\ntcp\n", "\nproto\n" },
+        { "flows proto tcp and dst po", "\nport\n", "\ndst\n" },
+        { "flows 'proto~tcp~and~dst~po", "\n'proto tcp and dst port\n",
+          "\nport\n" },
+        { "flows '(po", "\n'(port\n", "\nport\n" },
+        { "filter check proto tc", "\ntcp\n", "\nudp\n" },
+        { "--api /x flows proto ud", "\nudp\n", "\ntcp\n" },
+        { "--api ", "\n@files\n", "\nflows\n" },
+        { "import ", "\n@files\n", "\nflows\n" },
+        { "export-data --format ", "\nparquet\n", "\nproto\n" },
+        { "export-data --output ", "\n@files\n", "\nproto\n" },
+        { "completion ", "\nzsh\n", "\nflows\n" },
+        { "no-such-command ", "\n", "\nflows\n" },
+    };
 
-    cli_completion_bash(cli.out);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = completed(cases[i].line);
+        if (!strstr(text, cases[i].has) || strstr(text, cases[i].has_not)) {
+            printf("\n\"%s\":%s", cases[i].line, text);
+            CU_FAIL("completion");
+        }
+    }
+    struct cli cli = begin();
+    CU_ASSERT(cli_completion(cli.out, "bash"));
     flush(&cli);
     CU_ASSERT(strstr(out, "complete -F") != NULL);
-    CU_ASSERT(strstr(out, "--all-observations") != NULL);
-    CU_ASSERT(strstr(out, "plan apply status remove") != NULL);
-    CU_ASSERT(strstr(out, "src_addr") != NULL);
     FILE *f = popen("bash -n", "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(f);
     fputs(out, f);
     CU_ASSERT_EQUAL(pclose(f), 0);
+    CU_ASSERT(cli_completion(cli.out, "zsh"));
+    CU_ASSERT(!cli_completion(cli.out, "fish"));
     end(&cli);
 }
 
