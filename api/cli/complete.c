@@ -126,9 +126,17 @@ offer_columns(FILE *f, bool by, const char *current)
 {
     const char *comma = strrchr(current, ',');
     size_t n = comma ? (size_t) (comma - current) + 1 : 0;
-    const char *other = by ? "none" : "flows";
+    static const char *const keys[] = { "none", "proto_name", "src_service",
+                                        "dst_service", NULL };
+    static const char *const metrics[] = {
+        "flows", "bps", "pps", "fps", "l2_bps", "first", "last", "p95(bps)",
+        "share(bytes)", "distinct(src_addr)", "distinct(dst_addr)",
+        "max(bytes)", NULL
+    };
 
-    offer(f, current, n, other, strlen(other), current + n);
+    for (const char *const *o = by ? keys : metrics; *o; o++) {
+        offer(f, current, n, *o, strlen(*o), current + n);
+    }
     for (size_t i = 0; i < N_COLUMNS; i++) {
         if (columns[i].flags & (by ? CF_KEY : CF_SUM)) {
             offer(f, current, n, columns[i].name, strlen(columns[i].name),

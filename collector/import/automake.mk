@@ -20,5 +20,5 @@ tests_fuzz_fuzz_nfcapd_LDADD = collector/libcollector.la lib/liblib.la \
 	$(IMPORT_LIBS) $(COMMON_LIBS)
 
 interop_tests += tests/interop/test_import.py \
-	tests/interop/test_export_data.py
+	tests/interop/test_export_data.py tests/interop/test_times.py
 dist_doc_DATA += doc/import.md

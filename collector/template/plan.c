@@ -182,11 +182,13 @@ uptime_us(const struct plan_env *env, uint64_t ms)
 static int64_t
 time_us(enum element_conv conv, const struct plan_env *env, uint64_t v)
 {
+    /* What does not fit is as late as can be: the stage "correct" sees that it
+     * cannot be right, and says so. */
     switch (conv) {
     case CONV_SECONDS:
-        return v > UINT32_MAX ? env->export_us : (int64_t) v * 1000000;
+        return v > UINT32_MAX ? INT64_MAX : (int64_t) v * 1000000;
     case CONV_MS:
-        return v > INT64_MAX / 1000 ? env->export_us : (int64_t) v * 1000;
+        return v > INT64_MAX / 1000 ? INT64_MAX : (int64_t) v * 1000;
     case CONV_NTP:
         return ntp_us(v);
     case CONV_DELTA_US:
