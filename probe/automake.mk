@@ -25,3 +25,10 @@ tests_unit_test_probe_LDADD = probe/libprobe.la lib/liblib.la $(EV_LIBS) \
 endif
 
 dist_doc_DATA += doc/probe.md
+
+fuzz_programs += tests/fuzz/fuzz_netlink
+tests_fuzz_fuzz_netlink_SOURCES = tests/fuzz/fuzz_netlink.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_netlink_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_netlink_LDADD = probe/libprobe.la lib/liblib.la \
+	$(COMMON_LIBS)
