@@ -28,7 +28,8 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # tshark are second opinions about what venturi-gen sends; softflowd, pmacctd
 # and fprobe are exporters that nobody here wrote.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
-    xz-utils procps socat nfdump nfdump-sflow tshark softflowd pmacct fprobe"
+    xz-utils procps socat curl jq wrk python3-jsonschema nfdump
+    nfdump-sflow tshark softflowd pmacct fprobe"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"

@@ -5,6 +5,7 @@ EXTRA_DIST += tests/interop/nfcapd.py tests/interop/parquet.py \
 	tests/interop/demo.py tests/interop/front.py $(interop_tests)
 interop_tests += tests/interop/test_accuracy.py \
 	tests/interop/test_first_light.py tests/interop/test_front.py \
+	tests/interop/test_openrpc.py \
 	tests/interop/test_doctor.py tests/interop/test_provision_data.py \
 	tests/interop/test_policy.py tests/interop/test_probe.py \
 	tests/interop/test_restart.py \
