@@ -23,6 +23,7 @@ api_libapi_la_SOURCES = \
 	api/method.h \
 	api/metrics.c api/metrics.h \
 	api/methods.c api/methods.h \
+	api/methods_bgp.c \
 	api/methods_config.c \
 	api/methods_counters.c \
 	api/methods_data.c \
@@ -69,6 +70,7 @@ api/yang/venturi_yang.c: api/yang/venturi.yang
 bin_PROGRAMS += venturictl
 venturictl_SOURCES = \
 	api/cli/ask.c \
+	api/cli/bgp.c \
 	api/cli/client.c api/cli/client.h \
 	api/cli/complete.c \
 	api/cli/data.c \
@@ -119,7 +121,7 @@ api_tests = \
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
-	api/cli/ask.c api/cli/client.c api/cli/command.c \
+	api/cli/ask.c api/cli/bgp.c api/cli/client.c api/cli/command.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
 	api/cli/complete.c api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \

@@ -24,6 +24,7 @@ extern const struct rpc_method methods_export[];    /* methods_export.c */
 extern const struct rpc_method methods_policy[];    /* methods_policy.c */
 extern const struct rpc_method methods_profile[];   /* methods_profile.c */
 extern const struct rpc_method methods_probe[];     /* methods_probe.c */
+extern const struct rpc_method methods_bgp[];       /* methods_bgp.c */
 extern const struct rpc_method methods_session[];   /* methods_session.c */
 extern const struct rpc_method methods_subscription[];      /* subscribe.c */
 

@@ -1,3 +1,5 @@
+dist_doc_DATA += doc/bgp.md
+
 # Messages, sessions, BMP.  What the RIB needs is in bgp/automake.mk.
 bgp_libbgp_la_SOURCES += \
 	bgp/attribute.c bgp/attribute.h \

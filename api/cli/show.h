@@ -97,6 +97,12 @@ int cli_show_remove(struct cli *, struct json_object *result);
 int cli_show_deleted(struct cli *, struct json_object *result);
 int cli_show_policies(struct cli *, struct json_object *result);
 
+/* bgp.c */
+bool cli_build_neighbor(struct cli *, struct json_object *params);
+int cli_show_neighbors(struct cli *, struct json_object *result);
+int cli_show_routers(struct cli *, struct json_object *result);
+int cli_show_done(struct cli *, struct json_object *result);
+
 /* import.c */
 extern const struct cli_option cli_import_options[];
 int cli_import(struct cli *);
