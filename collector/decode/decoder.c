@@ -86,6 +86,74 @@ decoder_datagram(struct decoder *dec, const struct datagram *d,
     return b;
 }
 
+/* What a datagram is of, and its first set, as far as it takes to fetch ahead;
+ * false: it is not worth it, or not one that this knows. */
+static bool
+peek(const struct datagram *d, struct source_key *key, uint16_t *set)
+{
+    static const struct {
+        uint8_t version, protocol, domain, set;
+    } layouts[] = { { 9, PROTO_NETFLOW9, 16, 20 }, { 10, PROTO_IPFIX, 12, 16 } };
+    for (size_t i = 0; i < 2 && d->size >= 24; i++) {
+        if (be16_at(d->data) == layouts[i].version) {
+            *key = (struct source_key) {
+                .exporter = d->src, .agent = d->src,
+                .domain = be32_at(d->data + layouts[i].domain),
+                .protocol = layouts[i].protocol, .session = d->session,
+            };
+            *set = be16_at(d->data + layouts[i].set);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Step by step for all of them, so that many fetches are under way at once. */
+void
+decoder_prefetch(const struct decoder *dec, const struct datagram *d,
+                 size_t n)
+{
+    struct {
+        uint64_t hash;
+        const struct source *source;
+        const void *p;
+        const struct template *t;
+        uint16_t set, port;
+    } x[DECODER_BURST];
+    size_t m = 0;
+    for (size_t i = 0; i < n && m < DECODER_BURST; i++) {
+        struct source_key key;
+        if (peek(&d[i], &key, &x[m].set)) {
+            x[m].port = d[i].src_port;
+            x[m++].hash = source_prefetch_slot(dec->c.sources, &key);
+        }
+    }
+    for (size_t i = 0; i < m; i++) {
+        x[i].source = source_prefetch(dec->c.sources, x[i].hash);
+    }
+    template_read_lock();
+    for (size_t i = 0; i < m; i++) {
+        x[i].p = NULL;
+        if (x[i].source) {
+            source_prefetch_sequence(x[i].source, x[i].port);
+            x[i].p = template_prefetch_root(dec->c.templates, x[i].source);
+        }
+    }
+    for (size_t i = 0; i < m; i++) {
+        x[i].p = template_prefetch_directory(x[i].p);
+    }
+    for (size_t i = 0; i < m; i++) {
+        x[i].p = template_prefetch_slot(x[i].p, x[i].set);
+    }
+    for (size_t i = 0; i < m; i++) {
+        x[i].t = template_prefetch(x[i].p);
+    }
+    for (size_t i = 0; i < m; i++) {
+        template_prefetch_plan(x[i].t);
+    }
+    template_read_unlock();
+}
+
 struct source *
 decode_source(struct decoder *dec, uint8_t protocol, uint32_t domain,
               const struct addr *agent)

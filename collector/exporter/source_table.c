@@ -256,6 +256,30 @@ source_table_get(struct source_table *t, const struct source_key *key)
     return e ? &e->source : NULL;
 }
 
+uint64_t
+source_prefetch_slot(const struct source_table *t,
+                     const struct source_key *key)
+{
+    uint64_t hash = key_hash(t, key);
+    __builtin_prefetch(&t->slots[hash & (t->n_slots - 1)]);
+    return hash;
+}
+
+const struct source *
+source_prefetch(const struct source_table *t, uint64_t hash)
+{
+    const struct entry *e = atomic_load_explicit(
+        &t->slots[hash & (t->n_slots - 1)], memory_order_acquire);
+    if (!e) {
+        return NULL;
+    }
+    const char *p = (const char *) e;
+    for (size_t i = 0; i < sizeof e->source; i += 64) {
+        __builtin_prefetch(p + i, 1);
+    }
+    return &e->source;
+}
+
 void
 source_table_each(struct source_table *t,
                   bool (*each)(struct source *, void *aux), void *aux)
@@ -303,10 +327,10 @@ entry_cast(const struct source *s)
 }
 
 static uint64_t
-stream_hash(const struct entry *e)
+stream_hash_of(const struct entry *e, uint16_t port)
 {
     const struct source *s = &e->source;
-    uint64_t h = mix(e->source.table->seed, s->port);
+    uint64_t h = mix(e->source.table->seed, port);
     if (source_is_ovs(s)) {
         return mix_addr(h, &s->key.exporter);
     }
@@ -338,6 +362,20 @@ static _Atomic uint64_t *
 stream_find(struct source_table *t, uint64_t hash, uint64_t *value)
 {
     return set_find(&t->seq[hash & (t->n_seq_sets - 1)], hash, value);
+}
+
+static uint64_t
+stream_hash(const struct entry *e)
+{
+    return stream_hash_of(e, e->source.port);
+}
+
+void
+source_prefetch_sequence(const struct source *s, uint16_t port)
+{
+    const struct source_table *t = s->table;
+    uint64_t hash = stream_hash_of(entry_cast(s), port);
+    __builtin_prefetch(&t->seq[hash & (t->n_seq_sets - 1)], 1);
 }
 
 static uint64_t

@@ -78,6 +78,15 @@ source_is_ovs(const struct source *s)
     return atomic_load_explicit(&s->ovs, memory_order_relaxed);
 }
 
+/* Three steps towards a source, each of which fetches what the next one needs
+ * (see decoder_prefetch()): a hash, the source that is probably meant (NULL:
+ * none), and where its sequence numbers are. */
+uint64_t source_prefetch_slot(const struct source_table *,
+                              const struct source_key *);
+const struct source *source_prefetch(const struct source_table *,
+                                     uint64_t hash);
+void source_prefetch_sequence(const struct source *, uint16_t port);
+
 /* Remembers that the exporter of a source, by the same protocol, reports the
  * packets that enter at 'in_if'; and whether it did within the last so many
  * seconds.  Bounded: the oldest are displaced, as with sequence numbers. */

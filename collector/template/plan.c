@@ -38,29 +38,28 @@ enum op_code {
 };
 
 struct plan {
+    /* What every record needs comes first: see plan_prefetch(). */
     uint16_t n_segments;        /* Fields of variable length. */
     uint16_t n_ops;
-    uint16_t segment_size[PLAN_MAX_VARLEN];     /* Before that field. */
-    bool filled[N_COLUMNS];
     bool has_frame;
     uint8_t ip_version;         /* Of all records, or 0. */
     bool ip_version_by_row;     /* Tell by the address. */
     bool icmp_from_port;
-    uint16_t n_nullable;        /* Columns that ops with a code fill. */
-    uint8_t nullable[N_COLUMNS];
+    bool has_mpls;
+    bool filled[N_COLUMNS];
+    /* Values that need others; conv CONV_NONE where missing. */
+    struct op boot, duration, header_size, up_start, up_end;
+    unsigned n_unknown;         /* Fields that no column takes. */
 
-    /* Fields that no column takes. */
-    unsigned n_unknown;
     struct unknown {
         uint32_t pen;
         uint16_t id;
         struct op op;
     } *unknown;
-
-    /* Values that need others; conv CONV_NONE where missing. */
-    struct op boot, duration, header_size, up_start, up_end;
-    bool has_mpls;
+    uint16_t n_nullable;        /* Columns that ops with a code fill. */
+    uint8_t nullable[N_COLUMNS];
     struct op mpls[PACKET_MAX_LABELS];
+    uint16_t segment_size[PLAN_MAX_VARLEN];     /* Before that field. */
     struct op ops[];
 };
 
@@ -1125,6 +1124,18 @@ plan_compile(const struct template_field *fields, unsigned n,
     compile_facts(plan, places, n_places);
     free(places);
     return plan;
+}
+
+void
+plan_prefetch(const struct plan *plan)
+{
+    const char *p = (const char *) plan, *ops = (const char *) plan->ops;
+    for (size_t i = 0; i < offsetof(struct plan, unknown); i += 64) {
+        __builtin_prefetch(p + i);
+    }
+    for (size_t i = 0; i < 16 * sizeof plan->ops[0]; i += 64) {
+        __builtin_prefetch(ops + i);
+    }
 }
 
 void

@@ -34,6 +34,7 @@ struct plan_env {
 struct plan *plan_compile(const struct template_field *, unsigned n,
                           uint8_t protocol, bool reverse);
 void plan_destroy(struct plan *);
+void plan_prefetch(const struct plan *);
 
 /* Decodes 'n' records of 'stride' bytes each into rows 'row' and up.  The
  * caller has checked that they are there and that the template is fixed. */

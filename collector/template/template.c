@@ -637,6 +637,55 @@ template_get(const struct template_cache *cache, const struct source *source,
                                       memory_order_acquire) : NULL;
 }
 
+const void *
+template_prefetch_root(const struct template_cache *cache,
+                       const struct source *source)
+{
+    const void *root = directory_of(cache, source);
+    __builtin_prefetch(root);
+    return root;
+}
+
+const void *
+template_prefetch_directory(const void *p)
+{
+    struct directory *const _Atomic *root = p;
+    const struct directory *dir
+        = p ? atomic_load_explicit(root, memory_order_acquire) : NULL;
+    __builtin_prefetch(dir);
+    return dir;
+}
+
+const void *
+template_prefetch_slot(const void *p, uint16_t id)
+{
+    const struct directory *dir = p;
+    const struct slot *slot = dir ? &dir->slots[id & (dir->n_slots - 1)]
+                                  : NULL;
+    __builtin_prefetch(slot);
+    return slot;
+}
+
+const struct template *
+template_prefetch(const void *p)
+{
+    const struct slot *slot = p;
+    const struct template *t
+        = p ? atomic_load_explicit(&slot->template, memory_order_acquire)
+            : NULL;
+    __builtin_prefetch(t);
+    __builtin_prefetch((const char *) t + 64);
+    return t;
+}
+
+void
+template_prefetch_plan(const struct template *t)
+{
+    if (t && t->plan) {
+        plan_prefetch(t->plan);
+    }
+}
+
 const struct template *
 template_builtin_ovs(const struct template_cache *cache, uint16_t id,
                      bool virtual_obs_id)

@@ -91,6 +91,16 @@ void template_read_unlock(void);
 const struct template *template_get(const struct template_cache *,
                                     const struct source *, uint16_t id);
 
+/* Four steps towards a template, under the lock, each of which fetches what the
+ * next one needs (see decoder_prefetch()); 'p' is what the step before
+ * answered. */
+const void *template_prefetch_root(const struct template_cache *,
+                                   const struct source *);
+const void *template_prefetch_directory(const void *p);
+const void *template_prefetch_slot(const void *p, uint16_t id);
+const struct template *template_prefetch(const void *p);
+void template_prefetch_plan(const struct template *);
+
 /* What Open vSwitch means by 'id' (with or without a virtualObsID field), or
  * NULL if it has no such template.  Needs no lock. */
 const struct template *template_builtin_ovs(const struct template_cache *,

@@ -32,6 +32,9 @@ struct message {
 /* One for each kind and template. */
 static struct message templates[N_KINDS][N_TEMPLATES];
 static struct message data[N_KINDS][N_TEMPLATES];
+/* The same of one kind, in as many places: what is compared is exporters, not
+ * how far away datagrams are. */
+static struct message data_of_one[N_KINDS][N_TEMPLATES];
 static uint64_t n_rows;
 static uint32_t seed = 1;
 
@@ -136,9 +139,8 @@ resident_mb(void)
     return (double) resident * (double) sysconf(_SC_PAGESIZE) / 1e6;
 }
 
-static struct flow_batch *
-feed(struct decoder *decoder, struct flow_batch *b, const struct message *m,
-     unsigned exporter)
+static struct datagram
+datagram(const struct message *m, unsigned exporter)
 {
     struct datagram d = {
         .data = m->b, .size = m->n, .src_port = 4739,
@@ -148,7 +150,27 @@ feed(struct decoder *decoder, struct flow_batch *b, const struct message *m,
                               (uint8_t) (exporter >> 16),
                               (uint8_t) (exporter >> 8),
                               (uint8_t) exporter } };
-    return decoder_datagram(decoder, &d, b);
+    return d;
+}
+
+#define BURST 32                /* As collector/input/ hands them on. */
+
+/* Datagrams of exporters at random. */
+static struct flow_batch *
+feed(struct decoder *decoder, struct flow_batch *b, unsigned n_exporters)
+{
+    struct datagram d[BURST];
+    for (unsigned i = 0; i < BURST; i++) {
+        unsigned e = rnd() % n_exporters;
+        unsigned t = rnd() % N_TEMPLATES;
+        d[i] = datagram(n_exporters > 1 ? &data[e % N_KINDS][t]
+                        : &data_of_one[rnd() % N_KINDS][t], e);
+    }
+    decoder_prefetch(decoder, d, BURST);
+    for (unsigned i = 0; i < BURST; i++) {
+        b = decoder_datagram(decoder, &d[i], b);
+    }
+    return b;
 }
 
 static double
@@ -166,16 +188,16 @@ run(unsigned n_exporters, double seconds)
     struct flow_batch *b = batch_create();
     for (unsigned e = 0; e < n_exporters; e++) {
         for (unsigned t = 0; t < N_TEMPLATES; t++) {
-            b = feed(decoder, b, &templates[e % N_KINDS][t], e);
+            struct datagram d = datagram(&templates[e % N_KINDS][t], e);
+            b = decoder_datagram(decoder, &d, b);
         }
     }
     double used = resident_mb() - before;
     n_rows = 0;
     int64_t start = cpu_us(), now;
     do {
-        for (unsigned i = 0; i < 512; i++) {
-            unsigned e = rnd() % n_exporters;
-            b = feed(decoder, b, &data[e % N_KINDS][rnd() % N_TEMPLATES], e);
+        for (unsigned i = 0; i < 512; i += BURST) {
+            b = feed(decoder, b, n_exporters);
         }
         now = cpu_us();
     } while ((double) (now - start) < seconds * 1e6);
@@ -200,8 +222,12 @@ main(int argc, char *argv[])
             make(k, t);
         }
     }
+    for (unsigned k = 0; k < N_KINDS; k++) {
+        memcpy(data_of_one[k], data[0], sizeof data_of_one[k]);
+    }
     double one = run(1, seconds), many = run(N_EXPORTERS, seconds);
-    printf("%.2f us more for a datagram of %d records\n",
-           N_RECORDS / many - N_RECORDS / one, N_RECORDS);
+    printf("%.2f us more for a datagram of %d records: %.0f %% slower (goal: "
+           "30 %%)\n", N_RECORDS / many - N_RECORDS / one, N_RECORDS,
+           100 * (one / many - 1));
     return 0;
 }

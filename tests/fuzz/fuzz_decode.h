@@ -69,6 +69,7 @@ fuzz_feed(const uint8_t *p, size_t n, unsigned version, size_t version_size,
         .received_us = INT64_C(1700000000000000),
     };
     memcpy(d.src.b, &input, sizeof input);
+    decoder_prefetch(fuzz_decoder, &d, 1);
     b = decoder_datagram(fuzz_decoder, &d, b);
     free(copy);
     return b;

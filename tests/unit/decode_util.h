@@ -81,6 +81,7 @@ rig_feed(struct rig *r, const void *data, size_t n)
         .data = copy, .size = n, .src = r->from, .src_port = r->port,
         .received_us = RECEIVED_US,
     };
+    decoder_prefetch(r->decoder, &d, 1);      /* Must change nothing. */
     r->b = decoder_datagram(r->decoder, &d, r->b);
     free(copy);
 }
