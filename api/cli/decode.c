@@ -201,7 +201,9 @@ protocol_of(const uint8_t *p, size_t n)
     if (n >= 4 && !version && be16_at(p + 2) == 5) {
         version = PROTO_SFLOW5;
     }
-    return column_word_name(&columns[COL_export_protocol], version);
+    /* 0 is a word, too, but nothing that is sent. */
+    return version ? column_word_name(&columns[COL_export_protocol], version)
+                   : NULL;
 }
 
 /* "netflow" fits all of netflow5, netflow7, netflow9. */
@@ -499,7 +501,7 @@ is_protocol(const char *text)
 {
     const struct column_word *w = columns[COL_export_protocol].words;
     for (; *text && w->name; w++) {
-        if (!strncmp(w->name, text, strlen(text))) {
+        if (w->value && !strncmp(w->name, text, strlen(text))) {
             return true;
         }
     }
