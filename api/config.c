@@ -748,6 +748,7 @@ get_store(struct json_object *root, struct config *c, struct config_error *e)
     }
     c->export_hourly = !strcmp(json_object_get_string(
         at(root, "store/export/schedule")), "hourly");
+    c->rollups = json_object_get_boolean(at(root, "store/rollups"));
     if (!err) {
         err = get_size(root, "store/memory", "32MB", NULL, &c->memory_limit,
                        e);

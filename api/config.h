@@ -65,6 +65,7 @@ struct config {
     char *data_format;          /* store/export/format. */
     int64_t data_delay_us;      /* store/export/delay. */
     uint64_t retention_bytes;   /* store/retention/size. */
+    bool rollups;               /* store/rollups. */
     int64_t minutes_us, hours_us;       /* store/retention/minutes, hours. */
     uint64_t minutes_bytes, hours_bytes;
     uint64_t memory_limit;      /* store/memory. */

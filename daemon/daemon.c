@@ -881,6 +881,7 @@ needs_restart(const struct config *a, const struct config *b)
                ? "user"
            : strcmp(a->log_target, b->log_target) ? "log/target"
            : a->memory_limit != b->memory_limit ? "store/memory"
+           : a->rollups != b->rollups ? "store/rollups"
            : a->query_threads != b->query_threads ? "query/threads"
            : a->query_max != b->query_max ? "query/max-running"
            : a->max_sources != b->max_sources ? "collector/max-sources"
@@ -1253,7 +1254,7 @@ open_store(struct daemon *d, const struct config *c)
     }
     struct rollup_limit limits[N_ROLLUPS];
     rollup_limits(c, limits);
-    d->rollup = rollup_open(d->store, d->store_dir, limits, true);
+    d->rollup = rollup_open(d->store, d->store_dir, limits, c->rollups);
     d->queries = query_pool_create(d->store, c->query_max, 64);
     if (!d->queries || !d->rollup) {
         return -ENOMEM;

@@ -93,6 +93,7 @@ struct query {
     /* A series: 'bucket_us' of the first 'top' groups, and of all. */
     unsigned top;
     bool only_raw;              /* Not out of rollups. */
+    bool unordered;             /* All groups, as they come. */
     struct query_records records;
 };
 

@@ -26,20 +26,28 @@
 #define PERIOD_S 60
 #define MAX_HOURS 100000
 
-/* What tiers keep apart.  The rows of the tables begin with that of the
- * step, then come these, then the sums. */
-const enum column_id rollup_keys[ROLLUP_KEYS] = {
-    COL_exporter, COL_export_protocol, COL_observation_domain_id, COL_bridge,
-    COL_direction, COL_canonical, COL_ip_version, COL_proto, COL_in_if,
-    COL_out_if, COL_in_if_name, COL_out_if_name, COL_src_as, COL_dst_as,
-    COL_tos, COL_vlan_id,
+/* The rows of the tables begin with that of the step, then come these, then
+ * the sums. */
+const struct rollup_table rollup_tables[ROLLUP_TABLES] = {
+    { "input",
+      { COL_exporter, COL_export_protocol, COL_observation_domain_id,
+        COL_bridge, COL_direction, COL_canonical, COL_ip_version, COL_proto,
+        COL_in_if, COL_in_if_name }, 10, false },
+    { "output",
+      { COL_exporter, COL_export_protocol, COL_observation_domain_id,
+        COL_bridge, COL_direction, COL_canonical, COL_ip_version, COL_proto,
+        COL_out_if, COL_out_if_name }, 10, false },
+    { "src_as",
+      { COL_exporter, COL_bridge, COL_canonical, COL_ip_version, COL_src_as },
+      5, true },
+    { "dst_as",
+      { COL_exporter, COL_bridge, COL_canonical, COL_ip_version, COL_dst_as },
+      5, true },
 };
 const enum column_id rollup_sums[ROLLUP_SUMS] = {
     COL_bytes, COL_packets, COL_l2_bytes, COL_raw_bytes, COL_raw_packets,
     COL_dropped_packets, COL_dropped_bytes,
 };
-_Static_assert(ROLLUP_KEYS <= QUERY_MAX_BY, "a query has so many keys");
-
 const struct rollup_def rollup_defs[N_ROLLUPS] = {
     [ROLLUP_HOUR] = { "1h", "rollup_1h", HOUR_US },
     [ROLLUP_MINUTE] = { "1m", "rollup_1m", HOUR_US / 60 },
@@ -140,11 +148,11 @@ run(duckdb_connection conn, int64_t *number, char *error, size_t size,
 }
 
 static void
-put_columns(FILE *f)
+put_columns(FILE *f, const struct rollup_table *t)
 {
     fputs("\"flow_end\" TIMESTAMP", f);
-    for (size_t i = 0; i < ROLLUP_KEYS; i++) {
-        const struct column *c = &columns[rollup_keys[i]];
+    for (size_t i = 0; i < t->n; i++) {
+        const struct column *c = &columns[t->keys[i]];
         fprintf(f, ", \"%s\" %s", c->name, c->type == COLUMN_T_NAME
                 ? "VARCHAR" : schema_sql_type(c->type));
     }
@@ -176,11 +184,14 @@ rollup_attach(struct rollup *r, unsigned tier, duckdb_connection conn,
         fputs(*p == '\'' ? "" : (char[]) { *p, 0 }, f);
     }
     fprintf(f, "' AS %s; CREATE TABLE IF NOT EXISTS %s.main.done(\"hour\" "
-            "TIMESTAMP, \"flows\" HUGEINT); CREATE TABLE IF NOT EXISTS "
-            "%s.main.flows(", rollup_defs[tier].schema,
-            rollup_defs[tier].schema, rollup_defs[tier].schema);
-    put_columns(f);
-    fputs(")", f);
+            "TIMESTAMP, \"flows\" HUGEINT)", rollup_defs[tier].schema,
+            rollup_defs[tier].schema);
+    for (unsigned i = 0; i < ROLLUP_TABLES; i++) {
+        fprintf(f, "; CREATE TABLE IF NOT EXISTS %s.main.%s(",
+                rollup_defs[tier].schema, rollup_tables[i].name);
+        put_columns(f, &rollup_tables[i]);
+        fputs(")", f);
+    }
     int result = fclose(f) ? -ENOMEM : run(conn, NULL, error, size, "%s",
                                            sql);
     free(sql);
@@ -266,16 +277,16 @@ rollup_between(enum column_id id, int64_t from_us, int64_t to_us)
 
 /* All flows that arrived in an hour, by step and keys. */
 static struct query
-hour_query(unsigned tier, int64_t hour)
+hour_query(unsigned tier, const struct rollup_table *t, int64_t hour)
 {
     struct query q = {
         .from_us = hour < LATE_US ? 0 : hour - LATE_US,
         .to_us = hour + HOUR_US + AHEAD_US,
         .filter = rollup_between(COL_received, hour, hour + HOUR_US),
-        .bucket_us = rollup_defs[tier].step_us, .n_by = ROLLUP_KEYS,
-        .order = 0, .limit = INT64_MAX - 1, .all_observations = true,
+        .bucket_us = rollup_defs[tier].step_us, .n_by = t->n,
+        .unordered = true, .all_observations = true,
     };
-    memcpy(q.by, rollup_keys, sizeof rollup_keys);
+    memcpy(q.by, t->keys, t->n * sizeof t->keys[0]);
     for (size_t i = 0; i < ROLLUP_SUMS; i++) {
         q.metrics[q.n_metrics++] = rollup_sums[i];
     }
@@ -289,8 +300,8 @@ hour_query(unsigned tier, int64_t hour)
 
 /* The hour's tier out of minutes that are there already. */
 static int
-insert_from_minutes(duckdb_connection conn, int64_t hour, char *error,
-                    size_t size)
+insert_from_minutes(duckdb_connection conn, const struct rollup_table *t,
+                    int64_t hour, char *error, size_t size)
 {
     char *text = NULL;
     size_t text_size;
@@ -298,52 +309,67 @@ insert_from_minutes(duckdb_connection conn, int64_t hour, char *error,
     if (!f) {
         return -ENOMEM;
     }
-    fprintf(f, "INSERT INTO %s.main.flows SELECT date_trunc('hour', "
-            "\"flow_end\") AS t", rollup_defs[ROLLUP_HOUR].schema);
-    for (size_t i = 0; i < ROLLUP_KEYS; i++) {
-        fprintf(f, ", \"%s\"", columns[rollup_keys[i]].name);
+    fprintf(f, "INSERT INTO %s.main.%s SELECT date_trunc('hour', "
+            "\"flow_end\") AS t", rollup_defs[ROLLUP_HOUR].schema, t->name);
+    for (size_t i = 0; i < t->n; i++) {
+        fprintf(f, ", \"%s\"", columns[t->keys[i]].name);
     }
     for (size_t i = 0; i < ROLLUP_SUMS; i++) {
         fprintf(f, ", sum(\"%s\")", columns[rollup_sums[i]].name);
     }
     fprintf(f, ", sum(\"flows\"), min(\"flow_start\"), max(\"last\"), "
-            "\"received\" FROM %s.main.flows WHERE \"received\" = "
+            "\"received\" FROM %s.main.%s WHERE \"received\" = "
             "make_timestamp(%" PRId64 ") GROUP BY t, \"received\"",
-            rollup_defs[ROLLUP_MINUTE].schema, hour);
-    for (size_t i = 0; i < ROLLUP_KEYS; i++) {
-        fprintf(f, ", \"%s\"", columns[rollup_keys[i]].name);
+            rollup_defs[ROLLUP_MINUTE].schema, t->name, hour);
+    for (size_t i = 0; i < t->n; i++) {
+        fprintf(f, ", \"%s\"", columns[t->keys[i]].name);
     }
-    fputs(" ORDER BY t", f);
     int e = fclose(f) ? -ENOMEM : run(conn, NULL, error, size, "%s", text);
     free(text);
     return e;
 }
 
 static int
-insert_hour(struct rollup *r, unsigned tier, struct store_view *v,
-            int64_t hour, char *error, size_t size)
+insert_hour(struct rollup *r, unsigned tier, const struct rollup_table *t,
+            struct store_view *v, int64_t hour, char *error, size_t size)
 {
-    const char *schema = rollup_defs[tier].schema;
-    char before[128], after[64];
+    char before[128];
 
     pthread_mutex_lock(&r->mutex);
-    bool minutes = tier == ROLLUP_HOUR
+    bool minutes = tier == ROLLUP_HOUR && !t->hours_only
                    && rollup_hours_has(&r->done[ROLLUP_MINUTE], hour);
     pthread_mutex_unlock(&r->mutex);
     if (minutes) {
-        return insert_from_minutes(v->conn, hour, error, size);
+        return insert_from_minutes(v->conn, t, hour, error, size);
     }
-    struct query q = hour_query(tier, hour);
+    struct query q = hour_query(tier, t, hour);
     if (!q.filter) {
         snprintf(error, size, "out of memory");
         return -ENOMEM;
     }
-    snprintf(before, sizeof before, "INSERT INTO %s.main.flows SELECT *, "
-             "make_timestamp(%" PRId64 ") FROM (", schema, hour);
-    snprintf(after, sizeof after, ")");
-    int e = query_insert(v, &q, before, after, &r->stopping, NULL, error,
-                         size);
+    snprintf(before, sizeof before, "INSERT INTO %s.main.%s SELECT *, "
+             "make_timestamp(%" PRId64 ") FROM (", rollup_defs[tier].schema,
+             t->name, hour);
+    int e = query_insert(v, &q, before, ")", &r->stopping, NULL, error, size);
     query_clear(&q);
+    return e;
+}
+
+/* Removes what arrived in [from, to), within a transaction. */
+static int
+delete_hours(unsigned tier, duckdb_connection conn, int64_t from, int64_t to,
+             char *error, size_t size)
+{
+    const char *schema = rollup_defs[tier].schema;
+    int e = run(conn, NULL, error, size, "DELETE FROM %s.main.done WHERE "
+                "\"hour\" >= make_timestamp(%" PRId64 ") AND \"hour\" < "
+                "make_timestamp(%" PRId64 ")", schema, from, to);
+    for (unsigned i = 0; i < ROLLUP_TABLES && !e; i++) {
+        e = run(conn, NULL, error, size, "DELETE FROM %s.main.%s WHERE "
+                "\"received\" >= make_timestamp(%" PRId64 ") AND "
+                "\"received\" < make_timestamp(%" PRId64 ")", schema,
+                rollup_tables[i].name, from, to);
+    }
     return e;
 }
 
@@ -358,25 +384,26 @@ add_hour(struct rollup *r, unsigned tier, struct store_view *v, int64_t hour,
     if (e) {
         return e;
     }
-    e = run(v->conn, NULL, error, size,
-            "DELETE FROM %s.main.flows WHERE \"received\" = "
-            "make_timestamp(%" PRId64 "); DELETE FROM %s.main.done WHERE "
-            "\"hour\" = make_timestamp(%" PRId64 ")", schema, hour, schema,
-            hour);
-    if (!e) {
-        e = insert_hour(r, tier, v, hour, error, size);
+    e = delete_hours(tier, v->conn, hour, hour + 1, error, size);
+    for (unsigned i = 0; i < ROLLUP_TABLES && !e; i++) {
+        int64_t rows = 0;
+        if (rollup_tables[i].hours_only && tier != ROLLUP_HOUR) {
+            continue;
+        }
+        e = insert_hour(r, tier, &rollup_tables[i], v, hour, error, size);
+        if (!e) {
+            e = run(v->conn, &rows, error, size, "SELECT count(*) FROM "
+                    "%s.main.%s WHERE \"received\" = make_timestamp(%" PRId64
+                    ")", schema, rollup_tables[i].name, hour);
+        }
+        n += rows;
     }
     if (!e) {
         e = run(v->conn, NULL, error, size,
                 "INSERT INTO %s.main.done SELECT make_timestamp(%" PRId64 "), "
-                "coalesce(sum(\"flows\"), 0) FROM %s.main.flows WHERE "
+                "coalesce(sum(\"flows\"), 0) FROM %s.main.%s WHERE "
                 "\"received\" = make_timestamp(%" PRId64 ")", schema, hour,
-                schema, hour);
-    }
-    if (!e) {
-        e = run(v->conn, &n, error, size, "SELECT count(*) FROM "
-                "%s.main.flows WHERE \"received\" = make_timestamp(%" PRId64
-                ")", schema, hour);
+                schema, rollup_tables[0].name, hour);
     }
     if (!e) {
         e = run(v->conn, NULL, error, size, "COMMIT");
@@ -506,19 +533,18 @@ static int
 forget(struct rollup *r, unsigned tier, duckdb_connection conn, int64_t from,
        int64_t to, char *error, size_t size)
 {
-    const char *schema = rollup_defs[tier].schema;
-
     /* Queries that begin now look for them elsewhere. */
     pthread_mutex_lock(&r->mutex);
     hours_remove(&r->done[tier], from, to);
     pthread_mutex_unlock(&r->mutex);
-    int e = run(conn, NULL, error, size,
-                "BEGIN; DELETE FROM %s.main.flows WHERE \"received\" >= "
-                "make_timestamp(%" PRId64 ") AND \"received\" < "
-                "make_timestamp(%" PRId64 "); DELETE FROM %s.main.done WHERE "
-                "\"hour\" >= make_timestamp(%" PRId64 ") AND \"hour\" < "
-                "make_timestamp(%" PRId64 "); COMMIT", schema, from, to,
-                schema, from, to);
+    int e = run(conn, NULL, error, size, "BEGIN");
+    if (e) {
+        return e;
+    }
+    e = delete_hours(tier, conn, from, to, error, size);
+    if (!e) {
+        e = run(conn, NULL, error, size, "COMMIT");
+    }
     if (e) {
         char again[64];
         run(conn, NULL, again, sizeof again, "ROLLBACK");

@@ -18,10 +18,19 @@
 #define LATE_US (25 * HOUR_US)
 #define AHEAD_US (INT64_C(600) * 1000000)
 
-/* What tiers keep apart, and what they add up. */
-#define ROLLUP_KEYS 16
+/* A tier has a table for each of these: what belongs together in questions.
+ * All of it in one would have as many rows as there are flows. */
+struct rollup_table {
+    const char *name;
+    enum column_id keys[QUERY_MAX_BY];
+    unsigned n;
+    bool hours_only;            /* Minutes would hardly be fewer than flows. */
+};
+#define ROLLUP_TABLES 4
+extern const struct rollup_table rollup_tables[ROLLUP_TABLES];
+
+/* What they add up. */
 #define ROLLUP_SUMS 7
-extern const enum column_id rollup_keys[ROLLUP_KEYS];
 extern const enum column_id rollup_sums[ROLLUP_SUMS];
 
 struct rollup_def {

@@ -10,10 +10,10 @@
 
 
 static bool
-keeps(unsigned id)
+keeps(const struct rollup_table *t, unsigned id)
 {
-    for (size_t i = 0; i < ROLLUP_KEYS; i++) {
-        if (rollup_keys[i] == id) {
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->keys[i] == id) {
             return true;
         }
     }
@@ -31,23 +31,23 @@ adds(unsigned id)
     return id == QUERY_METRIC_FLOWS;
 }
 
-/* The first column of a filter that tiers do not keep, or NULL. */
+/* The first column of a filter that a table does not have, or NULL. */
 static const char *
-filter_lacks(const struct filter *f)
+filter_lacks(const struct rollup_table *t, const struct filter *f)
 {
     if (!f || f->op == FILTER_ANY) {
         return NULL;
     } else if (f->op == FILTER_TERM) {
         return f->value != FV_COLUMN ? filter_value_name(f->value)
-               : keeps(f->column) ? NULL : columns[f->column].name;
+               : keeps(t, f->column) ? NULL : columns[f->column].name;
     }
-    const char *left = filter_lacks(f->left);
-    return left || f->op == FILTER_NOT ? left : filter_lacks(f->right);
+    const char *left = filter_lacks(t, f->left);
+    return left || f->op == FILTER_NOT ? left : filter_lacks(t, f->right);
 }
 
-/* What of a query tiers do not keep, or NULL. */
+/* What of a query a table does not have, or NULL. */
 static const char *
-lacks(const struct query *q)
+table_lacks(const struct rollup_table *t, const struct query *q)
 {
     if (q->records.on) {
         return "single records";
@@ -55,7 +55,7 @@ lacks(const struct query *q)
         return "both ends of flows";
     }
     for (unsigned i = 0; i < q->n_by; i++) {
-        if (!keeps(q->by[i])) {
+        if (!keeps(t, q->by[i])) {
             return columns[q->by[i]].name;
         }
     }
@@ -66,13 +66,39 @@ lacks(const struct query *q)
         if (fn == FN_ERROR) {
             return "the error of estimates";
         }
-        bool ok = fn == FN_DISTINCT ? keeps(id)
+        bool ok = fn == FN_DISTINCT ? keeps(t, id)
                   : fn == FN_MIN || fn == FN_MAX ? time : adds(id);
         if (!ok) {
             return columns[id].name;
         }
     }
-    return filter_lacks(q->filter);
+    return filter_lacks(t, q->filter);
+}
+
+/* The table that answers a query.  NULL, and what tiers do not keep, if there
+ * is none. */
+static const struct rollup_table *
+choose_table(const struct query *q, const char **lacks)
+{
+    for (unsigned i = 0; i < ROLLUP_TABLES; i++) {
+        const char *what = table_lacks(&rollup_tables[i], q);
+        if (!what) {
+            *lacks = NULL;
+            return &rollup_tables[i];
+        }
+        /* What no table has says more than what this one has not. */
+        bool some = false;
+        for (unsigned k = 0; k < ROLLUP_TABLES; k++) {
+            for (unsigned n = 0; n < rollup_tables[k].n; n++) {
+                some |= !strcmp(what,
+                                columns[rollup_tables[k].keys[n]].name);
+            }
+        }
+        if (!i || !some) {
+            *lacks = some ? "these columns together" : what;
+        }
+    }
+    return NULL;
 }
 
 /* The whole steps of a time range; none: both are the same. */
@@ -189,7 +215,8 @@ adds_nothing(struct rollup *r, const struct query *q, unsigned tier)
 /* The condition of one tier is 'and' that no coarser one has the row. */
 static bool
 add_tier(struct rollup *r, const struct query *q, unsigned tier,
-         struct rollup_plan *p, struct filter **others)
+         const struct rollup_table *table, struct rollup_plan *p,
+         struct filter **others)
 {
     int64_t *stored = NULL;
     size_t n = store_hours(r->store, &stored);
@@ -218,12 +245,13 @@ add_tier(struct rollup *r, const struct query *q, unsigned tier,
     }
     struct sql_source *s = &p->sources[p->n];
     *s = (struct sql_source) { .schema = rollup_defs[tier].schema,
-                               .rollup = true, .filter = f };
+                               .rollup = table->name,
+                               .filter = f };
     column_set_add(&s->has, COL_flow_end);
     column_set_add(&s->has, COL_flow_start);
     column_set_add(&s->has, COL_received);
-    for (size_t i = 0; i < ROLLUP_KEYS; i++) {
-        column_set_add(&s->has, rollup_keys[i]);
+    for (size_t i = 0; i < table->n; i++) {
+        column_set_add(&s->has, table->keys[i]);
     }
     for (size_t i = 0; i < ROLLUP_SUMS; i++) {
         column_set_add(&s->has, rollup_sums[i]);
@@ -263,13 +291,14 @@ rollup_plan(struct rollup *r, const struct query *q, struct store_view *v,
         }
     }
     pthread_mutex_unlock(&r->mutex);
-    p->lacks = lacks(q);
+    const struct rollup_table *table = choose_table(q, &p->lacks);
     bool overlap = q->previous_us && q->previous_us < q->to_us - q->from_us;
     for (unsigned i = 0; i < N_ROLLUPS && ok && !p->lacks && !overlap
                          && !q->only_raw; i++) {
-        if (fits(q, i) && !(p->n && adds_nothing(r, q, i))) {
+        if (fits(q, i) && !(table->hours_only && i != ROLLUP_HOUR)
+            && !(p->n && adds_nothing(r, q, i))) {
             unsigned n = p->n;
-            ok = add_tier(r, q, i, p, &others);
+            ok = add_tier(r, q, i, table, p, &others);
             if (ok && p->n > n
                 && rollup_attach(r, i, v->conn, error, sizeof error)) {
                 rollup_complain(r, i, error);

@@ -654,7 +654,8 @@ put_from(struct compiler *c)
     if (c->source->scan) {
         fputs(c->source->scan, c->out);
     } else {
-        c->d->table(c->out, c->source->schema, "flows");
+        c->d->table(c->out, c->source->schema, c->source->rollup
+                    ? c->source->rollup : "flows");
     }
     fputs(" AS f", c->out);
 }
@@ -978,8 +979,10 @@ put_sums(struct compiler *c, const struct sql_source *sources, size_t n)
     }
     fputs(") AS u", c->out);
     put_group_by(c, n_keys(c));
-    put_order(c);
-    fprintf(c->out, " LIMIT %" PRIu64, c->q->limit + 1);
+    if (!c->q->unordered) {
+        put_order(c);
+        fprintf(c->out, " LIMIT %" PRIu64, c->q->limit + 1);
+    }
 }
 
 int
@@ -1005,7 +1008,7 @@ sql_compile(const struct query *q, const struct sql_source *sources,
         c.p95 |= q->calc[i].fn == FN_P95;
     }
     for (size_t i = 0; i < n; i++) {
-        c.rollups |= sources[i].rollup;
+        c.rollups |= sources[i].rollup != NULL;
     }
     if (q->records.on) {
         put_records(&c, sources, n);

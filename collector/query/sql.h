@@ -20,7 +20,7 @@ struct sql_source {
     /* Sums instead of flows (collector/query/rollup.h): "flow_end" is when a step
      * begins, "flow_start" the first time in it, "last" the last, "flows" how
      * many; names are texts. */
-    bool rollup;
+    const char *rollup;         /* The table; NULL: these are flows. */
     const struct filter *filter;        /* Instead of the query's; or NULL. */
 };
 

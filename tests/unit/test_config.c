@@ -104,6 +104,7 @@ test_defaults(void)
     CU_ASSERT_EQUAL(c->receive_buffer, 16 << 20);
     CU_ASSERT_EQUAL(c->retention_us, INT64_C(15) * 86400 * 1000000);
     CU_ASSERT_EQUAL(c->retention_bytes, UINT64_C(50000000000));
+    CU_ASSERT(c->rollups);
     CU_ASSERT_EQUAL(c->minutes_us, INT64_C(90) * 86400 * 1000000);
     CU_ASSERT_EQUAL(c->minutes_bytes, UINT64_C(5000000000));
     CU_ASSERT_EQUAL(c->hours_us, INT64_C(3650) * 86400 * 1000000);
