@@ -36,3 +36,9 @@ endif
 
 interop_tests += tests/interop/test_queries.py \
 	tests/interop/test_query_load.py tests/interop/test_query_values.py
+
+bench_programs += tests/bench/bench_rollup
+tests_bench_bench_rollup_SOURCES = tests/bench/bench_rollup.c \
+	tests/unit/store_util.h
+tests_bench_bench_rollup_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(COMMON_LIBS)
