@@ -38,6 +38,7 @@ api_libapi_la_SOURCES = \
 	api/methods_profile.c \
 	api/methods_probe.c \
 	api/methods_session.c \
+	api/methods_route.c \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/profile.c api/profile.h \
@@ -84,6 +85,7 @@ venturictl_SOURCES = \
 	api/cli/flows.c \
 	api/cli/import.c \
 	api/cli/front.c \
+	api/cli/route.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h \
 	api/cli/watch.c
@@ -125,7 +127,8 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
 	api/cli/complete.c api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \
-	api/cli/front.c api/cli/import.c api/cli/table.c api/cli/watch.c
+	api/cli/front.c api/cli/import.c api/cli/route.c \
+	api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
 	lib/liblib.la $(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -13,7 +13,7 @@ const struct rpc_method *const method_tables[] = {
     methods_data, methods_live,
     methods_subscription, methods_profile,
     methods_export, methods_policy, methods_probe,
-    methods_bgp,
+    methods_bgp, methods_route,
     NULL
 };
 

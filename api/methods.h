@@ -26,6 +26,7 @@ extern const struct rpc_method methods_profile[];   /* methods_profile.c */
 extern const struct rpc_method methods_probe[];     /* methods_probe.c */
 extern const struct rpc_method methods_bgp[];       /* methods_bgp.c */
 extern const struct rpc_method methods_session[];   /* methods_session.c */
+extern const struct rpc_method methods_route[];     /* methods_route.c */
 extern const struct rpc_method methods_subscription[];      /* subscribe.c */
 
 /* All of them, in the order of the manual; ends with NULL. */

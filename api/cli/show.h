@@ -103,6 +103,13 @@ int cli_show_neighbors(struct cli *, struct json_object *result);
 int cli_show_routers(struct cli *, struct json_object *result);
 int cli_show_done(struct cli *, struct json_object *result);
 
+/* route.c */
+extern const struct cli_option cli_route_options[];
+extern const struct cli_option cli_route_table_options[];
+bool cli_build_route(struct cli *, struct json_object *params);
+bool cli_build_route_table(struct cli *, struct json_object *params);
+int cli_show_routes(struct cli *, struct json_object *result);
+
 /* import.c */
 extern const struct cli_option cli_import_options[];
 int cli_import(struct cli *);

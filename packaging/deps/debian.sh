@@ -29,7 +29,7 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # and fprobe are exporters that nobody here wrote.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
     xz-utils procps socat curl jq wrk python3-jsonschema nfdump
-    nfdump-sflow tshark softflowd pmacct fprobe"
+    nfdump-sflow tshark softflowd pmacct fprobe bird2"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"
@@ -123,9 +123,9 @@ run_apt update || fail "apt-get update failed (see above)"
 # that venturid listens on, or fail to.  We want their programs only: what was
 # not there before is neither started nor enabled.
 quiet=
-for service in nfdump softflowd fprobe pmacctd nfacctd sfacctd; do
+for service in nfdump softflowd fprobe pmacctd nfacctd sfacctd bird; do
     case " $missing " in
-        *" $service "* | *" pmacct "*) quiet="$quiet $service" ;;
+        *" $service "* | *" ${service}2 "* | *" pmacct "*) quiet="$quiet $service" ;;
     esac
 done
 if test -n "$quiet" && ! test -e /usr/sbin/policy-rc.d; then
