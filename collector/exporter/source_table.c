@@ -110,7 +110,7 @@ source_table_create(size_t max)
     }
     pthread_mutex_init(&t->lock, NULL);
     t->max = max ? max : 1;
-    t->n_slots = power_of_2(2 * t->max);
+    t->n_slots = power_of_2(2 * (t->max + SOURCE_RESERVE));
     t->n_seq_sets = t->n_slots / 2;
     if (t->n_seq_sets < SEQ_MIN_SETS) {
         t->n_seq_sets = SEQ_MIN_SETS;
@@ -123,7 +123,7 @@ source_table_create(size_t max)
         t->seed = (uint64_t) time(NULL) ^ (uintptr_t) t;
     }
     t->slots = calloc(t->n_slots, sizeof *t->slots);
-    t->list = calloc(t->max, sizeof *t->list);
+    t->list = calloc(t->max + SOURCE_RESERVE, sizeof *t->list);
     t->seq = calloc(t->n_seq_sets, sizeof *t->seq);
     t->interfaces = calloc(t->n_seq_sets, sizeof *t->interfaces);
     t->counters = interface_counters_create(INTERFACE_COUNTERS_SHARE,
@@ -221,12 +221,24 @@ source_table_set_named(struct source_table *t,
     return 0;
 }
 
+/* Whether there is room for one more.  Those that have names find some even
+ * where a flood of made-up exporters has taken the rest.  Under the lock. */
+static bool
+has_room(const struct source_table *t, const struct source_key *key)
+{
+    bool named = t->n < t->max;
+    for (size_t i = 0; i < t->n_named && !named; i++) {
+        named = addr_equal(&t->named[i].address, &key->exporter);
+    }
+    return named && t->n < t->max + SOURCE_RESERVE;
+}
+
 static struct entry *
 add_entry(struct source_table *t, const struct source_key *key)
 {
     struct entry *e;
     size_t slot = find_slot(t, key, &e);        /* Again, under the lock. */
-    if (e || t->n >= t->max) {
+    if (e || !has_room(t, key)) {
         return e;
     }
     e = calloc(1, sizeof *e);

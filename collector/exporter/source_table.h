@@ -12,7 +12,9 @@
 struct interface_counters_table;
 struct source_table;
 
-/* At most 'max' sources; one more is refused. */
+/* At most 'max' sources; one more is refused, unless its exporter has a name:
+ * there is room for so many of these. */
+#define SOURCE_RESERVE 1024
 struct source_table *source_table_create(size_t max);
 void source_table_destroy(struct source_table *);
 

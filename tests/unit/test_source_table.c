@@ -53,6 +53,30 @@ test_get(void)
     source_table_destroy(NULL);
 }
 
+/* Made-up exporters take all there is; those with names still get in. */
+static void
+test_reserve(void)
+{
+    struct source_table *t = source_table_create(100);
+    struct source_key k = key_of(5000);
+    struct named_source named = { .address = k.exporter, .name = 1 };
+    unsigned n = 0;
+    for (unsigned i = 0; i < 5000; i++) {
+        struct source_key spoofed = key_of(i);
+        n += source_table_get(t, &spoofed) != NULL;
+    }
+    CU_ASSERT_EQUAL(n, 100);
+    CU_ASSERT_PTR_NULL(source_table_get(t, &k));
+    CU_ASSERT_EQUAL(source_table_set_named(t, &named, 1), 0);
+    CU_ASSERT_PTR_NOT_NULL(source_table_get(t, &k));
+    n = 0;
+    for (k.domain = 0; k.domain < 2 * SOURCE_RESERVE; k.domain++) {
+        n += source_table_get(t, &k) != NULL;
+    }
+    CU_ASSERT_EQUAL(n, SOURCE_RESERVE); /* Not without bounds, either. */
+    source_table_destroy(t);
+}
+
 struct race {
     struct source_table *table;
     struct source *seen[3000];
@@ -232,7 +256,8 @@ test_samplers(void)
     source_table_destroy(t);
 }
 
-UNIT_MAIN("source_table", UNIT_TEST(test_get), UNIT_TEST(test_race),
+UNIT_MAIN("source_table", UNIT_TEST(test_get), UNIT_TEST(test_reserve),
+          UNIT_TEST(test_race),
           UNIT_TEST(test_sequence), UNIT_TEST(test_sequence_v5),
           UNIT_TEST(test_sequence_v5_change), UNIT_TEST(test_ports),
           UNIT_TEST(test_samplers))
