@@ -181,7 +181,7 @@ def test_time_series():
           "OpenFlow port")
     # The agent itself and its datapath: 2203 and 2207.
     others = {f for i in site.counters() for f in i["fields"]}
-    for field in ("user_time_ms", "memory_used", "dp_hits", "dp_masks"):
+    for field in ("user_time_ms", "memory_used", "dp_hits", "dp_flows"):
         if field not in others:
             raise Failure("no %s: %s" % (field, others))
     few = site.counters(interface=site.a.port, step="1h",
