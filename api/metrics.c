@@ -267,22 +267,24 @@ print_sources(FILE *f, const struct api_context *c)
 }
 
 static void
-print_ovsdb(FILE *f, struct ovsdb *ovsdb)
+print_ovsdb(FILE *f, const struct api_context *c)
 {
-    size_t n = ovsdb ? ovsdb_n_remotes(ovsdb) : 0;
+    const struct config *config = c->config ? config_current(c->config) : NULL;
+    size_t n = c->ovsdb ? ovsdb_n_remotes(c->ovsdb) : 0;
 
     if (n) {
         fputs("# HELP venturi_ovsdb_connected 1 as long as the database "
               "answers.\n# TYPE venturi_ovsdb_connected gauge\n", f);
     }
     for (size_t i = 0; i < n; i++) {
-        const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
-        if (s) {
-            fputs("venturi_ovsdb_connected", f);
-            print_label(f, "remote", s->remote ? s->remote : "?", true);
-            fprintf(f, "} %d\n", s->connected);
-            ovsdb_snapshot_unref(s);
-        }
+        const struct ovs_snapshot *s = ovsdb_snapshot(c->ovsdb, i);
+        const char *remote = s && s->remote ? s->remote
+                             : config && i < config->n_ovsdb_remotes
+                             ? config->ovsdb_remotes[i] : "?";
+        fputs("venturi_ovsdb_connected", f);
+        print_label(f, "remote", remote, true);
+        fprintf(f, "} %d\n", s && s->connected);
+        ovsdb_snapshot_unref(s);
     }
 }
 
@@ -299,7 +301,7 @@ metrics_text(const struct api *api, const struct api_context *c, size_t *n)
           "# TYPE venturi_build_info gauge\n"
           "venturi_build_info{version=\"" PACKAGE_VERSION "\"} 1\n", f);
     print_process(f, c);
-    print_ovsdb(f, c->ovsdb);
+    print_ovsdb(f, c);
     print_inputs(f, c->input);
     print_counters(f, "decoder", c->decode_counters, decoder_counter_defs);
     print_sources(f, c);

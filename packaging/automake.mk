@@ -1,7 +1,10 @@
 # What installs our dependencies, and what runs venturid.
 EXTRA_DIST += packaging/deps/debian.sh packaging/deps/ovs.sh \
 	packaging/deps/duckdb.sh packaging/deps/duckdb.lock \
-	packaging/systemd/venturid.service.in
+	packaging/systemd/venturid.service.in packaging/debian \
+	packaging/prometheus/venturi.rules.yml \
+	packaging/grafana/venturi.json packaging/container/Containerfile \
+	packaging/container/venturi.json packaging/rpm/venturi.spec
 
 systemunitdir = $(prefix)/lib/systemd/system
 nodist_systemunit_DATA = packaging/systemd/venturid.service

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from front import Http, Stream, WebSocket, connect, request
-from harness import (BUILDDIR, Daemon, Failure, Lab, RpcError, equal,
+from harness import (BUILDDIR, SRCDIR, Daemon, Failure, Lab, RpcError, equal,
                      in_netns, main, scratch_dir, wait_until)
 
 HTTP, TCP, TLS, HTTPS = 8780, 8782, 8781, 8783
@@ -175,6 +175,36 @@ def test_metrics():
     equal(Http(connect(lab, HTTP), token(daemon, "viewer"))
           .ask("GET", "/metrics")[0], 200)
     daemon.stop()
+
+
+def test_ready_made():
+    """Alert rules and the dashboard name metrics that there are; the
+    container's configuration is valid."""
+    packaging = os.path.join(SRCDIR, "packaging")
+    wanted = set()
+    for name in ("prometheus/venturi.rules.yml", "grafana/venturi.json"):
+        with open(os.path.join(packaging, name), encoding="utf-8") as f:
+            wanted |= set(re.findall(r"\b(?:venturi|process)_[a-z_]+",
+                                     f.read()))
+    if len(wanted) < 10:
+        raise Failure("only %s are named" % wanted)
+    lab = Lab()
+    daemon = Daemon(lab, ovsdb="unix:/nonexistent", expect=[r"\|WARN\|"])
+    subprocess.run(in_netns(lab.name, [
+        os.path.join(BUILDDIR, "venturi-gen"), "--count", "100"]),
+        stdout=subprocess.DEVNULL, check=True)
+    wait_until(lambda: daemon.rpc("exporter.list")["exporters"])
+    body = Http(connect(lab, HTTP)).ask("GET", "/metrics")[2].decode()
+    there = {line.split()[2] for line in body.splitlines()
+             if line.startswith("# TYPE")}
+    if wanted - there:
+        raise Failure("there are no " + ", ".join(sorted(wanted - there)))
+    daemon.stop()
+    subprocess.run([os.path.join(BUILDDIR, "venturid"), "--check-config",
+                    "--config", os.path.join(packaging, "container",
+                                             "venturi.json"),
+                    "--user", "nobody"], check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 # --- Who asks --------------------------------------------------------------
