@@ -673,8 +673,10 @@ template_prefetch(const void *p)
     const struct template *t
         = p ? atomic_load_explicit(&slot->template, memory_order_acquire)
             : NULL;
-    __builtin_prefetch(t);
-    __builtin_prefetch((const char *) t + 64);
+    if (t) {
+        __builtin_prefetch(t);
+        __builtin_prefetch((const char *) t + 64);
+    }
     return t;
 }
 
