@@ -826,7 +826,9 @@ bgp_update_decode(struct bgp_decoder *d, const struct bgp_params *params,
     u->nlri.present = cur_more(&c);
     walk(d, params, attributes, u);
     finish_mp(d, u);
-    check_mandatory(u);
+    if (!params->lenient) {     /* A table shows its own routes, too. */
+        check_mandatory(u);
+    }
     /* RFC 7606 section 5.2: what was announced has perhaps not been seen. */
     bool others = u->seen[0] & ~(1ull << BGP_A_MP_UNREACH)
                   || u->seen[1] || u->seen[2] || u->seen[3]

@@ -142,6 +142,7 @@ on_peer_up(struct message *m)
     }
     bool was_up = p->up;
     p->up_views |= view;
+    p->implied = false;
     /* What cannot be read of an OPEN is not known, no more. */
     bgp_open_parse(u.sent, &p->sent, &e);
     bgp_open_parse(u.received, &p->received, &e);
@@ -210,6 +211,23 @@ add_path_of(const struct bmp_peer *p, enum bgp_view view)
     return us->add_path_receive & them->add_path_send;
 }
 
+/* Routes of a peer that nobody said was up: GoBGP tells of its own table so.
+ * What was agreed on is not known then. */
+static struct bmp_peer *
+imply_peer(struct message *m)
+{
+    struct bmp_peer *p = add_peer(m);
+    if (p) {
+        p->up = p->implied = true;
+        p->up_views = 1u << m->peer.view;
+        p->as = m->peer.as;
+        p->id = m->peer.id;
+        m->r->n_up++;
+        tell(m, p, "up", "by its routes alone");
+    }
+    return p;
+}
+
 static bool
 on_route_monitoring(struct message *m)
 {
@@ -219,8 +237,12 @@ on_route_monitoring(struct message *m)
     uint8_t type;
     counter_inc(&n->route_monitoring);
     struct bmp_peer *p = find_peer(m);
-    if (!p || !p->up) {
+    if (!p) {
         counter_inc(&n->unknown_peer);
+        p = imply_peer(m);
+    }
+    if (!p || !p->up) {
+        counter_add(&n->unknown_peer, p != NULL);
         return true;
     }
     p->updates++;
@@ -234,6 +256,7 @@ on_route_monitoring(struct message *m)
     }
     struct bgp_params params = {
         .as4 = !m->peer.as2, .guess_as4 = true, .lenient = true,
+        .guess_paths = p->implied,
         .families = m->c->families,
         .add_path = add_path_of(p, m->peer.view),
         .ext_next_hop = UINT32_MAX,

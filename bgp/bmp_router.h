@@ -34,7 +34,7 @@
     X(views_skipped, "Updates of tables that are not kept")                  \
     X(malformed, "Messages that do not parse; the session goes on")          \
     X(unknown_type, "Messages of types that are not known")                  \
-    X(unknown_peer, "Messages about peers that are not up")                  \
+    X(unknown_peer, "Messages about peers of which nobody said that they are up")                  \
     X(refused_peers, "Peers refused because there are too many")
 
 struct bmp_router_counters {
@@ -52,6 +52,7 @@ struct bmp_peer_key {
 struct bmp_peer {
     struct bmp_peer_key key;
     bool up;
+    bool implied;               /* Known by its routes alone. */
     uint32_t up_views;          /* 1 << enum bgp_view: some routers say it
                                  * once for each table. */
     uint32_t as, id;

@@ -36,4 +36,5 @@ fuzz_programs += tests/fuzz/fuzz_bgp
 tests_fuzz_fuzz_bgp_SOURCES = tests/fuzz/fuzz_bgp.c tests/fuzz/replay_main.c
 tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
 
-interop_tests += tests/interop/test_bgp_errors.py
+interop_tests += tests/interop/test_bgp_errors.py \
+	tests/interop/test_bgp_peers.py

@@ -26,10 +26,12 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 
 # What "make check" and "make distcheck" need on top of these; nfdump and
 # tshark are second opinions about what venturi-gen sends; softflowd, pmacctd
-# and fprobe are exporters that nobody here wrote.
+# and fprobe are exporters, bird2, frr, gobgpd
+# and exabgp BGP speakers, that nobody here wrote.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
     xz-utils procps socat curl jq wrk python3-jsonschema nfdump
-    nfdump-sflow tshark softflowd pmacct fprobe bird2"
+    nfdump-sflow tshark softflowd pmacct fprobe
+    bird2 frr gobgpd exabgp"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"
@@ -123,9 +125,11 @@ run_apt update || fail "apt-get update failed (see above)"
 # that venturid listens on, or fail to.  We want their programs only: what was
 # not there before is neither started nor enabled.
 quiet=
-for service in nfdump softflowd fprobe pmacctd nfacctd sfacctd bird; do
+for service in nfdump softflowd fprobe pmacctd nfacctd sfacctd bird frr gobgpd \
+    exabgp; do
     case " $missing " in
-        *" $service "* | *" ${service}2 "* | *" pmacct "*) quiet="$quiet $service" ;;
+        *" $service "* | *" ${service}2 "* | *" pmacct "*)
+            quiet="$quiet $service" ;;
     esac
 done
 if test -n "$quiet" && ! test -e /usr/sbin/policy-rc.d; then

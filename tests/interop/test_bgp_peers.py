@@ -1,0 +1,370 @@
+#!/usr/bin/env python3
+"""BIRD, FRR, GoBGP and ExaBGP as BGP neighbours, FRR and GoBGP as BMP
+senders: what they announce is what venturid has, route for route."""
+# timeout: 600
+
+import os
+import re
+import shutil
+
+from bgp_peer import OURS, BgpLab, await_state, daemon, neighbor, routes
+from harness import (Failure, Process, Skip, equal, main, run, wait_until)
+
+BIRD = "/usr/sbin/bird"
+FRR = "/usr/lib/frr"
+GOBGPD = "/usr/bin/gobgpd"
+EXABGP = "/usr/sbin/exabgp"
+
+
+def need(path):
+    if not os.path.exists(path):
+        raise Skip("no %s (packaging/deps/debian.sh test)" % path)
+
+
+def write(lab, name, text):
+    path = os.path.join(lab.dir, name)
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path
+
+
+class Bird:
+    """A BIRD of AS 65002 at 10.0.0.2."""
+
+    def __init__(self, lab, v4, v6=(), extra="", channel=""):
+        need(BIRD)
+        self.lab = lab
+        self.control = os.path.join(lab.dir, "bird.ctl")
+        self.conf = os.path.join(lab.dir, "bird.conf")
+        self.extra, self.channel = extra, channel
+        self.write(v4, v6)
+        self.start()
+
+    def start(self):
+        self.process = Process("bird", [
+            BIRD, "-f", "-c", self.conf, "-s", self.control,
+            "-P", self.control + ".pid"], self.control + ".log",
+            self.lab.name)
+
+    def write(self, v4, v6=()):
+        lines = ["router id 10.0.0.2;", "protocol device {}",
+                 "protocol static s4 { ipv4;"]
+        lines += ["route %s blackhole { bgp_large_community.add((65002, 1, "
+                  "2)); bgp_community.add((65002, 7)); };" % p for p in v4]
+        lines += ["}", "protocol static s6 { ipv6;"]
+        lines += ["route %s blackhole;" % p for p in v6]
+        lines += ["}", "protocol bgp venturi { local 10.0.0.2 as 65002; "
+                  "neighbor %s as 65000; multihop; connect delay time 1; "
+                  "graceful restart on; strict bind yes; %s"
+                  "ipv4 { export all; import none; next hop self; %s }; "
+                  "ipv6 { export all; import none; next hop address "
+                  "fd00::2; }; }" % (OURS, self.extra, self.channel)]
+        write(self.lab, "bird.conf", "\n".join(lines) + "\n")
+
+    def ctl(self, *command):
+        return self.lab.run("birdc", "-s", self.control, *command)
+
+    def reconfigure(self, v4, v6=()):
+        self.write(v4, v6)
+        self.ctl("configure")
+
+    def exported(self):
+        """Prefixes that BIRD says it exports."""
+        text = self.ctl("show", "route", "export", "venturi")
+        return set(re.findall(r"^([0-9a-f.:]+/\d+)", text, re.M))
+
+
+def nets(n):
+    return ["10.%d.%d.0/24" % (100 + i // 256, i % 256) for i in range(n)]
+
+
+NEIGHBOR = {"address": "10.0.0.2", "remote-as": 65002,
+            "source-address": OURS, "connect-retry": 1}
+
+
+def test_bird():
+    """IPv4 and IPv6, thousands of withdrawals, refresh, resets, restart."""
+    lab = BgpLab()
+    v6 = ["2001:db8:%x::/48" % i for i in range(100)]
+    bird = Bird(lab, nets(5000), v6)
+    venturid = daemon(lab, [NEIGHBOR])
+    await_state(venturid, "10.0.0.2")
+    routes(venturid, "10.0.0.2", 5000)
+    routes(venturid, "10.0.0.2", 100, "ipv6-unicast")
+    equal(len(bird.exported()), 5100, "what BIRD exports")
+    entry = neighbor(venturid, "10.0.0.2")
+    equal(entry["complete"], ["ipv4-unicast", "ipv6-unicast"], "complete")
+    equal(entry["enhanced_refresh"], True, "enhanced refresh")
+    bird.reconfigure(nets(17), v6[:3])
+    routes(venturid, "10.0.0.2", 17)
+    routes(venturid, "10.0.0.2", 3, "ipv6-unicast")
+    equal(neighbor(venturid, "10.0.0.2")["counters"]["withdrawn"], 5080,
+          "withdrawals")
+    # Refresh: all again, and none is lost.
+    before = neighbor(venturid, "10.0.0.2")["counters"]
+    venturid.rpc("bgp.refresh", address="10.0.0.2")
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["counters"]
+               ["announced"] == before["announced"] + 20)
+    routes(venturid, "10.0.0.2", 17)
+    equal(neighbor(venturid, "10.0.0.2")["counters"]["flaps"], 0, "flaps")
+    # A reset from either side.
+    venturid.rpc("bgp.reset", address="10.0.0.2")
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["counters"]
+               ["established"] == 2, 30)
+    routes(venturid, "10.0.0.2", 17)
+    bird.ctl("disable", "venturi")
+    wait_until(lambda: (neighbor(venturid, "10.0.0.2")["last_error"] or {})
+               .get("text", "").startswith(
+                   "Cease: Administrative Shutdown"))
+    bird.ctl("enable", "venturi")
+    await_state(venturid, "10.0.0.2")
+    routes(venturid, "10.0.0.2", 17)
+    # Its end without a word: the routes wait for it.
+    bird.process.popen.kill()
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["state"]
+               != "Established")
+    equal(neighbor(venturid, "10.0.0.2")["routes"]["ipv4-unicast"], 17,
+          "routes of one that restarts")
+    bird.process.popen.wait()
+    bird.write(nets(11), v6[:3])
+    bird.start()
+    await_state(venturid, "10.0.0.2")
+    routes(venturid, "10.0.0.2", 11)
+    venturid.stop()
+
+
+def test_bird_md5():
+    """TCP-MD5 both ways, and with the wrong key nothing."""
+    lab = BgpLab()
+    Bird(lab, nets(3), extra='password "secret"; ')
+    venturid = daemon(lab, [dict(NEIGHBOR, password="secret")])
+    routes(venturid, "10.0.0.2", 3)
+    equal(neighbor(venturid, "10.0.0.2")["md5"], True, "md5")
+    config = {"bgp": {"neighbor": [dict(NEIGHBOR, password="other")]}}
+    venturid.rpc("config.edit", config={"venturi:venturi": config})
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["state"]
+               != "Established")
+    config["bgp"]["neighbor"][0]["password"] = "secret"
+    config["bgp"]["neighbor"][0]["passive"] = True
+    venturid.rpc("config.edit", config={"venturi:venturi": config})
+    await_state(venturid, "10.0.0.2", timeout=60)       # It connects.
+    routes(venturid, "10.0.0.2", 3)
+    venturid.stop()
+
+
+def test_bird_gtsm():
+    lab = BgpLab()
+    Bird(lab, nets(3), extra="ttl security on; ")
+    venturid = daemon(lab, [dict(NEIGHBOR, **{"ttl-security": 1})])
+    routes(venturid, "10.0.0.2", 3)
+    venturid.stop()
+
+
+def test_frr():
+    """FRR: ADD-PATH, and BMP of what GoBGP tells it."""
+    need(FRR + "/bgpd")
+    need(GOBGPD)
+    lab = BgpLab()
+    vty = os.path.join(lab.dir, "vty")
+    os.mkdir(vty)
+    shutil.chown(vty, "frr", "frr")
+    os.chmod(lab.dir, 0o777)
+    conf = write(lab, "bgpd.conf", """
+hostname frr
+router bgp 65003
+ bgp router-id 10.0.0.3
+ no bgp ebgp-requires-policy
+ no bgp network import-check
+ neighbor 10.0.0.1 remote-as 65000
+ neighbor 10.0.0.1 ebgp-multihop
+ neighbor 10.0.0.1 update-source 10.0.0.3
+ neighbor 10.0.0.1 timers connect 1
+ neighbor 10.0.0.4 remote-as 65004
+ neighbor 10.0.0.4 ebgp-multihop
+ neighbor 10.0.0.4 update-source 10.0.0.3
+ neighbor 10.0.0.4 passive
+ address-family ipv4 unicast
+  network 203.0.113.0/24
+  network 198.51.100.0/25
+  neighbor 10.0.0.1 addpath-tx-all-paths
+  neighbor 10.0.0.4 soft-reconfiguration inbound
+ exit-address-family
+ address-family ipv6 unicast
+  network 2001:db8:1::/48
+  neighbor 10.0.0.1 activate
+ exit-address-family
+ bmp targets venturi
+  bmp connect 10.0.0.1 port 11019 min-retry 200 max-retry 1000
+  bmp monitor ipv4 unicast pre-policy
+  bmp monitor ipv4 unicast post-policy
+  bmp stats interval 1000
+ exit
+""")
+    venturid = daemon(lab, [{"address": "10.0.0.3", "remote-as": 65003,
+                             "source-address": OURS, "connect-retry": 1}],
+                      bmp={"listen": [OURS + ":11019"]})
+    Process("bgpd", [FRR + "/bgpd", "-f", conf, "-Z", "-S", "-n", "-l",
+                     "10.0.0.3", "-M", "bmp", "--vty_socket", vty, "-i",
+                     os.path.join(lab.dir, "bgpd.pid"), "-P", "0", "--log",
+                     "stdout", "-u", "frr", "-g", "frr"],
+            os.path.join(lab.dir, "bgpd.log"), lab.name)
+    await_state(venturid, "10.0.0.3", timeout=40)
+    routes(venturid, "10.0.0.3", 2)
+    routes(venturid, "10.0.0.3", 1, "ipv6-unicast")
+    entry = neighbor(venturid, "10.0.0.3")
+    equal("ipv4-unicast" in entry["add_path"], True, "add-path")
+    equal(entry["capabilities"]["hostname"], "frr", "hostname")
+    # GoBGP tells FRR, FRR tells us: by BGP and by BMP.
+    gobgp = Gobgp(lab, "10.0.0.4", 65004, "10.0.0.3", 65003)
+    for net in ("192.0.2.0/24", "198.51.100.0/24"):
+        gobgp.ctl("global", "rib", "add", net, "nexthop", "10.0.0.4",
+                  "community", "65004:9")
+    routes(venturid, "10.0.0.3", 4, timeout=60)
+
+    def peer():
+        for router in venturid.rpc("bmp.routers")["routers"]:
+            for entry in router["peers"]:
+                if entry["address"] == "10.0.0.4":
+                    return entry
+        return None
+    wait_until(lambda: peer() and peer()["routes"].get("in-pre", {}).get(
+        "ipv4-unicast") == 2 and peer()["routes"].get("in-post", {}).get(
+            "ipv4-unicast") == 2, 40, lambda: str(peer()))
+    equal((peer()["state"], peer()["as"]), ("up", 65004), "peer by BMP")
+    wait_until(lambda: peer()["statistics"], 20, "statistics")
+    gobgp.ctl("global", "rib", "del", "192.0.2.0/24")
+    wait_until(lambda: peer()["routes"]["in-pre"]["ipv4-unicast"] == 1, 20)
+    routes(venturid, "10.0.0.3", 3)
+    gobgp.process.stop()
+    wait_until(lambda: peer()["state"] == "down", 60, lambda: str(peer()))
+    venturid.stop()
+
+
+class Gobgp:
+    def __init__(self, lab, address, asn, other, other_as, bmp=""):
+        need(GOBGPD)
+        self.lab = lab
+        conf = write(lab, "gobgp-%d.toml" % asn, """
+[global.config]
+  as = %d
+  router-id = "%s"
+  local-address-list = ["%s"]
+[[neighbors]]
+  [neighbors.config]
+    neighbor-address = "%s"
+    peer-as = %d
+  [neighbors.transport.config]
+    local-address = "%s"
+  [neighbors.timers.config]
+    connect-retry = 5
+    idle-hold-time-after-reset = 1
+  [neighbors.ebgp-multihop.config]
+    enabled = true
+    multihop-ttl = 10
+  [neighbors.graceful-restart.config]
+    enabled = true
+    restart-time = 20
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "ipv4-unicast"
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "ipv6-unicast"
+%s""" % (asn, address, address, other, other_as, address, bmp))
+        self.api = "%s:50051" % address
+        self.process = Process("gobgpd", [
+            GOBGPD, "-f", conf, "--api-hosts", self.api, "--pprof-disable"],
+            conf + ".log", lab.name)
+        wait_until(lambda: "as" in self.ctl("global", check=False).lower()
+                   and "error" not in self.ctl("global", check=False), 20,
+                   lambda: self.process.text()[-1000:])
+
+    def ctl(self, *args, check=True):
+        host, port = self.api.split(":")
+        return self.lab.run("gobgp", "-u", host, "-p", port, *args,
+                            check=check)
+
+
+def test_gobgp():
+    """GoBGP by BGP and by BMP at the same time."""
+    lab = BgpLab()
+    venturid = daemon(lab, [{"address": "10.0.0.5", "remote-as": 65005,
+                             "source-address": OURS, "connect-retry": 1}],
+                      bmp={"listen": [OURS + ":11019"],
+                           "views": ["in-pre", "in-post", "local"]})
+    gobgp = Gobgp(lab, "10.0.0.5", 65005, OURS, 65000, """
+[[bmp-servers]]
+  [bmp-servers.config]
+    address = "10.0.0.1"
+    port = 11019
+    route-monitoring-policy = "local-rib"
+""")
+    await_state(venturid, "10.0.0.5", timeout=60)
+    for i in range(20):
+        gobgp.ctl("global", "rib", "add", "10.50.%d.0/24" % i, "nexthop",
+                  "10.0.0.5")
+    gobgp.ctl("global", "rib", "add", "-a", "ipv6", "2001:db8:5::/48",
+              "nexthop", "fd00::5")
+    routes(venturid, "10.0.0.5", 20)
+    routes(venturid, "10.0.0.5", 1, "ipv6-unicast")
+    wait_until(lambda: venturid.rpc("bmp.routers")["routers"], 30,
+               "GoBGP by BMP")
+
+    def local():
+        # Its own routes; it calls itself no Loc-RIB.
+        return [table["ipv4-unicast"]
+                for r in venturid.rpc("bmp.routers")["routers"]
+                for p in r["peers"] for table in p["routes"].values()
+                if "ipv4-unicast" in table]
+    wait_until(lambda: local() == [20], 30,
+        lambda: str(venturid.rpc("bmp.routers")))
+    for i in range(15):
+        gobgp.ctl("global", "rib", "del", "10.50.%d.0/24" % i)
+    routes(venturid, "10.0.0.5", 5)
+    gobgp.ctl("neighbor", OURS, "reset")
+    wait_until(lambda: neighbor(venturid, "10.0.0.5")["counters"]
+               ["established"] == 2, 60)
+    routes(venturid, "10.0.0.5", 5)
+    venturid.stop()
+
+
+def test_exabgp():
+    """ExaBGP: ADD-PATH, communities of all kinds."""
+    need(EXABGP)
+    lab = BgpLab()
+    lines = ["route 10.60.%d.0/24 next-hop 10.0.0.6 community [65006:1] "
+             "large-community [65006:1:2] extended-community "
+             "[target:65006:3] path-information 0.0.0.%d;" % (i, k)
+             for i in range(10) for k in (1, 2)]
+    conf = write(lab, "exabgp.conf", """
+neighbor 10.0.0.1 {
+  router-id 10.0.0.6;
+  local-address 10.0.0.6;
+  local-as 65006;
+  peer-as 65000;
+  capability { add-path send/receive; route-refresh enable; }
+  family { ipv4 unicast; }
+  static { %s }
+}
+""" % "\n".join(lines))
+    venturid = daemon(lab, [{"address": "10.0.0.6", "remote-as": 65006,
+                             "passive": True}])
+    Process("exabgp", ["env", "exabgp.daemon.user=root",
+                       "exabgp.api.cli=false", "exabgp.log.destination="
+                       "stdout", "exabgp.tcp.port=179",
+                       "exabgp.daemon.drop=false", EXABGP, conf],
+            os.path.join(lab.dir, "exabgp.log"), lab.name)
+    await_state(venturid, "10.0.0.6", timeout=60)
+    routes(venturid, "10.0.0.6", 20)
+    equal(neighbor(venturid, "10.0.0.6")["add_path"], ["ipv4-unicast"],
+          "add-path")
+    venturid.rpc("bgp.reset", address="10.0.0.6")
+    wait_until(lambda: neighbor(venturid, "10.0.0.6")["counters"]
+               ["established"] == 2, 60)
+    routes(venturid, "10.0.0.6", 20)
+    venturid.stop()
+
+
+if __name__ == "__main__":
+    main(needs=("root", "venturid"))
