@@ -2,6 +2,7 @@
 
 #include "collector/filter/eval.h"
 
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
@@ -33,6 +34,9 @@ struct step {
     bool nullable;
     uint64_t mask, lo, span;    /* (v & mask) - lo <= span, modulo. */
     uint64_t prefix[2], prefix_mask[2];
+    const struct dict *dict;    /* Names that are searched: */
+    char *word;                 /* for a word, or */
+    regex_t *pattern;
 };
 
 struct filter_program {
@@ -224,6 +228,50 @@ term_computed(const struct step *s, const struct flow_batch *b,
     }
 }
 
+/* Whether 'word' stands in 'text', between blanks. */
+static bool
+has_word(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = text; (p = strstr(p, word)); p++) {
+        if ((p == text || p[-1] == ' ') && (p[n] == ' ' || !p[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rows that follow each other have few names: what was found out about one is
+ * remembered for the batch. */
+#define SEEN 256
+
+static void
+term_text(const struct step *s, const struct flow_batch *b, unsigned words,
+          uint64_t *out)
+{
+    const uint32_t *v = column_at(b, s->column);
+    uint32_t seen[SEEN];
+    bool found[SEEN];
+    memset(seen, 0xff, sizeof seen);
+    for (unsigned w = 0; w < words; w++) {
+        unsigned n = b->n - 64 * w < 64 ? b->n - 64 * w : 64;
+        out[w] = 0;
+        for (unsigned i = 0; i < n; i++) {
+            uint32_t id = v[64 * w + i], at = id % SEEN;
+            if (!(b->valid[s->column][w] >> i & 1)) {
+                continue;
+            }
+            if (seen[at] != id) {
+                const char *text = dict_text(s->dict, id);
+                seen[at] = id;
+                found[at] = s->word ? has_word(text, s->word)
+                            : !regexec(s->pattern, text, 0, NULL, 0);
+            }
+            out[w] |= (uint64_t) found[at] << i;
+        }
+    }
+}
+
 /* ---- Compiling. ---- */
 
 static struct step *
@@ -295,6 +343,31 @@ set_prefix(struct step *s, const struct prefix *p)
 }
 
 static void
+add_search(struct filter_program *p, const struct filter *t)
+{
+    struct step *s = add_step(p, STEP_TERM);
+    s->column = t->column;
+    s->nullable = columns[t->column].flags & CF_NULL;
+    s->run = term_text;
+    s->dict = p->dict;
+    if (p->failed) {
+        return;
+    }
+    if (t->cmp == CMP_HAS_WORD) {
+        s->word = strdup(t->text);
+        p->failed = !s->word;
+        return;
+    }
+    s->pattern = malloc(sizeof *s->pattern);
+    if (!s->pattern || regcomp(s->pattern, t->text,
+                               REG_EXTENDED | REG_NOSUB)) {
+        free(s->pattern);
+        s->pattern = NULL;
+        p->failed = true;
+    }
+}
+
+static void
 add_term(struct filter_program *p, const struct filter *t)
 {
     const struct column *c = &columns[t->column];
@@ -306,6 +379,10 @@ add_term(struct filter_program *p, const struct filter *t)
         struct step *s = add_step(p, c->flags & CF_NULL ? STEP_TERM
                                                         : STEP_NONE);
         s->column = t->column;  /* Without kernel: absent. */
+        return;
+    }
+    if (t->cmp == CMP_HAS_WORD || t->cmp == CMP_MATCHES) {
+        add_search(p, t);
         return;
     }
     if (number && c->type == COLUMN_T_NAME && t->value == FV_COLUMN) {
@@ -406,6 +483,13 @@ void
 filter_program_destroy(struct filter_program *p)
 {
     if (p) {
+        for (unsigned i = 0; i < p->n; i++) {
+            free(p->steps[i].word);
+            if (p->steps[i].pattern) {
+                regfree(p->steps[i].pattern);
+                free(p->steps[i].pattern);
+            }
+        }
         free(p->steps);
         free(p);
     }

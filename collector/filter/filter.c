@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,6 +405,124 @@ make_sides(struct filter_parse *fp, int src, int dst, enum filter_op op,
     return a && negated ? filter_make(fp, FILTER_NOT, a, NULL) : a;
 }
 
+/* Paths and communities: texts that are searched. */
+static bool
+is_searched(enum filter_kind kind)
+{
+    return kind >= KIND_AS_PATH && kind <= KIND_EXT;
+}
+
+/* What "_" is in the patterns of routers: a side of an AS number. */
+#define BOUNDARY "(^|[ {}(),]|$)"
+
+/* The pattern as every engine understands it, into 'out' of MAX_WORD.  False: not
+ * one. */
+static bool
+path_pattern(const struct filter_word *word, char *out)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < word->len; i++) {
+        char c = word->text[i], before = i ? word->text[i - 1] : '(';
+        /* What engines disagree about. */
+        if (strchr("*+?", c) && strchr("*+?(|^", before)) {
+            return false;
+        }
+        const char *put = c == '_' ? BOUNDARY : NULL;
+        size_t n = put ? strlen(put) : 1;
+        if (!memchr("0123456789 .*+?^$|()[]-,_", c, 25)
+            || used + n >= MAX_WORD) {
+            return false;
+        }
+        memcpy(out + used, put ? put : &c, n);
+        used += n;
+    }
+    out[used] = '\0';
+    regex_t re;
+    if (!used || regcomp(&re, out, REG_EXTENDED | REG_NOSUB)) {
+        return false;
+    }
+    regfree(&re);
+    return true;
+}
+
+/* "65000:100", "65000:1:2", "rt:65000:1", "0x030c000000000008". */
+static bool
+is_community(enum filter_kind kind, const struct filter_word *w)
+{
+    unsigned colons = 0, other = 0;
+    for (size_t i = 0; i < w->len; i++) {
+        colons += w->text[i] == ':';
+        other += w->text[i] != ':' && !isdigit((unsigned char) w->text[i]);
+        if (w->text[i] == ' ') {
+            return false;
+        }
+    }
+    return kind == KIND_EXT ? w->len > 0
+           : !other && colons == (kind == KIND_LARGE ? 2 : 1);
+}
+
+static void
+set_search(struct filter *f, enum filter_cmp cmp, const char *pattern,
+           bool *failed)
+{
+    if (f->op != FILTER_TERM) {
+        set_search(f->left, cmp, pattern, failed);
+        if (f->right) {
+            set_search(f->right, cmp, pattern, failed);
+        }
+        return;
+    }
+    f->cmp = cmp;
+    if (pattern) {
+        free(f->text);
+        f->text = strdup(pattern);
+        *failed |= !f->text;
+    }
+}
+
+static struct filter *
+make_search(struct filter_parse *fp, enum filter_kind kind,
+            enum filter_side side, enum filter_cmp cmp,
+            const struct filter_word *word, const struct filter_span *span)
+{
+    char pattern[MAX_WORD];
+    bool path = kind == KIND_AS_PATH, failed = false;
+    if (cmp != CMP_EQ && cmp != CMP_NE) {
+        filter_fail(fp, span->start, "=, !=", "paths and communities have no "
+                    "order");
+        return NULL;
+    }
+    if (path ? !path_pattern(word, pattern) : !is_community(kind, word)) {
+        filter_fail(fp, span->start, path
+                    ? "a regular expression such as \"_64500 .* 15169$\", of "
+                      "digits, blanks and .*+?^$|()[]-_"
+                    : kind == KIND_LARGE ? "such as 65000:1:2"
+                    : kind == KIND_EXT ? "such as rt:65000:1"
+                    : "such as 65000:100", "\"%.*s\" is not %s",
+                    (int) (word->len > 60 ? 60 : word->len), word->text,
+                    path ? "a pattern of AS paths" : "a community");
+        return NULL;
+    }
+    int src = kind_column(fp, kind, IO_ANY, false, true, span);
+    int dst = kind_column(fp, kind, IO_ANY, true, true, span);
+    struct filter *f = side == SIDE_SRC || side == SIDE_DST
+        ? filter_make_column(fp, (enum column_id) (side == SIDE_SRC ? src
+                                                                    : dst),
+                             CMP_EQ, word, span)
+        : make_sides(fp, src, dst, side == SIDE_BOTH ? FILTER_AND : FILTER_OR,
+                     CMP_EQ, word, span);
+    if (f) {
+        set_search(f, path ? CMP_MATCHES : CMP_HAS_WORD,
+                   path ? pattern : NULL, &failed);
+        if (failed) {
+            filter_fail(fp, span->start, "", "out of memory");
+            filter_destroy(f);
+            return NULL;
+        }
+    }
+    return f && cmp == CMP_NE ? filter_make(fp, FILTER_NOT, f, NULL) : f;
+}
+
 struct filter *
 filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
                  enum filter_io io, enum filter_side side,
@@ -417,6 +536,9 @@ filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
         filter_fail(fp, span->start, "if, mac", "only interfaces and MAC "
                     "addresses are in or out");
         return NULL;
+    }
+    if (is_searched(kind)) {
+        return make_search(fp, kind, side, cmp, word, span);
     }
     if (kind == KIND_IF && io != IO_ANY) {
         side = io == IO_IN ? SIDE_SRC : SIDE_DST;

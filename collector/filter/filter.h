@@ -16,7 +16,10 @@ enum filter_op { FILTER_ANY, FILTER_AND, FILTER_OR, FILTER_NOT, FILTER_TERM };
 /* A term about an absent value is false, whatever it compares; CMP_NE is the
  * negation of CMP_EQ and so true of it. */
 enum filter_cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE,
-                  CMP_IN_PREFIX, CMP_BITS_ALL, CMP_BITS_NONE, CMP_IS_NULL };
+                  CMP_IN_PREFIX, CMP_BITS_ALL, CMP_BITS_NONE, CMP_IS_NULL,
+                  /* NAME columns: a word of the text, between blanks; an
+                   * extended regular expression that matches in it. */
+                  CMP_HAS_WORD, CMP_MATCHES };
 
 /* What a term compares: a column, or a number that is computed from columns of
  * the record, rounded down; never absent.  nfdump's meanings. */

@@ -40,7 +40,15 @@ enum filter_io { IO_ANY, IO_IN, IO_OUT };
     X(VLAN, "vlan", "vlan_id", "post_vlan_id")                          \
     X(TUNIP, "tunip", "tunnel_src_addr", "tunnel_dst_addr")             \
     X(XIP, "xip", "nat_src_addr", "nat_dst_addr")                       \
-    X(XPORT, "xport", "nat_src_port", "nat_dst_port")
+    X(XPORT, "xport", "nat_src_port", "nat_dst_port")                   \
+    X(PEER_AS, "peer-as", "src_peer_as", "dst_peer_as")                 \
+    X(ORIGIN, "origin", "src_origin", "dst_origin")                     \
+    X(ROUTE_PEER, "route-peer", "src_route_peer", "dst_route_peer")     \
+    X(NEXT_HOP, "next-hop", "src_bgp_next_hop", "bgp_next_hop")         \
+    X(AS_PATH, "as-path", "src_as_path", "as_path")                     \
+    X(COMMUNITY, "community", "src_communities", "communities")         \
+    X(LARGE, "large-community", "src_communities", "communities")       \
+    X(EXT, "ext-community", "src_communities", "communities")
 
 enum filter_kind {
 #define X(ID, WORD, SRC, DST) KIND_##ID,

@@ -137,22 +137,46 @@ put_prefix(struct compiler *c, const struct filter *t)
         .kind = BIND_ADDR, .addr = last });
 }
 
+/* "text is the name", "has the word", "matches". */
+static void
+put_text(struct compiler *c, const struct filter *t, const char *column)
+{
+    struct sql_bind bind_ = { .kind = BIND_TEXT,
+                              .text = t->text ? t->text : "" };
+    if (t->cmp == CMP_MATCHES) {
+        fprintf(c->out, "regexp_matches(%s, ", column);
+        put_parameter(c, COLUMN_T_NAME, bind_);
+        fputs(")", c->out);
+    } else if (t->cmp == CMP_HAS_WORD) {
+        fprintf(c->out, "contains(' ' || %s || ' ', ' ' || ", column);
+        put_parameter(c, COLUMN_T_NAME, bind_);
+        fputs(" || ' ')", c->out);
+    } else {
+        fprintf(c->out, "%s = ", column);
+        put_parameter(c, COLUMN_T_NAME, bind_);
+    }
+}
+
 static void
 put_name(struct compiler *c, const struct filter *t)
 {
-    put_column(c, t->column);
     if (c->source->rollup) {
-        fputs(" = ", c->out);
-        put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
-            .kind = BIND_TEXT, .text = t->text ? t->text : "" });
+        char column[80];
+        if (!column_set_has(&c->source->has, t->column)) {
+            fputs("NULL", c->out);
+            return;
+        }
+        snprintf(column, sizeof column, "f.\"%s\"",
+                 columns[t->column].name);
+        put_text(c, t, column);
         return;
     }
+    put_column(c, t->column);
     /* Ids differ between segments; texts do not. */
     fputs(" IN (SELECT id FROM ", c->out);
     c->d->table(c->out, c->source->schema, "names");
-    fputs(" WHERE text = ", c->out);
-    put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
-        .kind = BIND_TEXT, .text = t->text ? t->text : "" });
+    fputs(" WHERE ", c->out);
+    put_text(c, t, "text");
     fputs(")", c->out);
 }
 

@@ -124,15 +124,19 @@ util_fill(struct flow_batch *b, uint32_t n, int64_t arrival_us,
           uint64_t *seed, struct dict *dict, struct source *source)
 {
     static const char *const texts[] = { "br-int", "br-ex", "eth0", "tap1",
-                                         "veth-\xff\xc0", "größe" };
-    uint32_t names[6];
-    for (unsigned i = 0; i < 6; i++) {
+                                         "veth-\xff\xc0", "größe",
+                                         "64500 15169", "64500 {1,2} 15169",
+                                         "65000:100 65000:1:2 rt:65000:1",
+                                         "65000:1001", "15169 64500" };
+    enum { N_TEXTS = sizeof texts / sizeof texts[0] };
+    uint32_t names[N_TEXTS];
+    for (unsigned i = 0; i < N_TEXTS; i++) {
         names[i] = dict_intern(dict, texts[i], strlen(texts[i]));
     }
     b->oldest_us = arrival_us;
     for (unsigned id = 0; id < N_COLUMNS; id++) {
         for (uint32_t i = 0; i < n; i++) {
-            util_random_value(b, id, i, seed, names, 6);
+            util_random_value(b, id, i, seed, names, N_TEXTS);
             if (!(columns[id].flags & CF_NULL) || util_random(seed) % 4) {
                 batch_set_valid(b, id, i);
             } else {

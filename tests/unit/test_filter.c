@@ -14,7 +14,8 @@ print(FILE *out, const struct filter *f)
         [CMP_EQ] = "=", [CMP_NE] = "!=", [CMP_LT] = "<", [CMP_LE] = "<=",
         [CMP_GT] = ">", [CMP_GE] = ">=", [CMP_IN_PREFIX] = "in",
         [CMP_BITS_ALL] = "has", [CMP_BITS_NONE] = "lacks",
-        [CMP_IS_NULL] = "null",
+        [CMP_IS_NULL] = "null", [CMP_HAS_WORD] = "word",
+        [CMP_MATCHES] = "~",
     };
     char buf[PREFIX_STRLEN];
 
@@ -110,6 +111,16 @@ test_terms(void)
         { "if \"3com\"", "(in_if_name = '3com' | out_if_name = '3com')" },
         { "dst as 64512", "dst_as = 64512" },
         { "as 64512", "(src_as = 64512 | dst_as = 64512)" },
+        { "community 65000:100", "(src_communities word '65000:100' | "
+          "communities word '65000:100')" },
+        { "dst large-community 1:2:3", "communities word '1:2:3'" },
+        { "src ext-community != rt:1:2", "!src_communities word 'rt:1:2'" },
+        { "dst as-path \"64500 .* 15169\"", "as_path ~ '64500 .* 15169'" },
+        { "dst as-path \"_7$\"", "as_path ~ '(^|[ {}(),]|$)7$'" },
+        { "next-hop 192.0.2.1", "(src_bgp_next_hop in 192.0.2.1/32 | "
+          "bgp_next_hop in 192.0.2.1/32)" },
+        { "dst origin igp", "dst_origin = 0" },
+        { "src peer-as 64500", "src_peer_as = 64500" },
         { "bridge br-int", "bridge = 'br-int'" },
         { "bridge != 'and or'", "bridge != 'and or'" },
         { "bridge \"a b\" or bridge 'it\"s'",
@@ -316,6 +327,11 @@ test_errors(void)
         { "proto tcp)", 9, "unexpected \")\"", "and" },
         { "proto tcp port 53", 10, "unexpected \"port\"", "and" },
         { "nonsense 5", 0, "unexpected \"nonsense\"", "column" },
+        { "as-path \"(64500\"", 8, "is not a pattern", "regular" },
+        { "as-path \"1**\"", 8, "is not a pattern", "regular" },
+        { "as-path 64500x", 8, "is not a pattern", "regular" },
+        { "community 65000", 10, "is not a community", "65000:100" },
+        { "community > 1:2", 12, "have no order", "=" },
         { "proto quic", 6, "\"quic\" is not a value of proto", "tcp" },
         { "proto 256", 6, "too large for proto", "255" },
         { "dst port 65536", 9, "too large for dst_port", "65535" },

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <regex.h>
 #include <stdio.h>
 
 #include "collector/query/sql.h"
@@ -157,6 +158,20 @@ eval(const struct filter *f, struct flow_batch *b, uint32_t row)
         return !null && (v & f->number) == f->number;
     case CMP_BITS_NONE:
         return !null && !(v & f->number);
+    case CMP_HAS_WORD: {
+        char text[256], word[256];
+        snprintf(text, sizeof text, " %s ", dict_text(dict, (uint32_t) v));
+        snprintf(word, sizeof word, " %s ", f->text);
+        return !null && strstr(text, word);
+    }
+    case CMP_MATCHES: {
+        regex_t re;
+        CU_ASSERT_EQUAL(regcomp(&re, f->text, REG_EXTENDED), 0);
+        bool is = !null && !regexec(&re, dict_text(dict, (uint32_t) v), 0,
+                                    NULL, 0);
+        regfree(&re);
+        return is;
+    }
     default:
         break;
     }
@@ -244,6 +259,13 @@ test_filters(void)
         "not port 3", "port != 3", "dst port > 7", "not dst port > 7",
         "dst port <= 7 and not src port 3", "bytes > 10k",
         "bytes < 18446744073709551615", "bridge br-int",
+        "community 65000:100", "not src community 65000:100",
+        "dst community != 65000:1001", "large-community 65000:1:2",
+        "ext-community rt:65000:1", "src and dst community 65000:1001",
+        "as-path \"15169$\"", "dst as-path \"^64500 .*15169$\"",
+        "not src as-path _1_", "as-path \"(64500|2)_\"",
+        "as-path != _15169_", "next-hop 10.0.0.0/8", "origin igp",
+        "dst peer-as 3", "src route-peer br-int",
         "not bridge br-int", "bridge != br-int", "bridge nowhere",
         "bridge != nowhere", "bridge 'gr\xc3\xb6\xc3\x9f\x65'",
         "in if eth0 or out if tap1", "in if 3", "if 3",
