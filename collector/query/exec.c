@@ -14,6 +14,7 @@
 #include "collector/query/sql.h"
 #include "collector/store/scan.h"
 #include "collector/store/store.h"
+#include "collector/store/sums.h"
 #include "collector/store/view.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -175,10 +176,50 @@ is_over(void *aux)
            || clock_mono_us() >= run->job->deadline_us;
 }
 
+/* Whether the store can sum up by itself what a query asks for. */
+static bool
+make_sums(const struct query *q, bool alone, struct sums_spec *s)
+{
+    if (q->records.on || q->previous_us || q->bidirectional
+        || q->n_by > SUMS_MAX_KEYS || q->n_metrics > SUMS_MAX_METRICS) {
+        return false;
+    }
+    memset(s, 0, sizeof *s);
+    s->bucket_us = q->bucket_us;
+    s->n_keys = q->n_by;
+    s->n_metrics = q->n_metrics;
+    for (unsigned i = 0; i < q->n_by; i++) {
+        s->keys[i].column = q->by[i];
+        s->keys[i].prefix = q->key[i].form == FORM_PREFIX;
+        s->keys[i].v4_len = q->key[i].v4_len;
+        s->keys[i].v6_len = q->key[i].v6_len;
+        if (columns[q->by[i]].type == COLUMN_T_TIME) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < q->n_metrics; i++) {
+        unsigned id = q->metrics[i], fn = q->calc[i].fn;
+        s->metrics[i] = id == QUERY_METRIC_FLOWS ? N_COLUMNS : id;
+        if ((fn != FN_SUM && fn != FN_SHARE)
+            || (id < N_COLUMNS && columns[id].type != COLUMN_T_U64)) {
+            return false;
+        }
+    }
+    int first = (int) q->n_by + (q->bucket_us != 0);
+    if (alone && !q->unordered && q->order >= first) {
+        s->top = q->limit + 1;
+        s->order = (unsigned) (q->order - first);
+        s->descending = q->descending;
+    }
+    return true;
+}
+
 /* What a statement reads of the store: no flows that a tier has. */
 static int
-open_scan(struct run *run, const struct query *q)
+open_scan(struct run *run, const struct query *q, struct sql_source *source,
+          bool alone)
 {
+    struct sums_spec sums;
     struct scan_spec spec = {
         .filter = run->plan.raw ? run->plan.raw : q->filter,
         .canonical = !q->all_observations,
@@ -190,6 +231,8 @@ open_scan(struct run *run, const struct query *q)
         spec.ranges[1].from_us = q->from_us - q->previous_us;
         spec.ranges[1].to_us = q->to_us - q->previous_us;
     }
+    source->sums = make_sums(q, alone, &sums);
+    spec.sums = source->sums ? &sums : NULL;
     run->scan = scan_open(&run->view, &spec);
     if (!run->scan) {
         fail(run->r, QUERY_FAILED, "out of memory");
@@ -213,7 +256,7 @@ prepare(struct run *run, const struct query *q)
         run->tiers |= !strcmp(run->plan.names[i], "1h") ? TIER_HOUR
                                                         : TIER_MINUTE;
     }
-    int e = open_scan(run, q);
+    int e = open_scan(run, q, &sources[0], n == 1);
     if (e) {
         return e;
     }
@@ -491,7 +534,7 @@ query_insert(struct store_view *view, const struct query *q,
     for (unsigned i = 0; i < N_COLUMNS; i++) {
         column_set_add(&source.has, i);
     }
-    int e = open_scan(&run, q);
+    int e = open_scan(&run, q, &source, true);
     if (!e) {
         e = sql_compile(q, &source, 1, &sql_duckdb, &run.sql);
     }

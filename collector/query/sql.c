@@ -700,6 +700,10 @@ put_source_rows(struct compiler *c)
 {
     const struct query *q = c->q;
 
+    if (c->source->sums) {
+        fprintf(c->out, "SELECT * FROM %s", c->source->scan);
+        return;
+    }
     fputs("SELECT ", c->out);
     put_rows(c, false);
     put_from(c);
@@ -1032,7 +1036,7 @@ sql_compile(const struct query *q, const struct sql_source *sources,
         c.p95 |= q->calc[i].fn == FN_P95;
     }
     for (size_t i = 0; i < n; i++) {
-        c.rollups |= sources[i].rollup != NULL;
+        c.rollups |= sources[i].rollup || sources[i].sums;
     }
     if (q->records.on) {
         put_records(&c, sources, n);

@@ -17,6 +17,7 @@ struct sql_source {
     /* Or a scan of the store (collector/store/scan.h), which has names as texts
      * and only those rows that the query is about. */
     const char *scan;
+    bool sums;                  /* It sums up by itself. */
     /* Sums instead of flows (collector/query/rollup.h): "flow_end" is when a step
      * begins, "flow_start" the first time in it, "last" the last, "flows" how
      * many; names are texts. */

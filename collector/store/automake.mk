@@ -11,6 +11,7 @@ collector_libcollector_la_SOURCES += \
 	collector/store/segment.c \
 	collector/store/store.c collector/store/store.h \
 	collector/store/store_p.h \
+	collector/store/sums.c collector/store/sums.h \
 	collector/store/table.c collector/store/table.h \
 	collector/store/utf8.c collector/store/utf8.h \
 	collector/store/view.c collector/store/view.h \
@@ -22,6 +23,13 @@ unit_tests += tests/unit/test_block
 tests_unit_test_block_SOURCES = tests/unit/test_block.c \
 	tests/unit/store_util.h
 tests_unit_test_block_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+
+check_PROGRAMS += tests/unit/test_sums
+unit_tests += tests/unit/test_sums
+tests_unit_test_sums_SOURCES = tests/unit/test_sums.c \
+	tests/unit/store_util.h
+tests_unit_test_sums_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 
 check_PROGRAMS += tests/unit/test_store

@@ -161,4 +161,15 @@ block_frames(const struct block_head *h)
 int block_read(struct block_reader *, enum column_id, unsigned frame,
                struct flow_batch *);
 
+/* The block that it is at. */
+const struct block_head *block_reader_head(const struct block_reader *);
+
+/* Whether a column of addresses is a table in this block; and the positions in
+ * it of a frame's rows, with which of them are valid in the batch.  The table
+ * stays until the reader turns to another block. */
+bool block_has_table(const struct block_reader *, enum column_id);
+int block_read_table(struct block_reader *, enum column_id, unsigned frame,
+                     struct flow_batch *, uint32_t positions[FRAME_ROWS],
+                     const struct addr **table, uint32_t *n);
+
 #endif /* collector/store/block.h */

@@ -728,6 +728,21 @@ read_absent(enum column_id id, uint32_t n, struct flow_batch *b)
            (size_t) n * columns[id].size);
 }
 
+/* Says which rows have a value, and moves the 'n' values to them. */
+static void
+set_validity(const struct block_reader *r, const struct loaded *l,
+             enum column_id id, unsigned frame, struct flow_batch *b,
+             void *values, size_t size, uint32_t n)
+{
+    if (!l->nulls) {
+        memset(b->valid[id], 0xff, sizeof b->valid[id]);
+        return;
+    }
+    memcpy(b->valid[id], l->nulls + frame * 32,
+           frame_words(r->head, frame) * sizeof(uint64_t));
+    spread(values, size, b->valid[id], block_frame_rows(r->head, frame), n);
+}
+
 int
 block_read(struct block_reader *r, enum column_id id, unsigned frame,
            struct flow_batch *b)
@@ -755,12 +770,48 @@ block_read(struct block_reader *r, enum column_id id, unsigned frame,
     if (e) {
         return e;
     }
-    if (l->nulls) {
-        memcpy(b->valid[id], l->nulls + frame * 32,
-               frame_words(r->head, frame) * sizeof(uint64_t));
-        spread(out, columns[id].size, b->valid[id], rows, n);
-    } else {
-        memset(b->valid[id], 0xff, sizeof b->valid[id]);
+    set_validity(r, l, id, frame, b, out, columns[id].size, n);
+    return 0;
+}
+
+const struct block_head *
+block_reader_head(const struct block_reader *r)
+{
+    return r->head;
+}
+
+bool
+block_has_table(const struct block_reader *r, enum column_id id)
+{
+    const struct block_column *c = block_column(r->head, id);
+    return c && c->kind == KIND_TABLE && columns[id].type == COLUMN_T_ADDR;
+}
+
+int
+block_read_table(struct block_reader *r, enum column_id id, unsigned frame,
+                 struct flow_batch *b, uint32_t positions[FRAME_ROWS],
+                 const struct addr **table, uint32_t *n_entries)
+{
+    if (!block_has_table(r, id) || frame >= block_frames(r->head)) {
+        return -EINVAL;
     }
+    const struct loaded *l = load(r, id, 1);
+    if (l->error) {
+        return l->error;
+    }
+    uint32_t rows = block_frame_rows(r->head, frame), bad = 0;
+    uint32_t n = frame_count(r->head, l, frame);
+    if (n > rows || !pack_read_u32(&l->numbers, frame, n, positions)) {
+        return -EBADMSG;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        bad |= positions[i] >= l->n_entries;
+    }
+    if (bad) {
+        return -EBADMSG;
+    }
+    set_validity(r, l, id, frame, b, positions, sizeof positions[0], n);
+    *table = l->entries.addrs;
+    *n_entries = l->n_entries;
     return 0;
 }

@@ -14,12 +14,17 @@
 struct filter;
 struct scan;
 struct store_view;
+struct sums_spec;
 
 struct scan_spec {
     const struct filter *filter;        /* NULL: everything. */
     bool canonical;             /* Only canonical records. */
     unsigned n_ranges;          /* Of flow_end: in one of [from, to). */
     struct { int64_t from_us, to_us; } ranges[2];
+    /* NULL: the table has records.  Else sums of them (collector/store/sums.h);
+     * a group may come more than once, with parts of its sums, unless 'top'
+     * left some out. */
+    const struct sums_spec *sums;
     /* Asked now and then, by any thread, unless NULL: give up? */
     bool (*over)(void *aux);
     void *aux;
@@ -30,8 +35,10 @@ struct scan_spec {
 struct scan *scan_open(struct store_view *, const struct scan_spec *);
 void scan_close(struct scan *);
 
-/* What to write after FROM: one row per record, with every column of the column
- * table in the types of collector/store/schema.h, but names as VARCHAR. */
+/* What to write after FROM.  Of records there is one row for each, with every
+ * column of the column table in the types of collector/store/schema.h, but names
+ * as VARCHAR.  Sums have columns t (if there are buckets), k0, k1, ... and m0,
+ * m1, ..., which are HUGEINT. */
 #define SCAN_RELATION_LEN 48
 void scan_relation(const struct scan *, char buf[SCAN_RELATION_LEN]);
 

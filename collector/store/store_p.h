@@ -119,6 +119,7 @@ struct store {
     pthread_mutex_t scans_lock;
     struct scan *scans;
     uint64_t next_scan;
+    _Atomic uint64_t sums_bytes;        /* Of memory, of all scans. */
 
     struct writer writer;
     struct store_counters n;

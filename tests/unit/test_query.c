@@ -731,6 +731,50 @@ test_old_segment(void)
     free(old_dir);
 }
 
+/* Sums beyond 64 bits: what is shown is the largest number, and other groups
+ * are right. */
+static void
+test_large_sums(void)
+{
+    char *large_dir = util_mkdir();
+    struct store *s = util_open(large_dir, dict, NULL);
+    struct query_pool *now = pool, *p = query_pool_create(s, 1, 4);
+    uint64_t seed = 5, small = 0;
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct flow_batch *b = store_batch_get(s);
+        util_fill(b, 200, UTIL_T0 + i, &seed, dict, &source);
+        for (uint32_t row = 0; row < b->n; row++) {
+            bool large = i == 1 && row % 2;
+            BATCH_SET(b, proto, row, large ? 99 : 6);
+            b->bytes[row] = large ? UINT64_MAX - row : b->bytes[row];
+            small += large ? 0 : b->bytes[row];
+        }
+        CU_ASSERT(store_submit(s, b));
+        CU_ASSERT(util_wait(s, 200 * (i + 1)));
+    }
+    pool = p;
+    struct query q = make_query(NULL);
+    q.by[0] = COL_proto;
+    q.n_by = 1;
+    q.order = 0;
+    struct query_result *r = ask(&q);
+    pool = now;
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL_FATAL(r->n_rows, 2);
+    CU_ASSERT_EQUAL(r->values[0].u, 6);
+    CU_ASSERT_EQUAL(r->values[1].u, small);
+    CU_ASSERT_EQUAL(r->values[3].u, 500);
+    CU_ASSERT_EQUAL(r->values[4].u, 99);
+    CU_ASSERT_EQUAL(r->values[5].u, UINT64_MAX);
+    CU_ASSERT_EQUAL(r->values[7].u, 100);
+    query_result_destroy(r);
+    query_pool_destroy(p);
+    store_close(s);
+    util_rmdir(large_dir);
+    free(large_dir);
+}
+
 /* Hours go by, segments are sealed and deleted, while queries look at all of
  * them: every query is answered, and nothing it counts goes back but by
  * retention. */
@@ -784,5 +828,5 @@ UNIT_MAIN("query", UNIT_TEST(setup), UNIT_TEST(test_totals),
           UNIT_TEST(test_bad_queries), UNIT_TEST(test_sql),
           UNIT_TEST(test_deep_filters), UNIT_TEST(test_timeout_cancel_busy),
           UNIT_TEST(test_fresh), UNIT_TEST(test_while_hours_pass),
-          UNIT_TEST(test_old_segment),
+          UNIT_TEST(test_old_segment), UNIT_TEST(test_large_sums),
           UNIT_TEST(teardown))

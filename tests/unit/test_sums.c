@@ -1,0 +1,283 @@
+#include <config.h>
+
+#include "collector/store/sums.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "lib/dict.h"
+#include "tests/unit/store_util.h"
+#include "tests/unit/unit.h"
+
+#define N_BATCHES 4
+
+static struct dict *dict;
+static struct source source;
+static struct flow_batch *rows[N_BATCHES];
+static struct bytes bytes[2];           /* A block of two batches each. */
+static struct block_head *heads[2];
+
+static int
+fetch(void *aux, uint64_t offset, void *buf, size_t size)
+{
+    const struct bytes *b = aux;
+    memcpy(buf, b->data + offset, size);
+    return 0;
+}
+
+static void
+setup(void)
+{
+    struct block_columns map = { .n = N_COLUMNS };
+    struct block_writer *w = block_writer_create();
+    uint64_t seed = 99;
+
+    dict = dict_create(1000, 100000);
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        map.id[i] = (uint16_t) i;
+    }
+    for (unsigned i = 0; i < N_BATCHES; i++) {
+        rows[i] = batch_create();
+        util_fill(rows[i], 900, UTIL_T0 + i * 1000000, &seed, dict, &source);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL_FATAL(block_write(
+            w, (const struct flow_batch *const *) rows + 2 * i, 2, dict, 0,
+            &bytes[i]), 0);
+        heads[i] = block_head_read(bytes[i].data, bytes[i].size, &map);
+        CU_ASSERT_FATAL(heads[i] != NULL);
+    }
+    block_writer_destroy(w);
+}
+
+static void
+teardown(void)
+{
+    for (unsigned i = 0; i < N_BATCHES; i++) {
+        batch_destroy(rows[i]);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        bytes_free(&bytes[i]);
+        free(heads[i]);
+    }
+    dict_destroy(dict);
+}
+
+/* Sums of every other row of one block. */
+static struct sums *
+sum_block(const struct sums_spec *spec, unsigned i)
+{
+    struct sums *s = sums_create(spec);
+    struct block_reader *r = block_reader_create(dict);
+    struct flow_batch *b = batch_create();
+
+    CU_ASSERT_FATAL(s && r && b);
+    block_reader_set(r, heads[i], fetch, &bytes[i]);
+    CU_ASSERT(sums_fit(s, heads[i]));
+    for (unsigned f = 0; f < block_frames(heads[i]); f++) {
+        uint16_t index[FRAME_ROWS];
+        uint32_t n = 0;
+        for (uint32_t k = 0; k < block_frame_rows(heads[i], f); k += 2) {
+            index[n++] = (uint16_t) k;
+        }
+        b->n = block_frame_rows(heads[i], f);
+        CU_ASSERT_EQUAL(sums_add(s, r, f, b, index, n), 0);
+    }
+    block_reader_destroy(r);
+    batch_destroy(b);
+    return s;
+}
+
+static struct addr
+mask(struct addr a, unsigned v4_len, unsigned v6_len)
+{
+    unsigned len = addr_is_v4(&a) ? 96 + v4_len : v6_len;
+    for (unsigned i = len; i < 128; i++) {
+        a.b[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
+    }
+    return a;
+}
+
+/* Whether a record is of a group. */
+static bool
+is_of(const struct sums_spec *spec, struct flow_batch *b, uint32_t row,
+      int64_t time_us, const struct sums_value *keys)
+{
+    if (spec->bucket_us
+        && b->flow_end[row] - b->flow_end[row] % spec->bucket_us != time_us) {
+        return false;
+    }
+    for (unsigned k = 0; k < spec->n_keys; k++) {
+        enum column_id id = spec->keys[k].column;
+        const uint8_t *p = (uint8_t *) batch_column(b, id)
+                           + row * columns[id].size;
+        bool null = columns[id].flags & CF_NULL
+                    && !batch_is_valid(b, id, row);
+        uint64_t v = 0;
+        if (null || keys[k].null) {
+            if (null != keys[k].null) {
+                return false;
+            }
+        } else if (columns[id].type == COLUMN_T_ADDR) {
+            struct addr a;
+            memcpy(&a, p, sizeof a);
+            if (spec->keys[k].prefix) {
+                a = mask(a, spec->keys[k].v4_len, spec->keys[k].v6_len);
+            }
+            if (memcmp(&a, &keys[k].addr, sizeof a)) {
+                return false;
+            }
+        } else {
+            memcpy(&v, p, columns[id].size);
+            if (columns[id].type == COLUMN_T_NAME) {
+                /* What is no UTF-8 has become question marks. */
+                const char *x = dict_text(dict, (uint32_t) v);
+                const char *y = dict_text(dict, (uint32_t) keys[k].u);
+                if (strcmp(x, y) && !(x[4] == '-' && y[4] == '-')) {
+                    return false;
+                }
+            } else if (v != keys[k].u) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Each group against all rows, one by one; no row is missing. */
+static void
+check(const struct sums_spec *spec)
+{
+    struct sums *s = sum_block(spec, 0), *o = sum_block(spec, 1);
+    uint64_t flows = 0, bad = 0;
+
+    CU_ASSERT_EQUAL(sums_merge(s, o), 0);
+    CU_ASSERT(sums_bytes(s) > 0);
+    sums_destroy(o);
+    for (uint32_t g = 0; g < sums_count(s); g++) {
+        struct sums_value keys[SUMS_MAX_KEYS], m[SUMS_MAX_METRICS];
+        uint64_t sum = 0, n = 0, l2 = 0, n_l2 = 0;
+        int64_t time_us = 0;
+        CU_ASSERT_FATAL(sums_get(s, g, &time_us, keys, m));
+        for (unsigned i = 0; i < N_BATCHES; i++) {
+            for (uint32_t row = 0; row < rows[i]->n; row += 2) {
+                if (is_of(spec, rows[i], row, time_us, keys)) {
+                    n++;
+                    sum += rows[i]->bytes[row];
+                    bool set = batch_is_valid(rows[i], COL_l2_bytes, row);
+                    n_l2 += set;
+                    l2 += set ? rows[i]->l2_bytes[row] : 0;
+                }
+            }
+        }
+        bad += m[0].u != n || m[1].u != sum || m[1].null
+               || m[2].null != !n_l2 || (n_l2 && m[2].u != l2);
+        flows += m[0].u;
+    }
+    CU_ASSERT_EQUAL(bad, 0);
+    CU_ASSERT_EQUAL(flows, N_BATCHES * 450);
+    sums_destroy(s);
+}
+
+static const struct sums_spec metrics = {
+    .n_metrics = 3, .metrics = { N_COLUMNS, COL_bytes, COL_l2_bytes },
+};
+
+static void
+test_keys(void)
+{
+    struct sums_spec spec = metrics;
+    check(&spec);                               /* No keys: one group. */
+    spec.bucket_us = 500000;
+    check(&spec);
+    for (unsigned id = 0; id < N_COLUMNS; id++) {
+        if (columns[id].flags & CF_KEY) {
+            spec = metrics;
+            spec.n_keys = 1;
+            spec.keys[0].column = id;
+            check(&spec);
+            spec.bucket_us = 250000;
+            spec.n_keys = 3;
+            spec.keys[1].column = COL_src_addr;
+            spec.keys[1].prefix = true;
+            spec.keys[1].v4_len = 29;
+            spec.keys[1].v6_len = 125;
+            spec.keys[2].column = COL_vni;      /* 64 bits. */
+            check(&spec);
+        }
+    }
+    spec = metrics;
+    spec.n_keys = 2;
+    spec.keys[0].column = COL_src_addr;
+    spec.keys[1].column = COL_dst_addr;
+    check(&spec);
+}
+
+/* What is cut is less than what stays, and enough stays. */
+static void
+test_cut(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        struct sums_spec spec = { .n_keys = 1, .n_metrics = 2,
+                                  .metrics = { N_COLUMNS, COL_bytes },
+                                  .top = 7, .order = 1,
+                                  .descending = i % 2 };
+        spec.keys[0].column = i < 2 ? COL_src_addr : COL_src_mac;
+        struct sums *s = sum_block(&spec, 0);
+        struct sums_value keys[SUMS_MAX_KEYS], m[SUMS_MAX_METRICS];
+        uint64_t all[1024], n_better, kept = 0;
+        uint32_t n = sums_count(s);
+        int64_t t;
+        CU_ASSERT_FATAL(n < 1024);
+        for (uint32_t g = 0; g < n; g++) {
+            CU_ASSERT(sums_get(s, g, &t, keys, m));
+            all[g] = m[1].u;
+        }
+        sums_cut(s);
+        for (uint32_t g = 0; g < n; g++) {
+            n_better = 0;
+            for (uint32_t k = 0; k < n; k++) {
+                n_better += spec.descending ? all[k] > all[g]
+                                            : all[k] < all[g];
+            }
+            bool stays = sums_get(s, g, &t, keys, m);
+            CU_ASSERT_EQUAL(stays, n_better < 7);
+            kept += stays;
+        }
+        CU_ASSERT(kept >= (n < 7 ? n : 7));
+        sums_reset(s);
+        CU_ASSERT_EQUAL(sums_count(s), 0);
+        sums_destroy(s);
+    }
+}
+
+/* Sums that could be larger than 64 bits are refused before. */
+static void
+test_overflow(void)
+{
+    struct sums_spec spec = metrics;
+    struct sums *s = sums_create(&spec), *o = sums_create(&spec);
+    struct block_head *h = calloc(1, sizeof *h + sizeof h->columns[0]);
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        h->at[i] = UINT16_MAX;
+    }
+    h->at[COL_bytes] = 0;
+    h->n_rows = 4;
+    h->columns[0].max.u = UINT64_MAX / 4;
+    CU_ASSERT(sums_fit(s, h));
+    CU_ASSERT(!sums_fit(s, h));
+    CU_ASSERT(sums_fit(o, h));
+    CU_ASSERT_EQUAL(sums_merge(s, o), -EOVERFLOW);
+    h->columns[0].max.u = UINT64_MAX / 2;
+    CU_ASSERT(!sums_fit(o, h));
+    sums_reset(s);
+    h->columns[0].max.u = 3;
+    CU_ASSERT(sums_fit(s, h));
+    free(h);
+    sums_destroy(s);
+    sums_destroy(o);
+}
+
+UNIT_MAIN("sums", UNIT_TEST(setup), UNIT_TEST(test_keys),
+          UNIT_TEST(test_cut), UNIT_TEST(test_overflow),
+          UNIT_TEST(teardown))
