@@ -26,3 +26,8 @@ tests_unit_test_stamp_LDADD = $(bgp_test_libs)
 endif
 
 include bgp/session.mk
+
+bench_programs += tests/bench/bench_rib
+tests_bench_bench_rib_SOURCES = tests/bench/bench_rib.c \
+	tests/bench/routes.c tests/bench/routes.h
+tests_bench_bench_rib_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
