@@ -20,7 +20,8 @@ if HAVE_CUNIT
 bgp_session_tests = \
 	tests/unit/test_bgp_message \
 	tests/unit/test_bgp_session \
-	tests/unit/test_bgp_update
+	tests/unit/test_bgp_update \
+	tests/unit/test_bmp
 check_PROGRAMS += $(bgp_session_tests)
 unit_tests += $(bgp_session_tests)
 tests_unit_test_bgp_message_SOURCES = tests/unit/test_bgp_message.c \
@@ -28,6 +29,8 @@ tests_unit_test_bgp_message_SOURCES = tests/unit/test_bgp_message.c \
 tests_unit_test_bgp_message_LDADD = $(bgp_test_libs)
 tests_unit_test_bgp_session_SOURCES = tests/unit/test_bgp_session.c
 tests_unit_test_bgp_session_LDADD = $(bgp_test_libs)
+tests_unit_test_bmp_SOURCES = tests/unit/test_bmp.c
+tests_unit_test_bmp_LDADD = $(bgp_test_libs)
 tests_unit_test_bgp_update_SOURCES = tests/unit/test_bgp_update.c
 tests_unit_test_bgp_update_LDADD = $(bgp_test_libs)
 endif
@@ -38,3 +41,7 @@ tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
 
 interop_tests += tests/interop/test_bgp_errors.py \
 	tests/interop/test_bgp_peers.py
+
+fuzz_programs += tests/fuzz/fuzz_bmp
+tests_fuzz_fuzz_bmp_SOURCES = tests/fuzz/fuzz_bmp.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_bmp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
