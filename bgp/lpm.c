@@ -655,6 +655,9 @@ walk_part(const struct walk *w, uint32_t block, unsigned k, unsigned l,
         && !w->each(w->aux, key, len, load(prefix_word(n, bit)))) {
         return false;
     }
+    if (at >= LPM_MAX_BITS) {
+        return true;            /* A node reaches beyond the last bit. */
+    }
     return walk_part(w, block, k, l + 1, 2 * b, key)
            && (at < 0 || walk_part(w, block, k, l + 1, 2 * b + 1,
                                    with_bit(key, len)));
