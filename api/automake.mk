@@ -25,8 +25,10 @@ api_libapi_la_SOURCES = \
 	api/methods.c api/methods.h \
 	api/methods_bgp.c \
 	api/methods_config.c \
+	api/endpoint.c api/endpoint.h \
 	api/methods_counters.c \
 	api/methods_data.c \
+	api/methods_endpoint.c \
 	api/methods_doctor.c \
 	api/methods_export.c \
 	api/methods_exporter.c \
@@ -82,6 +84,7 @@ venturictl_SOURCES = \
 	api/cli/doctor.c \
 	api/cli/export.c \
 	api/cli/counters.c \
+	api/cli/endpoints.c \
 	api/cli/flows.c \
 	api/cli/import.c \
 	api/cli/front.c \
@@ -126,7 +129,8 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/ask.c api/cli/bgp.c api/cli/client.c api/cli/command.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
-	api/cli/complete.c api/cli/counters.c api/cli/data.c api/cli/export.c api/cli/flows.c \
+	api/cli/complete.c api/cli/counters.c api/cli/data.c \
+	api/cli/endpoints.c api/cli/export.c api/cli/flows.c \
 	api/cli/front.c api/cli/import.c api/cli/route.c \
 	api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \

@@ -16,6 +16,7 @@ struct decoder_counters;
 struct dict;
 struct exports;
 struct imports;
+struct identity_journal;
 struct input;
 struct live;
 struct observation_map;
@@ -46,6 +47,7 @@ struct api_context {
     struct input *input;                /* collector/input/input.h */
     struct tokens *tokens;              /* api/token.h */
     struct audit *audit;                /* api/audit.h */
+    struct identity_journal *identities;        /* identity/journal.h */
     struct dict *dict;
     struct rib *rib;                    /* bgp/rib.h */
     struct bgp_speaker *speaker;        /* bgp/speaker.h */

@@ -39,6 +39,8 @@
 #include "collector/exporter/counter_log.h"
 #include "collector/exporter/interface_counters.h"
 #include "collector/exporter/source_table.h"
+#include "collector/identity/journal.h"
+#include "collector/identity/stage.h"
 #include "collector/input/input.h"
 #include "collector/query/export.h"
 #include "collector/query/query.h"
@@ -99,7 +101,7 @@ struct daemon {
     struct template_cache *templates;
     struct decoder_counters decode_counters;
     struct correct correct;
-    struct stage stages[4];
+    struct stage stages[5];
     uint64_t observation_gen;
 
     struct input *input;
@@ -109,6 +111,8 @@ struct daemon {
     struct store *store;
     struct rollup *rollup;
     struct query_pool *queries;
+    struct identity *identity;
+    struct identity_journal *identities;
     struct channel_set *channels;
     struct profiles *profiles;
     struct tap_set *taps;
@@ -143,6 +147,7 @@ publish_context(struct daemon *d)
     d->context.queries = d->queries;
     d->context.rollup = d->rollup;
     d->context.profiles = d->profiles;
+    d->context.identities = d->identities;
     d->context.live = d->live;
     d->context.imports = d->imports;
     d->context.exports = d->exports;
@@ -649,11 +654,13 @@ load_owner(struct daemon *d)
 static int
 make_dirs(struct daemon *d)
 {
-    static const char *const ours[] = { "flows", "meta", "export" };
+    static const char *const ours[] = { "flows", "meta", "export",
+                                        "identity" };
     const char *failed = d->state_dir;
     char path[4096];
     int error = privilege_make_dir(&d->privilege, d->state_dir);
-    for (size_t i = 0; i < 3 && !error; i++) {
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0] && !error;
+         i++) {
         snprintf(path, sizeof path, "%s/%s", d->state_dir, ours[i]);
         failed = path;
         error = privilege_own_dir(&d->privilege, path);
@@ -1030,6 +1037,8 @@ apply_config(void *daemon_, const struct config *old,
     }
     apply_ovsdb(d, old, new_, input_changes);
     store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
+    identity_journal_set_retention(d->identities,
+                                   new_->retention_us / 1000000);
     configure_counters(d, new_);
     struct rollup_limit tiers[N_ROLLUPS];
     rollup_limits(new_, tiers);
@@ -1202,11 +1211,15 @@ create_tables(struct daemon *d, const struct config *c)
     if (!d->routing) {
         return -ENOMEM;
     }
-    d->stages[1] = routing_stage(d->routing);
-    d->stages[2] = (struct stage) { "channels", count_channels, d };
+    d->identity = d->dict ? identity_create(
+        d->dict, &(struct identity_limits) { 0, 0, 0 }) : NULL;
+    d->stages[1] = (struct stage) { "identify", identity_process,
+                                    d->identity };
+    d->stages[2] = routing_stage(d->routing);
+    d->stages[3] = (struct stage) { "channels", count_channels, d };
     d->taps = d->dict ? tap_set_create(d->dict, taps_ready, d) : NULL;
     d->live = d->taps ? live_create(d->taps, d->dict) : NULL;
-    d->stages[3] = (struct stage) { "taps", tap_process, d->taps };
+    d->stages[4] = (struct stage) { "taps", tap_process, d->taps };
     return d->dict && d->sources && d->templates && d->live ? 0 : -ENOMEM;
 }
 
@@ -1279,6 +1292,24 @@ open_profiles(struct daemon *d)
     return d->profiles && d->imports && d->exports ? 0 : -ENOMEM;
 }
 
+/* Who had an address is kept as long as flows are.  What OVS's database says,
+ * anybody with rights on its socket can have written: it is trusted least. */
+static int
+open_identities(struct daemon *d, const struct config *c)
+{
+    char path[4096], error[IDENTITY_ERROR_SIZE];
+    snprintf(path, sizeof path, "%s/identity", d->store_dir);
+    identity_rank(d->identity, "ovsdb", 200);
+    d->identities = identity_journal_open(path, d->identity, d->dict,
+                                          clock_wall_us(), error);
+    if (!d->identities) {
+        LOG(identity, ERR, "%s", error);
+        return -1;
+    }
+    identity_journal_set_retention(d->identities, c->retention_us / 1000000);
+    return 0;
+}
+
 /* What was learned before the restart, so that the first datagram after it can
  * be read. */
 static void
@@ -1346,7 +1377,7 @@ start(struct daemon *d)
     thread_set_hook(privilege_none);
     d->privilege.keep_raw = c->probe != NULL;
     if (drop_privileges(d, c) || open_records(d) || open_store(d, c)
-        || open_profiles(d)) {
+        || open_profiles(d) || open_identities(d, c)) {
         return -1;
     }
     restore_templates(d);
@@ -1437,6 +1468,7 @@ daemon_destroy(struct daemon *d)
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
+    identity_journal_close(d->identities);
     api_destroy(d->api);
     tap_set_destroy(d->taps);
     tokens_close(d->tokens);
@@ -1450,6 +1482,7 @@ daemon_destroy(struct daemon *d)
     history_close(d->history);
     template_cache_destroy(d->templates);
     source_table_destroy(d->sources);
+    identity_destroy(d->identity);
     dict_destroy(d->dict);
     for (size_t i = 0; i < MAX_REMOTES; i++) {
         free(d->rounds[i].remote);

@@ -20,7 +20,8 @@
     X(bgp, "BGP neighbours and BMP routers")                            \
     X(api, "JSON-RPC, its transports and clients")                      \
     X(config, "configuration file, validation, edits")                  \
-    X(probe, "softflowd on Linux bridges")
+    X(probe, "softflowd on Linux bridges")                              \
+    X(identity, "endpoints, and what is kept of them")
 
 enum log_module {
 #define X(NAME, DOC) LOG_MODULE_##NAME,

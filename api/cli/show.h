@@ -85,6 +85,19 @@ bool cli_build_accuracy(struct cli *, struct json_object *params);
 int cli_show_counters(struct cli *, struct json_object *result);
 int cli_show_accuracy(struct cli *, struct json_object *result);
 
+/* endpoints.c */
+extern const struct cli_option cli_who_options[];
+extern const struct cli_option cli_endpoint_list_options[];
+extern const struct cli_option cli_endpoint_set_options[];
+extern const struct cli_option cli_endpoint_delete_options[];
+bool cli_build_who(struct cli *, struct json_object *params);
+bool cli_build_endpoint_list(struct cli *, struct json_object *params);
+bool cli_build_endpoint_set(struct cli *, struct json_object *params);
+bool cli_build_endpoint_delete(struct cli *, struct json_object *params);
+int cli_show_who(struct cli *, struct json_object *result);
+int cli_show_endpoints(struct cli *, struct json_object *result);
+int cli_show_told(struct cli *, struct json_object *result);
+
 /* export.c */
 extern const struct cli_option cli_add_options[], cli_policy_options[];
 bool cli_build_add(struct cli *, struct json_object *params);

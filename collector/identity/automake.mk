@@ -3,7 +3,10 @@ collector_libcollector_la_SOURCES += \
 	collector/identity/face.c \
 	collector/identity/identity.c collector/identity/identity.h \
 	collector/identity/identity_p.h \
-	collector/identity/pool.c collector/identity/pool.h \
+	collector/identity/journal.c collector/identity/journal.h \
+	collector/identity/past.c collector/identity/past.h \
+	collector/identity/block_pool.c collector/identity/block_pool.h \
+	collector/identity/record.c collector/identity/record.h \
 	collector/identity/resolve.c \
 	collector/identity/stage.c collector/identity/stage.h
 
@@ -19,3 +22,13 @@ bench_programs += tests/bench/bench_identity
 tests_bench_bench_identity_SOURCES = tests/bench/bench_identity.c
 tests_bench_bench_identity_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_journal
+unit_tests += tests/unit/test_journal
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
+endif
+
+interop_tests += tests/interop/test_identity.py

@@ -179,7 +179,7 @@ limbo_flush(struct identity *t)
     }
     synchronize_rcu();
     for (uint32_t i = 0; i < t->n_limbo; i++) {
-        pool_free(&t->pool, t->limbo[i].p, t->limbo[i].size);
+        block_pool_free(&t->pool, t->limbo[i].p, t->limbo[i].size);
     }
     t->n_limbo = 0;
     if (t->n_free + t->n_limbo_bindings > t->free_size) {

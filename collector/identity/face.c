@@ -115,7 +115,7 @@ group_make(struct identity *t, const char *const *text, uint64_t hash)
     if (t->n_groups > t->group_mask && !groups_grow(t)) {
         return NULL;
     }
-    struct face_group *g = pool_alloc(&t->pool, sizeof *g + size);
+    struct face_group *g = block_pool_alloc(&t->pool, sizeof *g + size);
     if (!g) {
         return NULL;
     }
@@ -180,7 +180,7 @@ make(struct identity *t, const char *const own[FACE_N_TEXTS],
         size += own[i] && *own[i] ? strlen(own[i]) + 1 : 0;
     }
     struct face_group *g = group_get(t, text);
-    struct identity_face *f = g ? pool_alloc(&t->pool, sizeof *f + size)
+    struct identity_face *f = g ? block_pool_alloc(&t->pool, sizeof *f + size)
                                 : NULL;
     if (!f) {
         if (g) {

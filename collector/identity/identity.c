@@ -127,7 +127,7 @@ entity_free(struct identity *t, struct entity *e)
 {
     face_unref(t, e->declared);
     face_unref(t, e->effective);
-    pool_free(&t->pool, e, sizeof *e);
+    block_pool_free(&t->pool, e, sizeof *e);
 }
 
 void
@@ -148,10 +148,14 @@ identity_destroy(struct identity *t)
     for (uint32_t i = 0; i < t->n_sources; i++) {
         free(t->sources[i].name);
     }
+    for (size_t i = 0; i < t->n_gaps; i++) {
+        free(t->gaps[i].source);
+    }
+    free(t->gaps);
     free(t->sources);
     free(t->entities);
     free(t->peers);
-    pool_destroy(&t->pool);
+    block_pool_destroy(&t->pool);
     free(t);
 }
 
@@ -181,6 +185,13 @@ identity_rank(struct identity *t, const char *source, uint8_t rank)
     }
     t->sources[i].rank = rank;
     return 0;
+}
+
+uint8_t
+identity_rank_of(const struct identity *t, const char *source)
+{
+    int i = source_get((struct identity *) t, source, false);
+    return i < 0 ? DEFAULT_RANK : t->sources[i].rank;
 }
 
 /* ---- Entities. ---- */
@@ -408,18 +419,41 @@ rebind(struct identity *t, struct entity *e, struct identity_face *face,
 
 static size_t
 keys_of(const struct identity *t, const struct entity *e,
-        struct identity_key *keys)
+        struct identity_key *keys, int64_t *from)
 {
     size_t n = 0;
     for (uint32_t i = e->bindings; i && n < IDENTITY_MAX_KEYS;
          i = links_at(t, i)->sibling) {
         const struct binding *b = binding_at(t, i);
+        from[n] = b->from;
         keys[n++] = (struct identity_key) { b->addr, b->kind, b->len };
     }
     return n;
 }
 
-/* What others say of 'interface' has changed for its entities but 'but'. */
+/* Others say something else of the interface of 'e', from 'at' on; what began
+ * later begins when it did. */
+static void
+refresh(struct identity *t, struct entity *e, int64_t at)
+{
+    struct identity_key keys[IDENTITY_MAX_KEYS];
+    int64_t from[IDENTITY_MAX_KEYS];
+    struct identity_face *f = effective_face(t, e);
+    if (!f || face_equal(f, e->effective)) {
+        face_unref(t, f);
+        return;
+    }
+    size_t n = keys_of(t, e, keys, from);
+    close_all(t, e, at);
+    face_unref(t, e->effective);
+    e->effective = f;
+    for (size_t i = n; i-- > 0;) {
+        if (open_key(t, e, &keys[i], from[i] > at ? from[i] : at)) {
+            counter_inc(&t->n.refused);
+        }
+    }
+}
+
 static void
 refresh_peers(struct identity *t, const char *interface,
               const struct entity *but, int64_t at)
@@ -427,13 +461,8 @@ refresh_peers(struct identity *t, const char *interface,
     struct entity *list[MAX_PEERS];
     size_t n = peers_of(t, interface, list);
     for (size_t i = 0; i < n; i++) {
-        struct identity_key keys[IDENTITY_MAX_KEYS];
-        struct identity_face *f;
-        if (list[i] != but && (f = effective_face(t, list[i])) != NULL) {
-            size_t n_keys = keys_of(t, list[i], keys);
-            if (rebind(t, list[i], f, keys, n_keys, at)) {
-                counter_inc(&t->n.refused);
-            }
+        if (list[i] != but) {
+            refresh(t, list[i], at);
         }
     }
 }
@@ -486,7 +515,7 @@ entity_make(struct identity *t, struct identity_face *declared)
         || (t->n_entities > t->entity_mask && !entities_grow(t))) {
         return NULL;
     }
-    struct entity *e = pool_alloc(&t->pool, sizeof *e);
+    struct entity *e = block_pool_alloc(&t->pool, sizeof *e);
     if (!e) {
         return NULL;
     }
@@ -673,6 +702,76 @@ end_of_validity(struct identity *t, int64_t now_us)
     }
 }
 
+void
+identity_gap(struct identity *t, const char *source, int64_t from_us,
+             int64_t to_us)
+{
+    if (!t->gaps) {
+        t->gaps = calloc(MAX_GAPS, sizeof *t->gaps);
+    }
+    char *name = t->gaps ? strdup(source) : NULL;
+    if (!name) {
+        return;
+    }
+    if (t->n_gaps == MAX_GAPS) {
+        free(t->gaps[0].source);
+        memmove(t->gaps, t->gaps + 1, --t->n_gaps * sizeof *t->gaps);
+    }
+    t->gaps[t->n_gaps++] = (struct identity_gap) { from_us, to_us, name };
+}
+
+const struct identity_gap *
+identity_gaps(const struct identity *t, size_t *n)
+{
+    *n = t->n_gaps;
+    return t->gaps;
+}
+
+bool
+identity_in_gap(const struct identity *t, const char *source, int64_t at_us)
+{
+    for (size_t i = 0; i < t->n_gaps; i++) {
+        const struct identity_gap *g = &t->gaps[i];
+        if (g->from_us <= at_us && at_us < g->to_us
+            && (!*g->source || !strcmp(g->source, source))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct identity_interval
+interval_of(const struct identity *t, uint32_t index)
+{
+    const struct binding *b = binding_at(t, index);
+    return (struct identity_interval) {
+        .key = { b->addr, b->kind, b->len },
+        .face = b->face,
+        .source = source_name_of(t, b->face),
+        .from_us = b->from,
+        .to_us = b->to,
+    };
+}
+
+void
+identity_each_closed(const struct identity *t, int64_t before_us,
+                     void (*each)(void *, const struct identity_interval *),
+                     void *aux)
+{
+    for (uint32_t i = t->closed_first; i; i = links_at(t, i)->sibling) {
+        if (binding_at(t, i)->to <= before_us) {
+            struct identity_interval v = interval_of(t, i);
+            each(aux, &v);
+        }
+    }
+}
+
+int64_t
+identity_oldest_end(const struct identity *t)
+{
+    return t->closed_first ? binding_at(t, t->closed_first)->to : INT64_MAX;
+}
+
 size_t
 identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
                 size_t max,
@@ -683,18 +782,12 @@ identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
     end_of_validity(t, now_us);
     while (t->closed_first && n < max) {
         uint32_t index = t->closed_first;
-        const struct binding *b = binding_at(t, index);
-        if (b->to > before_us) {
+        if (binding_at(t, index)->to > before_us) {
             break;
         }
         if (sink) {
-            sink(aux, &(struct identity_interval) {
-                .key = { b->addr, b->kind, b->len },
-                .face = b->face,
-                .source = source_name_of(t, b->face),
-                .from_us = b->from,
-                .to_us = b->to,
-            });
+            struct identity_interval v = interval_of(t, index);
+            sink(aux, &v);
         }
         t->closed_first = links_at(t, index)->sibling;
         if (!t->closed_first) {
@@ -715,7 +808,8 @@ show(const struct identity *t, const struct entity *e,
      bool (*each)(void *aux, const struct identity_row *), void *aux)
 {
     struct identity_key keys[IDENTITY_MAX_KEYS];
-    size_t n = keys_of(t, e, keys);
+    int64_t from[IDENTITY_MAX_KEYS];
+    size_t n = keys_of(t, e, keys, from);
     return each(aux, &(struct identity_row) {
         .source = source_name_of(t, e->declared),
         .declared = e->declared,
@@ -724,6 +818,7 @@ show(const struct identity *t, const struct entity *e,
         .from_us = e->from,
         .to_us = e->to,
         .keys = keys,
+        .key_from = from,
         .n_keys = n,
     });
 }

@@ -125,6 +125,7 @@ void identity_destroy(struct identity *);
 /* How far a source is trusted where two disagree: less is more; sources that
  * nobody ranked have 100.  -ENOSPC beyond the number of sources. */
 int identity_rank(struct identity *, const char *source, uint8_t rank);
+uint8_t identity_rank_of(const struct identity *, const char *source);
 
 /* Tells an endpoint.  One told before under the same source and id is changed
  * from 'from_us' on; one that lies wholly in the past ('to_us' is not after
@@ -143,10 +144,33 @@ bool identity_delete(struct identity *, const char *source, const char *id,
 size_t identity_sync(struct identity *, const char *source,
                      uint64_t generation, int64_t at_us);
 
+/* From 'from_us' to 'to_us' nobody listened to 'source' ("": to any): what was
+ * before and after may not hold between.  The latest 1024 are kept. */
+struct identity_gap {
+    int64_t from_us, to_us;
+    char *source;
+};
+void identity_gap(struct identity *, const char *source, int64_t from_us,
+                  int64_t to_us);
+const struct identity_gap *identity_gaps(const struct identity *, size_t *n);
+/* Whether 'at_us' is in a gap of 'source'.  Writer's thread. */
+bool identity_in_gap(const struct identity *, const char *source,
+                     int64_t at_us);
+
+/* Calls 'each' for every closed interval that ended before 'before_us'. */
+struct identity_interval;
+void identity_each_closed(const struct identity *, int64_t before_us,
+                          void (*each)(void *aux,
+                                       const struct identity_interval *),
+                          void *aux);
+
+/* The end of the interval that was closed first of those in memory, or
+ * INT64_MAX. */
+int64_t identity_oldest_end(const struct identity *);
+
 /* Closed intervals that ended before 'before_us' leave memory, at most 'max',
  * each by way of 'sink' (may be NULL); endpoints whose validity has ended at
  * 'now_us' are closed.  Returns how many left. */
-struct identity_interval;
 size_t identity_expire(struct identity *, int64_t before_us, int64_t now_us,
                        size_t max,
                        void (*sink)(void *, const struct identity_interval *),
@@ -166,6 +190,14 @@ struct identity_interval {
  * longest prefix.  Returns how many. */
 size_t identity_find(const struct identity *, const struct identity_key *,
                      int64_t at_us, struct identity_interval *, size_t max);
+
+/* The same of exactly 'key', newest first among equals in trust. */
+size_t identity_find_key(const struct identity *, const struct identity_key *,
+                         int64_t at_us, struct identity_interval *,
+                         size_t max);
+
+/* The prefix lengths that keys have, as bits (of 192). */
+const _Atomic uint64_t *identity_lengths(const struct identity *);
 
 /* What a flow says of one of its ends; members that are not known are zero. */
 struct identity_end {
@@ -200,7 +232,8 @@ struct identity_row {
     const struct identity_face *declared, *effective;
     uint64_t generation;
     int64_t from_us, to_us;
-    const struct identity_key *keys;    /* Until 'each' returns. */
+    const struct identity_key *keys;    /* Until 'each' returns, as the */
+    const int64_t *key_from;            /* time since when it is bound. */
     size_t n_keys;
 };
 uint64_t identity_each(const struct identity *, uint64_t cursor,

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "collector/identity/identity.h"
-#include "collector/identity/pool.h"
+#include "collector/identity/block_pool.h"
 
 /* Members that many endpoints share, kept once. */
 struct face_group {
@@ -100,6 +100,7 @@ struct source_row {
 };
 
 #define MAX_SOURCES 4096
+#define MAX_GAPS 1024
 #define MAX_NAMES (1u << 20)    /* Networks, and tenants. */
 
 /* Small numbers for texts, for the life of the table. */
@@ -135,6 +136,9 @@ struct identity {
     struct entity **entities, **peers;
     uint32_t n_entities, entity_mask, sweep;
 
+    struct identity_gap *gaps;
+    size_t n_gaps;
+
     struct source_row *sources;
     uint32_t n_sources;
 
@@ -146,7 +150,7 @@ struct identity {
     uint32_t *limbo_bindings;
     uint32_t n_limbo, n_limbo_bindings;
 
-    struct pool pool;           /* Of faces, groups and entities. */
+    struct block_pool pool;           /* Of faces, groups and entities. */
     size_t bytes;               /* Of the rest. */
 };
 

@@ -319,41 +319,50 @@ identity_resolve(const struct identity *t, const struct identity_end end[2],
 }
 
 size_t
+identity_find_key(const struct identity *t, const struct identity_key *k,
+                  int64_t at_us, struct identity_interval *list, size_t max)
+{
+    struct when w = { at_us, false };
+    size_t n = 0;
+    uint32_t index = slots_find(t, &t->by_any, &k->addr, k->kind, k->len, 0,
+                                binding_hash(t, &k->addr, k->kind, k->len,
+                                             0));
+    while (index) {
+        const struct binding *b = binding_at(t, index);
+        uint8_t rank = t->sources[b->source].rank;
+        if (holds(b, w) && (n < max || rank < list[max - 1].rank)) {
+            size_t i = n < max ? n++ : max - 1;
+            while (i && rank < list[i - 1].rank) {
+                list[i] = list[i - 1];
+                i--;
+            }
+            list[i] = (struct identity_interval) {
+                .key = *k, .face = b->face,
+                .source = t->sources[b->source].name, .rank = rank,
+                .from_us = b->from, .to_us = b->to,
+            };
+        }
+        index = atomic_load_explicit(&b->next_same, memory_order_acquire);
+    }
+    return n;
+}
+
+size_t
 identity_find(const struct identity *t, const struct identity_key *key,
               int64_t at_us, struct identity_interval *list, size_t max)
 {
-    struct identity_key k = *key;
-    struct when w = { at_us, false };
-    size_t n = 0;
-    int len = key->kind == IDENTITY_KEY_ADDRESS ? 128 : -1;
-    do {
-        uint32_t index = slots_find(t, &t->by_any, &k.addr, k.kind, k.len, 0,
-                                    binding_hash(t, &k.addr, k.kind, k.len,
-                                                 0));
-        while (index) {
-            const struct binding *b = binding_at(t, index);
-            uint8_t rank = t->sources[b->source].rank;
-            if (holds(b, w) && (n < max || rank < list[max - 1].rank)) {
-                size_t i = n < max ? n++ : max - 1;
-                while (i && rank < list[i - 1].rank) {
-                    list[i] = list[i - 1];
-                    i--;
-                }
-                list[i] = (struct identity_interval) {
-                    .key = k, .face = b->face,
-                    .source = t->sources[b->source].name,
-                    .rank = rank,
-                    .from_us = b->from, .to_us = b->to,
-                };
-            }
-            index = atomic_load_explicit(&b->next_same, memory_order_acquire);
-        }
-        len = n || len < 0 ? -1 : next_length(t, len);
-        if (len >= 0) {
-            k.addr = masked(&key->addr, (unsigned int) len);
-            k.kind = IDENTITY_KEY_PREFIX;
-            k.len = (uint8_t) len;
-        }
-    } while (len >= 0);
+    size_t n = identity_find_key(t, key, at_us, list, max);
+    int len = key->kind == IDENTITY_KEY_ADDRESS ? next_length(t, 128) : -1;
+    for (; !n && len >= 0; len = next_length(t, len)) {
+        struct identity_key k = { masked(&key->addr, (unsigned int) len),
+                                  IDENTITY_KEY_PREFIX, (uint8_t) len };
+        n = identity_find_key(t, &k, at_us, list, max);
+    }
     return n;
+}
+
+const _Atomic uint64_t *
+identity_lengths(const struct identity *t)
+{
+    return t->lengths;
 }

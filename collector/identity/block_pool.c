@@ -1,6 +1,6 @@
 #include <config.h>
 
-#include "collector/identity/pool.h"
+#include "collector/identity/block_pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,12 @@
 #define LARGE_PAGE ((size_t) 1 << 21)
 #define FIRST_CHUNK ((size_t) 1 << 16)
 
-struct pool_block {
-    struct pool_block *next;
+struct block {
+    struct block *next;
 };
 
-struct pool_chunk {
-    struct pool_chunk *next;
+struct block_chunk {
+    struct block_chunk *next;
     size_t size;
     _Alignas(POOL_STEP) uint8_t data[];
 };
@@ -43,13 +43,13 @@ rounded(size_t size)
 
 /* A small table takes little: chunks double until they are a large page. */
 static uint8_t *
-new_chunk(struct pool *p)
+new_chunk(struct block_pool *p)
 {
     size_t size = p->chunks ? p->chunks->size * 2 : FIRST_CHUNK;
     if (size > LARGE_PAGE) {
         size = LARGE_PAGE;
     }
-    struct pool_chunk *c = alloc_large(size);
+    struct block_chunk *c = alloc_large(size);
     if (!c) {
         return NULL;
     }
@@ -62,14 +62,14 @@ new_chunk(struct pool *p)
 }
 
 void *
-pool_alloc(struct pool *p, size_t size)
+block_pool_alloc(struct block_pool *p, size_t size)
 {
     size = rounded(size);
     p->bytes += size;
     if (size > POOL_MAX) {
         return calloc(1, size);
     }
-    struct pool_block *b = p->free[size / POOL_STEP];
+    struct block *b = p->free[size / POOL_STEP];
     if (b) {
         p->free[size / POOL_STEP] = b->next;
         return memset(b, 0, size);
@@ -82,7 +82,7 @@ pool_alloc(struct pool *p, size_t size)
 }
 
 void
-pool_free(struct pool *p, void *block, size_t size)
+block_pool_free(struct block_pool *p, void *block, size_t size)
 {
     if (!block) {
         return;
@@ -93,16 +93,16 @@ pool_free(struct pool *p, void *block, size_t size)
         free(block);
         return;
     }
-    struct pool_block *b = block;
+    struct block *b = block;
     b->next = p->free[size / POOL_STEP];
     p->free[size / POOL_STEP] = b;
 }
 
 void
-pool_destroy(struct pool *p)
+block_pool_destroy(struct block_pool *p)
 {
     while (p->chunks) {
-        struct pool_chunk *c = p->chunks;
+        struct block_chunk *c = p->chunks;
         p->chunks = c->next;
         free(c);
     }

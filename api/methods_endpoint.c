@@ -1,0 +1,580 @@
+/* api/methods_endpoint.c -- who is behind an address: told by orchestrators,
+ * asked by people. */
+#include <config.h>
+
+#include "api/methods.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/context.h"
+#include "api/endpoint.h"
+#include "lib/clock.h"
+#include "lib/dict.h"
+
+#define MAX_ENDPOINTS 10000     /* In one call. */
+#define MAX_LIST 1000
+
+static struct json_object *
+member(struct json_object *o, const char *name)
+{
+    struct json_object *v = NULL;
+    json_object_object_get_ex(o, name, &v);
+    return v;
+}
+
+static const char *
+text_of(struct json_object *o, const char *name)
+{
+    struct json_object *v = member(o, name);
+    return v ? json_object_get_string(v) : NULL;
+}
+
+/* The journal, or NULL with the call answered. */
+static struct identity_journal *
+journal_of(struct rpc_call *call)
+{
+    struct identity_journal *j = rpc_context(call)->identities;
+    if (!j) {
+        rpc_fail(call, RPC_UNAVAILABLE, NULL, "identities are not kept");
+    }
+    return j;
+}
+
+/* ---- Telling. ---- */
+
+/* A call that waits for the journal. */
+struct telling {
+    struct rpc_call *call;
+    struct api *api;
+    struct identity_result result;
+    size_t n;
+};
+
+static const char *
+why(int error)
+{
+    switch (error) {
+    case -ESTALE:
+        return "its generation is older than one that was told before";
+    case -ENOSPC:
+        return "a limit of endpoints, keys or sources is reached";
+    default:
+        return strerror(-error);
+    }
+}
+
+static void
+deliver(void *aux)
+{
+    struct telling *t = aux;
+    const struct identity_result *r = &t->result;
+    struct json_object *o = json_object_new_object();
+
+    reply_uint(o, "accepted", t->n > r->failed ? t->n - r->failed : 0);
+    reply_uint(o, "refused", r->failed);
+    reply_uint(o, "ended", r->ended);
+    reply_bool(o, "durable", !r->durable);
+    if (r->failed) {
+        char text[160];
+        snprintf(text, sizeof text, "endpoints[%zu]: %s", r->first_failed,
+                 why(r->first_error));
+        reply_string(o, "error", text);
+    } else {
+        reply_string(o, "error", r->durable
+                                 ? "it is not on disk; system.health says why"
+                                 : NULL);
+    }
+    rpc_reply(t->call, o);
+    free(t);
+}
+
+/* On the journal's thread. */
+static void
+told(void *aux, const struct identity_result *r)
+{
+    struct telling *t = aux;
+    t->result = *r;
+    api_post(t->api, deliver, t);
+}
+
+static void
+submit(struct rpc_call *call, struct identity_journal *j,
+       struct identity_buffer *b, size_t n)
+{
+    struct telling *t = calloc(1, sizeof *t);
+    int error = -ENOMEM;
+    if (t) {
+        *t = (struct telling) { .call = call, .api = rpc_api(call), .n = n };
+        error = identity_journal_submit(j, b, told, t);
+    }
+    if (error) {
+        free(t);
+        identity_buffer_free(b);
+        rpc_fail(call, error == -EAGAIN ? RPC_BUSY : RPC_INTERNAL_ERROR, NULL,
+                 error == -EAGAIN ? "too much waits to be written; try again "
+                 "in a second" : "out of memory");
+    }
+}
+
+/* Reads 'generation'; false with the call answered. */
+static bool
+read_generation(struct rpc_call *call, struct json_object *params,
+                uint64_t *generation)
+{
+    struct json_object *v = member(params, "generation");
+    int64_t n = v ? json_object_get_int64(v) : 0;
+    if (n < 0) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "generation",
+                 "must not be negative");
+        return false;
+    }
+    *generation = (uint64_t) n;
+    return true;
+}
+
+static bool
+read_source(struct rpc_call *call, struct json_object *params,
+            const char **source)
+{
+    *source = text_of(params, "source");
+    size_t n = strlen(*source);
+    if (!n || n > 255
+        || n != (size_t) json_object_get_string_len(member(params,
+                                                           "source"))) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "source",
+                 "one to 255 bytes, none of them 0");
+        return false;
+    }
+    return true;
+}
+
+static void
+endpoint_upsert(struct rpc_call *call, struct json_object *params)
+{
+    struct identity_journal *j = journal_of(call);
+    struct json_object *list = member(params, "endpoints");
+    struct identity_record rec = { .op = IDENTITY_UPSERT,
+                                   .told_us = clock_wall_us() };
+    const char *source;
+    uint64_t generation;
+
+    if (!j || !read_source(call, params, &source)
+        || !read_generation(call, params, &generation)) {
+        return;
+    }
+    size_t n = json_object_array_length(list);
+    if (n > MAX_ENDPOINTS) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "endpoints",
+                 "at most %d in one call", MAX_ENDPOINTS);
+        return;
+    }
+    struct endpoint_reading *r = calloc(1, sizeof *r);
+    struct identity_buffer b = { .data = NULL };
+    bool right = r != NULL;
+    if (r) {
+        r->dict = rpc_context(call)->dict;
+        r->now_us = rec.told_us;
+    }
+    for (size_t i = 0; i < n && right; i++) {
+        right = endpoint_read(r, json_object_array_get_idx(list, i), source,
+                              generation, &rec.e);
+        if (right) {
+            identity_record_put(&b, r->dict, &rec);
+        } else {
+            char where[96];
+            snprintf(where, sizeof where, "endpoints[%zu]%s%s", i,
+                     *r->member ? "." : "", r->member);
+            rpc_fail(call, RPC_INVALID_PARAMS, where, "%s", r->error);
+        }
+    }
+    if (right && json_object_get_boolean(member(params, "complete"))) {
+        rec.op = IDENTITY_SYNC;
+        rec.e = (struct identity_endpoint) {
+            .source = source, .generation = generation,
+            .from_us = rec.told_us };
+        identity_record_put(&b, r->dict, &rec);
+    }
+    if (right) {
+        submit(call, j, &b, n);
+    } else {
+        identity_buffer_free(&b);
+        if (!r) {
+            rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
+        }
+    }
+    free(r);
+}
+
+static void
+endpoint_delete(struct rpc_call *call, struct json_object *params)
+{
+    struct identity_journal *j = journal_of(call);
+    struct json_object *list = member(params, "ids");
+    struct identity_record rec = { .op = IDENTITY_DELETE,
+                                   .told_us = clock_wall_us() };
+    struct identity_buffer b = { .data = NULL };
+
+    if (!j || !read_source(call, params, &rec.e.source)) {
+        return;
+    }
+    const char *at = text_of(params, "at");
+    rec.e.from_us = rec.told_us;
+    if (at && time_parse_us(at, rec.told_us, &rec.e.from_us)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "at", "a time is expected");
+        return;
+    }
+    size_t n = json_object_array_length(list);
+    for (size_t i = 0; i < n && i <= MAX_ENDPOINTS; i++) {
+        struct json_object *v = json_object_array_get_idx(list, i);
+        char where[32];
+        snprintf(where, sizeof where, "ids[%zu]", i);
+        if (i == MAX_ENDPOINTS || !json_object_is_type(v, json_type_string)) {
+            rpc_fail(call, RPC_INVALID_PARAMS, where, i == MAX_ENDPOINTS
+                     ? "too many in one call" : "a string is expected");
+            identity_buffer_free(&b);
+            return;
+        }
+        rec.e.id = json_object_get_string(v);
+        identity_record_put(&b, rpc_context(call)->dict, &rec);
+    }
+    submit(call, j, &b, n);
+}
+
+/* ---- Asking. ---- */
+
+static void
+put_members(struct json_object *o, const char *const *text)
+{
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        bool said = text[i] && *text[i];
+        if (i == IDENTITY_LABELS) {
+            json_object_object_add(o, identity_members[i].name,
+                                   endpoint_labels_get(said ? text[i] : ""));
+        } else {
+            reply_string(o, identity_members[i].name, said ? text[i] : NULL);
+        }
+    }
+}
+
+static void
+put_interval(struct json_object *o, int64_t from_us, int64_t to_us)
+{
+    reply_time(o, "valid_from", from_us);
+    reply_time(o, "valid_to", to_us == IDENTITY_OPEN ? 0 : to_us);
+}
+
+/* What the caller wants of all that is found. */
+struct asking {
+    const struct dict *dict;
+    struct json_object *list;
+    const char *source, *tenant, *network;
+    size_t limit;
+};
+
+static bool
+wanted(const char *want, const char *have)
+{
+    return !want || !strcmp(want, have);
+}
+
+static void
+add_match(void *aux, const struct identity_found *f)
+{
+    struct asking *a = aux;
+    const struct past_interval *v = &f->v;
+    if (!wanted(a->tenant, v->text[IDENTITY_TENANT])
+        || !wanted(a->network, v->text[IDENTITY_NETWORK])) {
+        return;
+    }
+    struct json_object *o = json_object_new_object();
+    reply_string(o, "source", v->source);
+    reply_string(o, "id", v->id);
+    reply_string(o, "interface", *v->interface ? v->interface : NULL);
+    put_members(o, v->text);
+    endpoint_add_key(o, a->dict, &v->key);
+    put_interval(o, v->from_us, v->to_us);
+    reply_uint(o, "trust", f->rank);
+    reply_bool(o, "gap", f->gap);
+    json_object_array_add(a->list, o);
+}
+
+static void
+endpoint_lookup(struct rpc_call *call, struct json_object *params)
+{
+    struct identity_journal *j = journal_of(call);
+    const char *address = text_of(params, "address");
+    const char *mac_text = text_of(params, "mac");
+    const char *at = text_of(params, "at");
+    int64_t at_us = clock_wall_us();
+    struct identity_key k;
+    struct addr a;
+    uint64_t mac;
+
+    if (!j) {
+        return;
+    }
+    if (!address == !mac_text) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "address",
+                 "an address or a mac is expected");
+        return;
+    }
+    if (address && addr_parse(address, &a)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "address",
+                 "\"%.60s\" is no IPv4 or IPv6 address", address);
+        return;
+    }
+    if (mac_text && mac_parse(mac_text, &mac)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "mac",
+                 "\"%.60s\" is no MAC address", mac_text);
+        return;
+    }
+    if (at && time_parse_us(at, at_us, &at_us)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "at", "a time is expected: "
+                 "RFC 3339, epoch seconds, or relative");
+        return;
+    }
+    k = address ? identity_key_address(&a) : identity_key_mac(mac);
+    struct asking q = { .dict = rpc_context(call)->dict,
+                        .list = json_object_new_array(),
+                        .tenant = text_of(params, "tenant"),
+                        .network = text_of(params, "network") };
+    identity_journal_find(j, &k, at_us, add_match, &q);
+    struct json_object *o = json_object_new_object();
+    reply_time(o, "at", at_us);
+    json_object_object_add(o, "matches", q.list);
+    rpc_reply(call, o);
+}
+
+static bool
+add_row(void *aux, const struct identity_row *row)
+{
+    struct asking *a = aux;
+    const char *text[IDENTITY_N_MEMBERS];
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        text[i] = identity_text(row->effective, i);
+    }
+    if (wanted(a->source, row->source)
+        && wanted(a->tenant, text[IDENTITY_TENANT])
+        && wanted(a->network, text[IDENTITY_NETWORK])) {
+        const char *interface = identity_interface(row->declared);
+        struct json_object *o = json_object_new_object();
+        reply_string(o, "source", row->source);
+        reply_string(o, "id", identity_id(row->declared));
+        reply_string(o, "interface", *interface ? interface : NULL);
+        put_members(o, text);
+        for (size_t i = 0; i < row->n_keys; i++) {
+            endpoint_add_key(o, a->dict, &row->keys[i]);
+        }
+        put_interval(o, row->from_us, row->to_us);
+        reply_uint(o, "generation", row->generation);
+        json_object_array_add(a->list, o);
+    }
+    return json_object_array_length(a->list) < a->limit;
+}
+
+struct listing {
+    struct asking q;
+    uint64_t cursor;
+};
+
+static void
+list_locked(void *aux, const struct identity *t)
+{
+    struct listing *l = aux;
+    l->cursor = identity_each(t, l->cursor, add_row, &l->q);
+}
+
+static void
+endpoint_list(struct rpc_call *call, struct json_object *params)
+{
+    struct identity_journal *j = journal_of(call);
+    struct json_object *limit = member(params, "limit");
+    const char *cursor = text_of(params, "cursor");
+    struct identity_journal_status s;
+    char next[24], *end;
+
+    if (!j) {
+        return;
+    }
+    struct listing l = { .q = {
+        .dict = rpc_context(call)->dict,
+        .source = text_of(params, "source"),
+        .tenant = text_of(params, "tenant"),
+        .network = text_of(params, "network"),
+        .limit = limit ? (size_t) json_object_get_int64(limit) : 100 } };
+    if (limit && (json_object_get_int64(limit) < 1 || l.q.limit > MAX_LIST)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "limit", "1 to %d", MAX_LIST);
+        return;
+    }
+    errno = 0;
+    l.cursor = cursor ? strtoull(cursor, &end, 16) : 0;
+    if (cursor && (errno || *end || !*cursor)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "cursor",
+                 "not one that endpoint.list has given");
+        return;
+    }
+    l.q.list = json_object_new_array();
+    identity_journal_locked(j, list_locked, &l);
+    identity_journal_get_status(j, &s);
+    snprintf(next, sizeof next, "%llx", (unsigned long long) l.cursor);
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "endpoints", l.q.list);
+    reply_string(o, "next", l.cursor ? next : NULL);
+    reply_uint(o, "total", s.table.endpoints);
+    rpc_reply(call, o);
+}
+
+/* ---- The table. ---- */
+
+static const struct rpc_param upsert_params[] = {
+    { "source", PARAM_STRING, true,
+      "who tells it: the orchestrator's name; ids are its own", NULL },
+    { "endpoints", PARAM_ARRAY, true,
+      "at most 10000",
+      "{\"type\":\"array\",\"items\":{\"type\":\"object\","
+      "\"required\":[\"id\"],\"properties\":{"
+      "\"id\":{\"type\":\"string\"},"
+      "\"interface\":{\"type\":[\"string\",\"null\"],\"description\":"
+      "\"the iface-id of its port: what other sources say of it is added\"},"
+      "\"name\":{\"type\":[\"string\",\"null\"]},"
+      "\"type\":{\"type\":[\"string\",\"null\"]},"
+      "\"tenant\":{\"type\":[\"string\",\"null\"]},"
+      "\"network\":{\"type\":[\"string\",\"null\"]},"
+      "\"host\":{\"type\":[\"string\",\"null\"]},"
+      "\"bridge\":{\"type\":[\"string\",\"null\"]},"
+      "\"port\":{\"type\":[\"string\",\"null\"]},"
+      "\"labels\":{\"type\":[\"object\",\"null\"]},"
+      "\"addresses\":{\"type\":[\"array\",\"null\"]},"
+      "\"prefixes\":{\"type\":[\"array\",\"null\"]},"
+      "\"macs\":{\"type\":[\"array\",\"null\"]},"
+      "\"vnis\":{\"type\":[\"array\",\"null\"]},"
+      "\"valid_from\":{\"type\":[\"string\",\"integer\",\"null\"]},"
+      "\"valid_to\":{\"type\":[\"string\",\"integer\",\"null\"]}}}}" },
+    { "generation", PARAM_INTEGER, false,
+      "a number that grows with each full synchronisation; what is told with "
+      "an older one than was told before is refused", NULL },
+    { "complete", PARAM_BOOLEAN, false,
+      "the synchronisation of this generation is complete with this call: "
+      "endpoints of the source that it did not tell are ended", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL },
+};
+
+static const struct rpc_param delete_params[] = {
+    { "source", PARAM_STRING, true, "who told it", NULL },
+    { "ids", PARAM_ARRAY, true, "ids of the source, at most 10000", NULL },
+    { "at", PARAM_TIME, false, "when they ended; now if not said", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL },
+};
+
+static const struct rpc_param lookup_params[] = {
+    { "address", PARAM_STRING, false, "an IPv4 or IPv6 address", NULL },
+    { "mac", PARAM_STRING, false, "or a MAC address", NULL },
+    { "at", PARAM_TIME, false, "when; now if not said", NULL },
+    { "tenant", PARAM_STRING, false, "only of this tenant", NULL },
+    { "network", PARAM_STRING, false, "only of this network", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL },
+};
+
+static const struct rpc_param list_params[] = {
+    { "source", PARAM_STRING, false, "only of this source", NULL },
+    { "tenant", PARAM_STRING, false, "only of this tenant", NULL },
+    { "network", PARAM_STRING, false, "only of this network", NULL },
+    { "limit", PARAM_INTEGER, false,
+      "about so many in a page, 1 to 1000; 100 if not said", NULL },
+    { "cursor", PARAM_STRING, false, "\"next\" of the page before", NULL },
+    { NULL, PARAM_ANY, false, NULL, NULL },
+};
+
+#define TOLD_SCHEMA                                                           \
+    "{\"type\":\"object\",\"required\":[\"accepted\",\"refused\","            \
+    "\"ended\",\"durable\",\"error\"],\"properties\":{"                       \
+    "\"accepted\":{\"type\":\"integer\"},\"refused\":{\"type\":\"integer\"}," \
+    "\"ended\":{\"type\":\"integer\"},\"durable\":{\"type\":\"boolean\"},"    \
+    "\"error\":{\"type\":[\"string\",\"null\"]}}}"
+
+#define ENDPOINT_SCHEMA                                                       \
+    "{\"type\":\"object\",\"required\":[\"source\",\"id\",\"name\","          \
+    "\"tenant\",\"valid_from\",\"valid_to\"]}"
+
+#define EXAMPLE_ENDPOINT                                                      \
+    "\"source\":\"nova\",\"id\":\"6f0b-1\",\"interface\":null,"               \
+    "\"name\":\"web-1\",\"port\":\"tap6f0b\",\"type\":\"vm\","                \
+    "\"tenant\":\"blue\",\"network\":\"blue-net\",\"host\":\"node-1\","       \
+    "\"bridge\":\"br-int\",\"labels\":{\"role\":\"web\"},"                    \
+    "\"addresses\":[\"10.0.0.5\"],"                                           \
+    "\"valid_from\":\"2026-11-23T08:00:00Z\",\"valid_to\":null"
+
+const struct rpc_method methods_endpoint[] = {
+    {
+        .name = "endpoint.upsert",
+        .role = ROLE_ORCHESTRATOR,
+        .summary = "Tells endpoints, or changes what was told; answered when "
+                   "it is on disk.",
+        .params = upsert_params,
+        .result_schema = TOLD_SCHEMA,
+        .example_params =
+            "{\"source\":\"nova\",\"generation\":7,\"endpoints\":[{"
+            "\"id\":\"6f0b-1\",\"name\":\"web-1\",\"type\":\"vm\","
+            "\"tenant\":\"blue\",\"network\":\"blue-net\","
+            "\"host\":\"node-1\",\"bridge\":\"br-int\","
+            "\"port\":\"tap6f0b\",\"addresses\":[\"10.0.0.5\"],"
+            "\"macs\":[\"52:54:00:12:34:56\"],"
+            "\"labels\":{\"role\":\"web\"}}]}",
+        .example_result =
+            "{\"accepted\":1,\"refused\":0,\"ended\":0,\"durable\":true,"
+            "\"error\":null}",
+        .call = endpoint_upsert,
+    },
+    {
+        .name = "endpoint.delete",
+        .role = ROLE_ORCHESTRATOR,
+        .summary = "Ends endpoints: from then on they are nobody's; what they "
+                   "were before is kept.",
+        .params = delete_params,
+        .result_schema = TOLD_SCHEMA,
+        .example_params = "{\"source\":\"nova\",\"ids\":[\"6f0b-1\"]}",
+        .example_result =
+            "{\"accepted\":1,\"refused\":0,\"ended\":1,\"durable\":true,"
+            "\"error\":null}",
+        .call = endpoint_delete,
+    },
+    {
+        .name = "endpoint.lookup",
+        .role = ROLE_VIEWER,
+        .summary = "Who has an address, or had it at a time: all that fit, "
+                   "the most trusted first.",
+        .params = lookup_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"at\",\"matches\"],"
+            "\"properties\":{\"at\":{\"type\":\"string\"},"
+            "\"matches\":{\"type\":\"array\",\"items\":" ENDPOINT_SCHEMA
+            "}}}",
+        .example_params =
+            "{\"address\":\"10.0.0.5\",\"at\":\"2026-11-23T08:30:00Z\"}",
+        .example_result =
+            "{\"at\":\"2026-11-23T08:30:00Z\",\"matches\":[{"
+            EXAMPLE_ENDPOINT ",\"trust\":100,\"gap\":false}]}",
+        .call = endpoint_lookup,
+    },
+    {
+        .name = "endpoint.list",
+        .role = ROLE_VIEWER,
+        .summary = "Endpoints as they are told now, a page at a time.",
+        .params = list_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"endpoints\",\"next\","
+            "\"total\"],\"properties\":{\"endpoints\":{\"type\":\"array\","
+            "\"items\":" ENDPOINT_SCHEMA "},"
+            "\"next\":{\"type\":[\"string\",\"null\"]},"
+            "\"total\":{\"type\":\"integer\"}}}",
+        .example_params = "{\"tenant\":\"blue\",\"limit\":100}",
+        .example_result =
+            "{\"endpoints\":[{" EXAMPLE_ENDPOINT ",\"generation\":7}],"
+            "\"next\":null,\"total\":1}",
+        .call = endpoint_list,
+    },
+    { .name = NULL }
+};
