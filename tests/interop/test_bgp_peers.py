@@ -93,8 +93,9 @@ def test_bird():
     routes(venturid, "10.0.0.2", 5000)
     routes(venturid, "10.0.0.2", 100, "ipv6-unicast")
     equal(len(bird.exported()), 5100, "what BIRD exports")
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["complete"]
+               == ["ipv4-unicast", "ipv6-unicast"], what="both complete")
     entry = neighbor(venturid, "10.0.0.2")
-    equal(entry["complete"], ["ipv4-unicast", "ipv6-unicast"], "complete")
     equal(entry["enhanced_refresh"], True, "enhanced refresh")
     bird.reconfigure(nets(17), v6[:3])
     routes(venturid, "10.0.0.2", 17)
