@@ -44,6 +44,9 @@ enum filter_io { IO_ANY, IO_IN, IO_OUT };
     X(PEER_AS, "peer-as", "src_peer_as", "dst_peer_as")                 \
     X(ORIGIN, "origin", "src_origin", "dst_origin")                     \
     X(ROUTE_PEER, "route-peer", "src_route_peer", "dst_route_peer")     \
+    X(ENDPOINT, "endpoint", "src_endpoint", "dst_endpoint")             \
+    X(TENANT, "tenant", "src_tenant", "dst_tenant")                     \
+    X(NETWORK, "network", "src_network", "dst_network")                 \
     X(NEXT_HOP, "next-hop", "src_bgp_next_hop", "bgp_next_hop")         \
     X(AS_PATH, "as-path", "src_as_path", "as_path")                     \
     X(COMMUNITY, "community", "src_communities", "communities")         \

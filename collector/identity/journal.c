@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ struct identity_journal {
     uint64_t number;            /* Of snapshot and log. */
     uint64_t past_number;       /* Of the next file of the past. */
     int log;                    /* -1: none. */
-    uint64_t log_octets, snapshot_octets;
+    _Atomic uint64_t log_octets;
+    uint64_t snapshot_octets;
     int64_t past_us;            /* When a file of the past was last made. */
     struct identity_scratch scratch;
     struct identity_buffer out; /* What goes to the log. */
@@ -566,7 +568,11 @@ replay(struct identity_journal *j, const char *what, uint64_t number,
             if (cut && whole < size && ftruncate(fd, (off_t) whole)) {
                 error = -errno;
             }
-            *(cut ? &j->log_octets : &j->snapshot_octets) = whole;
+            if (cut) {
+                j->log_octets = whole;
+            } else {
+                j->snapshot_octets = whole;
+            }
         }
         *mtime_us = st.st_mtim.tv_sec * US + st.st_mtim.tv_nsec / 1000;
     }

@@ -72,10 +72,12 @@ def test_flows_are_named_for_their_time():
           ["red", "red-net", "node-1", "a\\=b=c\\,d,role=db"], "members")
     equal(got["old"]["src_tenant"], "blue", "tenant of then")
     # By name in a filter.
-    rows = daemon.flows(by=["src_endpoint"], metrics=["flows"],
-                        observations="all", filter='src_tenant "red"',
-                        **{"from": "-2h", "to": "+1h"})
-    equal([r["src_endpoint"] for r in rows], [odd], "filter by tenant")
+    for where in ('src_tenant "red"', "tenant red", "src network red-net",
+                  "endpoint '%s'" % odd, "not tenant blue and tenant red"):
+        rows = daemon.flows(by=["src_endpoint"], metrics=["flows"],
+                            observations="all", filter=where,
+                            **{"from": "-2h", "to": "+1h"})
+        equal([r["src_endpoint"] for r in rows], [odd], where)
     daemon.stop()
 
 
