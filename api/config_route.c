@@ -81,7 +81,6 @@ config_route_make(struct json_object *root, struct config_route **out,
                   struct config_error *error)
 {
     struct json_object *o = member(root, "routes");
-    struct json_object *history = member(o, "history");
     struct config_route *c = calloc(1, sizeof *c);
     *out = c;
     if (!c) {
@@ -89,9 +88,6 @@ config_route_make(struct json_object *root, struct config_route **out,
     }
     /* The model has checked form and defaults. */
     size_parse(json_object_get_string(member(o, "memory")), &c->memory);
-    size_parse(json_object_get_string(member(history, "size")), &c->bytes);
-    duration_parse_us(json_object_get_string(member(history, "retention")),
-                      &c->retention_us);
     c->views.defaults = get_names(member(o, "default-view"),
                                   &c->views.n_defaults);
     return c->views.defaults ? get_views(member(o, "view"), &c->views, error)

@@ -10,8 +10,6 @@ struct json_object;
 struct config_route {
     struct stamp_config views;  /* Ours, with all that it points to. */
     uint64_t memory;            /* routes/memory, bytes. */
-    int64_t retention_us;       /* routes/history/...; 0: no limit. */
-    uint64_t bytes;
 };
 
 /* '*out' gets what 'root', the full tree's, asks for.  Returns 0 or a negative
