@@ -1,2 +1,3 @@
 dist_man_MANS += doc/venturid.8
-dist_doc_DATA += doc/operators-guide.md doc/testing.md README.md NEWS
+dist_doc_DATA += doc/architecture.md doc/identity.md doc/numbers.md \
+    doc/operators-guide.md doc/routes.md doc/testing.md README.md NEWS
