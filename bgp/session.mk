@@ -37,6 +37,7 @@ endif
 
 fuzz_programs += tests/fuzz/fuzz_bgp
 tests_fuzz_fuzz_bgp_SOURCES = tests/fuzz/fuzz_bgp.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_bgp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
 
 interop_tests += tests/interop/test_bgp_errors.py \
@@ -44,4 +45,5 @@ interop_tests += tests/interop/test_bgp_errors.py \
 
 fuzz_programs += tests/fuzz/fuzz_bmp
 tests_fuzz_fuzz_bmp_SOURCES = tests/fuzz/fuzz_bmp.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_bmp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_bmp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
