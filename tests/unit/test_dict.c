@@ -55,7 +55,7 @@ intern_all(void *job_)
 {
     struct job *job = job_;
     for (int i = 0; i < 1000; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "port-%d", i);
         job->ids[i] = dict_intern(job->d, name, strlen(name));
     }
