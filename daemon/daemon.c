@@ -520,8 +520,9 @@ local_endpoints(struct daemon *d, char text[][ENDPOINT_STRLEN],
 static struct ovsdb *
 start_ovsdb(struct daemon *d, const struct config *c)
 {
-    char text[N_EXPORT_TABLES][ENDPOINT_STRLEN];
+    char text[N_EXPORT_TABLES][ENDPOINT_STRLEN], path[4200];
     struct ovsdb_config oc = {
+        .orders_path = path,
         .remotes = (const char *const *) c->ovsdb_remotes,
         .n_remotes = c->n_ovsdb_remotes,
         .owner = d->owner,
@@ -533,6 +534,7 @@ start_ovsdb(struct daemon *d, const struct config *c)
     if (!c->n_ovsdb_remotes) {
         return NULL;
     }
+    snprintf(path, sizeof path, "%s/meta/orders", d->store_dir);
     local_endpoints(d, text, oc.local);
     /* The new thread inherits what is in effect now. */
     privilege_override(&d->privilege, true);

@@ -10,6 +10,7 @@ ovsdb_libovsdb_la_SOURCES = \
 	ovsdb/export_plan.c ovsdb/export_plan_p.h \
 	ovsdb/export_row.c \
 	ovsdb/export_sample.c \
+	ovsdb/orders.c ovsdb/orders.h \
 	ovsdb/ovs_p.h \
 	ovsdb/ovs_rows.c ovsdb/ovs_rows.h \
 	ovsdb/ovs_schema.c ovsdb/ovs_schema.h \
@@ -19,7 +20,7 @@ ovsdb_libovsdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS)
 
 if HAVE_CUNIT
 ovsdb_tests = tests/unit/test_budget tests/unit/test_export_plan \
-	tests/unit/test_ovsdb
+	tests/unit/test_orders tests/unit/test_ovsdb
 check_PROGRAMS += $(ovsdb_tests)
 unit_tests += $(ovsdb_tests)
 tests_unit_test_budget_SOURCES = tests/unit/test_budget.c
@@ -28,6 +29,9 @@ tests_unit_test_budget_LDADD = ovsdb/libovsdb.la lib/liblib.la $(OVS_LIBS) \
 tests_unit_test_export_plan_SOURCES = tests/unit/test_export_plan.c
 tests_unit_test_export_plan_LDADD = ovsdb/libovsdb.la lib/liblib.la \
 	$(OVS_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+tests_unit_test_orders_SOURCES = tests/unit/test_orders.c
+tests_unit_test_orders_LDADD = ovsdb/libovsdb.la lib/liblib.la $(OVS_LIBS) \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_ovsdb_SOURCES = tests/unit/test_ovsdb.c
 tests_unit_test_ovsdb_LDADD = ovsdb/libovsdb.la lib/liblib.la $(OVS_LIBS) \
 	$(CUNIT_LIBS) $(COMMON_LIBS)

@@ -332,6 +332,9 @@ struct export_plan {
  * policies say, or without export of ours whatever they say. */
 struct export_order {
     bool apply;                 /* Or remove. */
+    bool kept;                  /* From before a restart: what was applied only
+                                 * lifts a removal, whether anything is written
+                                 * is for the configuration to say. */
     char *bridge;               /* NULL: any. */
     char *policy;               /* NULL: any. */
 };

@@ -247,7 +247,7 @@ choose_policies(struct planner *pl)
             const struct export_order *o = &self->orders[j];
             if ((!o->bridge || !strcmp(o->bridge, b->name))
                 && (!o->policy || (p && !strcmp(o->policy, p->name)))) {
-                pl->ordered[i] = true;
+                pl->ordered[i] = !o->apply || !o->kept;
                 pl->held[i] = !o->apply;
             }
         }

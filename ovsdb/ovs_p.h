@@ -27,6 +27,7 @@
 #include <lib/timeval.h>
 #include <lib/util.h>
 #include <lib/uuid.h>
+#include <openvswitch/dynamic-string.h>
 #include <openvswitch/hmap.h>
 #include <openvswitch/json.h>
 #include <openvswitch/poll-loop.h>

@@ -31,6 +31,7 @@
 #include "lib/log.h"
 #include "ovsdb/budget.h"
 #include "ovsdb/export_p.h"
+#include "ovsdb/orders.h"
 #include "ovsdb/ovs_rows.h"
 #include "ovsdb/ovs_schema.h"
 #include "ovsdb/snapshot_p.h"
@@ -155,6 +156,7 @@ struct ovsdb {
     int wake_fd;
     char *owner;
     char *lock;
+    char *orders_path;          /* NULL: they are not kept. */
     char *local[N_EXPORT_TABLES];
     void (*changed)(void *aux);
     void *aux;
@@ -165,8 +167,7 @@ struct ovsdb {
     struct export_policies *policies;
     bool auto_sampling;         /* Some policy leaves sampling to us. */
     void (*tell_statistics)(void *aux, const struct ovsdb_statistics *);
-    struct export_order *orders;
-    size_t n_orders;
+    struct orders orders;
     bool apply;
     bool stopping;
     bool renew;                 /* Plan everything again. */
@@ -307,8 +308,8 @@ self_of(const struct ovsdb *o)
 {
     struct export_self self = {
         .owner = o->owner,
-        .orders = o->orders,
-        .n_orders = o->n_orders,
+        .orders = o->orders.list,
+        .n_orders = o->orders.n,
     };
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         self.local[t] = o->local[t];
@@ -920,8 +921,9 @@ may_write(struct remote *r)
 {
     struct ovsdb *o = r->owner;
     bool asked = o->apply;
-    for (size_t i = 0; i < o->n_orders; i++) {
-        asked = asked || o->orders[i].apply;
+    for (size_t i = 0; i < o->orders.n; i++) {
+        const struct export_order *order = &o->orders.list[i];
+        asked = asked || (order->apply && !order->kept);
     }
     if (asked && !r->locking && !r->lockless) {
         ovsdb_idl_set_lock(r->idl, o->lock);
@@ -1374,47 +1376,33 @@ lock_name(const char *owner)
     return name;
 }
 
+/* Before anything is removed, so that a crash in between forgets nothing. */
 static void
-order_clear(struct export_order *order)
+keep_orders(struct ovsdb *o)
 {
-    free(order->bridge);
-    free(order->policy);
+    int error = o->orders_path ? orders_save(&o->orders, o->orders_path) : 0;
+    if (error) {
+        LOG(ovsdb, WARN, "export.remove and export.apply will be forgotten at "
+            "the next restart: cannot write %s: %s", o->orders_path,
+            ovs_strerror(-error));
+    }
 }
 
+/* What can't be read may have said that a bridge is to be left alone: so all
+ * are, as with "mode": "plan", until somebody says otherwise. */
 static void
-orders_clear(struct ovsdb *o)
+recall_orders(struct ovsdb *o)
 {
-    for (size_t i = 0; i < o->n_orders; i++) {
-        order_clear(&o->orders[i]);
+    int error = o->orders_path ? orders_load(&o->orders, o->orders_path) : 0;
+    if (error) {
+        o->apply = false;
+        LOG(ovsdb, ERR, "%s: %s; bridges may have been removed by hand, so "
+            "nothing is written before export.apply", o->orders_path,
+            error == -EBADMSG ? "damaged" : ovs_strerror(-error));
+    } else if (o->orders.n) {
+        LOG(ovsdb, INFO, "export that was removed before the restart stays "
+            "removed until export.apply (%zu)", o->orders.n);
     }
-    free(o->orders);
-    o->orders = NULL;
-    o->n_orders = 0;
-}
-
-/* The last word about a bridge, the bridges of a policy, or all. */
-static void
-order_add(struct ovsdb *o, bool apply, const char *bridge,
-          const char *policy)
-{
-    size_t n = 0;
-    if (!bridge && !policy) {
-        orders_clear(o);
-    }
-    for (size_t i = 0; i < o->n_orders; i++) {
-        struct export_order *old = &o->orders[i];
-        if (text_equal(old->bridge, bridge)
-            && text_equal(old->policy, policy)) {
-            order_clear(old);
-        } else {
-            o->orders[n++] = *old;
-        }
-    }
-    o->orders = xrealloc(o->orders, (n + 1) * sizeof *o->orders);
-    o->orders[n] = (struct export_order) {
-        apply, nullable_xstrdup(bridge), nullable_xstrdup(policy),
-    };
-    o->n_orders = n + 1;
 }
 
 /* Whether Interface.statistics is of any use. */
@@ -1447,7 +1435,8 @@ ovsdb_free(struct ovsdb *o)
         free(o->local[t]);
     }
     export_policies_destroy(o->policies);
-    orders_clear(o);
+    orders_clear(&o->orders);
+    free(o->orders_path);
     if (o->wake_fd >= 0) {
         close(o->wake_fd);
     }
@@ -1469,6 +1458,7 @@ ovsdb_start(const struct ovsdb_config *config,
     o->changed = config->changed;
     o->aux = config->aux;
     o->apply = config->apply;
+    o->orders_path = nullable_xstrdup(config->orders_path);
     o->policies = export_policies_clone(policies);
     o->remotes = xcalloc(config->n_remotes + 1, sizeof *o->remotes);
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
@@ -1486,6 +1476,7 @@ ovsdb_start(const struct ovsdb_config *config,
         ovsdb_free(o);
         return NULL;
     }
+    recall_orders(o);
     o->auto_sampling = uses_auto_sampling(o->policies);
     o->tell_statistics = config->statistics;
     /* Signals are the main thread's.  That thread never sleeps in
@@ -1581,11 +1572,12 @@ ovsdb_apply_to(struct ovsdb *o, const char *bridge, const char *policy)
 {
     pthread_mutex_lock(&o->mutex);
     if (bridge || policy) {
-        order_add(o, true, bridge, policy);
+        orders_add(&o->orders, true, bridge, policy);
     } else {
         o->apply = true;
-        orders_clear(o);
+        orders_clear(&o->orders);
     }
+    keep_orders(o);
     forget_pauses(o);
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
@@ -1603,7 +1595,8 @@ ovsdb_remove(struct ovsdb *o, const char *bridge, const char *policy,
     m->aux = aux;
     m->deadline_ms = clock_mono_ms() + REMOVE_TIMEOUT_MS;
     pthread_mutex_lock(&o->mutex);
-    order_add(o, false, bridge, policy);
+    orders_add(&o->orders, false, bridge, policy);
+    keep_orders(o);
     m->next = o->removals;
     o->removals = m;
     o->renew = true;

@@ -33,6 +33,8 @@ struct ovsdb_config {
     const char *owner;          /* Instance id for venturi-owner. */
     bool apply;                 /* False: plan only, until ovsdb_apply(). */
     const char *local[N_EXPORT_TABLES]; /* See struct export_self. */
+    const char *orders_path;    /* Where what was removed is kept over a
+                                 * restart; NULL: nowhere. */
 
     /* Called on the OVSDB thread whenever a snapshot or a state changed.  Must
      * only wake somebody up. */
@@ -71,8 +73,8 @@ void ovsdb_apply_to(struct ovsdb *, const char *bridge, const char *policy);
 
 /* Removes what is ours from every bridge (only from 'bridge', only from the
  * bridges of 'policy', if not NULL), and stops writing there until
- * ovsdb_apply().  'done' is called on the OVSDB thread with the number of rows
- * removed, or a negative errno. */
+ * ovsdb_apply(), also after a restart.  'done' is called on the OVSDB thread
+ * with the number of rows removed, or a negative errno. */
 void ovsdb_remove(struct ovsdb *, const char *bridge, const char *policy,
                   void (*done)(void *aux, int n), void *aux);
 

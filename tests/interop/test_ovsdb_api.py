@@ -3,6 +3,7 @@
 time, policies that are refused, predictions, TLS."""
 
 import os
+import signal
 import socket
 import sys
 
@@ -84,6 +85,69 @@ def test_one_policy():
         raise Failure("a policy that is not there was applied")
     except RpcError as error:
         print(error)
+    daemon.stop()
+
+
+def test_removed_over_restart():
+    """What was removed by hand stays away over a restart and a kill -9, until
+    export.apply; a bridge applied since then is not held."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    for name in ("br-a", "br-b"):
+        ovs.add_bridge(name)
+    daemon = Daemon(lab, ovsdb=ovs.remote, config=policies(
+        {"name": "a", "sflow": {}}))
+    orders = os.path.join(daemon.state_dir, "meta", "orders")
+    sflows = lambda: len(ovs.rows("sFlow"))
+    state = lambda bridge: states(daemon.client, bridge).get("sflow")
+    planned = lambda: all(
+        any(s["bridge"] == bridge for s in daemon.export_status())
+        for bridge in ("br-a", "br-b"))
+    wait_until(lambda: sflows() == 2, 15, "two rows")
+    equal(daemon.rpc("export.remove"), {"removed": 2}, "removed")
+    for sig in (signal.SIGTERM, signal.SIGKILL):
+        daemon.stop(sig, check=sig == signal.SIGTERM)
+        daemon.start()
+        # Reconnected, planned, and all that is new with a bridge is seen:
+        # the rows would have been written by then.
+        ovs.add_bridge("br-%d" % sig)
+        wait_until(planned, 15, daemon.export_status)
+        wait_until(lambda: "br-%d" % sig in
+                   [s["bridge"] for s in daemon.export_status()], 15,
+                   daemon.export_status)
+        for bridge in ("br-a", "br-b", "br-%d" % sig):
+            reason = [s["reason"] for s in daemon.export_status()
+                      if s["bridge"] == bridge]
+            if "removed on request" not in str(reason):
+                raise Failure("%s: %s" % (bridge, reason))
+        equal(daemon.rpc("export.plan")["pending"], 0, "pending")
+        equal(sflows(), 0, "rows")
+        ovs.vsctl("del-br", "br-%d" % sig)
+    # One bridge again: it alone, also after a restart.
+    daemon.rpc("export.apply", bridge="br-a")
+    wait_until(lambda: sflows() == 1, 5, "the row of br-a")
+    daemon.stop()
+    ovs.vsctl("clear", "Bridge", "br-a", "sflow")
+    daemon.start()
+    wait_until(lambda: state("br-a") == "in-sync", 15, daemon.export_status)
+    equal(sflows(), 1, "rows")
+    equal(os.path.exists(orders), True, "the file")
+    # All again.
+    daemon.rpc("export.apply")
+    wait_until(lambda: sflows() == 2, 5, "both rows")
+    equal(os.path.exists(orders), False, "the file")
+    # A damaged file may have named any bridge.
+    daemon.stop()
+    ovs.vsctl("clear", "Bridge", "br-b", "sflow")
+    with open(orders, "w", encoding="utf-8") as f:
+        f.write("venturi-orders 1\nremove =br")
+    daemon.announce("meta/orders: damaged")
+    daemon.start()
+    wait_until(lambda: state("br-b") == "pending", 15, daemon.export_status)
+    equal(sflows(), 1, "rows")
+    daemon.rpc("export.apply")
+    wait_until(lambda: sflows() == 2, 5, "both rows")
+    equal(os.path.exists(orders), False, "the file")
     daemon.stop()
 
 

@@ -984,7 +984,8 @@ test_orders(void)
     struct export_policies *p = export_policies_default();
     char br1[] = "br0001", name[] = "default";
     struct export_order orders[] = {
-        { false, NULL, NULL }, { true, NULL, name }, { false, br1, NULL },
+        { .apply = false }, { .apply = true, .policy = name },
+        { .apply = false, .bridge = br1 },
     };
     struct export_self asked = self;
     asked.orders = orders;
