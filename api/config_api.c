@@ -2,6 +2,8 @@
 
 #include "api/config_api.h"
 
+#include "api/json.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -25,19 +27,10 @@ refuse(struct config_error *e, const char *leaf, const char *format, ...)
     return -EINVAL;
 }
 
-static struct json_object *
-member(struct json_object *o, const char *name)
-{
-    struct json_object *v = NULL;
-
-    json_object_object_get_ex(o, name, &v);
-    return v;
-}
-
 static int
 get_text(struct json_object *o, const char *name, char **text)
 {
-    struct json_object *v = member(o, name);
+    struct json_object *v = json_member(o, name);
 
     *text = v ? strdup(json_object_get_string(v)) : NULL;
     return v && !*text ? -ENOMEM : 0;
@@ -47,7 +40,7 @@ get_text(struct json_object *o, const char *name, char **text)
 static int
 get_strings(struct json_object *o, const char *name, struct config_strings *s)
 {
-    struct json_object *array = member(o, name);
+    struct json_object *array = json_member(o, name);
     size_t n = array ? json_object_array_length(array) : 0;
 
     s->list = calloc(n ? n : 1, sizeof *s->list);
@@ -91,7 +84,7 @@ get_listen(struct json_object *o, const char *name, struct config_strings *s,
            struct config_error *e)
 {
     char leaf[64];
-    int err = get_strings(member(o, name), "listen", s);
+    int err = get_strings(json_member(o, name), "listen", s);
 
     snprintf(leaf, sizeof leaf, "%s/listen", name);
     for (size_t i = 0; !err && i < s->n; i++) {
@@ -108,13 +101,13 @@ get_listen(struct json_object *o, const char *name, struct config_strings *s,
 static int
 get_tls(struct json_object *o, struct config_api *c, struct config_error *e)
 {
-    struct json_object *tls = member(o, "tls");
+    struct json_object *tls = json_member(o, "tls");
     int err = get_text(tls, "certificate", &c->certificate);
 
     err = err ? err : get_text(tls, "private-key", &c->private_key);
     err = err ? err : get_text(tls, "ca", &c->ca);
     c->require_client = json_object_get_boolean(
-        member(tls, "require-client-certificate"));
+        json_member(tls, "require-client-certificate"));
     if (err) {
         return err;
     }
@@ -132,8 +125,8 @@ get_tls(struct json_object *o, struct config_api *c, struct config_error *e)
 static int
 get_http(struct json_object *o, struct config_api *c, struct config_error *e)
 {
-    struct json_object *http = member(o, "http");
-    const char *metrics = json_object_get_string(member(http, "metrics"));
+    struct json_object *http = json_member(o, "http");
+    const char *metrics = json_object_get_string(json_member(http, "metrics"));
     struct config_strings proxies = { NULL, 0 };
     int err = get_strings(http, "cors-origin", &c->cors_origins);
 
@@ -167,7 +160,7 @@ get_access(struct json_object *o, struct config_access *a,
     int err = get_text(o, "name", &a->name);
 
     a->role = (enum api_role) role_find(
-        json_object_get_string(member(o, "role")));
+        json_object_get_string(json_member(o, "role")));
     err = err ? err : get_strings(o, "user", &a->users);
     err = err ? err : get_strings(o, "group", &a->groups);
     err = err ? err : get_strings(o, "certificate", &a->certificates);
@@ -186,8 +179,8 @@ int
 config_api_make(struct json_object *root, struct config_api **out,
                 struct config_error *e)
 {
-    struct json_object *o = member(root, "api");
-    struct json_object *rules = member(o, "access");
+    struct json_object *o = json_member(root, "api");
+    struct json_object *rules = json_member(o, "access");
     size_t n = rules ? json_object_array_length(rules) : 0;
     struct config_api *c = calloc(1, sizeof *c);
     int err = c ? 0 : -ENOMEM;
@@ -201,7 +194,7 @@ config_api_make(struct json_object *root, struct config_api **out,
     err = err ? err : get_http(o, c, e);
     if (!err) {
         c->rate_limit = (uint32_t) json_object_get_int64(
-            member(o, "rate-limit"));
+            json_member(o, "rate-limit"));
         c->access = calloc(n ? n : 1, sizeof *c->access);
         err = c->access ? 0 : -ENOMEM;
     }

@@ -11,45 +11,29 @@
 
 #include <json-c/json.h>
 
+#include "api/json.h"
 #include "lib/clock.h"
 
 #define ROOT "/venturi:venturi/"
-
-static struct json_object *
-member(struct json_object *o, const char *name)
-{
-    struct json_object *v = NULL;
-    if (o) {
-        json_object_object_get_ex(o, name, &v);
-    }
-    return v;
-}
-
-static const char *
-text_of(struct json_object *o, const char *name)
-{
-    struct json_object *v = member(o, name);
-    return v ? json_object_get_string(v) : NULL;
-}
 
 /* The model says that it is there. */
 static const char *
 word_of(struct json_object *o, const char *name)
 {
-    const char *text = text_of(o, name);
+    const char *text = json_text(o, name);
     return text ? text : "";
 }
 
 static uint64_t
 number_of(struct json_object *o, const char *name)
 {
-    return (uint64_t) json_object_get_int64(member(o, name));
+    return (uint64_t) json_object_get_int64(json_member(o, name));
 }
 
 static bool
 is_set(struct json_object *o, const char *name)
 {
-    return json_object_get_boolean(member(o, name));
+    return json_object_get_boolean(json_member(o, name));
 }
 
 static size_t
@@ -128,14 +112,14 @@ get_options(struct json_object *o, const char *path, struct bgp_neighbor *nb,
             struct config_error *e)
 {
     struct bgp_config *c = &nb->session;
-    const char *source = text_of(o, "source-address");
-    const char *password = text_of(o, "password");
-    const char *role = text_of(o, "role");
-    const char *name = text_of(o, "description");
-    const char *words = text_of(o, "shutdown-message");
+    const char *source = json_text(o, "source-address");
+    const char *password = json_text(o, "password");
+    const char *role = json_text(o, "role");
+    const char *name = json_text(o, "description");
+    const char *words = json_text(o, "shutdown-message");
     char where[300];
 
-    c->families = get_families(member(o, "families"));
+    c->families = get_families(json_member(o, "families"));
     c->hold_s = (uint16_t) number_of(o, "hold-time");
     c->connect_retry_s = (uint16_t) number_of(o, "connect-retry");
     c->add_path = is_set(o, "add-path");
@@ -148,7 +132,7 @@ get_options(struct json_object *o, const char *path, struct bgp_neighbor *nb,
     snprintf(c->name, sizeof c->name, "%s", name ? name : "");
     snprintf(c->shutdown_text, sizeof c->shutdown_text, "%s",
              words ? words : "");
-    nb->ttl_security = member(o, "ttl-security")
+    nb->ttl_security = json_member(o, "ttl-security")
                        ? (unsigned) number_of(o, "ttl-security") : 0;
     if (source && addr_parse(source, &c->local)) {
         snprintf(where, sizeof where, "%s/source-address", path);
@@ -243,7 +227,7 @@ set_identity(struct json_object *bgp, struct bgp_neighbor *neighbors,
              size_t n, struct bgp_range *ranges, size_t n_ranges,
              struct config_error *e)
 {
-    const char *id = text_of(bgp, "router-id");
+    const char *id = json_text(bgp, "router-id");
     struct addr a;
     if (id && (addr_parse(id, &a) || !addr_is_v4(&a)
                || !be32_at(a.b + 12))) {
@@ -253,7 +237,7 @@ set_identity(struct json_object *bgp, struct bgp_neighbor *neighbors,
     if (!n && !n_ranges) {
         return 0;
     }
-    if (!id || !member(bgp, "local-as")) {
+    if (!id || !json_member(bgp, "local-as")) {
         return refuse(e, "bgp", "neighbors need our own %s",
                       id ? "local-as" : "router-id");
     }
@@ -270,8 +254,8 @@ static int
 get_bgp(struct json_object *bgp, struct bgp_speaker_config *c,
         struct config_error *e)
 {
-    struct json_object *list = member(bgp, "neighbor");
-    struct json_object *range_list = member(bgp, "range");
+    struct json_object *list = json_member(bgp, "neighbor");
+    struct json_object *range_list = json_member(bgp, "range");
     struct bgp_neighbor *neighbors = calloc(length_of(list) + 1,
                                             sizeof *neighbors);
     struct bgp_range *ranges = calloc(length_of(range_list) + 1,
@@ -287,7 +271,7 @@ get_bgp(struct json_object *bgp, struct bgp_speaker_config *c,
         err = get_range(json_object_array_get_idx(range_list, i),
                         &ranges[c->n_ranges++], e);
     }
-    err = err ? err : get_listen(member(bgp, "listen"), "bgp/listen",
+    err = err ? err : get_listen(json_member(bgp, "listen"), "bgp/listen",
                                  &c->listen, &c->n_listen, e);
     err = err ? err : check_unique(c, e);
     return err ? err : set_identity(bgp, neighbors, c->n_neighbors, ranges,
@@ -318,7 +302,7 @@ get_views(struct json_object *list)
 static int
 get_text(struct json_object *o, const char *name, char **out)
 {
-    const char *text = text_of(o, name);
+    const char *text = json_text(o, name);
     *out = text ? strdup(text) : NULL;
     return text && !*out ? -ENOMEM : 0;
 }
@@ -347,8 +331,8 @@ static int
 get_bmp(struct json_object *bmp, struct bmp_config *c,
         struct config_error *e)
 {
-    struct json_object *allow = member(bmp, "allow");
-    struct json_object *tls = member(bmp, "tls");
+    struct json_object *allow = json_member(bmp, "allow");
+    struct json_object *tls = json_member(bmp, "tls");
     struct prefix *prefixes = calloc(length_of(allow) + 1, sizeof *prefixes);
     c->allow = prefixes;
     if (!prefixes) {
@@ -364,11 +348,11 @@ get_bmp(struct json_object *bmp, struct bmp_config *c,
     }
     c->max_routers = (unsigned) number_of(bmp, "max-routers");
     c->max_peers = (unsigned) number_of(bmp, "max-peers");
-    c->families = get_families(member(bmp, "families"));
-    c->views = get_views(member(bmp, "views"));
-    int err = get_listen(member(bmp, "listen"), "bmp/listen", &c->listen,
+    c->families = get_families(json_member(bmp, "families"));
+    c->views = get_views(json_member(bmp, "views"));
+    int err = get_listen(json_member(bmp, "listen"), "bmp/listen", &c->listen,
                          &c->n_listen, e);
-    err = err ? err : get_listen(member(tls, "listen"), "bmp/tls/listen",
+    err = err ? err : get_listen(json_member(tls, "listen"), "bmp/tls/listen",
                                  &c->tls_listen, &c->n_tls_listen, e);
     return err ? err : get_tls(tls, c, e);
 }
@@ -380,8 +364,8 @@ config_bgp_make(struct json_object *root, struct config_bgp **out,
                 struct config_error *e)
 {
     struct config_bgp *c = calloc(1, sizeof *c);
-    int err = c ? get_bgp(member(root, "bgp"), &c->speaker, e) : -ENOMEM;
-    err = err ? err : get_bmp(member(root, "bmp"), &c->bmp, e);
+    int err = c ? get_bgp(json_member(root, "bgp"), &c->speaker, e) : -ENOMEM;
+    err = err ? err : get_bmp(json_member(root, "bmp"), &c->bmp, e);
     if (err) {
         config_bgp_destroy(c);
         c = NULL;

@@ -10,23 +10,16 @@
 
 #include <json-c/json.h>
 
+#include "api/json.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
 
 #define PATH "/venturi:venturi/probe/softflowd"
 
-static struct json_object *
-member(struct json_object *o, const char *name)
-{
-    struct json_object *v = NULL;
-    json_object_object_get_ex(o, name, &v);
-    return v;
-}
-
 static int
 get_list(struct json_object *o, const char *name, char ***list, size_t *n)
 {
-    struct json_object *array = member(o, name);
+    struct json_object *array = json_member(o, name);
     size_t size = array ? json_object_array_length(array) : 0;
 
     *list = calloc(size ? size : 1, sizeof **list);
@@ -81,19 +74,19 @@ int
 config_probe_make(struct json_object *root, struct probe_config **out,
                   struct config_error *e)
 {
-    struct json_object *o = member(member(root, "probe"), "softflowd");
+    struct json_object *o = json_member(json_member(root, "probe"), "softflowd");
 
     *out = NULL;
     if (!o) {
         return 0;
     }
     struct probe_config *c = calloc(1, sizeof *c);
-    const char *timeout = json_object_get_string(member(o, "active-timeout"));
+    const char *timeout = json_object_get_string(json_member(o, "active-timeout"));
     int64_t us = 0;
     int err = c ? 0 : -ENOMEM;
     if (!err) {
-        c->program = strdup(json_object_get_string(member(o, "program")));
-        c->target = strdup(json_object_get_string(member(o, "target")));
+        c->program = strdup(json_object_get_string(json_member(o, "program")));
+        c->target = strdup(json_object_get_string(json_member(o, "target")));
         err = c->program && c->target ? 0 : -ENOMEM;
     }
     err = err ? err : get_list(o, "bridges", &c->bridges, &c->n_bridges);
@@ -101,11 +94,11 @@ config_probe_make(struct json_object *root, struct probe_config **out,
                                &c->n_interfaces);
     err = err ? err : get_list(o, "exclude", &c->exclude, &c->n_exclude);
     if (!err) {
-        c->version = version_of(json_object_get_string(member(o,
+        c->version = version_of(json_object_get_string(json_member(o,
                                                               "protocol")));
-        c->sampling = (uint32_t) json_object_get_int64(member(o,
+        c->sampling = (uint32_t) json_object_get_int64(json_member(o,
                                                               "sampling"));
-        c->max_flows = (uint32_t) json_object_get_int64(member(o,
+        c->max_flows = (uint32_t) json_object_get_int64(json_member(o,
                                                                "max-flows"));
         duration_parse_us(timeout, &us);
         c->active_timeout = (uint32_t) (us / 1000000);

@@ -9,19 +9,10 @@
 
 #include <json-c/json.h>
 
+#include "api/json.h"
 #include "lib/clock.h"
 
 #define ROOT "/venturi:venturi/routes"
-
-static struct json_object *
-member(struct json_object *o, const char *name)
-{
-    struct json_object *v = NULL;
-    if (o) {
-        json_object_object_get_ex(o, name, &v);
-    }
-    return v;
-}
 
 static void
 free_names(const char *const *names, size_t n)
@@ -58,7 +49,7 @@ get_views(struct json_object *list, struct stamp_config *c,
     c->maps = maps;
     for (size_t i = 0; maps && i < n; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
-        const char *text = json_object_get_string(member(v, "exporter"));
+        const char *text = json_object_get_string(json_member(v, "exporter"));
         if (addr_parse(text, &maps[i].exporter)) {
             snprintf(e->path, sizeof e->path, ROOT "/view[exporter='%.64s']",
                      text);
@@ -67,7 +58,7 @@ get_views(struct json_object *list, struct stamp_config *c,
                      text);
             return -EINVAL;
         }
-        maps[i].peers = get_names(member(v, "peer"), &maps[i].n_peers);
+        maps[i].peers = get_names(json_member(v, "peer"), &maps[i].n_peers);
         if (!maps[i].peers) {
             return -ENOMEM;
         }
@@ -80,17 +71,17 @@ int
 config_route_make(struct json_object *root, struct config_route **out,
                   struct config_error *error)
 {
-    struct json_object *o = member(root, "routes");
+    struct json_object *o = json_member(root, "routes");
     struct config_route *c = calloc(1, sizeof *c);
     *out = c;
     if (!c) {
         return -ENOMEM;
     }
     /* The model has checked form and defaults. */
-    size_parse(json_object_get_string(member(o, "memory")), &c->memory);
-    c->views.defaults = get_names(member(o, "default-view"),
+    size_parse(json_object_get_string(json_member(o, "memory")), &c->memory);
+    c->views.defaults = get_names(json_member(o, "default-view"),
                                   &c->views.n_defaults);
-    return c->views.defaults ? get_views(member(o, "view"), &c->views, error)
+    return c->views.defaults ? get_views(json_member(o, "view"), &c->views, error)
                              : -ENOMEM;
 }
 

@@ -787,3 +787,18 @@ json_parse(const char *text, size_t n, const struct json_limits *limits,
     *value = o;
     return err;
 }
+
+struct json_object *
+json_member(struct json_object *o, const char *name)
+{
+    struct json_object *v = NULL;
+    json_object_object_get_ex(o, name, &v);
+    return v;
+}
+
+const char *
+json_text(struct json_object *o, const char *name)
+{
+    struct json_object *v = json_member(o, name);
+    return v ? json_object_get_string(v) : NULL;
+}

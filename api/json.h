@@ -78,4 +78,9 @@ struct json_error {
 int json_parse(const char *, size_t n, const struct json_limits *,
                unsigned flags, struct json_object **, struct json_error *);
 
+/* A member of an object, borrowed; NULL if it is null or not there, or there is
+ * no object.  And its value as text. */
+struct json_object *json_member(struct json_object *, const char *name);
+const char *json_text(struct json_object *, const char *name);
+
 #endif /* api/json.h */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/context.h"
+#include "api/json.h"
 #include "api/value.h"
 #include "collector/exporter/accuracy.h"
 #include "collector/exporter/counter_log.h"
@@ -25,17 +26,10 @@
 
 /* ---- Parameters. ---- */
 
-static struct json_object *
-member(struct json_object *params, const char *name)
-{
-    struct json_object *v = NULL;
-    return json_object_object_get_ex(params, name, &v) ? v : NULL;
-}
-
 static const char *
 text(struct json_object *params, const char *name)
 {
-    struct json_object *v = member(params, name);
+    struct json_object *v = json_member(params, name);
     return v ? json_object_get_string(v) : NULL;
 }
 
@@ -415,7 +409,7 @@ static bool
 read_fields(struct rpc_call *call, struct json_object *params,
             uint64_t *fields)
 {
-    struct json_object *list = member(params, "fields");
+    struct json_object *list = json_member(params, "fields");
     size_t n = list ? json_object_array_length(list) : 0;
     *fields = n ? 0 : UINT64_MAX;
     for (size_t k = 0; k < n; k++) {
@@ -464,7 +458,7 @@ exporter_counters(struct rpc_call *call, struct json_object *params)
         free(c);
         return;
     }
-    struct json_object *limit = member(params, "limit");
+    struct json_object *limit = json_member(params, "limit");
     c->call = call;
     c->api = rpc_api(call);
     c->log = context->counter_log;

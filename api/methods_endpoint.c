@@ -11,26 +11,13 @@
 
 #include "api/context.h"
 #include "api/endpoint.h"
+#include "api/json.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
 
 #define MAX_ENDPOINTS 10000     /* In one call. */
 #define MAX_LIST 1000
-
-static struct json_object *
-member(struct json_object *o, const char *name)
-{
-    struct json_object *v = NULL;
-    json_object_object_get_ex(o, name, &v);
-    return v;
-}
-
-static const char *
-text_of(struct json_object *o, const char *name)
-{
-    struct json_object *v = member(o, name);
-    return v ? json_object_get_string(v) : NULL;
-}
+#define MAX_LOOKED 20000       /* Endpoints that one page passes over. */
 
 /* The journal, or NULL with the call answered. */
 static struct identity_journal *
@@ -124,7 +111,7 @@ static bool
 read_generation(struct rpc_call *call, struct json_object *params,
                 uint64_t *generation)
 {
-    struct json_object *v = member(params, "generation");
+    struct json_object *v = json_member(params, "generation");
     int64_t n = v ? json_object_get_int64(v) : 0;
     if (n < 0) {
         rpc_fail(call, RPC_INVALID_PARAMS, "generation",
@@ -139,10 +126,10 @@ static bool
 read_source(struct rpc_call *call, struct json_object *params,
             const char **source)
 {
-    *source = text_of(params, "source");
+    *source = json_text(params, "source");
     size_t n = strlen(*source);
     if (!n || n > 255
-        || n != (size_t) json_object_get_string_len(member(params,
+        || n != (size_t) json_object_get_string_len(json_member(params,
                                                            "source"))) {
         rpc_fail(call, RPC_INVALID_PARAMS, "source",
                  "one to 255 bytes, none of them 0");
@@ -155,7 +142,7 @@ static void
 endpoint_upsert(struct rpc_call *call, struct json_object *params)
 {
     struct identity_journal *j = journal_of(call);
-    struct json_object *list = member(params, "endpoints");
+    struct json_object *list = json_member(params, "endpoints");
     struct identity_record rec = { .op = IDENTITY_UPSERT,
                                    .told_us = clock_wall_us() };
     const char *source;
@@ -190,7 +177,7 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
             rpc_fail(call, RPC_INVALID_PARAMS, where, "%s", r->error);
         }
     }
-    if (right && json_object_get_boolean(member(params, "complete"))) {
+    if (right && json_object_get_boolean(json_member(params, "complete"))) {
         rec.op = IDENTITY_SYNC;
         rec.e = (struct identity_endpoint) {
             .source = source, .generation = generation,
@@ -212,7 +199,7 @@ static void
 endpoint_delete(struct rpc_call *call, struct json_object *params)
 {
     struct identity_journal *j = journal_of(call);
-    struct json_object *list = member(params, "ids");
+    struct json_object *list = json_member(params, "ids");
     struct identity_record rec = { .op = IDENTITY_DELETE,
                                    .told_us = clock_wall_us() };
     struct identity_buffer b = { .data = NULL };
@@ -220,7 +207,7 @@ endpoint_delete(struct rpc_call *call, struct json_object *params)
     if (!j || !read_source(call, params, &rec.e.source)) {
         return;
     }
-    const char *at = text_of(params, "at");
+    const char *at = json_text(params, "at");
     rec.e.from_us = rec.told_us;
     if (at && time_parse_us(at, rec.told_us, &rec.e.from_us)) {
         rpc_fail(call, RPC_INVALID_PARAMS, "at", "a time is expected");
@@ -271,7 +258,7 @@ struct asking {
     const struct dict *dict;
     struct json_object *list;
     const char *source, *tenant, *network;
-    size_t limit;
+    size_t limit, looked;
 };
 
 static bool
@@ -305,9 +292,9 @@ static void
 endpoint_lookup(struct rpc_call *call, struct json_object *params)
 {
     struct identity_journal *j = journal_of(call);
-    const char *address = text_of(params, "address");
-    const char *mac_text = text_of(params, "mac");
-    const char *at = text_of(params, "at");
+    const char *address = json_text(params, "address");
+    const char *mac_text = json_text(params, "mac");
+    const char *at = json_text(params, "at");
     int64_t at_us = clock_wall_us();
     struct identity_key k;
     struct addr a;
@@ -339,8 +326,8 @@ endpoint_lookup(struct rpc_call *call, struct json_object *params)
     k = address ? identity_key_address(&a) : identity_key_mac(mac);
     struct asking q = { .dict = rpc_context(call)->dict,
                         .list = json_object_new_array(),
-                        .tenant = text_of(params, "tenant"),
-                        .network = text_of(params, "network") };
+                        .tenant = json_text(params, "tenant"),
+                        .network = json_text(params, "network") };
     identity_journal_find(j, &k, at_us, add_match, &q);
     struct json_object *o = json_object_new_object();
     reply_time(o, "at", at_us);
@@ -372,7 +359,9 @@ add_row(void *aux, const struct identity_row *row)
         reply_uint(o, "generation", row->generation);
         json_object_array_add(a->list, o);
     }
-    return json_object_array_length(a->list) < a->limit;
+    /* A question that few answer must not hold up the main loop. */
+    return json_object_array_length(a->list) < a->limit
+           && ++a->looked < MAX_LOOKED;
 }
 
 struct listing {
@@ -391,8 +380,8 @@ static void
 endpoint_list(struct rpc_call *call, struct json_object *params)
 {
     struct identity_journal *j = journal_of(call);
-    struct json_object *limit = member(params, "limit");
-    const char *cursor = text_of(params, "cursor");
+    struct json_object *limit = json_member(params, "limit");
+    const char *cursor = json_text(params, "cursor");
     struct identity_journal_status s;
     char next[24], *end;
 
@@ -401,9 +390,9 @@ endpoint_list(struct rpc_call *call, struct json_object *params)
     }
     struct listing l = { .q = {
         .dict = rpc_context(call)->dict,
-        .source = text_of(params, "source"),
-        .tenant = text_of(params, "tenant"),
-        .network = text_of(params, "network"),
+        .source = json_text(params, "source"),
+        .tenant = json_text(params, "tenant"),
+        .network = json_text(params, "network"),
         .limit = limit ? (size_t) json_object_get_int64(limit) : 100 } };
     if (limit && (json_object_get_int64(limit) < 1 || l.q.limit > MAX_LIST)) {
         rpc_fail(call, RPC_INVALID_PARAMS, "limit", "1 to %d", MAX_LIST);
@@ -483,7 +472,8 @@ static const struct rpc_param list_params[] = {
     { "tenant", PARAM_STRING, false, "only of this tenant", NULL },
     { "network", PARAM_STRING, false, "only of this network", NULL },
     { "limit", PARAM_INTEGER, false,
-      "about so many in a page, 1 to 1000; 100 if not said", NULL },
+      "about so many in a page, 1 to 1000; 100 if not said; fewer where few of "
+      "the source, tenant or network are among many", NULL },
     { "cursor", PARAM_STRING, false, "\"next\" of the page before", NULL },
     { NULL, PARAM_ANY, false, NULL, NULL },
 };

@@ -13,6 +13,7 @@
 
 #include "api/config.h"
 #include "api/context.h"
+#include "api/json.h"
 #include "api/model.h"
 #include "ovsdb/ovsdb.h"
 
@@ -28,17 +29,9 @@ struct edit {
 };
 
 static struct json_object *
-member(struct json_object *o, const char *name)
-{
-    struct json_object *v = NULL;
-    json_object_object_get_ex(o, name, &v);
-    return v;
-}
-
-static struct json_object *
 make_member(struct json_object *o, const char *name)
 {
-    struct json_object *v = member(o, name);
+    struct json_object *v = json_member(o, name);
     if (!v) {
         v = json_object_new_object();
         json_object_object_add(o, name, v);
@@ -49,7 +42,7 @@ make_member(struct json_object *o, const char *name)
 static struct json_object *
 policies_in(struct json_object *tree)
 {
-    return member(member(member(tree, MODEL_ROOT), "export"), "policy");
+    return json_member(json_member(json_member(tree, MODEL_ROOT), "export"), "policy");
 }
 
 static struct json_object *
@@ -94,7 +87,7 @@ edit_end(struct edit *e)
 static const char *
 name_of(struct json_object *policy)
 {
-    const char *name = json_object_get_string(member(policy, "name"));
+    const char *name = json_object_get_string(json_member(policy, "name"));
     return name ? name : "";
 }
 
@@ -179,7 +172,7 @@ static void
 policy_list(struct rpc_call *call, struct json_object *params)
 {
     struct edit e;
-    bool defaults = json_object_get_boolean(member(params, "defaults"));
+    bool defaults = json_object_get_boolean(json_member(params, "defaults"));
 
     if (!edit_begin(call, &e)) {
         return;
@@ -201,8 +194,8 @@ policy_list(struct rpc_call *call, struct json_object *params)
 static bool
 choose_place(struct edit *e, struct json_object *params, int was, size_t *at)
 {
-    struct json_object *position = member(params, "position");
-    struct json_object *before = member(params, "before");
+    struct json_object *position = json_member(params, "position");
+    struct json_object *before = json_member(params, "before");
     size_t n = json_object_array_length(e->list);
 
     *at = was >= 0 ? (size_t) was : 0;
@@ -234,7 +227,7 @@ choose_place(struct edit *e, struct json_object *params, int was, size_t *at)
 static void
 policy_set(struct rpc_call *call, struct json_object *params)
 {
-    struct json_object *policy = member(params, "policy");
+    struct json_object *policy = json_member(params, "policy");
     const char *name = name_of(policy);
     struct edit e;
     size_t at;
@@ -261,7 +254,7 @@ policy_set(struct rpc_call *call, struct json_object *params)
 static void
 policy_delete(struct rpc_call *call, struct json_object *params)
 {
-    const char *name = json_object_get_string(member(params, "name"));
+    const char *name = json_object_get_string(json_member(params, "name"));
     struct edit e;
 
     if (!edit_begin(call, &e)) {
@@ -278,7 +271,7 @@ policy_delete(struct rpc_call *call, struct json_object *params)
     } else {
         json_object_array_del_idx(e.list, (size_t) i, 1);
         if (!json_object_array_length(e.list)) {
-            json_object_object_del(member(member(e.tree, MODEL_ROOT),
+            json_object_object_del(json_member(json_member(e.tree, MODEL_ROOT),
                                           "export"), "policy");
         }
         edit_commit(&e, name);
@@ -292,7 +285,7 @@ static bool
 table_param(struct rpc_call *call, struct json_object *params,
             enum export_table *table)
 {
-    const char *word = json_object_get_string(member(params, "protocol"));
+    const char *word = json_object_get_string(json_member(params, "protocol"));
 
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
         if (!strcmp(word, export_table_name((enum export_table) t))) {
@@ -338,8 +331,8 @@ deciding_policy(struct rpc_call *call, const char *bridge)
 static bool
 is_for_bridge(struct json_object *policy, const char *bridge)
 {
-    struct json_object *match = member(policy, "match");
-    struct json_object *list = member(match, "bridges");
+    struct json_object *match = json_member(policy, "match");
+    struct json_object *list = json_member(match, "bridges");
 
     return list && json_object_array_length(list) == 1
            && json_object_object_length(match) == 1
@@ -423,8 +416,8 @@ static struct json_object *
 export_of_params(enum export_table t, struct json_object *params)
 {
     struct json_object *o = json_object_new_object();
-    struct json_object *options = member(params, "options");
-    struct json_object *targets = member(params, "targets");
+    struct json_object *options = json_member(params, "options");
+    struct json_object *targets = json_member(params, "targets");
 
     if (options) {
         json_object_object_foreach(options, key, value) {
@@ -440,7 +433,7 @@ export_of_params(enum export_table t, struct json_object *params)
 static void
 change_bridge(struct rpc_call *call, struct json_object *params, bool add)
 {
-    const char *bridge = json_object_get_string(member(params, "bridge"));
+    const char *bridge = json_object_get_string(json_member(params, "bridge"));
     enum export_table table;
     struct edit e;
 
@@ -459,7 +452,7 @@ change_bridge(struct rpc_call *call, struct json_object *params, bool add)
     if (edit_begin(call, &e)) {
         struct json_object *p = own_policy(&e, bridge, deciding);
         const char *word = export_table_name(table);
-        if (!add && !member(p, word)) {
+        if (!add && !json_member(p, word)) {
             rpc_fail(call, RPC_NOT_FOUND, "protocol", "no policy exports %s "
                      "from %s; rows of others are theirs to remove", word,
                      bridge);

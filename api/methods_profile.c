@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/context.h"
+#include "api/json.h"
 #include "api/profile.h"
 #include "collector/filter/filter.h"
 #include "lib/clock.h"
@@ -16,14 +17,6 @@
 #define MAX_BUCKETS 10000
 #define USUAL_BUCKETS 300
 #define MAX_NUMBERS 300000
-
-static const char *
-text_of(struct json_object *params, const char *name)
-{
-    struct json_object *v = NULL;
-    json_object_object_get_ex(params, name, &v);
-    return v ? json_object_get_string(v) : NULL;
-}
 
 /* NULL: the call has been answered. */
 static struct profiles *
@@ -40,7 +33,7 @@ static bool
 read_start(struct rpc_call *call, struct json_object *params, int64_t now,
            int64_t *start_us)
 {
-    const char *text = text_of(params, "start");
+    const char *text = json_text(params, "start");
     *start_us = text ? now : 0;
     if (text && (time_parse_us(text, now, start_us) || *start_us < 0)) {
         rpc_fail(call, RPC_INVALID_PARAMS, "start", "\"%.40s\" is not a time",
@@ -115,7 +108,7 @@ static void
 profile_list(struct rpc_call *call, struct json_object *params)
 {
     struct profiles *p = profiles_of(call);
-    const char *name = text_of(params, "name");
+    const char *name = json_text(params, "name");
     if (!p) {
         return;
     }
@@ -142,8 +135,8 @@ static void
 profile_add(struct rpc_call *call, struct json_object *params)
 {
     struct profiles *p = profiles_of(call);
-    const char *name = text_of(params, "name");
-    const char *template = text_of(params, "template");
+    const char *name = json_text(params, "name");
+    const char *template = json_text(params, "template");
     int64_t start_us;
 
     if (!p || !read_start(call, params, clock_wall_us(), &start_us)) {
@@ -174,7 +167,7 @@ static void
 profile_delete(struct rpc_call *call, struct json_object *params)
 {
     struct profiles *p = profiles_of(call);
-    const char *name = text_of(params, "name");
+    const char *name = json_text(params, "name");
     struct profile *profile = p ? profiles_find(p, name) : NULL;
     if (p && !profile) {
         rpc_fail(call, RPC_NOT_FOUND, "name", "there is no profile \"%.60s\"",
@@ -193,8 +186,8 @@ static bool
 read_looks(struct rpc_call *call, struct json_object *params,
            struct channel *c)
 {
-    const char *colour = text_of(params, "colour");
-    const char *sign = text_of(params, "sign");
+    const char *colour = json_text(params, "colour");
+    const char *sign = json_text(params, "sign");
     struct json_object *v = NULL;
 
     if (colour && !profile_colour_valid(colour)) {
@@ -223,8 +216,8 @@ static void
 channel_add_(struct rpc_call *call, struct json_object *params)
 {
     struct profiles *p = profiles_of(call);
-    const char *profile = text_of(params, "profile");
-    const char *name = text_of(params, "name");
+    const char *profile = json_text(params, "profile");
+    const char *name = json_text(params, "name");
     struct filter_error error;
     struct channel c = { .sign = '+', .colour = "#808080",
                          .created_us = clock_wall_us() };
@@ -253,7 +246,7 @@ channel_add_(struct rpc_call *call, struct json_object *params)
     }
     snprintf(c.profile, sizeof c.profile, "%s", profile);
     snprintf(c.name, sizeof c.name, "%s", name);
-    c.filter = (char *) text_of(params, "filter");
+    c.filter = (char *) json_text(params, "filter");
     int e = channel_add(p->set, &c, &error);
     if (e == -EINVAL) {
         reply_filter_error(call, &error);
@@ -270,8 +263,8 @@ static struct channel *
 find_channel(struct rpc_call *call, struct profiles *p,
              struct json_object *params)
 {
-    const char *profile = text_of(params, "profile");
-    const char *name = text_of(params, "name");
+    const char *profile = json_text(params, "profile");
+    const char *name = json_text(params, "name");
     struct channel *c = p ? channel_find(p->set, profile, name) : NULL;
     if (p && !c) {
         rpc_fail(call, RPC_NOT_FOUND, "name", "there is no channel "
@@ -285,7 +278,7 @@ channel_edit(struct rpc_call *call, struct json_object *params)
 {
     struct profiles *p = profiles_of(call);
     struct channel *c = find_channel(call, p, params);
-    const char *filter = text_of(params, "filter");
+    const char *filter = json_text(params, "filter");
     struct filter_error error;
 
     if (!c) {
@@ -327,14 +320,14 @@ read_span(struct rpc_call *call, struct json_object *params, struct span *s)
     static const int64_t steps[] = { 1, 5, 10, 30, 60, 300, 900, 1800, 3600,
                                      7200, 21600, 43200, 86400, 604800 };
     int64_t now = clock_wall_us(), from = now - 3600000000, to = now;
-    const char *v = text_of(params, "from"), *wrong = NULL;
+    const char *v = json_text(params, "from"), *wrong = NULL;
     int64_t bucket_us = 0;
 
     if (v && time_parse_us(v, now, &from)) {
         wrong = "from";
-    } else if ((v = text_of(params, "to")) && time_parse_us(v, now, &to)) {
+    } else if ((v = json_text(params, "to")) && time_parse_us(v, now, &to)) {
         wrong = "to";
-    } else if ((v = text_of(params, "bucket"))
+    } else if ((v = json_text(params, "bucket"))
                && (duration_parse_us(v, &bucket_us) || bucket_us < 1000000
                    || bucket_us % 1000000)) {
         wrong = "bucket";
@@ -385,8 +378,8 @@ static void
 channel_series_(struct rpc_call *call, struct json_object *params)
 {
     struct profiles *p = profiles_of(call);
-    const char *profile = text_of(params, "profile");
-    const char *name = text_of(params, "name");
+    const char *profile = json_text(params, "profile");
+    const char *name = json_text(params, "name");
     struct span s = { 0, 0, 0 };
     size_t n_channels = 0;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/context.h"
+#include "api/json.h"
 #include "bgp/attribute.h"
 #include "bgp/attrs.h"
 #include "bgp/rib.h"
@@ -21,14 +22,6 @@
  * many needs several calls. */
 #define MAX_STEPS 20000
 #define TEXT_SIZE 65536
-
-static struct json_object *
-member(struct json_object *params, const char *name)
-{
-    struct json_object *v = NULL;
-    json_object_object_get_ex(params, name, &v);
-    return v;
-}
 
 /* ---- A route as JSON. ---- */
 
@@ -197,7 +190,7 @@ static bool
 read_peer(struct rpc_call *call, struct json_object *params,
           const struct rib *rib, struct answer *a)
 {
-    struct json_object *v = member(params, "peer");
+    struct json_object *v = json_member(params, "peer");
     const char *name = v ? json_object_get_string(v) : NULL;
     struct addr addr;
     a->query.peer = RIB_NO_PEER;
@@ -222,7 +215,7 @@ static bool
 read_prefix(struct rpc_call *call, struct json_object *params,
             const char *name, struct answer *a)
 {
-    struct json_object *v = member(params, name);
+    struct json_object *v = json_member(params, name);
     if (v && prefix_parse(json_object_get_string(v), &a->query.prefix)) {
         rpc_fail(call, RPC_INVALID_PARAMS, name, "\"%.60s\" is not an "
                  "address or prefix; expected such as 192.0.2.1 or "
@@ -236,7 +229,7 @@ static bool
 read_family(struct rpc_call *call, struct json_object *params,
             struct answer *a)
 {
-    struct json_object *v = member(params, "family");
+    struct json_object *v = json_member(params, "family");
     int family = v ? bgp_family_by_name(json_object_get_string(v)) : 0;
     if (family < 0) {
         rpc_fail(call, RPC_INVALID_PARAMS, "family", "\"%.60s\" is not a "
@@ -263,7 +256,7 @@ static bool
 read_cursor(struct rpc_call *call, struct json_object *params,
             struct answer *a)
 {
-    struct json_object *v = member(params, "cursor");
+    struct json_object *v = json_member(params, "cursor");
     const char *text = v ? json_object_get_string(v) : NULL;
     char prefix[64];
     unsigned len;
@@ -297,7 +290,7 @@ the_rib(struct rpc_call *call)
 static uint64_t
 read_limit(struct json_object *params)
 {
-    struct json_object *v = member(params, "limit");
+    struct json_object *v = json_member(params, "limit");
     return v ? json_object_get_uint64(v) : DEFAULT_ROUTES;
 }
 
@@ -313,7 +306,7 @@ static void
 route_lookup(struct rpc_call *call, struct json_object *params)
 {
     const struct rib *rib = the_rib(call);
-    struct json_object *v = member(params, "match");
+    struct json_object *v = json_member(params, "match");
     struct answer a = { .left = read_limit(params) };
 
     if (!rib || !read_prefix(call, params, "address", &a)
@@ -340,8 +333,8 @@ static void
 route_table(struct rpc_call *call, struct json_object *params)
 {
     const struct rib *rib = the_rib(call);
-    struct json_object *as = member(params, "origin_as");
-    struct json_object *best = member(params, "best");
+    struct json_object *as = json_member(params, "origin_as");
+    struct json_object *best = json_member(params, "best");
     struct answer a = {
         .left = read_limit(params),
         .has_as = as != NULL,

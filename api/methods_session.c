@@ -10,6 +10,7 @@
 
 #include "api/audit.h"
 #include "api/context.h"
+#include "api/json.h"
 #include "api/jsonrpc_p.h"
 #include "api/server.h"
 #include "api/server_p.h"
@@ -95,21 +96,12 @@ token_object(const struct token *t)
     return o;
 }
 
-static const char *
-text_of(struct json_object *params, const char *name)
-{
-    struct json_object *v = NULL;
-
-    return json_object_object_get_ex(params, name, &v)
-           ? json_object_get_string(v) : NULL;
-}
-
 static void
 token_create(struct rpc_call *call, struct json_object *params)
 {
     struct tokens *t = tokens_of(call);
-    const char *name = text_of(params, "name");
-    const char *lifetime = text_of(params, "lifetime");
+    const char *name = json_text(params, "name");
+    const char *lifetime = json_text(params, "lifetime");
     char text[TOKEN_STRLEN];
     const struct token *made;
     int64_t us = 0;
@@ -123,7 +115,7 @@ token_create(struct rpc_call *call, struct json_object *params)
         return;
     }
     int err = tokens_create(t, name,
-                            (enum api_role) role_find(text_of(params, "role")),
+                            (enum api_role) role_find(json_text(params, "role")),
                             us ? clock_wall_us() + us : 0, text, &made);
     if (err) {
         rpc_fail(call, err == -EEXIST ? RPC_CONFLICT : RPC_FAILED, "name",
@@ -162,7 +154,7 @@ static void
 token_revoke(struct rpc_call *call, struct json_object *params)
 {
     struct tokens *t = tokens_of(call);
-    const char *what = text_of(params, "token");
+    const char *what = json_text(params, "token");
 
     if (!t) {
         return;

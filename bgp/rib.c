@@ -321,15 +321,6 @@ epoch_of(const struct rib *rib, uint32_t peer, enum bgp_family f)
                                           memory_order_relaxed);
 }
 
-static void
-told(const struct rib *rib, uint32_t peer, const struct bgp_nlri *n,
-     const struct attrs *old, const struct attrs *new_)
-{
-    if (rib->observe) {
-        rib->observe(rib->observe_aux, peer, n, old, new_);
-    }
-}
-
 /* Another block with the routes of 'old' (0: none) but 'without' (NO_ROUTE:
  * all) and room for 'room'.  0: no memory. */
 static uint32_t
@@ -477,8 +468,6 @@ replace_route(struct rib *rib, uint32_t peer, const struct bgp_nlri *n,
     } else {
         p->routes[n->family]++;
     }
-    told(rib, peer, n, live ? attrs_at(&rib->arena, old) : NULL,
-         attrs_at(&rib->arena, set));
     attrs_unref(&rib->attrs, old);
 }
 
@@ -528,7 +517,6 @@ sink_announce(void *rib_, uint32_t peer, const struct bgp_nlri *n,
     }
     __atomic_store_n(&rib->n_routes, rib->n_routes + 1, __ATOMIC_RELAXED);
     rib->peers[peer].pub.routes[n->family]++;
-    told(rib, peer, n, NULL, attrs_at(&rib->arena, set));
 }
 
 static void
@@ -561,7 +549,6 @@ sink_withdraw(void *rib_, uint32_t peer, const struct bgp_nlri *n)
         arena_reclaim(&rib->arena, 2 * RECLAIM_EVERY);
     }
     drop_route(rib, t, key, len, block, i);
-    told(rib, peer, n, attrs_at(&rib->arena, r.attrs), NULL);
     attrs_unref(&rib->attrs, r.attrs);
 }
 
@@ -912,13 +899,6 @@ rib_sink(struct rib *rib)
         .mark_stale = sink_mark_stale,
         .purge = sink_purge,
     };
-}
-
-void
-rib_observe(struct rib *rib, rib_observe_fn *f, void *aux)
-{
-    rib->observe = f;
-    rib->observe_aux = aux;
 }
 
 void

@@ -68,14 +68,6 @@ bool rib_work(struct rib *, unsigned budget);
 /* Whether rib_work() has something to do; cheap. */
 bool rib_busy(const struct rib *);
 
-/* Called by the writer for every change of a route of one of the unicast
- * families; 'old' or 'new_' is NULL where there was or is none.  Both are valid
- * during the call. */
-typedef void rib_observe_fn(void *aux, uint32_t peer, const struct bgp_nlri *,
-                            const struct attrs *old,
-                            const struct attrs *new_);
-void rib_observe(struct rib *, rib_observe_fn *, void *aux);
-
 /* ---- Peers. ---- */
 
 struct rib_peer {

@@ -118,9 +118,6 @@ struct rib {
     uint32_t sweep_table;
     struct lpm_key sweep_key;
     unsigned sweep_len;
-
-    rib_observe_fn *observe;
-    void *observe_aux;
 };
 
 /* Less than 0: 'a' is the better one. */

@@ -10,19 +10,6 @@
 
 /* bgp.*, bmp.* */
 
-static void
-print(struct cli *cli, struct table *t, const char *nothing)
-{
-    if (cli->format == FORMAT_CSV) {
-        table_csv(t, cli->out);
-    } else if (table_rows(t)) {
-        table_print(t, cli->out, cli->width, cli->colour);
-    } else {
-        fprintf(cli->out, "%s\n", nothing);
-    }
-    table_destroy(t);
-}
-
 /* The sum of the numbers in an object, also of objects in it. */
 static int64_t
 sum(struct json_object *o)
@@ -69,7 +56,7 @@ cli_show_neighbors(struct cli *cli, struct json_object *o)
         table_cell(t, cli_text(n, "counters/flaps"));
         table_cell(t, cli_text(n, waits ? "waiting" : "last_error/text"));
     }
-    print(cli, t, "No BGP neighbours (bgp/neighbor).");
+    cli_print_table(cli, t, "No BGP neighbours (bgp/neighbor).");
     return EXIT_OK;
 }
 
@@ -102,7 +89,7 @@ cli_show_routers(struct cli *cli, struct json_object *o)
             table_cell(t, p ? cli_text(p, "reason") : "-");
         }
     }
-    print(cli, t, "No router is connected by BMP (bmp/listen).");
+    cli_print_table(cli, t, "No router is connected by BMP (bmp/listen).");
     return EXIT_OK;
 }
 

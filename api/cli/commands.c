@@ -217,6 +217,17 @@ print_table(struct cli *cli, const struct table *t)
     }
 }
 
+void
+cli_print_table(struct cli *cli, struct table *t, const char *nothing)
+{
+    if (cli->format == FORMAT_CSV || table_rows(t)) {
+        print_table(cli, t);
+    } else {
+        fprintf(cli->out, "%s\n", nothing);
+    }
+    table_destroy(t);
+}
+
 /* A column of a table of objects. */
 struct view {
     const char *path, *name;

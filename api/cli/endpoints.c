@@ -119,19 +119,6 @@ cli_build_endpoint_delete(struct cli *cli, struct json_object *params)
 
 /* ---- Showing. ---- */
 
-static void
-print(struct cli *cli, struct table *t, const char *nothing)
-{
-    if (cli->format == FORMAT_CSV) {
-        table_csv(t, cli->out);
-    } else if (!table_rows(t)) {
-        fprintf(cli->out, "%s\n", nothing);
-    } else {
-        table_print(t, cli->out, cli->width, cli->colour);
-    }
-    table_destroy(t);
-}
-
 /* An array or object as "a,b" or "k=v,k2=v2"; the caller's. */
 static char *
 joined(struct json_object *o)
@@ -208,7 +195,7 @@ show_list(struct cli *cli, struct json_object *list, const char *nothing)
             free(text);
         }
     }
-    print(cli, t, nothing);
+    cli_print_table(cli, t, nothing);
     return EXIT_OK;
 }
 

@@ -161,19 +161,6 @@ cli_show_remove(struct cli *cli, struct json_object *o)
     return EXIT_OK;
 }
 
-static void
-print(struct cli *cli, struct table *t, const char *nothing)
-{
-    if (cli->format == FORMAT_CSV) {
-        table_csv(t, cli->out);
-    } else if (table_rows(t)) {
-        table_print(t, cli->out, cli->width, cli->colour);
-    } else {
-        fprintf(cli->out, "%s\n", nothing);
-    }
-    table_destroy(t);
-}
-
 /* A list of texts with blanks between them, on the heap. */
 static char *
 join(struct json_object *list)
@@ -222,7 +209,7 @@ cli_show_exports(struct cli *cli, struct json_object *o)
         }
         free(targets);
     }
-    print(cli, t, "No bridge exports anything.");
+    cli_print_table(cli, t, "No bridge exports anything.");
     return EXIT_OK;
 }
 
@@ -317,7 +304,7 @@ cli_show_policies(struct cli *cli, struct json_object *o)
         free(bridges);
         free(exclude);
     }
-    print(cli, t, "No policies.");
+    cli_print_table(cli, t, "No policies.");
     return EXIT_OK;
 }
 
@@ -343,6 +330,6 @@ cli_show_probes(struct cli *cli, struct json_object *o)
     if (cli_at(o, "error") && cli->format == FORMAT_TABLE) {
         fprintf(cli->out, "%s\n", cli_text(o, "error"));
     }
-    print(cli, t, "No probes (probe/softflowd).");
+    cli_print_table(cli, t, "No probes (probe/softflowd).");
     return EXIT_OK;
 }

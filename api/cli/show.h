@@ -35,6 +35,10 @@ extern const struct cli_option cli_doctor_options[];
 bool cli_build_doctor(struct cli *, struct json_object *params);
 int cli_show_doctor(struct cli *, struct json_object *result);
 
+/* commands.c: prints a table and destroys it; 'nothing' if it has no rows. */
+struct table;
+void cli_print_table(struct cli *, struct table *, const char *nothing);
+
 /* commands.c: JSON from an operand: a text that begins like JSON, "-" for
  * standard input, or the name of a file.  False after a message. */
 bool cli_read_json(struct cli *, const char *operand, struct json_object **);

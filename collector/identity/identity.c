@@ -774,9 +774,7 @@ identity_oldest_end(const struct identity *t)
 
 size_t
 identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
-                size_t max,
-                void (*sink)(void *, const struct identity_interval *),
-                void *aux)
+                size_t max)
 {
     size_t n = 0;
     end_of_validity(t, now_us);
@@ -784,10 +782,6 @@ identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
         uint32_t index = t->closed_first;
         if (binding_at(t, index)->to > before_us) {
             break;
-        }
-        if (sink) {
-            struct identity_interval v = interval_of(t, index);
-            sink(aux, &v);
         }
         t->closed_first = links_at(t, index)->sibling;
         if (!t->closed_first) {

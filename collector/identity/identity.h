@@ -168,13 +168,11 @@ void identity_each_closed(const struct identity *, int64_t before_us,
  * INT64_MAX. */
 int64_t identity_oldest_end(const struct identity *);
 
-/* Closed intervals that ended before 'before_us' leave memory, at most 'max',
- * each by way of 'sink' (may be NULL); endpoints whose validity has ended at
- * 'now_us' are closed.  Returns how many left. */
+/* Closed intervals that ended before 'before_us' leave memory, at most 'max';
+ * endpoints whose validity has ended at 'now_us' are closed.  Returns how many
+ * left. */
 size_t identity_expire(struct identity *, int64_t before_us, int64_t now_us,
-                       size_t max,
-                       void (*sink)(void *, const struct identity_interval *),
-                       void *aux);
+                       size_t max);
 
 /* One interval of one key. */
 struct identity_interval {

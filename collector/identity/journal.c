@@ -337,8 +337,7 @@ move_to_past(struct identity_journal *j, int64_t now_us)
             j->run[j->n_runs] = r;
             j->run_number[j->n_runs++] = j->past_number++;
         }
-        identity_expire(j->table, now_us - HOT_US, now_us, SIZE_MAX, NULL,
-                        NULL);
+        identity_expire(j->table, now_us - HOT_US, now_us, SIZE_MAX);
         pthread_mutex_unlock(&j->mutex);
         error = checkpoint(j, now_us);
     }
@@ -476,7 +475,7 @@ keep_house(struct identity_journal *j, int64_t now_us)
     identity_get_status(j->table, &s);
     bool past = s.closed && identity_oldest_end(j->table) < now_us - HOT_US;
     identity_expire(j->table, j->dir ? INT64_MIN : now_us - HOT_US, now_us,
-                    SIZE_MAX, NULL, NULL);
+                    SIZE_MAX);
     pthread_mutex_unlock(&j->mutex);
     if (!j->dir) {
         return;

@@ -383,12 +383,13 @@ test_expire(void)
         identity_delete(ids, "a", id, (i < 50 ? 400 : 600) * S);
     }
     size_t n = 0;
-    CU_ASSERT_EQUAL(identity_expire(ids, 500 * S, NOW, 1000, take, &n), 50);
+    identity_each_closed(ids, 500 * S, take, &n);
     CU_ASSERT_EQUAL(n, 50);
+    CU_ASSERT_EQUAL(identity_expire(ids, 500 * S, NOW, 1000), 50);
     CU_ASSERT_PTR_NULL(name_at("10.1.0.3", 300 * S));
     CU_ASSERT_STRING_EQUAL(name_at("10.1.0.60", 300 * S), "10.1.0.60");
     for (int i = 0; i < 200; i++) {
-        identity_expire(ids, 0, NOW + 5 * S, 1, NULL, NULL);
+        identity_expire(ids, 0, NOW + 5 * S, 1);
     }
     CU_ASSERT_PTR_NULL(name_at("10.0.0.9", NOW + 5 * S));
     CU_ASSERT_STRING_EQUAL(name_at("10.0.0.9", NOW + 4 * S), "short");
@@ -562,7 +563,7 @@ test_readers(void)
             snprintf(id, sizeof id, "e%d-%d", i, round - 1);
             identity_delete(ids, "s", id, round + 1);
         }
-        identity_expire(ids, round, NOW, 100000, NULL, NULL);
+        identity_expire(ids, round, NOW, 100000);
     }
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++) {
