@@ -1,7 +1,8 @@
 sbin_PROGRAMS += venturid
 venturid_SOURCES = \
 	daemon/main.c \
-	daemon/daemon.c daemon/daemon.h \
+	daemon/bridges.c daemon/collect.c daemon/reload.c daemon/state.c \
+	daemon/daemon.c daemon/daemon.h daemon/daemon_p.h \
 	daemon/observe.c daemon/observe.h \
 	daemon/options.c daemon/options.h \
 	daemon/privilege.c daemon/privilege.h \
