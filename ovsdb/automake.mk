@@ -14,7 +14,11 @@ ovsdb_libovsdb_la_SOURCES = \
 	ovsdb/ovs_p.h \
 	ovsdb/ovs_rows.c ovsdb/ovs_rows.h \
 	ovsdb/ovs_schema.c ovsdb/ovs_schema.h \
-	ovsdb/ovsdb.c ovsdb/ovsdb.h \
+	ovsdb/ovsdb.c ovsdb/ovsdb.h ovsdb/ovsdb_p.h \
+	ovsdb/ovsdb_notes.c \
+	ovsdb/ovsdb_sampling.c \
+	ovsdb/ovsdb_status.c \
+	ovsdb/ovsdb_write.c \
 	ovsdb/snapshot.c ovsdb/snapshot_p.h
 ovsdb_libovsdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS)
 

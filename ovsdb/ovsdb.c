@@ -12,7 +12,7 @@
  * of the other are foreign. */
 #include "ovsdb/ovs_p.h"
 
-#include "ovsdb/ovsdb.h"
+#include "ovsdb/ovsdb_p.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -34,148 +34,6 @@
 #include "ovsdb/orders.h"
 #include "ovsdb/ovs_rows.h"
 #include "ovsdb/ovs_schema.h"
-#include "ovsdb/snapshot_p.h"
-
-/* Somebody else changes a row of ours as often as this within a minute: we
- * stop repairing it, first for a minute, then for twice as long each time. */
-#define FIGHT_REPAIRS 6
-#define FIGHT_WINDOW_MS 60000
-#define FIGHT_PAUSE_MIN_MS 60000
-#define FIGHT_PAUSE_MAX_MS (16 * 60000)
-
-/* After a transaction that the server refused. */
-#define RETRY_MIN_MS 1000
-#define RETRY_MAX_MS 60000
-
-#define REMOVE_TIMEOUT_MS 10000
-/* How often traffic is measured while a policy leaves sampling to us.
- * ovs-vswitchd counts every 5 s. */
-#define TRAFFIC_MS 10000
-/* Reading a big database leaves holes in the heap.  They go back to the system
- * a moment after things have calmed down, but seldom. */
-#define TRIM_BRIDGES 50
-#define TRIM_AFTER_MS 1000
-#define TRIM_REST_MS 10000
-/* How long a commit waits for the update that it causes before planning
- * again. */
-#define SETTLE_MS 1000
-
-/* What goes wrong with one bridge and protocol: most have nothing of this. */
-struct trouble {
-    int64_t repair_ms[FIGHT_REPAIRS];   /* Ring: when we wrote it again. */
-    unsigned n_repairs;
-    int64_t pause_ms;           /* Of the last pause. */
-    int64_t paused_until_ms;    /* Somebody fights with us. */
-    char *rival;                /* What was last undone of somebody else's;
-                                 * or NULL. */
-    char *error;                /* The server refused; or NULL. */
-    int64_t retry_delay_ms, retry_at_ms;
-};
-
-/* What is remembered about one bridge and protocol.  Guarded by 'mutex'. */
-struct note {
-    int64_t wait_cfg;           /* next_cfg of our last write; 0: none. */
-    int64_t applied_us;         /* Wall clock: vswitchd had taken it up. */
-    struct trouble *trouble;    /* NULL: never any. */
-    char hash[EXPORT_HASH_STRLEN];      /* Of what we wrote last. */
-};
-
-/* The same about a Flow_Sample_Collector_Set. */
-struct sample_note {
-    struct sample_note *next;
-    uint32_t id;
-    struct note note;
-};
-
-/* Traffic, while a policy leaves sampling to us. */
-struct traffic {
-    int64_t measured_ms;
-    uint64_t in_packets, out_packets;
-    bool rate_known;
-    double in_pps, out_pps;
-    double told_pps;            /* What the snapshot says. */
-    struct budget_item budget;  /* sampling 0: nothing decided. */
-};
-
-struct bridge_notes {
-    struct note table[N_EXPORT_TABLES];
-    struct sample_note *samples;
-    struct traffic *traffic;    /* NULL: not measured yet. */
-    uint64_t generation;        /* Of the last snapshot with this bridge. */
-};
-
-struct remote {
-    struct ovsdb *owner;
-    char *name;
-    bool local;
-    struct ovsdb_idl *idl;
-    bool locking;               /* The lock was asked for. */
-    bool contended;             /* Somebody else has it; guarded. */
-    unsigned n_not_locked;      /* Transactions refused although we have it. */
-    bool lockless;              /* A relay: its locks are not the server's. */
-    unsigned seqno;             /* Of the IDL when 'snap' was made. */
-    bool dirty;                 /* Plan again, whatever the seqno says. */
-    uint64_t generation;
-    int64_t since_ms;
-    int64_t build_after_us;     /* Snapshots are paced: see paced(). */
-    const struct ovs_snapshot *snap;    /* Guarded by 'mutex'. */
-    struct export_plan *plan;           /* Made from 'snap'; guarded.  NULL if
-                                         * nothing is to be written: made
-                                         * again when it is asked for. */
-    struct shash notes;         /* Bridge uuid -> struct bridge_notes. */
-
-    /* The transaction under way: changes [txn_from, txn_to) of 'plan'. */
-    struct ovsdb_idl_txn *txn;
-    size_t txn_from, txn_to;
-    bool *txn_has;              /* Of each, from txn_from on. */
-    unsigned txn_seqno;
-    size_t next;                /* First bridge not yet looked at. */
-    int64_t recheck_ms;         /* Look at all again then. */
-    bool hold_seqno;            /* Wait until the seqno is not this. */
-    unsigned held_seqno;
-    int64_t hold_until_ms;
-
-    bool statistics;            /* Interface.statistics is monitored, */
-    int64_t statistics_ms;      /* and told again then. */
-    int64_t reopened_ms;        /* A new IDL has taken over; 0: long ago. */
-    int64_t traffic_ms;         /* Measure again then. */
-};
-
-/* export.remove under way. */
-struct removal {
-    struct removal *next;
-    char *bridge, *policy;      /* Or NULL. */
-    void (*done)(void *aux, int n);
-    void *aux;
-    int n;
-    int64_t deadline_ms;
-};
-
-struct ovsdb {
-    pthread_t thread;
-    int wake_fd;
-    char *owner;
-    char *lock;
-    char *orders_path;          /* NULL: they are not kept. */
-    char *local[N_EXPORT_TABLES];
-    void (*changed)(void *aux);
-    void *aux;
-    struct remote *remotes;
-    size_t n_remotes;
-
-    pthread_mutex_t mutex;      /* Guards what follows, and see above. */
-    struct export_policies *policies;
-    bool auto_sampling;         /* Some policy leaves sampling to us. */
-    void (*tell_statistics)(void *aux, const struct ovsdb_statistics *);
-    struct orders orders;
-    bool apply;
-    bool stopping;
-    bool renew;                 /* Plan everything again. */
-    struct removal *removals;
-
-    int64_t trim_ms, trimmed_ms;        /* Of the thread. */
-    bool trim_heap;
-};
 
 /* Process-wide. */
 
@@ -268,7 +126,7 @@ disconnected_reason(const struct remote *r)
                      : xstrdup("connecting");
 }
 
-static bool
+bool
 remote_is_up(const struct remote *r)
 {
     return ovsdb_idl_has_ever_connected(r->idl)
@@ -301,220 +159,11 @@ snapshot_make(struct remote *r, bool connected, char *reason)
     return s;
 }
 
-/* Plans and notes. */
-
-static struct export_self
-self_of(const struct ovsdb *o)
-{
-    struct export_self self = {
-        .owner = o->owner,
-        .orders = o->orders.list,
-        .n_orders = o->orders.n,
-    };
-    for (int t = 0; t < N_EXPORT_TABLES; t++) {
-        self.local[t] = o->local[t];
-    }
-    return self;
-}
-
-/* Out of memory ends the process here as everywhere in libopenvswitch. */
-static void
-must(int error)
-{
-    if (error) {
-        out_of_memory();
-    }
-}
-
-/* What is noted about a change, or NULL. */
-static struct note *
-note_find(struct bridge_notes *n, const struct export_change *c)
-{
-    if (!c->sample) {
-        return &n->table[c->table];
-    }
-    for (struct sample_note *s = n->samples; s; s = s->next) {
-        if (s->id == c->sample_id) {
-            return &s->note;
-        }
-    }
-    return NULL;
-}
-
-static struct bridge_notes *
-notes_of(struct remote *r, const char *bridge_uuid)
-{
-    struct bridge_notes *n = shash_find_data(&r->notes, bridge_uuid);
-    if (!n) {
-        n = xzalloc(sizeof *n);
-        shash_add(&r->notes, bridge_uuid, n);
-    }
-    n->generation = r->generation;
-    return n;
-}
-
-/* For the OVSDB thread only: remembers that the bridge is there. */
-static struct note *
-note_of(struct remote *r, const struct export_change *c)
-{
-    struct bridge_notes *n = notes_of(r, c->bridge_uuid);
-    struct note *note = note_find(n, c);
-    if (!note) {
-        struct sample_note *s = xzalloc(sizeof *s);
-        s->id = c->sample_id;
-        s->next = n->samples;
-        n->samples = s;
-        note = &s->note;
-    }
-    return note;
-}
-
-/* For reading. */
-static const struct trouble *
-trouble_of(const struct note *note)
-{
-    static const struct trouble none;
-    return note->trouble ? note->trouble : &none;
-}
-
-static struct trouble *
-trouble_make(struct note *note)
-{
-    if (!note->trouble) {
-        note->trouble = xzalloc(sizeof *note->trouble);
-    }
-    return note->trouble;
-}
-
-static void
-forget_error(struct note *note)
-{
-    if (note->trouble) {
-        free(note->trouble->error);
-        note->trouble->error = NULL;
-        note->trouble->retry_delay_ms = note->trouble->retry_at_ms = 0;
-    }
-}
-
-static void
-note_clear(struct note *note)
-{
-    if (note->trouble) {
-        free(note->trouble->error);
-        free(note->trouble->rival);
-        free(note->trouble);
-    }
-}
-
-static void
-notes_free(struct bridge_notes *n)
-{
-    for (int t = 0; t < N_EXPORT_TABLES; t++) {
-        note_clear(&n->table[t]);
-    }
-    while (n->samples) {
-        struct sample_note *s = n->samples;
-        n->samples = s->next;
-        note_clear(&s->note);
-        free(s);
-    }
-    free(n->traffic);
-    free(n);
-}
-
-/* Forgets bridges that are gone; 'all' of them, or those that the current
- * snapshot does not have. */
-static void
-notes_sweep(struct remote *r, bool all)
-{
-    struct shash_node *node, *next;
-    SHASH_FOR_EACH_SAFE (node, next, &r->notes) {
-        struct bridge_notes *n = node->data;
-        if (all || n->generation != r->generation) {
-            shash_delete(&r->notes, node);
-            notes_free(n);
-        }
-    }
-}
-
-/* The plan, made again if it is not there.  With the mutex. */
-static struct export_plan *
-plan_need(struct remote *r)
-{
-    if (!r->plan) {
-        const struct export_self self = self_of(r->owner);
-        r->plan = export_plan_make(r->snap, r->owner->policies, &self);
-        if (!r->plan) {
-            out_of_memory();
-        }
-    }
-    return r->plan;
-}
-
-/* A plan that says of many bridges that nothing is to be done is not worth its
- * memory.  With the mutex. */
-static void
-plan_release(struct remote *r)
-{
-    if (r->plan && !r->plan->n_pending && !r->txn) {
-        export_plan_destroy(r->plan);
-        r->plan = NULL;
-    }
-}
-
-/* With the new plan at hand: what has vswitchd taken up since? */
-static void
-notes_update(struct remote *r)
-{
-    const struct ovs_snapshot *snap = r->snap;
-    for (size_t i = 0; i < r->plan->n_changes; i++) {
-        const struct export_change *c = &r->plan->changes[i];
-        struct bridge_notes *notes = notes_of(r, c->bridge_uuid);
-        struct note *note = note_find(notes, c);
-        if (c->state == STATE_IN_SYNC) {
-            note = note_of(r, c);
-        }
-        if (!note) {
-            continue;
-        }
-        if (c->state != STATE_IN_SYNC) {
-            note->applied_us = 0;
-        } else if (!note->applied_us && snap->cur_cfg >= (note->wait_cfg
-                                                          ? note->wait_cfg
-                                                          : snap->next_cfg)) {
-            note->applied_us = clock_wall_us();
-        }
-        if (c->state != STATE_PENDING && trouble_of(note)->error) {
-            forget_error(note);
-        }
-    }
-    notes_sweep(r, false);
-}
-
 static void
 tell(struct ovsdb *o)
 {
     if (o->changed) {
         o->changed(o->aux);
-    }
-}
-
-/* Adds to a snapshot what we have worked out about its bridges. */
-static void
-annotate(struct remote *r, struct ovs_snapshot *snap)
-{
-    for (size_t i = 0; i < snap->n_bridges; i++) {
-        struct ovs_bridge *b = &snap->bridges[i];
-        struct bridge_notes *n = shash_find_data(&r->notes, b->uuid);
-        struct traffic *t = n ? n->traffic : NULL;
-        if (t && t->rate_known) {
-            b->in_pps = t->in_pps;
-            b->out_pps = t->out_pps;
-            t->told_pps = t->in_pps + t->out_pps;
-        }
-        if (t && r->owner->auto_sampling) {
-            b->auto_sampling = t->budget.sampling;
-        }
     }
 }
 
@@ -533,14 +182,14 @@ remote_publish(struct remote *r)
     const struct ovs_snapshot *old = r->snap;
 
     pthread_mutex_lock(&o->mutex);
-    annotate(r, snap);
+    remote_annotate(r, snap);
     /* First: the two need not be there at the same time. */
     export_plan_destroy(r->plan);
     r->plan = NULL;
     r->snap = snap;
-    plan_need(r);
+    remote_plan_need(r);
     notes_update(r);
-    plan_release(r);
+    remote_plan_release(r);
     pthread_mutex_unlock(&o->mutex);
 
     if (connected && !was) {
@@ -562,292 +211,6 @@ remote_publish(struct remote *r)
     o->trim_ms = MAX(now_ms + TRIM_AFTER_MS,
                      o->trimmed_ms ? o->trimmed_ms + TRIM_REST_MS : 0);
     tell(o);
-}
-
-/* Writing. */
-
-/* True if this change may be written now.  If only later, that is when the
- * plan will be looked at again. */
-static bool
-change_is_due(struct remote *r, const struct export_change *c,
-              int64_t now_ms)
-{
-    if (c->state != STATE_PENDING
-        || !(r->owner->apply || c->ordered)) {
-        return false;
-    }
-    const struct trouble *trouble = trouble_of(note_of(r, c));
-    int64_t until = MAX(trouble->paused_until_ms, trouble->retry_at_ms);
-    if (until > now_ms) {
-        r->recheck_ms = MIN(r->recheck_ms, until);
-        return false;
-    }
-    return true;
-}
-
-/* What somebody did to our row, in words (heap). */
-static char *
-rival_text(const struct export_change *c)
-{
-    const struct export_diff *d = c->n_diffs ? &c->diffs[0] : NULL;
-    if (c->action == ACTION_CREATE) {
-        return xstrdup("took our row away");
-    }
-    return d ? xasprintf("set %s to %s", d->column,
-                         d->old_value ? d->old_value : "nothing") : NULL;
-}
-
-/* Counts a write that only restores what we had written before.  False if
- * there were too many: then it is not done. */
-static bool
-repair_allowed(struct remote *r, const struct export_change *c,
-               struct note *note, int64_t now_ms)
-{
-    if ((c->action != ACTION_CREATE && c->action != ACTION_UPDATE)
-        || !c->desired->hash || strcmp(c->desired->hash, note->hash)) {
-        if (note->trouble) {
-            note->trouble->n_repairs = 0;
-            note->trouble->pause_ms = 0;
-        }
-        return true;
-    }
-    struct trouble *t = trouble_make(note);
-    if (t->pause_ms && now_ms - t->paused_until_ms > FIGHT_PAUSE_MAX_MS) {
-        t->pause_ms = 0;        /* That fight is over. */
-    }
-    unsigned n = t->n_repairs;
-    if (n >= FIGHT_REPAIRS
-        && now_ms - t->repair_ms[n % FIGHT_REPAIRS] < FIGHT_WINDOW_MS) {
-        t->pause_ms = t->pause_ms
-                      ? MIN(2 * t->pause_ms, FIGHT_PAUSE_MAX_MS)
-                      : FIGHT_PAUSE_MIN_MS;
-        t->paused_until_ms = now_ms + t->pause_ms;
-        t->n_repairs = 0;
-        free(t->rival);
-        t->rival = rival_text(c);
-        LOG(ovsdb, WARN, "%s: bridge %s: somebody changed our %s row %d "
-            "times within a minute (last they %s); we leave it alone for "
-            "%"PRId64" s", r->name, c->bridge, export_table_title(c->table),
-            FIGHT_REPAIRS, t->rival ? t->rival : "changed it",
-            t->pause_ms / 1000);
-        return false;
-    }
-    t->repair_ms[n % FIGHT_REPAIRS] = now_ms;
-    t->n_repairs++;
-    return true;
-}
-
-/* What the change was planned from. */
-static int
-write_change(struct remote *r, const struct export_change *c)
-{
-    const struct ovs_snapshot *snap = r->snap;
-    const char *owner = r->owner->owner;
-    bool orphan = c->bridge_index == snap->n_bridges;
-    const struct ovs_bridge *b = orphan ? NULL
-                                        : &snap->bridges[c->bridge_index];
-    if (!c->sample) {
-        return ovs_rows_write(r->idl, r->txn, c, &b->row[c->table], owner);
-    }
-    const struct export_sample *list = orphan ? snap->orphans : b->samples;
-    const struct export_sample *seen = NULL;
-    size_t n = orphan ? snap->n_orphans : b->n_samples;
-    for (size_t i = 0; i < n && *c->sample_uuid && !seen; i++) {
-        seen = !strcmp(list[i].uuid, c->sample_uuid) ? &list[i] : NULL;
-    }
-    return ovs_rows_write_sample(r->idl, r->txn, c, seen, owner);
-}
-
-/* What a change is about, in words (heap). */
-static char *
-change_text(const struct export_change *c)
-{
-    return c->sample ? xasprintf("%s flow-sample %u",
-                                 export_action_name(c->action), c->sample_id)
-                     : xasprintf("%s %s", export_action_name(c->action),
-                                 export_table_title(c->table));
-}
-
-/* Adds what is due for one bridge to the open transaction.  Returns how many
- * rows, or -ESTALE. */
-static int
-fill_txn(struct remote *r, int64_t now_ms)
-{
-    int n = 0;
-    free(r->txn_has);
-    r->txn_has = xcalloc(r->txn_to - r->txn_from + 1, sizeof *r->txn_has);
-    for (size_t i = r->txn_from; i < r->txn_to; i++) {
-        const struct export_change *c = &r->plan->changes[i];
-        struct note *note = note_of(r, c);
-        if (!change_is_due(r, c, now_ms)) {
-            continue;
-        }
-        if (!repair_allowed(r, c, note, now_ms)) {
-            r->recheck_ms = MIN(r->recheck_ms,
-                                trouble_of(note)->paused_until_ms);
-            continue;
-        }
-        if (write_change(r, c)) {
-            return -ESTALE;
-        }
-        char *what = change_text(c);
-        ovsdb_idl_txn_add_comment(r->txn, "venturid %s: %s on bridge %s%s%s",
-                                  r->owner->owner, what, c->bridge,
-                                  c->policy ? ", policy " : "",
-                                  c->policy ? c->policy : "");
-        free(what);
-        r->txn_has[i - r->txn_from] = true;
-        n++;
-    }
-    return n;
-}
-
-static void
-hold(struct remote *r, unsigned seqno, int64_t now_ms)
-{
-    r->hold_seqno = true;
-    r->held_seqno = seqno;
-    r->hold_until_ms = now_ms + SETTLE_MS;
-}
-
-/* Starts the transaction of the next bridge that needs one.  Called with the
- * mutex.  False if there is none. */
-static bool
-start_txn(struct remote *r, int64_t now_ms)
-{
-    while (r->next <= r->plan->n_bridges) {
-        r->txn_from = r->plan->first[r->next];
-        r->txn_to = r->plan->first[++r->next];
-        bool due = false;
-        for (size_t i = r->txn_from; i < r->txn_to; i++) {
-            due |= change_is_due(r, &r->plan->changes[i], now_ms);
-        }
-        if (!due) {
-            continue;
-        }
-        r->txn = ovsdb_idl_txn_create(r->idl);
-        r->txn_seqno = ovsdb_idl_get_seqno(r->idl);
-        int n = fill_txn(r, now_ms);
-        if (n > 0) {
-            ovs_rows_bump(r->idl, r->txn);
-            return true;
-        }
-        ovsdb_idl_txn_abort(r->txn);
-        ovsdb_idl_txn_destroy(r->txn);
-        r->txn = NULL;
-        /* Stale: the plan is from before a change that we already have. */
-        r->dirty |= n < 0;
-    }
-    return false;
-}
-
-static bool
-removal_wants(const struct removal *m, const struct export_change *c)
-{
-    return c->ordered && (!m->bridge || !strcmp(m->bridge, c->bridge));
-}
-
-static void
-txn_succeeded(struct remote *r)
-{
-    int64_t cfg = ovsdb_idl_txn_get_increment_new_value(r->txn);
-    for (size_t i = r->txn_from; i < r->txn_to; i++) {
-        const struct export_change *c = &r->plan->changes[i];
-        struct note *note = note_of(r, c);
-        if (!r->txn_has[i - r->txn_from]) {
-            continue;
-        }
-        note->wait_cfg = cfg;
-        note->applied_us = 0;
-        forget_error(note);
-        ovs_strlcpy(note->hash, c->desired->hash ? c->desired->hash : "",
-                    sizeof note->hash);
-        char *what = change_text(c);
-        LOG(ovsdb, INFO, "%s: bridge %s: %s (%s)", r->name, c->bridge, what,
-            c->reason);
-        free(what);
-        for (struct removal *m = r->owner->removals; m; m = m->next) {
-            if ((c->action == ACTION_REMOVE || c->action == ACTION_DETACH)
-                && removal_wants(m, c)) {
-                m->n++;
-            }
-        }
-    }
-}
-
-static void
-txn_failed(struct remote *r, const char *error, int64_t now_ms)
-{
-    for (size_t i = r->txn_from; i < r->txn_to; i++) {
-        const struct export_change *c = &r->plan->changes[i];
-        struct note *note = note_of(r, c);
-        if (!r->txn_has[i - r->txn_from]) {
-            continue;
-        }
-        struct trouble *t = trouble_make(note);
-        free(t->error);
-        t->error = xstrdup(error);
-        t->retry_delay_ms = t->retry_delay_ms
-                            ? MIN(2 * t->retry_delay_ms, RETRY_MAX_MS)
-                            : RETRY_MIN_MS;
-        t->retry_at_ms = now_ms + t->retry_delay_ms;
-        char *what = change_text(c);
-        LOG(ovsdb, WARN, "%s: bridge %s: %s was refused: %s; next try in "
-            "%"PRId64" s", r->name, c->bridge, what, error,
-            t->retry_delay_ms / 1000);
-        free(what);
-    }
-}
-
-/* A relay grants locks of its own and passes transactions on to a server that
- * does not know of them: there is no lock to be had. */
-static void
-give_up_lock(struct remote *r)
-{
-    if (ovsdb_idl_has_lock(r->idl) && ++r->n_not_locked >= 2) {
-        ovsdb_idl_set_lock(r->idl, NULL);
-        r->lockless = true;
-        LOG(ovsdb, NOTICE, "%s: a relay: there is no lock to keep out a "
-            "second venturid with our instance id", r->name);
-    }
-}
-
-/* Looks after the transaction under way.  Called with the mutex. */
-static void
-run_txn(struct remote *r, int64_t now_ms)
-{
-    enum ovsdb_idl_txn_status status = ovsdb_idl_txn_commit(r->txn);
-    if (status == TXN_INCOMPLETE) {
-        return;
-    }
-    switch (status) {
-    case TXN_SUCCESS:
-        txn_succeeded(r);
-        hold(r, r->txn_seqno, now_ms);
-        break;
-    case TXN_UNCHANGED:         /* Never at full speed again and again. */
-        txn_failed(r, "there was nothing to write", now_ms);
-        break;
-    case TXN_ERROR:
-        txn_failed(r, ovsdb_idl_txn_get_error(r->txn), now_ms);
-        break;
-    case TXN_NOT_LOCKED:
-        give_up_lock(r);
-        hold(r, r->txn_seqno, now_ms);
-        r->next = r->plan->n_bridges + 1;
-        break;
-    case TXN_TRY_AGAIN:         /* Somebody was faster: look again. */
-    case TXN_ABORTED:
-    case TXN_UNCOMMITTED:
-    case TXN_INCOMPLETE:
-    default:
-        hold(r, r->txn_seqno, now_ms);
-        r->next = r->plan->n_bridges + 1;
-        break;
-    }
-    r->dirty = true;
-    ovsdb_idl_txn_destroy(r->txn);
-    r->txn = NULL;
 }
 
 /* The thread. */
@@ -965,7 +328,7 @@ remote_step(struct remote *r, int64_t *wake_ms)
 
     if (r->txn) {
         pthread_mutex_lock(&o->mutex);
-        run_txn(r, now_ms);
+        remote_txn_run(r, now_ms);
         pthread_mutex_unlock(&o->mutex);
         if (r->txn) {
             return false;       /* Under way. */
@@ -978,7 +341,7 @@ remote_step(struct remote *r, int64_t *wake_ms)
         r->recheck_ms = INT64_MAX;
     }
     if (writable) {
-        started = start_txn(r, now_ms);
+        started = remote_txn_start(r, now_ms);
     }
     pthread_mutex_unlock(&o->mutex);
     if (started) {
@@ -995,7 +358,7 @@ remote_step(struct remote *r, int64_t *wake_ms)
 
 #define PROBE_MS 5000           /* Of silence, before the server is asked. */
 
-static void
+void
 remote_open(struct remote *r)
 {
     r->idl = ovsdb_idl_create_unconnected(ovs_class(), false);
@@ -1015,208 +378,6 @@ remote_open(struct remote *r)
     }
     r->locking = false;
     r->dirty = true;
-}
-
-/* Traffic and what follows for sampling. */
-
-struct measuring {
-    struct remote *r;
-    int64_t now_ms;
-};
-
-static struct traffic *
-traffic_of(struct bridge_notes *n)
-{
-    if (!n->traffic) {
-        n->traffic = xzalloc(sizeof *n->traffic);
-    }
-    return n->traffic;
-}
-
-static double
-smooth(bool known, double old, double now)
-{
-    return known ? (old + now) / 2 : now;
-}
-
-static void
-measure(const struct ovs_traffic *t, void *m_)
-{
-    struct measuring *m = m_;
-    struct bridge_notes *notes = shash_find_data(&m->r->notes,
-                                                 t->bridge_uuid);
-    if (!notes || !t->known) {
-        return;
-    }
-    struct traffic *n = traffic_of(notes);
-    double s = (double) (m->now_ms - n->measured_ms) / 1000;
-    /* Counters that went back: an interface is gone. */
-    if (n->measured_ms && s > 0 && t->in_packets >= n->in_packets
-        && t->out_packets >= n->out_packets) {
-        n->in_pps = smooth(n->rate_known, n->in_pps, (double) (
-                               t->in_packets - n->in_packets) / s);
-        n->out_pps = smooth(n->rate_known, n->out_pps, (double) (
-                                t->out_packets - n->out_packets) / s);
-        n->rate_known = true;
-    }
-    n->measured_ms = m->now_ms;
-    n->in_packets = t->in_packets;
-    n->out_packets = t->out_packets;
-}
-
-static const struct export_policy *
-policy_named(const struct export_policies *policies, const char *name)
-{
-    for (size_t i = 0; name && i < policies->n; i++) {
-        if (!strcmp(policies->list[i].name, name)) {
-            return &policies->list[i];
-        }
-    }
-    return NULL;
-}
-
-static bool
-wish_is_auto(const struct export_wish *wish, enum export_option_id sampling)
-{
-    return wish->wanted && wish->sampling_auto && !wish->value[sampling].set;
-}
-
-static bool
-option_is_on(const struct export_wish *wish, enum export_option_id o)
-{
-    return !wish->value[o].set || wish->value[o].number;
-}
-
-/* Samples per second at a rate of 1 of what is ours to decide; < 0: nothing
- * is, or the traffic is not known. */
-static double
-auto_load(const struct traffic *n, const struct export_policy *p)
-{
-    const struct export_wish *ix = p ? &p->wish[EXPORT_IPFIX] : NULL;
-    double load = 0;
-    bool any = false;
-    if (p && wish_is_auto(&p->wish[EXPORT_SFLOW], OPT_SF_SAMPLING)) {
-        load += n->in_pps;
-        any = true;
-    }
-    if (p && wish_is_auto(ix, OPT_IX_SAMPLING)) {
-        load += option_is_on(ix, OPT_IX_INPUT_SAMPLING) * n->in_pps
-                + option_is_on(ix, OPT_IX_OUTPUT_SAMPLING) * n->out_pps;
-        any = true;
-    }
-    return any && n->rate_known ? load : -1;
-}
-
-/* The rate in effect: what our row has, or what it will have. */
-static uint32_t
-auto_start(const struct remote *r, size_t bridge)
-{
-    static const enum export_option_id sampling[N_EXPORT_TABLES] = {
-        [EXPORT_SFLOW] = OPT_SF_SAMPLING, [EXPORT_IPFIX] = OPT_IX_SAMPLING,
-    };
-    for (int t = EXPORT_SFLOW; t <= EXPORT_IPFIX; t++) {
-        const struct export_row *row = &r->snap->bridges[bridge].row[t];
-        const struct export_change *c
-            = &r->plan->changes[r->plan->first[bridge] + t];
-        int64_t n = export_row_value(row, sampling[t])->number;
-        if (c->state == STATE_IN_SYNC && text_equal(row->owner,
-                                                    r->owner->owner)
-            && n >= AUTO_SAMPLING_MIN && n <= AUTO_SAMPLING_MAX
-            && !(n & (n - 1))) {
-            return (uint32_t) n;
-        }
-    }
-    return AUTO_SAMPLING;
-}
-
-/* Shares the budget between the bridges of this host.  Called with the
- * mutex. */
-static void
-share_budget(struct remote *r, int64_t now_ms)
-{
-    struct ovsdb *o = r->owner;
-    const struct ovs_snapshot *snap = r->snap;
-    plan_need(r);
-    struct budget_item *items = xcalloc(snap->n_bridges + 1, sizeof *items);
-    struct traffic **of = xcalloc(snap->n_bridges + 1, sizeof *of);
-    size_t n = 0;
-    for (size_t i = 0; i < snap->n_bridges; i++) {
-        const struct export_change *c = &r->plan->changes[r->plan->first[i]];
-        struct traffic *t = notes_of(r, c->bridge_uuid)->traffic;
-        if (!t) {
-            continue;
-        }
-        double load = auto_load(t, policy_named(o->policies, c->policy));
-        double pps = t->in_pps + t->out_pps;
-        r->dirty |= t->rate_known
-                    && (snap->bridges[i].in_pps < 0
-                        || pps > 1.5 * t->told_pps + 100
-                        || t->told_pps > 1.5 * pps + 100);
-        if (load < 0) {
-            continue;
-        }
-        if (!t->budget.sampling) {
-            t->budget.sampling = auto_start(r, i);
-        }
-        items[n] = t->budget;
-        items[n].load = load;
-        of[n++] = t;
-    }
-    r->dirty |= budget_share(items, n, o->policies->budget, now_ms) > 0;
-    for (size_t i = 0; i < n; i++) {
-        if (items[i].sampling != of[i]->budget.sampling) {
-            LOG(ovsdb, INFO, "%s: sampling \"auto\" is now 1 in %u instead "
-                "of %u, for %.0f packets/s", r->name, items[i].sampling,
-                of[i]->budget.sampling, items[i].load);
-        }
-        of[i]->budget = items[i];
-    }
-    plan_release(r);
-    free(items);
-    free(of);
-}
-
-/* Hands on what interfaces count.  Called without the mutex. */
-static void
-statistics_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
-{
-    struct ovsdb *o = r->owner;
-    if (o->tell_statistics && remote_is_up(r)
-        && now_ms >= r->statistics_ms) {
-        ovs_rows_statistics(r->idl, o->tell_statistics, r->name, o->aux);
-        r->statistics_ms = now_ms + TRAFFIC_MS;
-    }
-    if (o->tell_statistics && r->statistics_ms) {
-        *wake_ms = MIN(*wake_ms, r->statistics_ms);
-    }
-}
-
-static void
-traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
-{
-    struct ovsdb *o = r->owner;
-    pthread_mutex_lock(&o->mutex);
-    if (o->auto_sampling && !r->statistics && !r->txn) {
-        /* What an IDL monitors can't be changed: take another. */
-        ovsdb_idl_destroy(r->idl);
-        remote_open(r);
-        r->reopened_ms = now_ms;
-        ovsdb_idl_run(r->idl);
-    }
-    if (o->auto_sampling && r->snap && remote_is_up(r)
-        && now_ms >= r->traffic_ms) {
-        struct measuring m = { r, now_ms };
-        ovs_rows_traffic(r->idl, measure, &m);
-        share_budget(r, now_ms);
-        r->traffic_ms = now_ms + TRAFFIC_MS;
-    }
-    if (r->reopened_ms) {
-        *wake_ms = MIN(*wake_ms, r->reopened_ms + SETTLE_MS);
-    }
-    if (o->auto_sampling && r->traffic_ms) {
-        *wake_ms = MIN(*wake_ms, r->traffic_ms);
-    }
-    pthread_mutex_unlock(&o->mutex);
 }
 
 /* Gives memory back. */
@@ -1242,8 +403,8 @@ remote_run(struct remote *r, bool renew, int64_t *wake_ms)
     ovsdb_idl_run(r->idl);
     watch_lock(r);
     r->dirty |= renew;
-    traffic_run(r, clock_mono_ms(), wake_ms);
-    statistics_run(r, clock_mono_ms(), wake_ms);
+    remote_traffic_run(r, clock_mono_ms(), wake_ms);
+    remote_statistics_run(r, clock_mono_ms(), wake_ms);
     while (remote_step(r, wake_ms)) {
         continue;
     }
@@ -1405,20 +566,6 @@ recall_orders(struct ovsdb *o)
     }
 }
 
-/* Whether Interface.statistics is of any use. */
-static bool
-uses_auto_sampling(const struct export_policies *policies)
-{
-    for (size_t i = 0; i < policies->n && policies->budget; i++) {
-        const struct export_policy *p = &policies->list[i];
-        if (wish_is_auto(&p->wish[EXPORT_SFLOW], OPT_SF_SAMPLING)
-            || wish_is_auto(&p->wish[EXPORT_IPFIX], OPT_IX_SAMPLING)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void
 ovsdb_free(struct ovsdb *o)
 {
@@ -1477,7 +624,7 @@ ovsdb_start(const struct ovsdb_config *config,
         return NULL;
     }
     recall_orders(o);
-    o->auto_sampling = uses_auto_sampling(o->policies);
+    o->auto_sampling = policies_use_auto(o->policies);
     o->tell_statistics = config->statistics;
     /* Signals are the main thread's.  That thread never sleeps in
      * poll_block(), so as far as OVS's RCU goes it is always quiescent. */
@@ -1516,7 +663,7 @@ ovsdb_set_policies(struct ovsdb *o, const struct export_policies *policies)
     pthread_mutex_lock(&o->mutex);
     export_policies_destroy(o->policies);
     o->policies = copy;
-    o->auto_sampling = uses_auto_sampling(copy);
+    o->auto_sampling = policies_use_auto(copy);
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);
@@ -1533,32 +680,6 @@ ovsdb_set_local(struct ovsdb *o, const char *const local[N_EXPORT_TABLES])
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);
-}
-
-/* Being asked is a reason to try at once. */
-static void
-forget_pause(struct note *note)
-{
-    if (note->trouble) {
-        note->trouble->retry_at_ms = note->trouble->paused_until_ms = 0;
-    }
-}
-
-static void
-forget_pauses(struct ovsdb *o)
-{
-    for (size_t i = 0; i < o->n_remotes; i++) {
-        struct shash_node *node;
-        SHASH_FOR_EACH (node, &o->remotes[i].notes) {
-            struct bridge_notes *n = node->data;
-            for (int t = 0; t < N_EXPORT_TABLES; t++) {
-                forget_pause(&n->table[t]);
-            }
-            for (struct sample_note *m = n->samples; m; m = m->next) {
-                forget_pause(&m->note);
-            }
-        }
-    }
 }
 
 void
@@ -1578,7 +699,7 @@ ovsdb_apply_to(struct ovsdb *o, const char *bridge, const char *policy)
         orders_clear(&o->orders);
     }
     keep_orders(o);
-    forget_pauses(o);
+    ovsdb_forget_pauses(o);
     o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);
@@ -1610,192 +731,9 @@ ovsdb_plan(struct ovsdb *o, size_t i)
     struct export_plan *plan = NULL;
     pthread_mutex_lock(&o->mutex);
     if (i < o->n_remotes && o->remotes[i].snap) {
-        const struct export_self self = self_of(o);
+        const struct export_self self = ovsdb_self(o);
         plan = export_plan_make(o->remotes[i].snap, o->policies, &self);
     }
     pthread_mutex_unlock(&o->mutex);
     return plan;
-}
-
-/* States. */
-
-/* Silence that is longer than this is suspicious.  NetFlow: a record comes
- * when the flow ends or after active_timeout (OVS: 600 s); IPFIX: after the
- * cache's timeout; sFlow: at once, but only from sampled packets. */
-static int64_t
-expect_within_us(enum export_table table, const struct export_row *row)
-{
-    const struct export_value *v;
-    int64_t s = 30;
-    if (table == EXPORT_NETFLOW) {
-        v = export_row_value(row, OPT_NF_ACTIVE_TIMEOUT);
-        s += v->set && v->number > 0 ? v->number : 600;
-    } else if (table == EXPORT_IPFIX) {
-        v = export_row_value(row, OPT_IX_CACHE_ACTIVE_TIMEOUT);
-        s += v->set ? v->number : 0;
-    }
-    return s * 1000000;
-}
-
-static uint32_t
-sampling_of(enum export_table table, const struct export_row *row)
-{
-    enum export_option_id o = table == EXPORT_SFLOW ? OPT_SF_SAMPLING
-                                                    : OPT_IX_SAMPLING;
-    if (table == EXPORT_NETFLOW || !row->present) {
-        return 0;
-    }
-    const struct export_value *v = export_row_value(row, o);
-    int64_t n = v->set ? v->number : 400;
-    return n > 0 && n <= UINT32_MAX ? (uint32_t) n : 0;
-}
-
-/* Why a change that should be written is not; NULL if it will be any moment.
- * A heap string. */
-static char *
-pending_reason(struct remote *r, const struct export_change *c,
-               const struct note *note, enum export_state *state)
-{
-    const struct ovs_snapshot *snap = r->snap;
-    const struct trouble *t = trouble_of(note);
-    int64_t now_ms = clock_mono_ms();
-    if (!snap->connected) {
-        return xasprintf("not connected to %s: %s", r->name,
-                         snap->reason ? snap->reason : "");
-    }
-    if (t->paused_until_ms > now_ms) {
-        *state = STATE_CONFLICT;
-        return xasprintf("somebody else changed our row %d times within a "
-                         "minute (last they %s; the log of the database, "
-                         "ovsdb-tool -mm show-log, may say who); left alone "
-                         "for another %"PRId64" s (export.apply tries at "
-                         "once)", FIGHT_REPAIRS,
-                         t->rival ? t->rival : "changed it",
-                         (t->paused_until_ms - now_ms) / 1000 + 1);
-    }
-    if (t->error) {
-        *state = STATE_ERROR;
-        return xasprintf("the server refused: %s; next try in %"PRId64" s",
-                         t->error,
-                         (MAX(t->retry_at_ms - now_ms, 0) + 999) / 1000);
-    }
-    if (!r->owner->apply && !c->ordered) {
-        return xasprintf("not written before export.apply: %s", c->reason);
-    }
-    if (r->locking && r->contended) {
-        *state = STATE_ERROR;
-        return xasprintf("another venturid with the same instance id (%s) "
-                         "holds the lock %s in this database",
-                         r->owner->owner, r->owner->lock);
-    }
-    return NULL;
-}
-
-/* The row in effect that a change is about, and whose it is. */
-static const struct export_row *
-row_of_change(const struct ovs_snapshot *snap, const struct export_change *c,
-              const char **owner)
-{
-    static const struct export_row none;
-    bool orphan = c->bridge_index == snap->n_bridges;
-    const struct ovs_bridge *b = orphan ? NULL
-                                        : &snap->bridges[c->bridge_index];
-    if (!c->sample) {
-        *owner = b->row[c->table].owner;
-        return &b->row[c->table];
-    }
-    const struct export_sample *list = orphan ? snap->orphans : b->samples;
-    size_t n = orphan ? snap->n_orphans : b->n_samples;
-    for (size_t i = 0; i < n; i++) {
-        if (!strcmp(list[i].uuid, c->sample_uuid)) {
-            *owner = list[i].owner;
-            return &list[i].ipfix;
-        }
-    }
-    *owner = NULL;
-    return &none;
-}
-
-static void
-fill_status(struct remote *r, size_t i, struct ovsdb_status *st)
-{
-    const struct ovs_snapshot *snap = r->snap;
-    const struct export_change *c = &r->plan->changes[i];
-    const char *owner;
-    const struct export_row *row = row_of_change(snap, c, &owner);
-    static const struct note no_note;
-    struct bridge_notes *notes = shash_find_data(&r->notes, c->bridge_uuid);
-    const struct note *note = notes ? note_find(notes, c) : NULL;
-    note = note ? note : &no_note;
-
-    st->remote = r->name;
-    st->bridge = xstrdup(c->bridge);
-    st->table = c->table;
-    st->state = c->state;
-    st->row_is_right = c->state == STATE_IN_SYNC;
-    st->policy = nullable_xstrdup(c->policy);
-    st->owner = nullable_xstrdup(owner);
-    st->sample = c->sample;
-    st->sample_id = c->sample_id;
-    if (c->sample) {
-        st->virtual_obs_id = nullable_xstrdup(
-            export_row_value(row, OPT_IX_VIRTUAL_OBS_ID)->string);
-    }
-    st->applied_us = note->applied_us;
-    st->expect_within_us = expect_within_us(c->table, row);
-    st->sampling = c->sample ? 0 : sampling_of(c->table, row);
-    must(strings_copy(&st->targets, &st->n_targets, row->targets,
-                               row->n_targets));
-    if (c->state == STATE_PENDING) {
-        st->reason = pending_reason(r, c, note, &st->state);
-    } else if (c->state == STATE_IN_SYNC && !note->applied_us) {
-        st->state = STATE_PENDING;
-        st->reason = xasprintf("written, but ovs-vswitchd has not taken it "
-                               "up yet (cur_cfg %"PRId64" of %"PRId64"); is "
-                               "it running?", snap->cur_cfg,
-                               note->wait_cfg ? note->wait_cfg
-                                              : snap->next_cfg);
-    } else if (c->state == STATE_IN_SYNC && !snap->connected) {
-        st->reason = xasprintf("%s when last seen; not connected: %s",
-                               c->reason, snap->reason);
-    }
-    if (!st->reason) {
-        st->reason = xstrdup(c->reason);
-    }
-}
-
-struct ovsdb_status *
-ovsdb_status(struct ovsdb *o, size_t *n)
-{
-    size_t room = 1;
-    *n = 0;
-    pthread_mutex_lock(&o->mutex);
-    for (size_t i = 0; i < o->n_remotes; i++) {
-        room += o->remotes[i].snap ? plan_need(&o->remotes[i])->n_changes
-                                   : 0;
-    }
-    struct ovsdb_status *list = xcalloc(room, sizeof *list);
-    for (size_t i = 0; i < o->n_remotes; i++) {
-        struct remote *r = &o->remotes[i];
-        for (size_t j = 0; r->plan && j < r->plan->n_changes; j++) {
-            fill_status(r, j, &list[(*n)++]);
-        }
-        plan_release(r);
-    }
-    pthread_mutex_unlock(&o->mutex);
-    return list;
-}
-
-void
-ovsdb_status_destroy(struct ovsdb_status *list, size_t n)
-{
-    for (size_t i = 0; list && i < n; i++) {
-        free(list[i].bridge);
-        free(list[i].policy);
-        free(list[i].reason);
-        free(list[i].owner);
-        free(list[i].virtual_obs_id);
-        strings_clear(&list[i].targets, &list[i].n_targets);
-    }
-    free(list);
 }
