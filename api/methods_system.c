@@ -184,6 +184,8 @@ system_info(struct rpc_call *call, struct json_object *params)
     reply_uint(o, "exporters",
                c->sources ? source_table_count(c->sources) : 0);
     reply_uint(o, "names", c->dict ? dict_count(c->dict) : 0);
+    reply_uint(o, "names_forgotten", c->dict ? dict_forgotten(c->dict) : 0);
+    reply_uint(o, "names_refused", c->dict ? dict_refused(c->dict) : 0);
 
     struct json_object *counters = json_object_new_object();
     if (c->decode_counters) {

@@ -203,6 +203,7 @@ survey_path(struct attrs *s, const uint32_t *path, uint32_t n)
         i += count;
     }
     s->path_length = (uint8_t) (length < UINT8_MAX ? length : UINT8_MAX);
+    s->has_origin |= length ? 0 : ATTRS_NO_PATH;
 }
 
 static bool
@@ -223,16 +224,16 @@ pack(struct attrs_table *t, const struct bgp_attrs *a,
         return NULL;
     }
     memset(s, 0, sizeof *s);
-    s->has_origin = (uint16_t) (a->has & 0xfff);
+    s->has_origin = (uint16_t) (a->has & ATTRS_HAS);
     s->local_pref = a->has & BGP_HAS_LOCAL_PREF ? a->local_pref : 0;
     s->med = a->has & BGP_HAS_MED ? a->med : 0;
     if (a->has & BGP_HAS_ORIGIN) {
-        s->has_origin |= (uint16_t) (a->origin << 12);
+        s->has_origin |= (uint16_t) ((a->origin & 3) << 12);
     }
     if (a->has & BGP_HAS_NEXT_HOP && addr_is_v4(&a->next_hop)) {
         memcpy(&s->next_hop4, a->next_hop.b + 12, 4);
     } else if (a->has & BGP_HAS_NEXT_HOP) {
-        s->flags |= ATTRS_HOP6;
+        s->has_origin |= ATTRS_HOP6;
     }
     survey_path(s, a->as_path, a->n_as_path);
     s->n_ext = (uint16_t) a->n_ext_communities;
@@ -243,7 +244,7 @@ pack(struct attrs_table *t, const struct bgp_attrs *a,
     s->n_unknown = (uint16_t) a->n_unknown;
     uint32_t *p = put_words(s->data, a->ext_communities, 2u * s->n_ext);
     uint32_t *rare = p;
-    p = put_rare(p, a, s->flags & ATTRS_HOP6);
+    p = put_rare(p, a, s->has_origin & ATTRS_HOP6);
     s->n_rare = (uint16_t) (p - rare);
     p = put_words(p, a->as_path, s->n_as_path);
     p = put_words(p, a->communities, s->n_communities);
@@ -282,7 +283,7 @@ attrs_ref(struct attrs_table *t, const struct bgp_attrs *a,
     size_t size = set_size(s);
     /* 'named' is 0 here, and makes whole words of it. */
     s->hash = hash_bytes(hash_bytes(0, (const uint8_t *) s + HEAD,
-                                    HEAD_END + 1 - HEAD),
+                                    HEAD_END + sizeof s->named - HEAD),
                          (const uint8_t *) s + TAIL, size - TAIL);
     uint32_t *bucket = bucket_of(t, s->hash);
     uint32_t block;
@@ -400,7 +401,7 @@ attrs_unpack(const struct attrs *s, struct bgp_attrs *a,
     p += 3 * s->n_large;
     a->cluster_list = p;
     p += s->n_cluster;
-    get_rare(rare_of(s), a, s->flags & ATTRS_HOP6);
+    get_rare(rare_of(s), a, s->has_origin & ATTRS_HOP6);
     memset(extra, 0, sizeof *extra);
     if (s->flags & ATTRS_EXTRA) {
         memcpy(extra, p, sizeof *extra);
@@ -530,12 +531,12 @@ make_name(const struct attrs *s, struct dict *d,
           size_t (*format)(const struct attrs *, char *, size_t))
 {
     char buf[ATTRS_NAME_SIZE];
-    return dict_intern(d, buf, format(s, buf, sizeof buf));
+    return dict_passing(d, buf, format(s, buf, sizeof buf));
 }
 
 /* Two threads may do this at once: they write the same. */
 void
-attrs_make_names(const struct attrs *s, struct dict *d)
+attrs_make_names(const struct attrs *s, struct dict *d, uint16_t stamp)
 {
     /* The block is not const: it is the arena's. */
     struct attrs *mine = (struct attrs *) (uintptr_t) s;
@@ -549,5 +550,5 @@ attrs_make_names(const struct attrs *s, struct dict *d)
                               make_name(s, d, attrs_format_communities),
                               memory_order_relaxed);
     }
-    atomic_store_explicit(&mine->named, 1, memory_order_release);
+    atomic_store_explicit(&mine->named, stamp, memory_order_release);
 }

@@ -31,15 +31,16 @@ struct attrs_extra {
  * the cache. */
 struct attrs {
     _Atomic uint32_t path_name, communities_name;       /* Ids of lib/dict.h,
-                                         * valid if 'named'; 0: empty. */
+                                         * good in generation 'named'; 0:
+                                         * empty. */
     uint32_t origin_as;         /* 0: none, or of a set. */
     uint32_t peer_as;           /* First of the path; 0: none. */
     uint32_t local_pref, med;   /* 0 if absent. */
     uint32_t next_hop4;         /* An IPv4 one as it lies in memory; else the
                                  * next hop is in 'data'. */
-    uint16_t has_origin;        /* BGP_HAS_*, and from bit 12 on ORIGIN. */
-    uint8_t path_length;        /* As the decision counts it, up to 255. */
-    _Atomic uint8_t named;
+    uint16_t has_origin;        /* BGP_HAS_*, ATTRS_HOP6, ATTRS_NO_PATH, and
+                                 * in bits 12 and 13 ORIGIN. */
+    _Atomic uint16_t named;     /* See attrs_stamp(); 0: no names yet. */
 
     uint32_t refs;              /* Of the writer. */
     uint32_t next;              /* In its chain of the table. */
@@ -51,26 +52,33 @@ struct attrs {
     uint16_t n_large;           /* Of three words. */
     uint16_t n_cluster;
     uint16_t n_unknown;         /* Octets; before them 'extra'. */
-    uint16_t flags;             /* ATTRS_*. */
-    uint32_t reserved;
+    uint16_t flags;             /* ATTRS_EXTRA */
+    uint8_t path_length;        /* As the decision counts it, up to 255. */
+    uint8_t reserved[3];
     uint32_t data[];
 };
 
 enum {
     ATTRS_EXTRA = 1,            /* There is a struct attrs_extra. */
-    ATTRS_HOP6 = 2,             /* The next hop is the first that is rare. */
+};
+
+/* Bits of 'has_origin' besides. */
+enum {
+    ATTRS_HAS = 0x7ff,          /* All of BGP_HAS_*. */
+    ATTRS_HOP6 = 1 << 14,       /* The next hop is the first that is rare. */
+    ATTRS_NO_PATH = 1 << 15,    /* 'path_length' is 0. */
 };
 
 static inline uint16_t
 attrs_has(const struct attrs *s)
 {
-    return s->has_origin & 0xfff;
+    return s->has_origin & ATTRS_HAS;
 }
 
 static inline uint8_t
 attrs_origin(const struct attrs *s)
 {
-    return (uint8_t) (s->has_origin >> 12);
+    return s->has_origin >> 12 & 3;
 }
 
 /* The next hop; zero if there is none. */
@@ -78,7 +86,7 @@ static inline struct addr
 attrs_next_hop(const struct attrs *s)
 {
     struct addr a = { { 0 } };
-    if (s->flags & ATTRS_HOP6) {
+    if (s->has_origin & ATTRS_HOP6) {
         __builtin_memcpy(&a, s->data + 2 * s->n_ext, sizeof a);
     } else if (s->has_origin & BGP_HAS_NEXT_HOP) {
         a.b[10] = a.b[11] = 0xff;
@@ -131,16 +139,23 @@ char *ext_community_format(uint64_t, char *buf);
 /* Longest text that becomes a name. */
 #define ATTRS_NAME_SIZE 1024
 
-/* The names of path and communities, made when first asked for; 0: empty.
- * Thread-safe. */
-void attrs_make_names(const struct attrs *, struct dict *);
+/* A generation of a dictionary as sets remember it. */
+static inline uint16_t
+attrs_stamp(uint32_t generation)
+{
+    return (uint16_t) (generation % UINT16_MAX + 1);
+}
+
+/* The names of path and communities, made when first asked for in a generation
+ * of the dictionary ('stamp', of attrs_stamp()); 0: empty.  Thread-safe. */
+void attrs_make_names(const struct attrs *, struct dict *, uint16_t stamp);
 
 static inline void
-attrs_names(const struct attrs *s, struct dict *d, uint32_t *path,
-            uint32_t *communities)
+attrs_names(const struct attrs *s, struct dict *d, uint16_t stamp,
+            uint32_t *path, uint32_t *communities)
 {
-    if (!atomic_load_explicit(&s->named, memory_order_acquire)) {
-        attrs_make_names(s, d);
+    if (atomic_load_explicit(&s->named, memory_order_acquire) != stamp) {
+        attrs_make_names(s, d, stamp);
     }
     *path = atomic_load_explicit(&s->path_name, memory_order_relaxed);
     *communities = atomic_load_explicit(&s->communities_name,

@@ -813,7 +813,7 @@ static void
 set_state(struct rib *rib, struct peer_state *s,
           const struct bgp_peer_info *info, const char *name)
 {
-    uint32_t id = rib->dict ? dict_intern(rib->dict, name, strlen(name)) : 0;
+    uint32_t id = rib->dict ? dict_passing(rib->dict, name, strlen(name)) : 0;
     bool usable = info->view != BGP_VIEW_OUT_PRE
                   && info->view != BGP_VIEW_OUT_POST;
     bool ebgp = info->as != info->local_as;
@@ -826,7 +826,11 @@ set_state(struct rib *rib, struct peer_state *s,
         s->rank = rank;
         s->id = info->id;
         s->as = info->as;
-        s->name = id;
+        if (s->name != id) {
+            dict_hold(rib->dict, id);
+            dict_release(rib->dict, s->name);
+            s->name = id;
+        }
         s->address = info->address;
     }
 }

@@ -390,11 +390,17 @@ target_is_new(const struct target *t)
              | t->has.origin | t->has.peer | t->has.view);
 }
 
+/* Names of paths and communities, and the generation in which they hold. */
+struct naming {
+    struct dict *dict;
+    uint16_t stamp;
+};
+
 /* Without a path it is of the peer's own network. */
 static inline uint32_t
 as_of(const struct attrs *a, const struct peer_state *p)
 {
-    return a->path_length ? a->origin_as : p->as;
+    return a->has_origin & ATTRS_NO_PATH ? p->as : a->origin_as;
 }
 
 /* Writes 'VALUE' if it is told and nothing stands there that 'KEEP'. */
@@ -407,7 +413,7 @@ as_of(const struct attrs *a, const struct peer_state *p)
     } while (0)
 
 static void
-put_row(struct target *t, const struct rib *rib, struct dict *d,
+put_row(struct target *t, const struct rib *rib, const struct naming *names,
         const struct choice *c, unsigned row)
 {
     const struct attrs *a = c->attrs;
@@ -416,7 +422,7 @@ put_row(struct target *t, const struct rib *rib, struct dict *d,
     uint32_t as = as_of(a, p), path, communities;
     uint16_t has = a->has_origin;
 
-    attrs_names(a, d, &path, &communities);
+    attrs_names(a, names->dict, names->stamp, &path, &communities);
     PUT(t, as, row, bit, as, as, t->as[row]);
     PUT(t, len, row, bit, true, c->len, t->len[row]);
     PUT(t, path, row, bit, path, path, true);
@@ -435,7 +441,7 @@ put_row(struct target *t, const struct rib *rib, struct dict *d,
 /* The same for up to 64 rows of which all have a route and none has anything
  * yet: no branches, and what is not told may be written all the same. */
 static void
-put_rows(struct target *t, const struct rib *rib, struct dict *d,
+put_rows(struct target *t, const struct rib *rib, const struct naming *names,
          const struct choice *choices, unsigned from, unsigned n)
 {
     /* Bytes may be anything, to the compiler: it must not read the pointers
@@ -449,7 +455,7 @@ put_rows(struct target *t, const struct rib *rib, struct dict *d,
         const struct peer_state *p = &rib->states[choices[i].peer];
         unsigned row = from + i;
         uint32_t as = as_of(a, p), path, communities;
-        attrs_names(a, d, &path, &communities);
+        attrs_names(a, names->dict, names->stamp, &path, &communities);
         uint16_t has = a->has_origin;
         every &= has;
         any |= has;
@@ -497,7 +503,7 @@ put_rows(struct target *t, const struct rib *rib, struct dict *d,
 
 /* So many rows are done together: they fit into the cache next to the core, and
  * are enough to wait for memory together. */
-#define CHUNK 256
+#define CHUNK 128
 
 /* Rows of a chunk whose addresses are of one version. */
 struct group {
@@ -553,67 +559,85 @@ next_hop_of(const struct flow_batch *b, unsigned row)
            : batch_is_valid(b, COL_next_hop, row) ? &b->next_hop[row] : NULL;
 }
 
+/* One end of the rows of a chunk. */
+struct end {
+    struct group groups[2];
+    struct choice choices[CHUNK];
+};
+
+/* What is the same for a whole batch. */
+struct stamping {
+    const struct stamper *stamper;
+    const struct views *views;
+    const struct view *const *row_views;
+    struct naming names;
+};
+
+/* Finds the prefixes, and asks for their blocks. */
 static void
-choose_group(const struct stamper *s, const struct views *v,
-             const struct flow_batch *b, bool dst, const struct lpm *t,
-             unsigned bits, struct group *g, const struct view *const *views,
-             struct choice *choices)
+look_up(const struct stamping *s, const struct flow_batch *b, bool dst,
+        unsigned from, unsigned last, struct end *e)
 {
-    const struct view *defaults = v->defaults.n ? &v->defaults : NULL;
-    const struct rib *rib = s->rib;
-    lpm_lookup(t, g->keys, g->n, g->blocks);
-    for (unsigned i = 0; i < g->n; i++) {
-        __builtin_prefetch(arena_at(&rib->arena, g->blocks[i]));
-    }
-    for (unsigned i = 0; i < g->n; i++) {
-        unsigned row = g->rows[i];
-        struct choice *c = &choices[row % CHUNK];
-        if (!g->blocks[i]) {
-            continue;
+    const struct rib *rib = s->stamper->rib;
+    gather(b, dst, from, last, e->groups);
+    for (unsigned i = 0; i < 2; i++) {
+        struct group *g = &e->groups[i];
+        lpm_lookup(&rib->tables[i]->lpm, g->keys, g->n, g->blocks);
+        for (unsigned k = 0; k < g->n; k++) {
+            __builtin_prefetch(arena_at(&rib->arena, g->blocks[k]));
         }
-        struct question q = { views[row], defaults,
-                              dst ? next_hop_of(b, row) : NULL };
-        answer(rib, t, g->keys[i], bits, g->blocks[i], &q, c);
-        __builtin_prefetch(c->attrs);
+    }
+}
+
+/* Takes a route of each block, and asks for its attributes. */
+static void
+choose_all(const struct stamping *s, const struct flow_batch *b, bool dst,
+           struct end *e)
+{
+    const struct views *v = s->views;
+    const struct view *defaults = v->defaults.n ? &v->defaults : NULL;
+    const struct rib *rib = s->stamper->rib;
+    for (unsigned i = 0; i < CHUNK; i++) {
+        e->choices[i].attrs = NULL;
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        const struct group *g = &e->groups[k];
+        for (unsigned i = 0; i < g->n; i++) {
+            unsigned row = g->rows[i];
+            struct choice *c = &e->choices[row % CHUNK];
+            if (g->blocks[i]) {
+                struct question q = { s->row_views[row], defaults,
+                                      dst ? next_hop_of(b, row) : NULL };
+                answer(rib, &rib->tables[k]->lpm, g->keys[i], k ? 128 : 32,
+                       g->blocks[i], &q, c);
+                __builtin_prefetch(c->attrs);
+            }
+        }
     }
 }
 
 static void
-stamp_chunk(const struct stamper *s, const struct views *v,
-            struct flow_batch *b, bool dst, unsigned from, unsigned end,
-            const struct view *const *views)
+put_all(const struct stamping *s, struct flow_batch *b, bool dst,
+        unsigned from, unsigned last, const struct end *e)
 {
-    struct group groups[2];
-    struct choice choices[CHUNK];
     struct target target;
-    const struct rib *rib = s->rib;
-
-    for (unsigned i = 0; i < CHUNK; i++) {
-        choices[i].attrs = NULL;
-    }
-    gather(b, dst, from, end, groups);
-    for (unsigned i = 0; i < 2; i++) {
-        if (groups[i].n) {
-            choose_group(s, v, b, dst, &rib->tables[i]->lpm, i ? 128 : 32,
-                         &groups[i], views, choices);
-        }
-    }
+    const struct rib *rib = s->stamper->rib;
     target_init(&target, b, dst);
-    for (unsigned word = from / 64; word * 64 < end; word++) {
-        unsigned last = word * 64 + 64 < end ? word * 64 + 64 : end;
+    for (unsigned word = from / 64; word * 64 < last; word++) {
+        unsigned n = last - word * 64 < 64 ? last - word * 64 : 64;
+        const struct choice *c = &e->choices[word * 64 % CHUNK];
+        unsigned routed = 0;
         target_load(&target, b, dst, word);
-        const struct choice *c = &choices[word * 64 % CHUNK];
-        unsigned n = last - word * 64, routed = 0;
         for (unsigned i = 0; i < n; i++) {
             routed += c[i].attrs != NULL;
         }
         if (routed == n && target_is_new(&target) && !target.has.as
             && !target.has.len) {
-            put_rows(&target, rib, s->dict, c, word * 64, n);
+            put_rows(&target, rib, &s->names, c, word * 64, n);
         } else if (routed) {
             for (unsigned i = 0; i < n; i++) {
                 if (c[i].attrs) {
-                    put_row(&target, rib, s->dict, &c[i], word * 64 + i);
+                    put_row(&target, rib, &s->names, &c[i], word * 64 + i);
                 }
             }
         }
@@ -633,10 +657,20 @@ stamp_process(void *stamper, struct flow_batch *b)
     if (v && __atomic_load_n(&s->rib->n_routes, __ATOMIC_RELAXED)) {
         memset(views, 0, b->n * sizeof views[0]);
         find_views(v, b, views);
+        struct stamping x = { s, v, views,
+                              { s->dict,
+                                attrs_stamp(dict_generation(s->dict)) } };
+        struct end ends[2];
+        /* What one end has asked memory for arrives while the other end is
+         * worked on. */
         for (unsigned from = 0; from < b->n; from += CHUNK) {
-            unsigned end = from + CHUNK < b->n ? from + CHUNK : b->n;
-            stamp_chunk(s, v, b, false, from, end, views);
-            stamp_chunk(s, v, b, true, from, end, views);
+            unsigned last = from + CHUNK < b->n ? from + CHUNK : b->n;
+            look_up(&x, b, false, from, last, &ends[0]);
+            look_up(&x, b, true, from, last, &ends[1]);
+            choose_all(&x, b, false, &ends[0]);
+            choose_all(&x, b, true, &ends[1]);
+            put_all(&x, b, false, from, last, &ends[0]);
+            put_all(&x, b, true, from, last, &ends[1]);
         }
     }
     rcu_read_unlock();

@@ -36,6 +36,7 @@
 #include "collector/template/element.h"
 #include "collector/template/persist.h"
 #include "collector/template/template.h"
+#include "daemon/names.h"
 #include "daemon/options.h"
 #include "daemon/routing.h"
 #include "lib/clock.h"
@@ -377,6 +378,7 @@ create_tables(struct daemon *d, const struct config *c)
 {
     element_map(c->elements, c->n_elements);
     d->dict = dict_create(DICT_ENTRIES, DICT_BYTES);
+    d->names = d->dict ? names_start(d->loop, d->dict) : NULL;
     d->sources = source_table_create(c->max_sources);
     d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);
     d->stages[0] = (struct stage) { "correct", correct_process, &d->correct };
@@ -393,7 +395,7 @@ create_tables(struct daemon *d, const struct config *c)
     d->taps = d->dict ? tap_set_create(d->dict, taps_ready, d) : NULL;
     d->live = d->taps ? live_create(d->taps, d->dict) : NULL;
     d->stages[4] = (struct stage) { "taps", tap_process, d->taps };
-    return d->dict && d->sources && d->templates && d->live ? 0 : -ENOMEM;
+    return d->names && d->sources && d->templates && d->live ? 0 : -ENOMEM;
 }
 
 static int
@@ -529,6 +531,7 @@ daemon_destroy(struct daemon *d)
     template_cache_destroy(d->templates);
     source_table_destroy(d->sources);
     identity_destroy(d->identity);
+    names_stop(d->names);
     dict_destroy(d->dict);
     for (size_t i = 0; i < MAX_REMOTES; i++) {
         free(d->rounds[i].remote);

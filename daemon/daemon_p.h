@@ -16,6 +16,7 @@
 #include "lib/batch.h"
 #include "ovsdb/ovsdb.h"
 
+struct names;
 struct observe_listen;
 struct options;
 
@@ -45,6 +46,7 @@ struct daemon {
     struct config_override override;
 
     struct dict *dict;
+    struct names *names;
     struct source_table *sources;
     struct template_cache *templates;
     struct decoder_counters decode_counters;

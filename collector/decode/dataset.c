@@ -67,9 +67,9 @@ keep_name(struct set_context *x, enum source_name_kind kind, uint64_t number,
           struct naming_text text)
 {
     if (text.size) {
-        source_name_set(x->source, kind, number,
-                        dict_intern(x->dec->c.dict, (const char *) text.p,
-                                    text.size));
+        struct dict *d = x->dec->c.dict;
+        source_name_set(x->source, kind, number, d,
+                        dict_passing(d, (const char *) text.p, text.size));
     }
 }
 

@@ -635,7 +635,7 @@ packet_store_labels(const uint32_t *labels, unsigned n, struct dict *dict,
                                   i ? " %u" : "%u", labels[i] & 0xfffff);
     }
     if (dict) {
-        BATCH_SET(b, mpls_labels, row, dict_intern(dict, text, size));
+        BATCH_SET(b, mpls_labels, row, dict_passing(dict, text, size));
     }
 }
 

@@ -245,7 +245,7 @@ text_intern(struct sample *s, struct text *t)
         memcpy(t->s + t->n, "...", 3);
         t->n += 3;
     }
-    return dict_intern(s->dec->c.dict, t->s, t->n);
+    return dict_passing(s->dec->c.dict, t->s, t->n);
 }
 
 /* The path: sequences as they are, sets in braces. */
@@ -331,7 +331,7 @@ record_user(struct sample *s, struct cursor *c)
     }
     if (!c->bad && src) {
         BATCH_SET(s->b, user_name, s->row,
-                  dict_intern(s->dec->c.dict, src, n));
+                  dict_passing(s->dec->c.dict, src, n));
     }
 }
 

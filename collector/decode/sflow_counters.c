@@ -55,7 +55,7 @@ read_name(struct interface_counters *k, struct cursor *c, struct dict *d)
     uint32_t size = cur_u32(c);
     const char *text = (const char *) cur_take(c, size);
     if (text) {
-        k->name = dict_intern(d, text, size < 255 ? size : 255);
+        k->name = dict_passing(d, text, size < 255 ? size : 255);
     }
 }
 
@@ -136,7 +136,8 @@ sflow_counter_sample(struct decoder *dec, struct source *source,
         source_set_datapath(source, k.datapath_id);
     }
     if (k.parts & COUNTERS_NAME && !(k.data_source >> 24)) {
-        source_name_set(source, SOURCE_NAME_INTERFACE, k.data_source, k.name);
+        source_name_set(source, SOURCE_NAME_INTERFACE, k.data_source,
+                        dec->c.dict, k.name);
     }
     return true;
 }

@@ -141,7 +141,8 @@ entry_get(struct interface_counters_table *t,
 }
 
 static void
-merge(struct interface_counters *to, const struct interface_counters *from)
+merge(struct interface_counters *to, const struct interface_counters *from,
+      struct dict *dict)
 {
 #define X(TYPE, NAME) to->NAME = from->NAME;
     if (from->parts & COUNTERS_GENERIC) {
@@ -160,7 +161,11 @@ merge(struct interface_counters *to, const struct interface_counters *from)
         DATAPATH_COUNTERS(X)
     }
 #undef X
-    if (from->parts & COUNTERS_NAME) {
+    if (from->parts & COUNTERS_NAME && to->name != from->name) {
+        if (dict) {
+            dict_hold(dict, from->name);
+            dict_release(dict, to->name);
+        }
         to->name = from->name;
     }
     to->parts |= from->parts;
@@ -237,7 +242,7 @@ interface_counters_put(struct interface_counters_table *t,
     pthread_mutex_lock(&t->lock);
     struct interface_counters *e = entry_get(t, c);
     if (e) {
-        merge(e, c);
+        merge(e, c, t->dict);
         due = is_due(t, e);
         if (due) {
             e->logged_us = e->updated_us;

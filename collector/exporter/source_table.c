@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "collector/exporter/interface_counters.h"
+#include "lib/dict.h"
 
 /* Sources are only ever added, so a table of pointers that are set once, with
  * open addressing, is all that readers without a lock need.  It has at least
@@ -595,7 +596,7 @@ names_create(uint32_t n_slots)
 }
 
 static void
-add_name(struct entry *e, uint64_t key, uint32_t name)
+add_name(struct entry *e, uint64_t key, struct dict *dict, uint32_t name)
 {
     struct source_table *t = e->source.table;
     uint32_t n_slots = 64;
@@ -611,6 +612,10 @@ add_name(struct entry *e, uint64_t key, uint32_t name)
         bool found = false;
         struct name_slot *s = name_slot_find(b, t->seed, key, &found);
         if (found || b->n < b->n_slots / 4 * 3) {
+            dict_hold(dict, name);
+            if (found) {
+                dict_release(dict, s->name);
+            }
             atomic_store_explicit(&s->name, name, memory_order_relaxed);
             atomic_store_explicit(&s->key, key, memory_order_release);
             b->n += !found;
@@ -622,13 +627,13 @@ add_name(struct entry *e, uint64_t key, uint32_t name)
 
 void
 source_name_set(struct source *s, enum source_name_kind kind, uint64_t number,
-                uint32_t name)
+                struct dict *dict, uint32_t name)
 {
     if (!name || !s->table || source_name(s, kind, number) == name) {
         return;
     }
     pthread_mutex_lock(&s->table->lock);
-    add_name(entry_cast(s), name_key(kind, number), name);
+    add_name(entry_cast(s), name_key(kind, number), dict, name);
     pthread_mutex_unlock(&s->table->lock);
     atomic_store_explicit(&s->has_names, true, memory_order_release);
 }

@@ -9,6 +9,7 @@
 
 #include "lib/source.h"
 
+struct dict;
 struct interface_counters_table;
 struct source_table;
 
@@ -99,13 +100,14 @@ void source_interface_note(const struct source *, uint32_t in_if,
 bool source_interface_known(const struct source *, uint32_t in_if,
                             uint32_t now_s);
 
-/* Names that options records gave to numbers, by dictionary id (0: none).
- * Bounded: so many per source, and so many in all. */
+/* Names that options records gave to numbers, by id of 'dict' (0: none), which
+ * are held.  Bounded: so many per source, and so many in all, a quarter of what
+ * the dictionary has room for. */
 #define SOURCE_NAMES 4080     /* Three quarters of all slots. */
-#define SOURCE_NAMES_TOTAL (1 << 20)
+#define SOURCE_NAMES_TOTAL (1 << 18)
 enum source_name_kind { SOURCE_NAME_INTERFACE, SOURCE_NAME_APPLICATION };
 void source_name_set(struct source *, enum source_name_kind, uint64_t number,
-                     uint32_t name);
+                     struct dict *dict, uint32_t name);
 uint32_t source_name(const struct source *, enum source_name_kind,
                      uint64_t number);
 

@@ -34,6 +34,7 @@ struct step {
     bool nullable;
     uint64_t mask, lo, span;    /* (v & mask) - lo <= span, modulo. */
     uint64_t prefix[2], prefix_mask[2];
+    uint32_t name;              /* That is held; 0: none. */
     const struct dict *dict;    /* Names that are searched: */
     char *word;                 /* for a word, or */
     regex_t *pattern;
@@ -373,6 +374,7 @@ add_term(struct filter_program *p, const struct filter *t)
     const struct column *c = &columns[t->column];
     enum filter_cmp cmp = t->cmp == CMP_NE ? CMP_EQ : t->cmp;
     bool number = t->value != FV_COLUMN || cmp <= CMP_GE;
+    bool name = number && c->type == COLUMN_T_NAME && t->value == FV_COLUMN;
     uint64_t n = t->number, lo = 0, hi = 0, max = column_max(c);
 
     if (t->cmp == CMP_IS_NULL) {
@@ -385,9 +387,9 @@ add_term(struct filter_program *p, const struct filter *t)
         add_search(p, t);
         return;
     }
-    if (number && c->type == COLUMN_T_NAME && t->value == FV_COLUMN) {
-        n = dict_intern(p->dict, t->text ? t->text : "",
-                        t->text ? strlen(t->text) : 0);
+    if (name) {
+        n = dict_passing(p->dict, t->text ? t->text : "",
+                         t->text ? strlen(t->text) : 0);
     }
     if (number && !range(cmp, n, t->value == FV_COLUMN ? max : UINT64_MAX,
                          &lo, &hi)) {
@@ -401,6 +403,10 @@ add_term(struct filter_program *p, const struct filter *t)
                                        : term_computed;
         s->lo = lo;
         s->span = hi - lo;
+        if (name) {
+            s->name = (uint32_t) n;
+            dict_hold(p->dict, s->name);
+        }
         if (cmp == CMP_IN_PREFIX) {
             set_prefix(s, &t->prefix);
         } else if (!number) {
@@ -484,6 +490,9 @@ filter_program_destroy(struct filter_program *p)
 {
     if (p) {
         for (unsigned i = 0; i < p->n; i++) {
+            if (p->steps[i].name) {
+                dict_release(p->dict, p->steps[i].name);
+            }
             free(p->steps[i].word);
             if (p->steps[i].pattern) {
                 regfree(p->steps[i].pattern);

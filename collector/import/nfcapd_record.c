@@ -330,7 +330,7 @@ set_acl(struct flow *x, enum column_id col, uint32_t *names, const uint8_t *p)
     if (le32_at(p) || le32_at(p + 4) || le32_at(p + 8)) {
         snprintf(text, sizeof text, "%08" PRIx32 "%08" PRIx32 "%08" PRIx32,
                  le32_at(p), le32_at(p + 4), le32_at(p + 8));
-        names[x->row] = dict_intern(x->f->c.dict, text, 24);
+        names[x->row] = dict_passing(x->f->c.dict, text, 24);
         batch_set_valid(x->b, col, x->row);
     }
 }
@@ -348,7 +348,7 @@ read_user(struct flow *x, const uint8_t *p, size_t n)
 {
     size_t size = strnlen((const char *) p, n < 66 ? n : 66);
     if (size) {
-        SET(x, user_name, dict_intern(x->f->c.dict, (const char *) p, size));
+        SET(x, user_name, dict_passing(x->f->c.dict, (const char *) p, size));
     }
 }
 

@@ -313,7 +313,7 @@ load_names(struct block_reader *r, const struct block_column *c,
         if (end < start || end > size) {
             return -EBADMSG;
         }
-        l->entries.names[i] = dict_intern(r->dict, (const char *) p + start,
+        l->entries.names[i] = dict_passing(r->dict, (const char *) p + start,
                                           end - start);
         start = end;
     }

@@ -16,8 +16,8 @@
 #include "lib/log.h"
 
 /* Different names that one question may come across. */
-#define MAX_NAMES 1000000
-#define MAX_NAME_BYTES ((size_t) 128 << 20)
+#define MAX_NAMES 1143000        /* An eighth of it is not for data. */
+#define MAX_NAME_BYTES ((size_t) 147 << 20)
 /* What sums of all questions together may take, in parts of store/memory; more
  * is left to DuckDB, which can put it aside.  Few groups are always kept. */
 #define SUMS_MEMORY 2

@@ -233,7 +233,7 @@ run_name(const struct op *op, const struct plan_env *env,
         struct field_ref f = op_field(op, v, i);
         size_t len = strnlen((const char *) f.p, f.size);
         if (len) {
-            dst[i] = dict_intern(env->dict, (const char *) f.p, len);
+            dst[i] = dict_passing(env->dict, (const char *) f.p, len);
             batch_set_valid(b, op->column, row + i);
         }
     }
@@ -283,7 +283,7 @@ run_hex(const struct op *op, const struct plan_env *env,
             text[2 * k + 1] = digits[f.p[k] & 15];
         }
         if (any) {
-            dst[i] = dict_intern(env->dict, text, 2 * (size_t) k);
+            dst[i] = dict_passing(env->dict, text, 2 * (size_t) k);
             batch_set_valid(b, op->column, row + i);
         }
     }
@@ -688,7 +688,7 @@ finish_unknown(const struct plan *plan, const struct plan_env *env,
                 text[size++] = digits[f.p[o] & 15];
             }
         }
-        BATCH_SET(b, extra, row + i, dict_intern(env->dict, text, size));
+        BATCH_SET(b, extra, row + i, dict_passing(env->dict, text, size));
     }
 }
 

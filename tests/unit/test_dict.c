@@ -3,7 +3,10 @@
 #include "lib/dict.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/unit/unit.h"
 
@@ -83,5 +86,155 @@ test_threads(void)
     dict_destroy(d);
 }
 
+/* Forgets what may be forgotten: some generations go by. */
+static void
+grow_old(struct dict *d, int64_t *now, int generations)
+{
+    for (int i = 0; i < 2 * generations; i++) {
+        *now += 2 * DICT_GOOD_MS;
+        while (dict_age(d, *now, 7)) {
+        }
+    }
+}
+
+static uint32_t
+passing(struct dict *d, unsigned i)
+{
+    char name[16];
+    snprintf(name, sizeof name, "p%u", i);
+    return dict_passing(d, name, strlen(name));
+}
+
+/* Names without end: those in use stay, new ones find room again. */
+static void
+test_forgets(void)
+{
+    struct dict *d = dict_create(800, 1 << 20);
+    int64_t now = 0;
+    uint32_t kept = dict_intern(d, "kept", 4);
+    uint32_t held = dict_passing(d, "held", 4);
+    dict_hold(d, held);
+    dict_hold(d, held);
+    unsigned next = 0;
+    for (int round = 0; round < 150; round++) {
+        for (int i = 0; i < 30; i++) {
+            uint32_t id = passing(d, next++);
+            CU_ASSERT_STRING_NOT_EQUAL(dict_text(d, id), DICT_OVERFLOW);
+        }
+        CU_ASSERT_STRING_EQUAL(dict_text(d, dict_passing(d, "used", 4)),
+                               "used");
+        grow_old(d, &now, 1);
+    }
+    CU_ASSERT_EQUAL(dict_refused(d), 0);
+    CU_ASSERT(dict_forgotten(d) > 3500);
+    CU_ASSERT_STRING_EQUAL(dict_text(d, kept), "kept");
+    CU_ASSERT_EQUAL(dict_intern(d, "kept", 4), kept);
+    CU_ASSERT_STRING_EQUAL(dict_text(d, held), "held");
+    CU_ASSERT_EQUAL(dict_passing(d, "held", 4), held);
+    dict_release(d, held);
+    uint64_t before = dict_count(d);
+    for (int i = 0; i < 600; i++) {
+        passing(d, next++);
+    }
+    grow_old(d, &now, 4);
+    CU_ASSERT(dict_count(d) < before);
+    CU_ASSERT_STRING_EQUAL(dict_text(d, held), "held");
+    dict_release(d, held);
+    for (int i = 0; i < 600; i++) {
+        passing(d, next++);
+    }
+    grow_old(d, &now, 4);
+    CU_ASSERT_STRING_NOT_EQUAL(dict_text(d, held), "held");
+    CU_ASSERT_STRING_EQUAL(dict_text(d, kept), "kept");
+    dict_destroy(d);
+}
+
+/* An id is good for a while after it was given out, and not given to others. */
+static void
+test_good_for(void)
+{
+    struct dict *d = dict_create(80, 1 << 20);
+    int64_t now = 0;
+    dict_age(d, now, 1000);
+    uint32_t id = passing(d, 0);
+    for (unsigned i = 1; i < 100; i++) {
+        passing(d, i);          /* Full. */
+    }
+    CU_ASSERT(dict_refused(d) > 0);
+    /* The last eighth is for others. */
+    uint32_t mine = dict_intern(d, "mine", 4);
+    CU_ASSERT_STRING_EQUAL(dict_text(d, mine), "mine");
+    int64_t gone = 0;
+    for (now = 100; !gone; now += 100) {
+        dict_age(d, now, 1000);
+        if (strcmp(dict_text(d, id), "p0")) {
+            gone = now;
+        }
+        passing(d, 1000 + (unsigned) now);
+    }
+    CU_ASSERT(gone > DICT_GOOD_MS);
+    CU_ASSERT(gone < 5 * 2 * DICT_GOOD_MS);
+    CU_ASSERT_STRING_EQUAL(dict_text(d, passing(d, 0)), "p0");
+    dict_destroy(d);
+}
+
+/* Threads that use some names while others pass: what they got is right. */
+static struct dict *shared;
+static _Atomic bool stop_churn;
+
+struct churner {
+    pthread_t thread;
+    _Atomic unsigned turns;
+    unsigned wrong;
+};
+
+static void *
+churn(void *churner_)
+{
+    struct churner *c = churner_;
+    for (unsigned i = 0; !stop_churn; i++) {
+        char name[24];
+        int n = snprintf(name, sizeof name, "n%u", i % 2 ? i % 64 : i);
+        uint32_t id = dict_passing(shared, name, (size_t) n);
+        const char *text = dict_text(shared, id);
+        c->wrong += strcmp(text, name) && strcmp(text, DICT_OVERFLOW);
+        c->turns++;
+    }
+    return NULL;
+}
+
+static void
+test_forgets_beside_readers(void)
+{
+    shared = dict_create(4000, 1 << 20);
+    struct churner c[3] = { 0 };
+    int64_t now = 0;
+    stop_churn = false;
+    for (int i = 0; i < 3; i++) {
+        pthread_create(&c[i].thread, NULL, churn, &c[i]);
+    }
+    /* Time goes by as fast as they can take it: each of them has some turns
+     * in any DICT_GOOD_MS. */
+    for (int i = 0; i < 60; i++) {
+        for (int k = 0; k < 3; k++) {
+            unsigned turns = c[k].turns;
+            while (c[k].turns - turns < 300) {
+                sched_yield();
+            }
+        }
+        now += DICT_GOOD_MS;
+        while (dict_age(shared, now, 100)) {
+        }
+    }
+    stop_churn = true;
+    for (int i = 0; i < 3; i++) {
+        pthread_join(c[i].thread, NULL);
+        CU_ASSERT_EQUAL(c[i].wrong, 0);
+    }
+    CU_ASSERT(dict_forgotten(shared) > 500);
+    dict_destroy(shared);
+}
+
 UNIT_MAIN("dict", UNIT_TEST(test_intern), UNIT_TEST(test_limits),
-          UNIT_TEST(test_threads))
+          UNIT_TEST(test_threads), UNIT_TEST(test_forgets),
+          UNIT_TEST(test_good_for), UNIT_TEST(test_forgets_beside_readers))

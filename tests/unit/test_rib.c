@@ -489,12 +489,12 @@ test_attrs(void)
     CU_ASSERT_EQUAL(attrs_format_communities(s, buf, 15), 12);
     CU_ASSERT_STRING_EQUAL(buf, "65000:100...");
     uint32_t path_name, name, path_name2;
-    attrs_names(s, d, &path_name, &name);
+    attrs_names(s, d, 1, &path_name, &name);
     CU_ASSERT_STRING_EQUAL(dict_text(d, path_name),
                            "(64512 64513) 4200000000 15169 {5,6}");
     CU_ASSERT_EQUAL(strncmp(dict_text(d, name), "65000:100 65535:65281 ", 22),
                     0);
-    attrs_names(attrs_at(&arena, two), d, &path_name2, &name);
+    attrs_names(attrs_at(&arena, two), d, 1, &path_name2, &name);
     CU_ASSERT_EQUAL(path_name, path_name2);
     attrs_unref(&t, one);
     attrs_unref(&t, one);
