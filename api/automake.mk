@@ -6,13 +6,16 @@ api_libapi_la_SOURCES = \
 	api/client.c \
 	api/config.c api/config.h \
 	api/config_bgp.c api/config_bgp.h \
+	api/config_event.c api/config_event.h \
 	api/config_route.c api/config_route.h \
 	api/config_api.c api/config_api.h \
 	api/config_probe.c api/config_probe.h \
 	api/context.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \
+	api/events.h \
 	api/export.h \
+	api/export_state.h api/export_watch.c \
 	api/fd_pass.c api/fd_pass.h \
 	api/import.h \
 	api/history.c api/history.h \
@@ -30,6 +33,7 @@ api_libapi_la_SOURCES = \
 	api/methods_data.c \
 	api/methods_endpoint.c \
 	api/methods_doctor.c \
+	api/methods_event.c \
 	api/methods_export.c \
 	api/methods_exporter.c \
 	api/live.h \
@@ -82,6 +86,7 @@ venturictl_SOURCES = \
 	api/cli/decode.c api/cli/decode.h \
 	api/cli/decode_show.c \
 	api/cli/doctor.c \
+	api/cli/events.c \
 	api/cli/export.c \
 	api/cli/counters.c \
 	api/cli/endpoints.c \
@@ -130,7 +135,7 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
 	api/cli/complete.c api/cli/counters.c api/cli/data.c \
-	api/cli/endpoints.c api/cli/export.c api/cli/flows.c \
+	api/cli/endpoints.c api/cli/events.c api/cli/export.c api/cli/flows.c \
 	api/cli/front.c api/cli/import.c api/cli/route.c \
 	api/cli/table.c api/cli/watch.c
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \

@@ -17,6 +17,7 @@
 
 #include "api/config_bgp.h"
 #include "api/config_api.h"
+#include "api/config_event.h"
 #include "api/config_probe.h"
 #include "api/config_route.h"
 #include "api/history.h"
@@ -25,6 +26,7 @@
 #include "collector/template/element.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
+#include "lib/event.h"
 #include "lib/log.h"
 
 #ifndef RUNSTATEDIR
@@ -890,6 +892,9 @@ config_make(struct json_object *full, const struct config_override *override,
         err = config_probe_make(root, &c->probe, e);
     }
     if (!err) {
+        err = config_event_make(root, c, e);
+    }
+    if (!err) {
         err = config_bgp_make(root, &c->bgp, e);
     }
     if (!err) {
@@ -1333,9 +1338,43 @@ config_set_author(struct config_store *s, const char *who)
     snprintf(s->author, sizeof s->author, "%s", who);
 }
 
+#define MAX_TOLD_PATHS 20
+
+/* Where, but not what: passwords are among it, and anybody reads events. */
+static void
+tell_change(const struct config_store *s, const char *how)
+{
+    size_t n = s->changes ? json_object_array_length(s->changes) : 0;
+    struct json_object *paths = json_object_new_array();
+    char more[40] = "";
+
+    for (size_t i = 0; i < n && i < MAX_TOLD_PATHS; i++) {
+        json_object_array_add(paths, json_object_get(at(
+            json_object_array_get_idx(s->changes, i), "path")));
+    }
+    if (n > 1) {
+        snprintf(more, sizeof more, " and %zu more", n - 1);
+    }
+    if (n) {
+        const char *first = json_object_get_string(
+            json_object_array_get_idx(paths, 0));
+        event_post(EVENT_config_changed, first,
+                   EVENT_DETAIL(EVENT_TEXT("how", how),
+                                EVENT_TEXT("who", *s->author ? s->author
+                                                             : NULL),
+                                EVENT_JSON("paths",
+                                           json_object_to_json_string_ext(
+                                               paths,
+                                               JSON_C_TO_STRING_PLAIN))),
+                   "the configuration has changed: %s%s", first, more);
+    }
+    json_object_put(paths);
+}
+
 static void
 keep_revision(struct config_store *s, const char *how)
 {
+    tell_change(s, how);
     if (s->history && json_object_array_length(s->changes)) {
         history_add(s->history, *s->author ? s->author : NULL, how, s->tree,
                     s->changes);

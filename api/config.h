@@ -80,6 +80,9 @@ struct config {
     size_t n_log_levels;
     char *log_target;           /* "auto", "stderr", "syslog", "journal". */
     char *user;                 /* Whom to run as when started by root. */
+    int64_t event_retention_us; /* event/retention. */
+    uint64_t event_bytes;       /* event/size. */
+    int64_t silence_us;         /* event/exporter-silence; 0: never. */
     struct probe_config *probe; /* probe/softflowd, or NULL: none. */
     struct config_bgp *bgp;     /* bgp and bmp; never NULL. */
     struct config_route *routes;        /* Never NULL. */

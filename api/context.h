@@ -14,6 +14,7 @@ struct config_store;
 struct counter_log;
 struct decoder_counters;
 struct dict;
+struct events;
 struct exports;
 struct imports;
 struct identity_journal;
@@ -38,6 +39,7 @@ struct api_context {
     struct query_pool *queries;
     struct rollup *rollup;              /* collector/query/rollup.h */
     struct profiles *profiles;          /* api/profile.h */
+    struct events *events;              /* api/events.h */
     struct live *live;                  /* api/live.h */
     struct imports *imports;            /* api/import.h */
     struct exports *exports;            /* api/export.h */

@@ -11,6 +11,7 @@
 
 #include "api/config.h"
 #include "api/context.h"
+#include "api/export_state.h"
 #include "collector/exporter/source_table.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
@@ -518,11 +519,19 @@ judge(const struct evidence *e, char *text, size_t size)
     return STATE_SILENT;
 }
 
-static struct json_object *
-status_to_json(const struct api_context *c, const struct listening *l,
-               const struct ovsdb_status *st, int64_t now_us)
+/* One bridge and protocol, by what the database and the data say. */
+struct judged {
+    const struct observation_stats *stats;      /* Or NULL. */
+    bool ours;
+    enum export_state state;
+    char reason[512];
+};
+
+static void
+judge_status(const struct api_context *c, const struct listening *l,
+             const struct ovsdb_status *st, int64_t now_us,
+             struct judged *out)
 {
-    struct json_object *o = json_object_new_object();
     uint8_t protocol = protocol_of[st->table];
     uint32_t bridge = c->dict ? dict_intern(c->dict, st->bridge,
                                             strlen(st->bridge)) : 0;
@@ -531,27 +540,56 @@ status_to_json(const struct api_context *c, const struct listening *l,
     const char *id = st->virtual_obs_id;
     uint32_t key = !st->sample ? bridge
                    : id && c->dict ? dict_intern(c->dict, id, strlen(id)) : 0;
-    const struct observation_stats *stats
-        = key || !st->sample ? observation_stats_get(key, protocol) : NULL;
-    int64_t first_us = stats ? stats->first_us : 0;
-    int64_t last_us = stats ? stats->last_us : 0;
-    char reason[512];
-    bool ours = st->owner && c->owner && !strcmp(st->owner, c->owner);
+
+    out->stats = key || !st->sample ? observation_stats_get(key, protocol)
+                                    : NULL;
+    out->ours = st->owner && c->owner && !strcmp(st->owner, c->owner);
     const struct evidence evidence = {
-        .st = st, .stats = stats, .heard = heard_from(l, bridge, protocol),
-        .ours = ours, .to_us = stats && comes_to_us(l, stats),
+        .st = st, .stats = out->stats,
+        .heard = heard_from(l, bridge, protocol), .ours = out->ours,
+        .to_us = out->stats && comes_to_us(l, out->stats),
         .started_us = c->started_us, .now_us = now_us,
     };
-    enum export_state state = judge(&evidence, reason, sizeof reason);
+    out->state = judge(&evidence, out->reason, sizeof out->reason);
+}
 
+void
+export_states_each(const struct api_context *c, int64_t now_us,
+                   export_state_fn *f, void *aux)
+{
+    struct listening l;
+    size_t n;
+    struct ovsdb_status *status = ovsdb_status(c->ovsdb, &n);
+
+    listen_to_sources(c, &l);
+    for (size_t i = 0; i < n; i++) {
+        struct judged j;
+        judge_status(c, &l, &status[i], now_us, &j);
+        f(aux, &status[i], j.state, j.reason);
+    }
+    free(l.list);
+    ovsdb_status_destroy(status, n);
+}
+
+static struct json_object *
+status_to_json(const struct api_context *c, const struct listening *l,
+               const struct ovsdb_status *st, int64_t now_us)
+{
+    struct json_object *o = json_object_new_object();
+    struct judged j;
+
+    judge_status(c, l, st, now_us, &j);
+    const struct observation_stats *stats = j.stats;
+    int64_t first_us = stats ? stats->first_us : 0;
+    int64_t last_us = stats ? stats->last_us : 0;
     reply_string(o, "remote", st->remote);
     reply_string(o, "bridge", st->bridge);
     add_protocol(o, st->table, st->sample, st->sample_id);
-    reply_string(o, "state", export_state_name(state));
-    reply_string(o, "reason", reason);
+    reply_string(o, "state", export_state_name(j.state));
+    reply_string(o, "reason", j.reason);
     reply_string(o, "policy", st->policy);
     reply_string(o, "owner", st->owner);
-    reply_bool(o, "ours", ours);
+    reply_bool(o, "ours", j.ours);
     json_object_object_add(o, "targets", texts_to_json(st->targets,
                                                        st->n_targets));
     if (st->sampling) {

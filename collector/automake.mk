@@ -6,6 +6,7 @@ collector_libcollector_la_LIBADD =
 
 include collector/channel/automake.mk
 include collector/decode/automake.mk
+include collector/event/automake.mk
 include collector/exporter/automake.mk
 include collector/filter/automake.mk
 include collector/identity/automake.mk

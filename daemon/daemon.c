@@ -37,10 +37,12 @@
 #include "collector/template/persist.h"
 #include "collector/template/template.h"
 #include "daemon/names.h"
+#include "daemon/events.h"
 #include "daemon/options.h"
 #include "daemon/routing.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 #include "probe/probe.h"
@@ -72,6 +74,7 @@ daemon_publish_context(struct daemon *d)
     d->context.profiles = d->profiles;
     d->context.identities = d->identities;
     d->context.live = d->live;
+    d->context.events = daemon_events_api(d->events);
     d->context.imports = d->imports;
     d->context.exports = d->exports;
     d->context.sources = d->sources;
@@ -234,6 +237,8 @@ on_terminate(struct ev_loop *loop, ev_signal *w, int revents)
 {
     (void) revents;
     LOG(main, INFO, "%s: stopping", strsignal(w->signum));
+    event_post(EVENT_daemon_stopped, "venturid", NULL, "venturid ends: %s",
+               strsignal(w->signum));
     ev_break(loop, EVBREAK_ALL);
 }
 
@@ -247,6 +252,8 @@ on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
     if (config_reload(d->config, &error)) {
         LOG(config, ERR, "%s: %s: %s; the configuration stays as it was",
             d->config_path, error.path, error.message);
+        event_post(EVENT_config_refused, error.path, NULL, "%s: %s",
+                   d->config_path, error.message);
     } else {
         LOG(config, INFO, "%s: read again", d->config_path);
     }
@@ -424,6 +431,7 @@ start(struct daemon *d)
     thread_set_hook(privilege_none);
     d->privilege.keep_raw = c->probe != NULL;
     if (daemon_drop_privileges(d, c) || daemon_open_records(d)
+        || daemon_open_events(d, c)
         || daemon_open_store(d, c) || daemon_open_profiles(d)
         || daemon_open_identities(d, c)) {
         return -1;
@@ -480,6 +488,10 @@ daemon_create(const struct options *o)
     }
     LOG(main, INFO, "venturid " PACKAGE_VERSION " is ready; owner %s",
         d->owner);
+    event_post(EVENT_daemon_started, "venturid",
+               EVENT_DETAIL(EVENT_TEXT("version", PACKAGE_VERSION),
+                            EVENT_TEXT("owner", d->owner)),
+               "venturid " PACKAGE_VERSION " is ready");
 #ifdef HAVE_SYSTEMD
     sd_notify(0, "READY=1");
 #endif
@@ -516,8 +528,11 @@ daemon_destroy(struct daemon *d)
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
+    daemon_events_stop(d->events);
+    d->context.events = NULL;
     identity_journal_close(d->identities);
     api_destroy(d->api);
+    daemon_events_close(d->events);
     tap_set_destroy(d->taps);
     tokens_close(d->tokens);
     audit_close(d->audit);

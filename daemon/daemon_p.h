@@ -67,6 +67,7 @@ struct daemon {
     struct profiles *profiles;
     struct tap_set *taps;
     struct live *live;
+    struct daemon_events *events;
     struct imports *imports;
     struct exports *exports;
     struct ovsdb *ovsdb;
@@ -118,6 +119,7 @@ int daemon_make_dirs(struct daemon *);
 int daemon_load_owner(struct daemon *);
 int daemon_drop_privileges(struct daemon *, const struct config *);
 int daemon_open_records(struct daemon *);
+int daemon_open_events(struct daemon *, const struct config *);
 int daemon_open_store(struct daemon *, const struct config *);
 int daemon_open_profiles(struct daemon *);
 int daemon_open_identities(struct daemon *, const struct config *);

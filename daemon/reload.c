@@ -14,6 +14,7 @@
 #include "collector/identity/journal.h"
 #include "collector/store/store.h"
 #include "collector/template/element.h"
+#include "daemon/events.h"
 #include "daemon/routing.h"
 #include "lib/log.h"
 #include "probe/probe.h"
@@ -233,6 +234,7 @@ daemon_apply_config(void *daemon_, const struct config *old,
     struct api_limits limits = { new_->max_clients, new_->max_request };
     api_set_limits(d->api, &limits);
     daemon_configure_probes(d, new_);
+    daemon_events_configure(d->events, new_);
     daemon_set_levels(d->options, new_);
     daemon_name_sources(d, new_);
     daemon_publish_context(d);

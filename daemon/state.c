@@ -28,6 +28,7 @@
 #include "collector/query/query.h"
 #include "collector/store/store.h"
 #include "collector/template/persist.h"
+#include "daemon/events.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/thread.h"
@@ -89,7 +90,7 @@ int
 daemon_make_dirs(struct daemon *d)
 {
     static const char *const ours[] = { "flows", "meta", "export",
-                                        "identity" };
+                                        "identity", "events" };
     const char *failed = d->state_dir;
     char path[4096];
     int error = privilege_make_dir(&d->privilege, d->state_dir);
@@ -263,6 +264,15 @@ daemon_open_profiles(struct daemon *d)
     snprintf(path, sizeof path, "%s/export", d->store_dir);
     d->exports = exports_create(d->store, path);
     return d->profiles && d->imports && d->exports ? 0 : -ENOMEM;
+}
+
+int
+daemon_open_events(struct daemon *d, const struct config *c)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/events", d->store_dir);
+    d->events = daemon_events_open(d->loop, path, c, &d->context);
+    return d->events ? 0 : -EIO;
 }
 
 /* Who had an address is kept as long as flows are.  What OVS's database says,

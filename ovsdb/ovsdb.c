@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "ovsdb/budget.h"
 #include "ovsdb/export_p.h"
@@ -167,6 +168,22 @@ tell(struct ovsdb *o)
     }
 }
 
+static void
+tell_connection(const char *remote, const struct ovs_snapshot *snap, bool was)
+{
+    if (snap->connected && !was) {
+        event_post(EVENT_ovsdb_connected, remote,
+                   EVENT_DETAIL(EVENT_TEXT("version", snap->ovs_version),
+                                EVENT_INT("bridges",
+                                          (int64_t) snap->n_bridges)),
+                   "%s answers", remote);
+    } else if (!snap->connected && was) {
+        event_post(EVENT_ovsdb_lost, remote,
+                   EVENT_DETAIL(EVENT_TEXT("reason", snap->reason)),
+                   "%s is lost: %s", remote, snap->reason);
+    }
+}
+
 /* A new snapshot, and the plan that follows from it. */
 static void
 remote_publish(struct remote *r)
@@ -192,6 +209,7 @@ remote_publish(struct remote *r)
     remote_plan_release(r);
     pthread_mutex_unlock(&o->mutex);
 
+    tell_connection(r->name, snap, was);
     if (connected && !was) {
         LOG(ovsdb, NOTICE, "%s: connected: Open vSwitch %s, %zu bridge%s",
             r->name, *snap->ovs_version ? snap->ovs_version : "(version "

@@ -81,6 +81,22 @@ int cli_show_audit(struct cli *, struct json_object *result);
 extern const struct cli_option cli_watch_options[];
 int cli_watch(struct cli *);
 
+/* watch.c: subscribes ('params' is taken over) and hands on news until 'news'
+ * returns false, or they end; returns the exit status. */
+struct cli_follower {
+    const char *method;
+    void (*begin)(void *aux, struct json_object *reply);        /* Or NULL. */
+    bool (*news)(void *aux, struct json_object *result);
+    void *aux;
+};
+int cli_follow(struct cli *, struct json_object *params,
+               const struct cli_follower *);
+
+/* events.c */
+extern const struct cli_option cli_events_options[];
+int cli_events(struct cli *);
+int cli_show_kinds(struct cli *, struct json_object *result);
+
 /* counters.c */
 extern const struct cli_option cli_counters_options[];
 extern const struct cli_option cli_accuracy_options[];

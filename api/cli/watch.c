@@ -190,99 +190,118 @@ show(struct watch *w, struct json_object *result)
 
 /* Reads news until they end. */
 static int
-listen_to(struct watch *w, struct client *client)
+listen_to(struct cli *cli, struct client *client,
+          const struct cli_follower *f)
 {
     struct json_object *o = NULL;
     char *error = NULL;
-    int status = EXIT_OK;
 
-    while (!w->done) {
+    for (;;) {
         int e = client_next(client, &o, &error);
         if (e == -EINTR) {
             free(error);
             return EXIT_INTERRUPTED;
         } else if (e) {
-            fprintf(w->cli->err, "venturictl: %s\n",
+            fprintf(cli->err, "venturictl: %s\n",
                     error ? error : strerror(-e));
             free(error);
             return EXIT_NO_DAEMON;
         }
-        if (!strcmp(cli_text(o, "method"), "subscription.data")) {
-            show(w, cli_at(o, "params/result"));
-        } else if (!strcmp(cli_text(o, "method"), "subscription.end")) {
-            fprintf(w->cli->err, "venturictl: it is over: %s\n",
+        bool data = !strcmp(cli_text(o, "method"), "subscription.data");
+        bool end = !strcmp(cli_text(o, "method"), "subscription.end");
+        bool more = !data || f->news(f->aux, cli_at(o, "params/result"));
+        if (end) {
+            fprintf(cli->err, "venturictl: it is over: %s\n",
                     cli_text(o, "params/reason"));
-            w->done = true;
-            status = EXIT_DAEMON;
         }
         json_object_put(o);
+        if (end || !more) {
+            return end ? EXIT_DAEMON : EXIT_OK;
+        }
     }
-    return status;
 }
 
-static int
-subscribe(struct watch *w, struct client *client, struct json_object *params)
+int
+cli_follow(struct cli *cli, struct json_object *params,
+           const struct cli_follower *f)
 {
-    static const unsigned widths[] = { 12, 15 };
     struct json_object *reply = NULL;
     char *error = NULL;
     struct client_request request = {
-        .method = "flow.subscribe", .params = params,
+        .method = f->method, .params = params,
         .silence_ms = CLIENT_SILENCE_MS,
     };
-    int e = client_call(client, &request, &reply, &error);
+    struct client *client = client_connect(&cli->to, &error);
     int status = EXIT_NO_DAEMON;
 
-    if (e && reply) {
-        status = cli_show_error(w->cli, reply);
-    } else if (e) {
-        fprintf(w->cli->err, "venturictl: %s\n", error ? error
-                                                       : strerror(-e));
-    } else {
-        w->columns = cli_at(reply, "columns");
-        w->n = json_object_array_length(w->columns);
-        w->n = w->n > MAX_COLUMNS ? MAX_COLUMNS : w->n;
-        for (size_t i = 0; i < w->n; i++) {
-            const char *type = cli_text(
-                json_object_array_get_idx(w->columns, i), "type");
-            w->width[i] = !strcmp(type, "time") ? widths[0]
-                          : !strcmp(type, "address") ? widths[1] : 4;
-        }
-        if (w->cli->format == FORMAT_TABLE) {
-            put_line(w, NULL);
-        } else if (w->cli->format == FORMAT_CSV) {
-            put_csv(w, NULL, true);
-        }
-        fflush(w->cli->out);
-        status = listen_to(w, client);
+    if (!client) {
+        fprintf(cli->err, "venturictl: %s\n", error ? error : "no memory");
+        json_object_put(params);
+        free(error);
+        return status;
     }
+    int e = client_call(client, &request, &reply, &error);
+    if (e && reply) {
+        status = cli_show_error(cli, reply);
+    } else if (e) {
+        fprintf(cli->err, "venturictl: %s\n", error ? error : strerror(-e));
+    } else {
+        if (f->begin) {
+            f->begin(f->aux, reply);
+        }
+        fflush(cli->out);
+        status = listen_to(cli, client, f);
+    }
+    client_close(client);
     json_object_put(reply);
     free(error);
     return status;
+}
+
+static bool
+on_rows(void *watch, struct json_object *result)
+{
+    struct watch *w = watch;
+
+    show(w, result);
+    return !w->done;
+}
+
+static void
+begin(void *watch, struct json_object *reply)
+{
+    static const unsigned widths[] = { 12, 15 };
+    struct watch *w = watch;
+
+    w->columns = cli_at(reply, "columns");
+    w->n = json_object_array_length(w->columns);
+    w->n = w->n > MAX_COLUMNS ? MAX_COLUMNS : w->n;
+    for (size_t i = 0; i < w->n; i++) {
+        const char *type = cli_text(
+            json_object_array_get_idx(w->columns, i), "type");
+        w->width[i] = !strcmp(type, "time") ? widths[0]
+                      : !strcmp(type, "address") ? widths[1] : 4;
+    }
+    if (w->cli->format == FORMAT_TABLE) {
+        put_line(w, NULL);
+    } else if (w->cli->format == FORMAT_CSV) {
+        put_csv(w, NULL, true);
+    }
 }
 
 int
 cli_watch(struct cli *cli)
 {
     struct watch w = { .cli = cli };
+    const struct cli_follower f = { "flow.subscribe", begin, on_rows, &w };
     struct json_object *params = json_object_new_object();
-    char *error = NULL;
     int status = EXIT_USAGE;
 
-    if (!build(cli, params, &w)) {
-        json_object_put(params);
-        return status;
-    }
-    struct client *client = client_connect(&cli->to, &error);
-    if (!client) {
-        fprintf(cli->err, "venturictl: %s\n", error ? error : "no memory");
-        json_object_put(params);
-        status = EXIT_NO_DAEMON;
+    if (build(cli, params, &w)) {
+        status = cli_follow(cli, params, &f);
     } else {
-        status = subscribe(&w, client, params);
+        json_object_put(params);
     }
-    client_close(client);
-    free(error);
     free(cli->filter);
     return status;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/event.h"
 #include "lib/log.h"
 
 #define INDEX_FILE "index"
@@ -304,6 +305,9 @@ segment_damaged(struct store *s, struct segment *g, uint64_t bytes,
 {
     g->damaged += bytes;
     counter_inc(&s->n.damaged);
+    event_post(EVENT_store_damaged, g->file,
+               EVENT_DETAIL(EVENT_INT("bytes", (int64_t) bytes)),
+               "segment %s is damaged: %s", g->file, what);
     LOG_RATE(store, WARN, "segment %s is damaged, %s: the rest of it is "
              "there", g->file, what);
     segments_health(s);
@@ -442,6 +446,9 @@ segment_set_aside(struct store *s, struct segment *g, const char *why)
 {
     LOG(store, WARN, "segment %s cannot be opened, it is set aside as "
         "%s.corrupt: %s", g->file, g->file, why);
+    event_post(EVENT_store_damaged, g->file, NULL,
+               "segment %s cannot be opened and was set aside: %s", g->file,
+               why);
     segment_unload(s, g);
     rename_aside(s, g, false);
     rename_aside(s, g, true);

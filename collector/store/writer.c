@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "lib/ring.h"
 #include "lib/source.h"
@@ -358,12 +359,19 @@ commit(struct store *s)
         if (w->failures) {
             LOG(store, NOTICE, "writing goes on after %u attempts that "
                 "failed", w->failures);
+            event_post(EVENT_store_recovered, "flows",
+                       EVENT_DETAIL(EVENT_INT("attempts", w->failures)),
+                       "flows are written again");
             w->failures = 0;
         }
         store_set_health(s, true, "");
         return true;
     }
-    w->failures++;
+    if (!w->failures++) {
+        event_post(EVENT_store_failing, "flows",
+                   EVENT_DETAIL(EVENT_TEXT("reason", w->error)),
+                   "flows cannot be written: %s", w->error);
+    }
     w->retry_ms = clock_mono_ms() + RETRY_MS;
     counter_inc(&s->n.errors);
     store_set_health(s, false, w->error);
