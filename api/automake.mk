@@ -45,6 +45,8 @@ api_libapi_la_SOURCES = \
 	api/methods_probe.c \
 	api/methods_session.c \
 	api/methods_route.c \
+	api/methods_route_history.c \
+	api/route_json.c api/route_json.h \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/profile.c api/profile.h \

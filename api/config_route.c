@@ -79,6 +79,12 @@ config_route_make(struct json_object *root, struct config_route **out,
     }
     /* The model has checked form and defaults. */
     size_parse(json_object_get_string(json_member(o, "memory")), &c->memory);
+    struct json_object *h = json_member(o, "history");
+    c->history = json_object_get_boolean(json_member(h, "enabled"));
+    duration_parse_us(json_object_get_string(json_member(h, "retention")),
+                      &c->history_us);
+    size_parse(json_object_get_string(json_member(h, "size")),
+               &c->history_bytes);
     c->views.defaults = get_names(json_member(o, "default-view"),
                                   &c->views.n_defaults);
     return c->views.defaults ? get_views(json_member(o, "view"), &c->views, error)

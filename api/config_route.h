@@ -10,6 +10,9 @@ struct json_object;
 struct config_route {
     struct stamp_config views;  /* Ours, with all that it points to. */
     uint64_t memory;            /* routes/memory, bytes. */
+    bool history;               /* routes/history */
+    int64_t history_us;
+    uint64_t history_bytes;
 };
 
 /* '*out' gets what 'root', the full tree's, asks for.  Returns 0 or a negative

@@ -27,6 +27,7 @@ struct profiles;
 struct query_pool;
 struct rollup;
 struct rib;
+struct routelog;
 struct source_table;
 struct store;
 struct tokens;
@@ -52,6 +53,7 @@ struct api_context {
     struct identity_journal *identities;        /* identity/journal.h */
     struct dict *dict;
     struct rib *rib;                    /* bgp/rib.h */
+    struct routelog *route_history;     /* bgp/routelog.h */
     struct bgp_speaker *speaker;        /* bgp/speaker.h */
     struct bmp_server *bmp;             /* bgp/bmp.h */
     /* What OVSDB says about sources, as it is when the main thread looks (it

@@ -8,6 +8,7 @@
 
 #include "api/context.h"
 #include "api/json.h"
+#include "api/route_json.h"
 #include "bgp/attribute.h"
 #include "bgp/attrs.h"
 #include "bgp/rib.h"
@@ -21,121 +22,8 @@
 /* Routes that one call looks at: some milliseconds.  A filter that picks few of
  * many needs several calls. */
 #define MAX_STEPS 20000
-#define TEXT_SIZE 65536
 
 /* ---- A route as JSON. ---- */
-
-static void
-put_address(struct json_object *o, const char *name, const struct addr *a)
-{
-    char buf[ADDR_STRLEN];
-    reply_string(o, name, addr_is_zero(a) ? NULL : addr_format(a, buf));
-}
-
-static struct json_object *
-path_to_json(const struct attrs *a)
-{
-    char text[TEXT_SIZE];
-    attrs_format_path(a, text, sizeof text);
-    return json_object_new_string(text);
-}
-
-static struct json_object *
-communities_to_json(const struct bgp_attrs *a)
-{
-    struct json_object *list = json_object_new_array();
-    char text[64];
-    for (uint32_t i = 0; i < a->n_communities; i++) {
-        snprintf(text, sizeof text, "%" PRIu32 ":%" PRIu32,
-                 a->communities[i] >> 16, a->communities[i] & 0xffff);
-        json_object_array_add(list, json_object_new_string(text));
-    }
-    return list;
-}
-
-static struct json_object *
-large_to_json(const struct bgp_attrs *a)
-{
-    struct json_object *list = json_object_new_array();
-    char text[64];
-    for (uint32_t i = 0; i < a->n_large_communities; i++) {
-        const uint32_t *l = a->large_communities[i];
-        snprintf(text, sizeof text, "%" PRIu32 ":%" PRIu32 ":%" PRIu32, l[0],
-                 l[1], l[2]);
-        json_object_array_add(list, json_object_new_string(text));
-    }
-    return list;
-}
-
-static struct json_object *
-ext_to_json(const struct bgp_attrs *a)
-{
-    struct json_object *list = json_object_new_array();
-    char text[EXT_COMMUNITY_STRLEN];
-    for (uint32_t i = 0; i < a->n_ext_communities; i++) {
-        json_object_array_add(list, json_object_new_string(
-            ext_community_format(a->ext_communities[i], text)));
-    }
-    return list;
-}
-
-static void
-put_attrs(struct json_object *o, const struct attrs *set,
-          const struct bgp_attrs *a)
-{
-    static const char *const origins[] = { "igp", "egp", "incomplete" };
-    json_object_object_add(o, "as_path", path_to_json(set));
-    if (set->origin_as) {
-        reply_uint(o, "origin_as", set->origin_as);
-    }
-    reply_string(o, "origin", a->has & BGP_HAS_ORIGIN && a->origin < 3
-                              ? origins[a->origin] : NULL);
-    put_address(o, "next_hop", &a->next_hop);
-    if (a->has & BGP_HAS_LOCAL_PREF) {
-        reply_uint(o, "local_pref", a->local_pref);
-    }
-    if (a->has & BGP_HAS_MED) {
-        reply_uint(o, "med", a->med);
-    }
-    if (a->has & BGP_HAS_AGGREGATOR) {
-        reply_uint(o, "aggregator_as", a->aggregator_as);
-        put_address(o, "aggregator", &a->aggregator);
-    }
-    if (a->has & BGP_HAS_OTC) {
-        reply_uint(o, "only_to_customer", a->otc);
-    }
-    reply_bool(o, "atomic_aggregate", a->has & BGP_HAS_ATOMIC_AGGREGATE);
-    json_object_object_add(o, "communities", communities_to_json(a));
-    json_object_object_add(o, "large_communities", large_to_json(a));
-    json_object_object_add(o, "ext_communities", ext_to_json(a));
-}
-
-/* What only some families have. */
-static void
-put_nlri(struct json_object *o, const struct bgp_nlri *n)
-{
-    char text[64];
-    if (n->rd || n->family == BGP_VPNV4 || n->family == BGP_VPNV6
-        || n->family == BGP_EVPN) {
-        reply_string(o, "rd", bgp_rd_format(n->rd, text));
-    }
-    if (n->path_id) {
-        reply_uint(o, "path_id", n->path_id);
-    }
-    if (n->n_labels || n->label) {
-        reply_uint(o, "label", n->label);
-    }
-    if (n->family == BGP_EVPN) {
-        reply_uint(o, "evpn_type", n->evpn_type);
-        reply_uint(o, "ethernet_tag", n->ethernet_tag);
-        if (n->evpn_type == 2) {
-            reply_string(o, "mac", mac_format(n->mac, text));
-        }
-        if (n->evpn_type == 5) {
-            put_address(o, "gateway", &n->gateway);
-        }
-    }
-}
 
 static struct json_object *
 route_to_json(const struct rib_route *r)
@@ -149,12 +37,12 @@ route_to_json(const struct rib_route *r)
     reply_string(o, "prefix", prefix_format(&r->nlri.prefix, text));
     reply_string(o, "family", bgp_family_name(r->nlri.family));
     reply_string(o, "peer", r->peer->name);
-    put_address(o, "peer_address", &r->peer->info.address);
+    reply_address(o, "peer_address", &r->peer->info.address);
     reply_uint(o, "peer_as", r->peer->info.as);
     reply_bool(o, "best", r->best);
     reply_bool(o, "stale", r->stale);
-    put_nlri(o, &r->nlri);
-    put_attrs(o, r->attrs, &a);
+    route_put_nlri(o, &r->nlri);
+    route_put_attrs(o, r->attrs, &a);
     return o;
 }
 
@@ -369,10 +257,7 @@ route_table(struct rpc_call *call, struct json_object *params)
 
 /* ---- The table. ---- */
 
-#define FAMILY_SCHEMA                                                   \
-    "{\"enum\":[\"ipv4-unicast\",\"ipv6-unicast\","                     \
-    "\"ipv4-labeled-unicast\",\"ipv6-labeled-unicast\","                \
-    "\"vpnv4-unicast\",\"vpnv6-unicast\",\"l2vpn-evpn\"]}"
+#define FAMILY_SCHEMA ROUTE_FAMILY_SCHEMA
 #define LIMIT_PARAM                                                     \
     { "limit", PARAM_INTEGER, false, "at most so many routes; 100 is the " \
       "default", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000}" }
@@ -413,19 +298,7 @@ static const struct rpc_param table_params[] = {
     "\"peer_address\":{\"type\":[\"string\",\"null\"]},"                \
     "\"peer_as\":{\"type\":\"integer\"},"                               \
     "\"best\":{\"type\":\"boolean\"},\"stale\":{\"type\":\"boolean\"}," \
-    "\"as_path\":{\"type\":\"string\"},"                                \
-    "\"origin_as\":{\"type\":\"integer\"},"                             \
-    "\"origin\":{\"enum\":[null,\"igp\",\"egp\",\"incomplete\"]},"      \
-    "\"next_hop\":{\"type\":[\"string\",\"null\"]},"                    \
-    "\"local_pref\":{\"type\":\"integer\"},"                            \
-    "\"med\":{\"type\":\"integer\"},"                                   \
-    "\"aggregator_as\":{\"type\":\"integer\"},"                         \
-    "\"aggregator\":{\"type\":[\"string\",\"null\"]},"                  \
-    "\"only_to_customer\":{\"type\":\"integer\"},"                      \
-    "\"atomic_aggregate\":{\"type\":\"boolean\"},"                      \
-    "\"communities\":{\"type\":\"array\"},"                             \
-    "\"large_communities\":{\"type\":\"array\"},"                       \
-    "\"ext_communities\":{\"type\":\"array\"},"                         \
+    ROUTE_ATTRS_SCHEMA ","                                              \
     "\"rd\":{\"type\":\"string\"},\"path_id\":{\"type\":\"integer\"},"  \
     "\"label\":{\"type\":\"integer\"},"                                 \
     "\"evpn_type\":{\"type\":\"integer\"},"                             \

@@ -124,6 +124,10 @@ void bgp_update_decode(struct bgp_decoder *, const struct bgp_params *,
 void bgp_attrs_decode(struct bgp_decoder *, const struct bgp_params *,
                       struct cursor attributes, struct bgp_update *out);
 
+/* Writes attributes as bgp_attrs_decode() reads them, with AS numbers of four
+ * octets.  Returns the octets; 0: none, or 'size' is not enough. */
+size_t bgp_attrs_write(const struct bgp_attrs *, uint8_t *buf, size_t size);
+
 /* Hands all routes to 'sink', if 'action' permits; routes of a BGP_WITHDRAW as
  * withdrawn.  Syntax errors in routes raise 'action'.  Returns it. */
 enum bgp_action bgp_update_deliver(const struct bgp_params *,

@@ -215,11 +215,11 @@ fits(const struct bgp_attrs *a)
            && a->n_cluster_list <= MAX_COUNT && a->n_unknown <= MAX_COUNT;
 }
 
-static struct attrs *
-pack(struct attrs_table *t, const struct bgp_attrs *a,
-     const struct attrs_extra *extra)
+struct attrs *
+attrs_pack(void *buf, const struct bgp_attrs *a,
+           const struct attrs_extra *extra)
 {
-    struct attrs *s = (struct attrs *) t->scratch;
+    struct attrs *s = buf;
     if (!fits(a)) {
         return NULL;
     }
@@ -263,6 +263,7 @@ pack(struct attrs_table *t, const struct bgp_attrs *a,
 }
 
 _Static_assert(sizeof(struct attrs_extra) % 4 == 0, "words");
+_Static_assert(MAX_SET <= ATTRS_MAX_SIZE, "a set fits");
 _Static_assert(sizeof(struct attrs) % 8 == 0,
                "extended communities are read in place");
 _Static_assert(offsetof(struct attrs, refs) == LINE,
@@ -276,7 +277,7 @@ attrs_ref(struct attrs_table *t, const struct bgp_attrs *a,
         attrs_at(t->arena, t->last)->refs++;
         return t->last;
     }
-    struct attrs *s = pack(t, a, extra);
+    struct attrs *s = attrs_pack(t->scratch, a, extra);
     if (!s) {
         return 0;
     }

@@ -121,6 +121,12 @@ attrs_at(const struct arena *a, uint32_t set)
     return arena_at(a, set);
 }
 
+/* A set by itself, in 'buf' (of ATTRS_MAX_SIZE, aligned as malloc() does); NULL
+ * if it does not fit.  To look at attributes that are in no table. */
+#define ATTRS_MAX_SIZE ((size_t) 2 << 20)
+struct attrs *attrs_pack(void *buf, const struct bgp_attrs *,
+                         const struct attrs_extra *);
+
 /* Puts a set together again; everything points into it. */
 void attrs_unpack(const struct attrs *, struct bgp_attrs *,
                   struct attrs_extra *);

@@ -1,22 +1,30 @@
 noinst_LTLIBRARIES += bgp/libbgp.la
 bgp_libbgp_la_SOURCES = \
 	bgp/arena.c bgp/arena.h \
+	bgp/attr_write.c \
 	bgp/attrs.c bgp/attrs.h \
+	bgp/routelog.c bgp/routelog.h bgp/routelog_p.h \
+	bgp/routelog_block.c bgp/routelog_file.c \
+	bgp/routelog_query.c bgp/routelog_record.c \
 	bgp/lpm.c bgp/lpm.h \
 	bgp/rib.c bgp/rib.h bgp/rib_p.h \
 	bgp/route.h \
 	bgp/stamp.c bgp/stamp.h \
 	bgp/view.c bgp/view.h
-bgp_libbgp_la_CPPFLAGS = $(AM_CPPFLAGS) $(URCU_CFLAGS)
+bgp_libbgp_la_CPPFLAGS = $(AM_CPPFLAGS) $(URCU_CFLAGS) $(ZLIB_CFLAGS)
 
 if HAVE_CUNIT
 bgp_tests = \
+	tests/unit/test_routelog \
 	tests/unit/test_lpm \
 	tests/unit/test_rib \
 	tests/unit/test_stamp
-bgp_test_libs = bgp/libbgp.la lib/liblib.la $(CUNIT_LIBS) $(COMMON_LIBS)
+bgp_test_libs = bgp/libbgp.la lib/liblib.la $(CUNIT_LIBS) $(ZLIB_LIBS) \
+	$(COMMON_LIBS)
 check_PROGRAMS += $(bgp_tests)
 unit_tests += $(bgp_tests)
+tests_unit_test_routelog_SOURCES = tests/unit/test_routelog.c
+tests_unit_test_routelog_LDADD = $(bgp_test_libs)
 tests_unit_test_lpm_SOURCES = tests/unit/test_lpm.c
 tests_unit_test_lpm_LDADD = $(bgp_test_libs)
 tests_unit_test_rib_SOURCES = tests/unit/test_rib.c
@@ -30,4 +38,5 @@ include bgp/session.mk
 bench_programs += tests/bench/bench_rib
 tests_bench_bench_rib_SOURCES = tests/bench/bench_rib.c \
 	tests/bench/routes.c tests/bench/routes.h
-tests_bench_bench_rib_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
+tests_bench_bench_rib_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
+	$(COMMON_LIBS)

@@ -71,6 +71,34 @@ rib_set_memory(struct rib *r, size_t max_bytes)
     r->max_bytes = max_bytes ? max_bytes : DEFAULT_BYTES;
 }
 
+int
+rib_add_watch(struct rib *r, const struct rib_watch *w)
+{
+    if (r->n_watches == RIB_MAX_WATCHES) {
+        return -ENOSPC;
+    }
+    r->watches[r->n_watches++] = *w;
+    return 0;
+}
+
+static void
+tell_route(const struct rib *r, const struct rib_change *c)
+{
+    for (unsigned i = 0; i < r->n_watches; i++) {
+        r->watches[i].route(r->watches[i].aux, c);
+    }
+}
+
+static void
+tell_peer(const struct rib *r, enum rib_peer_change kind, uint32_t peer,
+          int family, uint64_t n)
+{
+    for (unsigned i = 0; i < r->n_watches; i++) {
+        r->watches[i].peer(r->watches[i].aux, kind, &r->peers[peer].pub,
+                           family, n);
+    }
+}
+
 /* ---- Which route is better. ---- */
 
 static uint32_t
@@ -461,12 +489,19 @@ replace_route(struct rib *rib, uint32_t peer, const struct bgp_nlri *n,
         attrs_unref(&rib->attrs, set);
         return;
     }
+    bool best = live && b->best == i;
     __atomic_store_n(&r->attrs, set, __ATOMIC_RELEASE);
     update_best(rib, b, i);
     if (live) {
         rib->n.changed++;
     } else {
         p->routes[n->family]++;
+    }
+    if (rib->n_watches) {
+        tell_route(rib, &(struct rib_change) {
+            live ? RIB_CHANGED : RIB_NEW, p, n,
+            live ? attrs_at(&rib->arena, old) : NULL,
+            attrs_at(&rib->arena, set), best || b->best == i });
     }
     attrs_unref(&rib->attrs, old);
 }
@@ -517,6 +552,12 @@ sink_announce(void *rib_, uint32_t peer, const struct bgp_nlri *n,
     }
     __atomic_store_n(&rib->n_routes, rib->n_routes + 1, __ATOMIC_RELAXED);
     rib->peers[peer].pub.routes[n->family]++;
+    if (rib->n_watches) {
+        const struct block *b = block_at(rib, lpm_get(&t->lpm, key, len));
+        tell_route(rib, &(struct rib_change) {
+            RIB_NEW, &rib->peers[peer].pub, n, NULL,
+            attrs_at(&rib->arena, set), b->best == b->n - 1 });
+    }
 }
 
 static void
@@ -548,7 +589,13 @@ sink_withdraw(void *rib_, uint32_t peer, const struct bgp_nlri *n)
     if (++rib->n.withdrawn % RECLAIM_EVERY == 0) {
         arena_reclaim(&rib->arena, 2 * RECLAIM_EVERY);
     }
+    bool best = block_at(rib, block)->best == i;
     drop_route(rib, t, key, len, block, i);
+    if (rib->n_watches) {
+        tell_route(rib, &(struct rib_change) {
+            RIB_WITHDRAWN, p, n, attrs_at(&rib->arena, r.attrs), NULL,
+            best });
+    }
     attrs_unref(&rib->attrs, r.attrs);
 }
 
@@ -564,6 +611,7 @@ finish_sweep(struct rib *rib)
             break;              /* Something was marked meanwhile. */
         }
         memset(p->advances, 0, sizeof p->advances);
+        p->bulk = 0;
         if (p->leaving) {
             p->leaving = p->used = false;
             rib->peers_seq++;
@@ -576,6 +624,45 @@ struct sweep {
     struct table *table;
     unsigned budget;
 };
+
+static void
+fill_nlri(const struct table *t, struct lpm_key key, unsigned len,
+          const struct route *r, const struct attrs_extra *e,
+          struct bgp_nlri *n)
+{
+    bool v4 = kinds[t->kind].v4;
+    *n = (struct bgp_nlri) {
+        .family = r->family, .path_id = r->path_id, .rd = t->rd,
+        .prefix = { lpm_addr_of(key, v4), (uint8_t) (len + (v4 ? 96 : 0)) },
+        .label = e->label, .label2 = e->label2, .n_labels = e->n_labels,
+        .evpn_type = e->evpn_type, .ethernet_tag = e->ethernet_tag,
+        .mac = e->mac, .gateway = e->gateway,
+    };
+    memcpy(n->esi, e->esi, sizeof n->esi);
+    if (t->kind == TABLE_EVPN_MAC) {
+        memset(&n->prefix, 0, sizeof n->prefix);
+    }
+}
+
+/* A stale route that was not told again goes; those of a peer that is gone are
+ * not told of one by one. */
+static void
+tell_expired(const struct sweep *s, struct lpm_key key, unsigned len,
+             const struct route *r, bool best)
+{
+    const struct peer *p = &s->rib->peers[r->peer];
+    struct bgp_attrs a;
+    struct attrs_extra e;
+    struct bgp_nlri n;
+    if (p->leaving || p->bulk >> r->family & 1) {
+        return;
+    }
+    const struct attrs *before = attrs_at(&s->rib->arena, r->attrs);
+    attrs_unpack(before, &a, &e);
+    fill_nlri(s->table, key, len, r, &e, &n);
+    tell_route(s->rib, &(struct rib_change) {
+        RIB_EXPIRED, &p->pub, &n, before, NULL, best });
+}
 
 static bool
 sweep_prefix(void *sweep_, struct lpm_key key, unsigned len, uint32_t block)
@@ -595,6 +682,9 @@ sweep_prefix(void *sweep_, struct lpm_key key, unsigned len, uint32_t block)
             continue;
         }
         uint32_t set = b->routes[i].attrs;
+        if (rib->n_watches) {
+            tell_expired(s, key, len, &b->routes[i], b->best == i);
+        }
         block = drop_route(rib, s->table, key, len, block, i);
         b = block ? block_at(rib, block) : NULL;
         attrs_unref(&rib->attrs, set);
@@ -681,6 +771,7 @@ advance(struct rib *rib, uint32_t peer, enum bgp_family f, bool all)
     atomic_store(&rib->states[peer].epochs[f],
                  (uint16_t) (min << 8 | cur));
     if (all) {
+        p->bulk |= 1u << f;
         rib->sweep_wanted |= p->pub.routes[f] != 0;
         p->pub.routes[f] = p->pub.stale[f] = 0;
     } else {
@@ -729,7 +820,9 @@ sink_purge(void *rib_, uint32_t peer, enum bgp_family f, bool stale_only)
     if (stale_only) {
         drop_stale(rib, peer, f);
     } else if (rib->peers[peer].pub.routes[f]) {
+        uint64_t n = rib->peers[peer].pub.routes[f];
         advance(rib, peer, f, true);
+        tell_peer(rib, RIB_PEER_PURGED, peer, (int) f, n);
     }
 }
 
@@ -740,6 +833,8 @@ sink_end_of_rib(void *rib_, uint32_t peer, enum bgp_family f)
     if (known(rib, peer, f)) {
         drop_stale(rib, peer, f);
         rib->peers[peer].pub.complete[f] = true;
+        tell_peer(rib, RIB_PEER_COMPLETE, peer, (int) f,
+                  rib->peers[peer].pub.routes[f]);
     }
 }
 
@@ -854,6 +949,11 @@ sink_peer_up(void *rib_, const struct bgp_peer_info *info)
     name_peer(&p->pub, info);
     set_state(rib, s, info, p->pub.name);
     rib->peers_seq++;
+    uint64_t n = 0;
+    for (enum bgp_family f = 0; f < BGP_N_FAMILIES; f++) {
+        n += p->pub.routes[f];
+    }
+    tell_peer(rib, RIB_PEER_UP, p->pub.number, -1, n);
     return p->pub.number;
 }
 
@@ -865,7 +965,9 @@ sink_peer_down(void *rib_, uint32_t peer)
         return;
     }
     struct peer *p = &rib->peers[peer];
+    uint64_t n = 0;
     for (enum bgp_family f = 0; f < BGP_N_FAMILIES; f++) {
+        n += p->pub.routes[f];
         if (p->pub.routes[f]) {
             advance(rib, peer, f, true);
         }
@@ -875,6 +977,7 @@ sink_peer_down(void *rib_, uint32_t peer)
     p->leaving = true;
     rib->sweep_wanted = true;
     rib->peers_seq++;
+    tell_peer(rib, RIB_PEER_DOWN, peer, -1, n);
 }
 
 const struct rib_peer *
@@ -938,25 +1041,6 @@ struct run {
     uint64_t steps;
     bool one;                   /* Something of the prefix matched. */
 };
-
-static void
-fill_nlri(const struct table *t, struct lpm_key key, unsigned len,
-          const struct route *r, const struct attrs_extra *e,
-          struct bgp_nlri *n)
-{
-    bool v4 = kinds[t->kind].v4;
-    *n = (struct bgp_nlri) {
-        .family = r->family, .path_id = r->path_id, .rd = t->rd,
-        .prefix = { lpm_addr_of(key, v4), (uint8_t) (len + (v4 ? 96 : 0)) },
-        .label = e->label, .label2 = e->label2, .n_labels = e->n_labels,
-        .evpn_type = e->evpn_type, .ethernet_tag = e->ethernet_tag,
-        .mac = e->mac, .gateway = e->gateway,
-    };
-    memcpy(n->esi, e->esi, sizeof n->esi);
-    if (t->kind == TABLE_EVPN_MAC) {
-        memset(&n->prefix, 0, sizeof n->prefix);
-    }
-}
 
 static bool
 wanted(const struct run *u, const struct route *r)

@@ -86,6 +86,49 @@ const struct rib_peer *rib_peer(const struct rib *, uint32_t number);
 /* Numbers are below this. */
 uint32_t rib_n_peers(const struct rib *);
 
+/* ---- Watching. ---- */
+
+enum rib_change_kind {
+    RIB_NEW,                    /* The peer had no such route. */
+    RIB_CHANGED,                /* It has another one instead. */
+    RIB_WITHDRAWN,
+    RIB_EXPIRED,                /* Stale, and not told again. */
+    RIB_N_CHANGES
+};
+
+/* One route that changed.  Everything is borrowed. */
+struct rib_change {
+    enum rib_change_kind kind;
+    const struct rib_peer *peer;
+    const struct bgp_nlri *nlri;
+    const struct attrs *before, *after; /* NULL: there was, or is, none. */
+    bool best;                  /* It was or is the best of its prefix. */
+};
+
+enum rib_peer_change {
+    RIB_PEER_UP,
+    RIB_PEER_DOWN,              /* And all its routes with it. */
+    RIB_PEER_COMPLETE,          /* End-of-RIB. */
+    RIB_PEER_PURGED,            /* All routes of a family at once. */
+    RIB_N_PEER_CHANGES
+};
+
+/* Told on the writer's thread, in the midst of a change: must not call the RIB
+ * but for reading.  Routes that go because of RIB_PEER_DOWN or RIB_PEER_PURGED
+ * are not told one by one; what was told already and is told again is no
+ * change. */
+struct rib_watch {
+    void *aux;
+    void (*route)(void *aux, const struct rib_change *);
+    /* 'n' routes of 'family' are concerned; -1: of all. */
+    void (*peer)(void *aux, enum rib_peer_change, const struct rib_peer *,
+                 int family, uint64_t n);
+};
+
+/* Adds a watch; -ENOSPC if there are RIB_MAX_WATCHES. */
+#define RIB_MAX_WATCHES 4
+int rib_add_watch(struct rib *, const struct rib_watch *);
+
 /* ---- Sizes. ---- */
 
 struct rib_stats {

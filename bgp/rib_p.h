@@ -88,6 +88,8 @@ struct peer {
     bool used;
     bool leaving;               /* Its number is free after a sweep. */
     unsigned advances[BGP_N_FAMILIES];  /* Epochs since the last sweep. */
+    uint32_t bulk;              /* Families all of whose routes went at once
+                                 * since the last sweep. */
 };
 
 struct rib_views;
@@ -108,6 +110,9 @@ struct rib {
     uint32_t n_peers;           /* Numbers are below. */
     unsigned n_up;
     uint64_t peers_seq;         /* Changes of peers. */
+
+    struct rib_watch watches[RIB_MAX_WATCHES];
+    unsigned n_watches;
 
     struct rib_counters n;
     uint64_t n_routes;          /* In blocks, dead ones too. */

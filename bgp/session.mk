@@ -38,12 +38,15 @@ endif
 fuzz_programs += tests/fuzz/fuzz_bgp
 tests_fuzz_fuzz_bgp_SOURCES = tests/fuzz/fuzz_bgp.c tests/fuzz/replay_main.c
 tests_fuzz_fuzz_bgp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
+tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
+	$(COMMON_LIBS)
 
 interop_tests += tests/interop/test_bgp_errors.py \
-	tests/interop/test_bgp_peers.py
+	tests/interop/test_bgp_peers.py \
+	tests/interop/test_route_history.py
 
 fuzz_programs += tests/fuzz/fuzz_bmp
 tests_fuzz_fuzz_bmp_SOURCES = tests/fuzz/fuzz_bmp.c tests/fuzz/replay_main.c
 tests_fuzz_fuzz_bmp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
-tests_fuzz_fuzz_bmp_LDADD = bgp/libbgp.la lib/liblib.la $(COMMON_LIBS)
+tests_fuzz_fuzz_bmp_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
+	$(COMMON_LIBS)

@@ -82,6 +82,8 @@ daemon_publish_context(struct daemon *d)
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
     d->context.rib = d->routing ? routing_rib(d->routing) : NULL;
+    d->context.route_history = d->routing ? routing_history(d->routing)
+                                          : NULL;
     d->context.speaker = d->routing ? routing_speaker(d->routing) : NULL;
     d->context.tokens = d->tokens;
     d->context.audit = d->audit;
@@ -437,6 +439,7 @@ start(struct daemon *d)
         return -1;
     }
     daemon_restore_templates(d);
+    daemon_open_route_history(d, c);
     daemon_open_counters(d, c);
     daemon_name_sources(d, c);
     if (input_start(d->input)) {

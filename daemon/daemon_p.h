@@ -122,6 +122,8 @@ int daemon_open_records(struct daemon *);
 int daemon_open_events(struct daemon *, const struct config *);
 int daemon_open_store(struct daemon *, const struct config *);
 int daemon_open_profiles(struct daemon *);
+/* Without it there are routes all the same. */
+void daemon_open_route_history(struct daemon *, const struct config *);
 int daemon_open_identities(struct daemon *, const struct config *);
 void daemon_restore_templates(struct daemon *);
 void daemon_open_counters(struct daemon *, const struct config *);

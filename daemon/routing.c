@@ -10,15 +10,18 @@
 #include "api/config_route.h"
 #include "bgp/bmp.h"
 #include "bgp/rib.h"
+#include "bgp/routelog.h"
 #include "bgp/speaker.h"
 #include "bgp/stamp.h"
 #include "collector/input/tls.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 /* Steps of clearing up before everything else has its turn: below two
  * milliseconds. */
 #define WORK_STEPS 4000
 #define VIEWS_AFTER_S 0.05
+#define HISTORY_EVERY_S 5.
 
 struct routing {
     struct ev_loop *loop;
@@ -26,6 +29,8 @@ struct routing {
     struct bgp_speaker *speaker;
     struct stamper *stamper;
     struct bmp_server *bmp;
+    struct routelog *history;
+    ev_timer history_tick;      /* Tables that are complete by now. */
     ev_prepare look;            /* Is there something to clear up? */
     ev_timer views;             /* Peers came or went. */
     ev_idle work;
@@ -66,6 +71,15 @@ on_views(struct ev_loop *loop, ev_timer *w, int revents)
         LOG_RATE(bgp, ERR, "%s", "flows are looked up as before: out of "
                  "memory");
     }
+}
+
+static void
+on_history(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    struct routing *r = w->data;
+    (void) loop;
+    (void) revents;
+    routelog_tick(r->history);
 }
 
 /* ---- BMP's TLS is that of the collector. ---- */
@@ -130,6 +144,9 @@ routing_create(struct ev_loop *loop, struct dict *dict)
     ev_idle_init(&r->work, on_work);
     ev_set_priority(&r->work, EV_MAXPRI);
     ev_init(&r->views, on_views);
+    ev_timer_init(&r->history_tick, on_history, HISTORY_EVERY_S,
+                  HISTORY_EVERY_S);
+    r->history_tick.data = r;
     r->look.data = r->work.data = r->views.data = r;
     r->rib = rib_create(&(struct rib_config) { .dict = dict });
     r->stamper = r->rib ? stamper_create(r->rib, dict) : NULL;
@@ -157,6 +174,7 @@ routing_stop(struct routing *r)
     ev_prepare_stop(r->loop, &r->look);
     ev_idle_stop(r->loop, &r->work);
     ev_timer_stop(r->loop, &r->views);
+    ev_timer_stop(r->loop, &r->history_tick);
     bgp_speaker_destroy(r->speaker);
     bmp_server_destroy(r->bmp);
     r->speaker = NULL;
@@ -170,6 +188,7 @@ routing_destroy(struct routing *r)
         return;
     }
     routing_stop(r);
+    routelog_close(r->history);
     stamper_destroy(r->stamper);
     rib_destroy(r->rib);
     free(r);
@@ -189,9 +208,31 @@ routing_configure(struct routing *r, const struct config_bgp *c,
         return -ENOMEM;
     }
     rib_set_memory(r->rib, routes->memory);
+    if (r->history) {
+        routelog_configure(r->history, routes->history, routes->history_us,
+                           routes->history_bytes);
+    }
     int result = bmp_server_configure(r->bmp, &c->bmp, error);
     return result ? result
                   : bgp_speaker_configure(r->speaker, &c->speaker, error);
+}
+
+int
+routing_open_history(struct routing *r, const char *dir,
+                     const struct config_route *c)
+{
+    struct routelog_config config = {
+        .dir = dir, .retention_us = c->history_us,
+        .max_bytes = c->history_bytes, .now_us = clock_wall_us,
+    };
+    int error;
+    r->history = routelog_open(&config, &error);
+    if (r->history) {
+        struct rib_watch w = routelog_watch(r->history);
+        error = rib_add_watch(r->rib, &w);
+        ev_timer_start(r->loop, &r->history_tick);
+    }
+    return error;
 }
 
 struct rib *
@@ -210,4 +251,10 @@ struct bmp_server *
 routing_bmp(const struct routing *r)
 {
     return r->bmp;
+}
+
+struct routelog *
+routing_history(const struct routing *r)
+{
+    return r->history;
 }

@@ -12,6 +12,7 @@ struct config_route;
 struct dict;
 struct ev_loop;
 struct rib;
+struct routelog;
 struct routing;
 
 /* Without neighbours, and without routes.  NULL if out of memory. */
@@ -29,8 +30,14 @@ struct stage routing_stage(const struct routing *);
 int routing_configure(struct routing *, const struct config_bgp *,
                       const struct config_route *, char **error);
 
+/* Opens the history of routes in 'dir', before the first configuration.  If it
+ * cannot be had, there is none.  Returns 0 or a negative errno. */
+int routing_open_history(struct routing *, const char *dir,
+                         const struct config_route *);
+
 struct rib *routing_rib(const struct routing *);
 struct bgp_speaker *routing_speaker(const struct routing *);
 struct bmp_server *routing_bmp(const struct routing *);
+struct routelog *routing_history(const struct routing *);
 
 #endif /* daemon/routing.h */

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "daemon/daemon_p.h"
+#include "daemon/routing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,7 @@ int
 daemon_make_dirs(struct daemon *d)
 {
     static const char *const ours[] = { "flows", "meta", "export",
-                                        "identity", "events" };
+                                        "identity", "events", "routes" };
     const char *failed = d->state_dir;
     char path[4096];
     int error = privilege_make_dir(&d->privilege, d->state_dir);
@@ -350,5 +351,17 @@ daemon_configure_counters(struct daemon *d, const struct config *c)
     if (d->counter_log) {
         counter_log_set(d->counter_log, c->counters_interval_us,
                         c->counters_retention_us, c->counters_bytes);
+    }
+}
+
+void
+daemon_open_route_history(struct daemon *d, const struct config *c)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/routes", d->store_dir);
+    int error = routing_open_history(d->routing, path, c->routes);
+    if (error) {
+        LOG(bgp, ERR, "%s: %s; changes of routes are not recorded", path,
+            strerror(-error));
     }
 }

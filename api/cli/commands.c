@@ -1046,6 +1046,11 @@ const struct cli_command cli_commands[] = {
       "routes in the order of their prefixes, page by page",
       cli_route_table_options, "venturictl route table --peer 192.0.2.1",
       cli_build_route_table, cli_show_routes, NULL },
+    { "route history", "route.history", "[PREFIX]",
+      "what became of routes: announced, changed, withdrawn, sessions gone",
+      cli_route_history_options,
+      "venturictl route history 203.0.113.0/24 --last 1d",
+      cli_build_route_history, cli_show_route_history, NULL },
     { "who", "endpoint.lookup", "ADDRESS",
       "who has an IP or MAC address, or had it then (exit status 1: nobody "
       "that is known)", cli_who_options,

@@ -2,13 +2,14 @@
 
 #include "api/cli/show.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
 
 #include "api/cli/table.h"
 
-/* venturictl route, route table. */
+/* venturictl route, route table, route history. */
 
 #define END { NULL, 0, NULL, NULL, NULL }
 #define COMMON                                                          \
@@ -30,6 +31,26 @@ const struct cli_option cli_route_table_options[] = {
     { "origin-as", 'a', "AS", "only of this origin AS", NULL },
     { "best", 'b', NULL, "only the best route of each prefix", NULL },
     { "cursor", 'c', "CURSOR", "go on where the last page ended", NULL },
+    END
+};
+
+const struct cli_option cli_route_history_options[] = {
+    { "match", 'm', "HOW", "exact (the default for a prefix), less (all that "
+      "cover it; the default for an address), longest or more (all inside)",
+      "longest exact less more" },
+    { "last", 'l', "DURATION", "of the last 90s, 15m, 1h, 2d; 1d is the "
+      "default", NULL },
+    { "from", 'f', "TIME", "since then", NULL },
+    { "to", 't', "TIME", "and before then", NULL },
+    { "kinds", 'k', "KINDS", "only these, with commas: announce, change, "
+      "withdraw, expire, peer-up, peer-down, table, purge, start, lost",
+      "announce change withdraw expire peer-up peer-down table purge start "
+      "lost" },
+    COMMON,
+    { "best", 'b', NULL, "only routes that were or are the best of their "
+      "prefix", NULL },
+    { "cursor", 'c', "CURSOR", "go on, to what was before the last page",
+      NULL },
     END
 };
 
@@ -131,5 +152,93 @@ cli_show_routes(struct cli *cli, struct json_object *result)
         fprintf(cli->out, "more: --cursor %s\n", cli_text(result, "cursor"));
     }
     table_destroy(t);
+    return EXIT_OK;
+}
+
+/* ---- History. ---- */
+
+bool
+cli_build_route_history(struct cli *cli, struct json_object *params)
+{
+    if (cli->n_operands > 1) {
+        return cli_usage(cli, "give one address or prefix at most");
+    }
+    cli_set_string(params, "prefix",
+                   cli->n_operands ? cli->operands[0] : NULL);
+    cli_set_string(params, "match", cli_value(cli, "match"));
+    cli_set_string(params, "cursor", cli_value(cli, "cursor"));
+    cli_set_list(params, "kinds", cli_value(cli, "kinds"));
+    if (cli_value(cli, "best")) {
+        json_object_object_add(params, "best",
+                               json_object_new_boolean(true));
+    }
+    return cli_set_range(cli, params) && set_common(cli, params);
+}
+
+/* "64500 15169 via 192.0.2.1" */
+static void
+put_route(FILE *f, struct json_object *attrs)
+{
+    const char *path = cli_text(attrs, "as_path");
+    fprintf(f, "%s via %s", *path ? path : "(own)",
+            cli_text(attrs, "next_hop"));
+}
+
+static void
+put_change(FILE *f, struct json_object *c)
+{
+    struct json_object *before = cli_at(c, "before"), *after;
+    struct json_object *changed = cli_at(c, "changed");
+    after = cli_at(c, "after");
+    for (size_t i = 0; changed && i < json_object_array_length(changed);
+         i++) {
+        const char *name = json_object_get_string(
+            json_object_array_get_idx(changed, i));
+        fprintf(f, "%s%s %s -> %s", i ? ", " : "", name,
+                cli_text(before, name), cli_text(after, name));
+    }
+    if (changed && !json_object_array_length(changed)) {
+        fputs("what is kept but not shown", f);
+    } else if (!changed && (before || after)) {
+        fputs(after ? "" : "was ", f);
+        put_route(f, after ? after : before);
+    } else if (cli_at(c, "routes")) {
+        fprintf(f, "%s routes%s%s", cli_text(c, "routes"),
+                cli_at(c, "family") ? " of " : "",
+                cli_at(c, "family") ? cli_text(c, "family") : "");
+    }
+}
+
+int
+cli_show_route_history(struct cli *cli, struct json_object *result)
+{
+    static const char *const names[] = { "time", "kind", "prefix", "peer" };
+    struct json_object *list = cli_at(result, "changes");
+    struct table *t = table_create();
+    table_column(t, "", false);
+    for (size_t i = 0; i < 4; i++) {
+        table_column(t, names[i], false);
+    }
+    table_column(t, "what", false);
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *c = json_object_array_get_idx(list, i);
+        char *text = NULL;
+        size_t size;
+        table_cell(t, json_object_get_boolean(cli_at(c, "best")) ? "*" : "");
+        for (size_t k = 0; k < 4; k++) {
+            table_cell(t, cli_text(c, names[k]));
+        }
+        FILE *f = open_memstream(&text, &size);
+        if (f) {
+            put_change(f, c);
+            fclose(f);
+        }
+        table_cell(t, text ? text : "");
+        free(text);
+    }
+    cli_print_table(cli, t, "nothing is known to have changed");
+    if (cli->format == FORMAT_TABLE && cli_at(result, "cursor")) {
+        fprintf(cli->out, "older: --cursor %s\n", cli_text(result, "cursor"));
+    }
     return EXIT_OK;
 }

@@ -142,6 +142,9 @@ extern const struct cli_option cli_route_table_options[];
 bool cli_build_route(struct cli *, struct json_object *params);
 bool cli_build_route_table(struct cli *, struct json_object *params);
 int cli_show_routes(struct cli *, struct json_object *result);
+extern const struct cli_option cli_route_history_options[];
+bool cli_build_route_history(struct cli *, struct json_object *params);
+int cli_show_route_history(struct cli *, struct json_object *result);
 
 /* import.c */
 extern const struct cli_option cli_import_options[];
