@@ -143,6 +143,7 @@ access_unix(int fd, const struct config_api *c, struct rpc_caller *caller)
         const struct config_access *a = &c->access[i];
         if (has_user(a, &cred, name) || has_group(a, gids, n)) {
             caller->role = a->role;
+            caller->confine = a->confine;
             return;
         }
     }
@@ -190,6 +191,7 @@ access_certificate(const struct config_api *c, const char *const *names,
         for (size_t k = 0; k < n; k++) {
             if (fits(&c->access[i].certificates, names[k])) {
                 caller->role = c->access[i].role;
+                caller->confine = c->access[i].confine;
                 snprintf(caller->name, sizeof caller->name, "certificate %s",
                          names[k]);
                 return true;
@@ -206,6 +208,7 @@ access_proxy_user(const struct config_api *c, const char *name,
     for (size_t i = 0; c && i < c->n_access; i++) {
         if (fits(&c->access[i].proxy_users, name)) {
             caller->role = c->access[i].role;
+            caller->confine = c->access[i].confine;
             snprintf(caller->name, sizeof caller->name, "proxy user %s",
                      name);
             return true;

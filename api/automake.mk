@@ -10,6 +10,7 @@ api_libapi_la_SOURCES = \
 	api/config_route.c api/config_route.h \
 	api/config_api.c api/config_api.h \
 	api/config_probe.c api/config_probe.h \
+	api/confine.c api/confine.h \
 	api/context.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \

@@ -19,8 +19,12 @@ enum api_role {
 };
 #define N_ROLES 5
 
+struct confine;
+
 struct rpc_caller {
     enum api_role role;
+    const struct confine *confine;      /* To tenants (filter/confine.h); NULL:
+                                         * not. */
     char name[128];             /* "user root", "token grafana". */
     char from[64];              /* "unix", "192.0.2.1:40312". */
     const char *transport;      /* "unix", "tcp", "tls", "http", "ws". */

@@ -649,6 +649,7 @@ clients_sweep(struct api *api, int64_t now)
 
     for (struct client *c = api->clients; c; c = next) {
         counter_t *n = NULL;
+        rpc_peer_expire(c->peer);
         const char *why = overdue(c, now, &n);
         next = c->next;
         if (why) {

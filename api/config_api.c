@@ -2,6 +2,7 @@
 
 #include "api/config_api.h"
 
+#include "api/confine.h"
 #include "api/json.h"
 
 #include <ctype.h>
@@ -161,6 +162,19 @@ get_access(struct json_object *o, struct config_access *a,
 
     a->role = (enum api_role) role_find(
         json_object_get_string(json_member(o, "role")));
+    struct json_object *tenants = json_member(o, "tenant");
+    if (!err && tenants) {
+        err = confine_from_json(tenants, &a->confine);
+    }
+    if (err) {
+        return err;
+    }
+    if (a->confine && a->role != ROLE_VIEWER) {
+        char leaf[128];
+        snprintf(leaf, sizeof leaf, "access[name='%.64s']/tenant", a->name);
+        return refuse(e, leaf, "only viewers can be confined to tenants: "
+                      "other roles change what all have");
+    }
     err = err ? err : get_strings(o, "user", &a->users);
     err = err ? err : get_strings(o, "group", &a->groups);
     err = err ? err : get_strings(o, "certificate", &a->certificates);

@@ -22,6 +22,7 @@ struct config_strings {
 struct config_access {
     char *name;
     enum api_role role;
+    const struct confine *confine;      /* To tenants; NULL: not. */
     struct config_strings users, groups, certificates, proxy_users;
 };
 

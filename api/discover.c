@@ -93,6 +93,7 @@ discover_method(const struct rpc_method *m)
     json_object_object_add(o, "result", result);
     json_object_object_add(o, "examples", discover_examples(m));
     reply_string(o, "x-role", role_name(m->role));
+    reply_bool(o, "x-confined", m->confined);
     return o;
 }
 

@@ -682,6 +682,9 @@ answer_metrics(struct web *w)
     if (!status && caller.role == ROLE_ANYBODY && !open) {
         status = 401;
         reason = "say who asks, or see api/http/metrics";
+    } else if (!status && caller.confine) {
+        status = 403;
+        reason = "this is not for those who are confined to tenants";
     }
     if (status) {
         refuse_caller(w, status, reason);
@@ -1259,6 +1262,9 @@ http_sweep(struct http *h, int64_t now)
     for (struct web *w = h->webs; w; w = w->next) {
         if (w->going) {
             continue;
+        }
+        if (w->websocket) {
+            rpc_peer_expire(w->peer);
         }
         if ((w->out || w->first) && now - w->moved_ms > API_STALL_MS) {
             counter_inc(&n->slow_clients);

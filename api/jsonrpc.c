@@ -216,7 +216,25 @@ rpc_peer_create(struct rpc_core *core, const struct rpc_transport *transport,
 void
 rpc_peer_set_caller(struct rpc_peer *peer, const struct rpc_caller *caller)
 {
+    bool may_less = !role_may(caller->role, ROLE_VIEWER)
+                    || caller->confine != peer->caller.confine;
+
     peer->caller = *caller;
+    if (may_less) {
+        subscriptions_forbid(peer);
+    }
+}
+
+void
+rpc_peer_expire(struct rpc_peer *peer)
+{
+    struct rpc_caller *caller = &peer->caller;
+
+    if (caller->expires_us && clock_wall_us() >= caller->expires_us) {
+        caller->role = ROLE_ANYBODY;
+        caller->expires_us = 0;
+        subscriptions_forbid(peer);
+    }
 }
 
 const struct rpc_caller *
@@ -969,18 +987,34 @@ refuse_role(struct rpc_peer *peer, struct batch *batch,
     }
 }
 
+/* Not about tenants, and so not for who is confined to some. */
+static void
+refuse_confined(struct rpc_peer *peer, struct batch *batch,
+                const struct request *r, const struct rpc_method *method)
+{
+    const struct rpc_caller *caller = &peer->caller;
+    char message[256];
+
+    counter_inc(&peer->core->n.forbidden);
+    snprintf(message, sizeof message, "%s: %s is not for those who are "
+             "confined to tenants", rpc_error_name(RPC_FORBIDDEN),
+             method->name);
+    LOG_RATE(api, NOTICE, "%s %s (%s): %s refused: confined to tenants",
+             caller->transport, caller->from, caller->name, method->name);
+    if (r->id) {
+        respond_error(peer, batch, r->id, RPC_FORBIDDEN, message,
+                      error_data("method", "confined to tenants",
+                                 "a method that is about their flows"));
+    }
+}
+
 /* Within its rate; and is it still who it was? */
 static bool
 is_admitted(struct rpc_peer *peer)
 {
-    struct rpc_caller *caller = &peer->caller;
-
-    if (caller->expires_us && clock_wall_us() >= caller->expires_us) {
-        caller->role = ROLE_ANYBODY;
-        caller->expires_us = 0;
-    }
+    rpc_peer_expire(peer);
     return !peer->core->admit
-           || peer->core->admit(peer->core->admit_aux, caller);
+           || peer->core->admit(peer->core->admit_aux, &peer->caller);
 }
 
 static void
@@ -1066,6 +1100,10 @@ run_request(struct rpc_peer *peer, struct batch *batch, struct json_object *o)
     }
     if (!role_may(peer->caller.role, entry->method->role)) {
         refuse_role(peer, batch, &r, entry->method);
+        return;
+    }
+    if (peer->caller.confine && !entry->method->confined) {
+        refuse_confined(peer, batch, &r, entry->method);
         return;
     }
     struct json_object *params = take_params(entry, r.params, &e);

@@ -69,9 +69,14 @@ struct rpc_peer *rpc_peer_create(struct rpc_core *,
                                  const struct rpc_transport *, void *aux,
                                  const struct rpc_caller *caller);
 
-/* Somebody else, from the next request on. */
+/* Somebody else, from the next request on.  Subscriptions end that this one
+ * might not have made. */
 void rpc_peer_set_caller(struct rpc_peer *, const struct rpc_caller *);
 const struct rpc_caller *rpc_peer_caller(const struct rpc_peer *);
+
+/* Whose time is over is nobody; is asked before each request, and shall be from
+ * time to time for those who only listen. */
+void rpc_peer_expire(struct rpc_peer *);
 
 /* For the transport to call when what waited was sent. */
 void rpc_peer_drained(struct rpc_peer *);

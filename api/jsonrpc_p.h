@@ -55,6 +55,8 @@ struct rpc_call {
 
 /* Ends all that 'peer' has. */
 void subscriptions_end(struct rpc_peer *);
+/* The same; tells the subscriber that it may not hear them any more. */
+void subscriptions_forbid(struct rpc_peer *);
 
 /* Names that exporters send need not be UTF-8; what we send must be
  * (RFC 8259 section 8.1).  Bytes that are not become "?". */

@@ -56,6 +56,9 @@ struct rpc_method {
     const char *result_schema;  /* JSON Schema text. */
     const char *example_params; /* JSON text, or NULL. */
     const char *example_result; /* JSON text. */
+    /* Also for callers who are confined to tenants: it tells, or is about,
+     * nothing of others, or it looks at rpc_caller()->confine itself. */
+    bool confined;
 
     /* 'params' is a JSON object (never NULL) of which the core has checked
      * names, types and required members.  Must call exactly one of rpc_reply()

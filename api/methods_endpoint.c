@@ -12,6 +12,7 @@
 #include "api/context.h"
 #include "api/endpoint.h"
 #include "api/json.h"
+#include "collector/filter/confine.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
 
@@ -258,6 +259,7 @@ struct asking {
     const struct dict *dict;
     struct json_object *list;
     const char *source, *tenant, *network;
+    const struct confine *confine;      /* Who asks sees these tenants alone. */
     size_t limit, looked;
 };
 
@@ -267,12 +269,19 @@ wanted(const char *want, const char *have)
     return !want || !strcmp(want, have);
 }
 
+static bool
+visible(const struct asking *a, const char *tenant)
+{
+    return !a->confine || confine_has(a->confine, tenant);
+}
+
 static void
 add_match(void *aux, const struct identity_found *f)
 {
     struct asking *a = aux;
     const struct past_interval *v = &f->v;
-    if (!wanted(a->tenant, v->text[IDENTITY_TENANT])
+    if (!visible(a, v->text[IDENTITY_TENANT])
+        || !wanted(a->tenant, v->text[IDENTITY_TENANT])
         || !wanted(a->network, v->text[IDENTITY_NETWORK])) {
         return;
     }
@@ -326,6 +335,7 @@ endpoint_lookup(struct rpc_call *call, struct json_object *params)
     k = address ? identity_key_address(&a) : identity_key_mac(mac);
     struct asking q = { .dict = rpc_context(call)->dict,
                         .list = json_object_new_array(),
+                        .confine = rpc_caller(call)->confine,
                         .tenant = json_text(params, "tenant"),
                         .network = json_text(params, "network") };
     identity_journal_find(j, &k, at_us, add_match, &q);
@@ -343,7 +353,7 @@ add_row(void *aux, const struct identity_row *row)
     for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
         text[i] = identity_text(row->effective, i);
     }
-    if (wanted(a->source, row->source)
+    if (visible(a, text[IDENTITY_TENANT]) && wanted(a->source, row->source)
         && wanted(a->tenant, text[IDENTITY_TENANT])
         && wanted(a->network, text[IDENTITY_NETWORK])) {
         const char *interface = identity_interface(row->declared);
@@ -390,6 +400,7 @@ endpoint_list(struct rpc_call *call, struct json_object *params)
     }
     struct listing l = { .q = {
         .dict = rpc_context(call)->dict,
+        .confine = rpc_caller(call)->confine,
         .source = json_text(params, "source"),
         .tenant = json_text(params, "tenant"),
         .network = json_text(params, "network"),
@@ -412,7 +423,11 @@ endpoint_list(struct rpc_call *call, struct json_object *params)
     struct json_object *o = json_object_new_object();
     json_object_object_add(o, "endpoints", l.q.list);
     reply_string(o, "next", l.cursor ? next : NULL);
-    reply_uint(o, "total", s.table.endpoints);
+    if (l.q.confine) {          /* How many others have is theirs. */
+        json_object_object_add(o, "total", NULL);
+    } else {
+        reply_uint(o, "total", s.table.endpoints);
+    }
     rpc_reply(call, o);
 }
 
@@ -534,6 +549,7 @@ const struct rpc_method methods_endpoint[] = {
     {
         .name = "endpoint.lookup",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Who has an address, or had it at a time: all that fit, "
                    "the most trusted first.",
         .params = lookup_params,
@@ -552,6 +568,7 @@ const struct rpc_method methods_endpoint[] = {
     {
         .name = "endpoint.list",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Endpoints as they are told now, a page at a time.",
         .params = list_params,
         .result_schema =
@@ -559,7 +576,7 @@ const struct rpc_method methods_endpoint[] = {
             "\"total\"],\"properties\":{\"endpoints\":{\"type\":\"array\","
             "\"items\":" ENDPOINT_SCHEMA "},"
             "\"next\":{\"type\":[\"string\",\"null\"]},"
-            "\"total\":{\"type\":\"integer\"}}}",
+            "\"total\":{\"type\":[\"integer\",\"null\"]}}}",
         .example_params = "{\"tenant\":\"blue\",\"limit\":100}",
         .example_result =
             "{\"endpoints\":[{" EXAMPLE_ENDPOINT ",\"generation\":7}],"

@@ -475,13 +475,17 @@ put_rows(FILE *f, const struct query_result *r)
     putc(']', f);
 }
 
+/* How much there is of everybody is nothing for who may see some only. */
 static void
-put_stats(FILE *f, const struct query_result *r)
+put_stats(FILE *f, const struct query *q, const struct query_result *r)
 {
-    fprintf(f, ",\"truncated\":%s,\"stats\":{\"tier\":\"%s\","
-            "\"segments\":%u,\"rows_scanned\":%" PRIu64
-            ",\"elapsed_ms\":%.3f", r->truncated ? "true" : "false",
-            r->tier, r->segments, r->rows_scanned, r->elapsed_ms);
+    fprintf(f, ",\"truncated\":%s,\"stats\":{\"tier\":\"%s\",",
+            r->truncated ? "true" : "false", r->tier);
+    if (!q->confine) {
+        fprintf(f, "\"segments\":%u,\"rows_scanned\":%" PRIu64 ",",
+                r->segments, r->rows_scanned);
+    }
+    fprintf(f, "\"elapsed_ms\":%.3f", r->elapsed_ms);
     if (r->note[0]) {
         fputs(",\"note\":", f);
         value_put_string(f, r->note);
@@ -536,7 +540,7 @@ query_to_text(FILE *f, const struct query *q, const struct query_result *r)
     if (r->has_totals) {
         put_totals(f, q, r);
     }
-    put_stats(f, r);
+    put_stats(f, q, r);
 }
 
 /* Where the next page begins: the time of the last record, and how many of that
@@ -561,7 +565,7 @@ records_to_text(FILE *f, const struct query *q, const struct query_result *r)
     } else {
         fputs(",\"cursor\":null", f);
     }
-    put_stats(f, r);
+    put_stats(f, q, r);
 }
 
 /* ---- A series as text: every bucket, also those without flows. ---- */
@@ -672,7 +676,7 @@ series_to_text(FILE *f, const struct query *q, const struct query_result *r)
     } else {
         fputs("null", f);
     }
-    put_stats(f, r);
+    put_stats(f, q, r);
     free(values);
     free(rest);
 }
@@ -727,7 +731,9 @@ deliver_progress(void *aux)
     pthread_mutex_lock(&f->mutex);
     f->posted = false;
     double part = f->part;
-    reply_uint(o, "flows", f->rows);
+    if (!f->q.confine) {
+        reply_uint(o, "flows", f->rows);
+    }
     pthread_mutex_unlock(&f->mutex);
     rpc_progress(f->call, part, o);
 }
@@ -814,6 +820,7 @@ start_query(struct rpc_call *call, struct json_object *params,
         rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
         return;
     }
+    q.confine = rpc_caller(call)->confine;
     f->call = call;
     f->api = rpc_api(call);
     f->pool = c->queries;
@@ -1195,6 +1202,7 @@ const struct rpc_method methods_flow[] = {
     {
         .name = "flow.query",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Sums over stored flows, grouped and sorted.",
         .params = query_params,
         .result_schema =
@@ -1230,6 +1238,7 @@ const struct rpc_method methods_flow[] = {
     {
         .name = "flow.series",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Sums over time for graphs: every step is there, also "
                    "those without flows; the largest groups, and the rest.",
         .params = series_params,
@@ -1262,6 +1271,7 @@ const struct rpc_method methods_flow[] = {
     {
         .name = "flow.records",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Single flow records, page by page.  The cursor stays "
                    "right while new records arrive.",
         .params = records_params,
@@ -1286,6 +1296,7 @@ const struct rpc_method methods_flow[] = {
     {
         .name = "flow.columns",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "What a flow record can say: every column with its type, "
                    "unit, IPFIX element, words and meaning.",
         .params = no_params,
@@ -1308,6 +1319,7 @@ const struct rpc_method methods_flow[] = {
     {
         .name = "flow.filter.check",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Whether a filter is right, and if not, where it goes "
                    "wrong and what could stand there; with a cursor, the "
                    "words that can follow.",

@@ -270,12 +270,15 @@ start(struct rpc_call *call, struct watcher *w, const struct filter *filter,
 {
     static const struct rpc_subscriber subscriber = { .ended = on_ended };
     struct live *live = w->live;
-    int e = tap_open(live->taps, filter, fields, w->n, rate, all, &w->tap);
+    int e = tap_open(live->taps, filter, rpc_caller(call)->confine, fields,
+                     w->n, rate, all, &w->tap);
 
     if (e) {
         rpc_fail(call, e == -ENOSPC ? RPC_BUSY : RPC_INTERNAL_ERROR, NULL,
-                 e == -ENOSPC ? "there are %d subscribers to flows already"
-                 : "out of memory for one of %d", TAP_MAX);
+                 e == -ENOSPC ? "there are %d subscribers to flows, or %d "
+                 "different filters of them, already"
+                 : "out of memory for one of %d (%d)", TAP_MAX,
+                 TAP_MAX_FILTERS);
         watcher_destroy(w);
         return;
     }
@@ -341,6 +344,7 @@ const struct rpc_method methods_live[] = {
     {
         .name = "flow.subscribe",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Flow records as they arrive: subscription.data with rows, "
                    "and how many that matched were skipped.",
         .params = subscribe_params,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/audit.h"
+#include "api/confine.h"
 #include "api/context.h"
 #include "api/json.h"
 #include "api/jsonrpc_p.h"
@@ -25,6 +26,8 @@ add_caller(struct json_object *o, const struct rpc_caller *caller)
     bool known = caller->role != ROLE_ANYBODY;
 
     reply_string(o, "role", known ? role_name(caller->role) : NULL);
+    json_object_object_add(o, "tenants", caller->confine
+                           ? confine_to_json(caller->confine) : NULL);
     reply_string(o, "name", *caller->name ? caller->name : NULL);
     reply_string(o, "transport", caller->transport);
     reply_string(o, "from", caller->from);
@@ -88,6 +91,8 @@ token_object(const struct token *t)
     reply_string(o, "id", t->id);
     reply_string(o, "name", t->name);
     reply_string(o, "role", role_name(t->role));
+    json_object_object_add(o, "tenants", t->confine
+                           ? confine_to_json(t->confine) : NULL);
     reply_time(o, "created", t->created_us);
     reply_time(o, "expires", t->expires_us);
     reply_time(o, "used", t->used_us);
@@ -104,9 +109,22 @@ token_create(struct rpc_call *call, struct json_object *params)
     const char *lifetime = json_text(params, "lifetime");
     char text[TOKEN_STRLEN];
     const struct token *made;
+    enum api_role role = (enum api_role) role_find(json_text(params, "role"));
+    struct json_object *tenants = json_member(params, "tenants");
+    const struct confine *confine = NULL;
     int64_t us = 0;
 
     if (!t) {
+        return;
+    }
+    if (tenants && role != ROLE_VIEWER) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "tenants", "only viewers can be "
+                 "confined to tenants: other roles change what all have");
+        return;
+    }
+    if (tenants && confine_from_json(tenants, &confine)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "tenants",
+                 "1 to %d names of tenants are expected", CONFINE_MAX);
         return;
     }
     if (lifetime && (duration_parse_us(lifetime, &us) || us <= 0)) {
@@ -114,8 +132,7 @@ token_create(struct rpc_call *call, struct json_object *params)
                  "90d", lifetime);
         return;
     }
-    int err = tokens_create(t, name,
-                            (enum api_role) role_find(json_text(params, "role")),
+    int err = tokens_create(t, name, role, confine,
                             us ? clock_wall_us() + us : 0, text, &made);
     if (err) {
         rpc_fail(call, err == -EEXIST ? RPC_CONFLICT : RPC_FAILED, "name",
@@ -205,23 +222,29 @@ audit_list(struct rpc_call *call, struct json_object *params)
 
 #define ROLE_SCHEMA                                                     \
     "{\"enum\":[\"viewer\",\"operator\",\"orchestrator\",\"admin\"]}"
+#define TENANTS_SCHEMA                                                  \
+    "\"tenants\":{\"type\":[\"array\",\"null\"],\"items\":"             \
+    "{\"type\":\"string\"},\"description\":"                            \
+    "\"to which it is confined; null: it is not\"}"
 #define CALLER_SCHEMA                                                   \
-    "{\"type\":\"object\",\"required\":[\"role\",\"name\",\"transport\"," \
-    "\"from\",\"expires\"],\"properties\":{"                            \
+    "{\"type\":\"object\",\"required\":[\"role\",\"tenants\",\"name\"," \
+    "\"transport\",\"from\",\"expires\"],\"properties\":{"              \
+    TENANTS_SCHEMA ","                                                  \
     "\"role\":{\"enum\":[\"viewer\",\"operator\",\"orchestrator\","     \
     "\"admin\",null]},\"name\":{\"type\":[\"string\",\"null\"]},"       \
     "\"transport\":{\"type\":\"string\"},\"from\":{\"type\":\"string\"}," \
     "\"expires\":{\"type\":[\"string\",\"null\"]}}}"
 #define TOKEN_SCHEMA                                                    \
     "{\"type\":\"object\",\"required\":[\"id\",\"name\",\"role\","      \
-    "\"created\",\"expires\",\"used\",\"expired\"],\"properties\":{"    \
+    "\"tenants\",\"created\",\"expires\",\"used\",\"expired\"],\"properties\":{"    \
     "\"id\":{\"type\":\"string\"},\"name\":{\"type\":\"string\"},"      \
-    "\"role\":" ROLE_SCHEMA ",\"created\":{\"type\":\"string\"},"       \
+    "\"role\":" ROLE_SCHEMA "," TENANTS_SCHEMA ",\"created\":{\"type\":\"string\"},"       \
     "\"expires\":{\"type\":[\"string\",\"null\"]},"                     \
     "\"used\":{\"type\":[\"string\",\"null\"]},"                        \
     "\"expired\":{\"type\":\"boolean\"}}}"
 #define TOKEN_EXAMPLE                                                   \
     "{\"id\":\"3f0c51a9d2e4\",\"name\":\"grafana\",\"role\":\"viewer\"," \
+    "\"tenants\":[\"blue\"],"                                           \
     "\"created\":\"2026-11-23T09:00:00.000000Z\","                      \
     "\"expires\":\"2027-02-21T09:00:00.000000Z\",\"used\":null,"        \
     "\"expired\":false}"
@@ -236,6 +259,11 @@ static const struct rpc_param create_params[] = {
       "{\"type\":\"string\",\"minLength\":1,\"maxLength\":63,"
       "\"pattern\":\"^[A-Za-z0-9@._-]+$\"}" },
     { "role", PARAM_STRING, true, "what its bearer may do", ROLE_SCHEMA },
+    { "tenants", PARAM_ARRAY, false,
+      "for a viewer: sees only flows and endpoints of these tenants, and of "
+      "the other ends no names", "{\"type\":\"array\",\"minItems\":1,"
+      "\"maxItems\":16,\"items\":{\"type\":\"string\",\"minLength\":1,"
+      "\"maxLength\":255}}" },
     { "lifetime", PARAM_DURATION, false,
       "how long it can be used; without it until it is revoked", NULL },
     { NULL, PARAM_ANY, false, NULL, NULL }
@@ -256,16 +284,18 @@ const struct rpc_method methods_session[] = {
     {
         .name = "session.get",
         .role = ROLE_ANYBODY,
+        .confined = true,
         .summary = "Who the daemon takes the caller for.",
         .result_schema = CALLER_SCHEMA,
         .example_result =
-            "{\"role\":\"viewer\",\"name\":\"token grafana\","
+            "{\"role\":\"viewer\",\"tenants\":null,\"name\":\"token grafana\","
             "\"transport\":\"tls\",\"from\":\"192.0.2.1:40312\","
             "\"expires\":null}",
         .call = session_get,
     }, {
         .name = "session.login",
         .role = ROLE_ANYBODY,
+        .confined = true,
         .summary = "Says who asks, from here on, on this connection: over "
                    "TCP, TLS or WebSocket.",
         .params = login_params,
@@ -275,7 +305,7 @@ const struct rpc_method methods_session[] = {
             "0123456789abcdef0123456789abcdef"
             "0123456789abcdef0123456789abcdef\"}",
         .example_result =
-            "{\"role\":\"viewer\",\"name\":\"token grafana\","
+            "{\"role\":\"viewer\",\"tenants\":null,\"name\":\"token grafana\","
             "\"transport\":\"tls\",\"from\":\"192.0.2.1:40312\","
             "\"expires\":null}",
         .call = session_login,
@@ -289,7 +319,8 @@ const struct rpc_method methods_session[] = {
             "\"properties\":{\"token\":{\"type\":\"string\"},"
             "\"info\":" TOKEN_SCHEMA "}}",
         .example_params =
-            "{\"name\":\"grafana\",\"role\":\"viewer\",\"lifetime\":\"90d\"}",
+            "{\"name\":\"grafana\",\"role\":\"viewer\","
+            "\"tenants\":[\"blue\"],\"lifetime\":\"90d\"}",
         .example_result =
             "{\"token\":\"venturi_3f0c51a9d2e4_"
             "0123456789abcdef0123456789abcdef"

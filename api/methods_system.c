@@ -530,6 +530,7 @@ const struct rpc_method methods_system[] = {
     }, {
         .name = "rpc.discover",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "This API as an OpenRPC document: every method with its "
                    "parameters, result and an example.",
         .result_schema =
@@ -546,6 +547,7 @@ const struct rpc_method methods_system[] = {
     }, {
         .name = "rpc.cancel",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Ends another request of the same connection early: a "
                    "query, an import.  It is answered with error -32003 "
                    "then.",

@@ -108,6 +108,7 @@ api_authenticate(struct api *api, const char *text, struct rpc_caller *caller,
         return false;
     }
     caller->role = t->role;
+    caller->confine = t->confine;
     caller->expires_us = t->expires_us;
     snprintf(caller->name, sizeof caller->name, "token %s", t->name);
     snprintf(caller->token, sizeof caller->token, "%s", t->id);

@@ -144,12 +144,9 @@ rpc_notify(struct rpc_subscription *s, struct json_object *result)
     return err;
 }
 
-void
-rpc_unsubscribe(struct rpc_subscription *s, const char *reason)
+static void
+tell_end(struct rpc_subscription *s, const char *reason)
 {
-    if (!s) {
-        return;
-    }
     struct json_object *why = json_object_new_string(reason ? reason : "");
     char *text;
     int n = asprintf(&text, "{\"jsonrpc\":\"2.0\",\"method\":"
@@ -159,7 +156,15 @@ rpc_unsubscribe(struct rpc_subscription *s, const char *reason)
                          why, JSON_C_TO_STRING_PLAIN));
     json_object_put(why);
     deliver(s, text, n);
-    subscription_free(s);
+}
+
+void
+rpc_unsubscribe(struct rpc_subscription *s, const char *reason)
+{
+    if (s) {
+        tell_end(s, reason);
+        subscription_free(s);
+    }
 }
 
 /* It is over, and not by the subscriber's will. */
@@ -177,6 +182,15 @@ void
 subscriptions_end(struct rpc_peer *peer)
 {
     while (peer->subscriptions) {
+        end(peer->subscriptions);
+    }
+}
+
+void
+subscriptions_forbid(struct rpc_peer *peer)
+{
+    while (peer->subscriptions) {
+        tell_end(peer->subscriptions, "who asked for it may no more");
         end(peer->subscriptions);
     }
 }
@@ -266,6 +280,7 @@ const struct rpc_method methods_subscription[] = {
     {
         .name = "subscription.cancel",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "Ends a subscription of this connection.",
         .params = cancel_params,
         .result_schema =
@@ -277,6 +292,7 @@ const struct rpc_method methods_subscription[] = {
     }, {
         .name = "subscription.list",
         .role = ROLE_VIEWER,
+        .confined = true,
         .summary = "The subscriptions of this connection.",
         .result_schema =
             "{\"type\":\"object\",\"required\":[\"subscriptions\"],"

@@ -14,6 +14,7 @@
 
 #include <json-c/json.h>
 
+#include "api/confine.h"
 #include "api/json.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -88,6 +89,9 @@ to_json(const struct tokens *t)
         json_object_object_add(row, "expires_us",
                                json_object_new_int64(k->expires_us));
         json_object_object_add(row, "sha256", json_object_new_string(hex));
+        if (k->confine) {
+            json_object_object_add(row, "tenants", confine_to_json(k->confine));
+        }
         json_object_array_add(list, row);
     }
     json_object_object_add(o, "tokens", list);
@@ -132,20 +136,19 @@ save(const struct tokens *t)
     return err;
 }
 
+/* A text, "" if there is none. */
 static const char *
 text_of(struct json_object *o, const char *name)
 {
-    struct json_object *v = NULL;
+    const char *text = json_text(o, name);
 
-    return json_object_object_get_ex(o, name, &v)
-           && json_object_is_type(v, json_type_string)
-           ? json_object_get_string(v) : "";
+    return text ? text : "";
 }
 
 static bool
 load_one(struct json_object *o, struct token *k)
 {
-    struct json_object *created = NULL, *expires = NULL;
+    struct json_object *created = NULL, *expires = NULL, *tenants = NULL;
     int role = role_find(text_of(o, "role"));
 
     memset(k, 0, sizeof *k);
@@ -156,6 +159,11 @@ load_one(struct json_object *o, struct token *k)
     k->created_us = json_object_get_int64(created);
     k->expires_us = json_object_get_int64(expires);
     k->role = (enum api_role) role;
+    /* Tenants that cannot be read must not become all tenants. */
+    if (json_object_object_get_ex(o, "tenants", &tenants)
+        && confine_from_json(tenants, &k->confine)) {
+        return false;
+    }
     return role >= 0 && strlen(k->id) == TOKEN_ID_STRLEN - 1
            && from_hex(text_of(o, "sha256"), k->hash, sizeof k->hash);
 }
@@ -245,11 +253,13 @@ tokens_find(const struct tokens *t, const char *what)
 
 int
 tokens_create(struct tokens *t, const char *name, enum api_role role,
-              int64_t expires_us, char *text, const struct token **out)
+              const struct confine *confine, int64_t expires_us, char *text,
+              const struct token **out)
 {
     uint8_t random[SECRET_SIZE + (TOKEN_ID_STRLEN - 1) / 2];
     char secret[2 * SECRET_SIZE + 1];
-    struct token k = { .role = role, .created_us = clock_wall_us(),
+    struct token k = { .role = role, .confine = confine,
+                       .created_us = clock_wall_us(),
                        .expires_us = expires_us };
 
     if (find(t, name)) {

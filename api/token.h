@@ -11,6 +11,7 @@
 
 #include "api/caller.h"
 
+struct confine;
 struct tokens;
 
 #define TOKEN_ID_STRLEN 13
@@ -21,6 +22,7 @@ struct token {
     char id[TOKEN_ID_STRLEN];
     char name[64];
     enum api_role role;
+    const struct confine *confine;      /* filter/confine.h; NULL: not. */
     int64_t created_us, expires_us;     /* Wall clock; 0: does not expire. */
     int64_t used_us;            /* Last time, since venturid runs; or 0. */
     uint8_t hash[32];
@@ -34,7 +36,8 @@ void tokens_close(struct tokens *);             /* NULL is fine. */
  * (TOKEN_STRLEN).  0, -EEXIST (the name is taken), -ENOSPC, or what writing
  * the file said. */
 int tokens_create(struct tokens *, const char *name, enum api_role,
-                  int64_t expires_us, char *text, const struct token **);
+                  const struct confine *, int64_t expires_us, char *text,
+                  const struct token **);
 
 /* By id or name.  Borrowed; NULL: there is none. */
 const struct token *tokens_find(const struct tokens *, const char *);

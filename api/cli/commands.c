@@ -990,7 +990,7 @@ const struct cli_command cli_commands[] = {
     { "token create", "token.create", "NAME ROLE",
       "make a token for HTTP, TCP or TLS: viewer, operator, orchestrator or "
       "admin; it is shown this once", cli_token_options,
-      "venturictl token create grafana viewer --lifetime 90d",
+      "venturictl token create grafana viewer --lifetime 90d --tenant blue",
       cli_build_token_create, cli_show_token, NULL },
     { "token list", "token.list", NULL, "tokens, without their secrets", NULL,
       NULL, NULL, cli_show_tokens, NULL },

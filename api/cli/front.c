@@ -10,6 +10,8 @@
 #include "api/cli/table.h"
 
 const struct cli_option cli_token_options[] = {
+    { "tenant", 't', "NAMES", "a viewer of these tenants' flows and endpoints "
+      "alone, with commas between", NULL },
     { "lifetime", 'l', "DURATION", "until it ends, such as 90d; without it "
       "until it is revoked", NULL },
     { NULL, 0, NULL, NULL, NULL }
@@ -25,6 +27,7 @@ cli_build_token_create(struct cli *cli, struct json_object *params)
     cli_set_string(params, "name", cli->operands[0]);
     cli_set_string(params, "role", cli->operands[1]);
     cli_set_string(params, "lifetime", cli_value(cli, "lifetime"));
+    cli_set_list(params, "tenants", cli_value(cli, "tenant"));
     return true;
 }
 
@@ -41,8 +44,8 @@ cli_show_token(struct cli *cli, struct json_object *o)
 int
 cli_show_tokens(struct cli *cli, struct json_object *o)
 {
-    static const char *const names[] = { "id", "name", "role", "created",
-                                         "expires", "used" };
+    static const char *const names[] = { "id", "name", "role", "tenants",
+                                         "created", "expires", "used" };
     struct json_object *list = cli_at(o, "tokens");
     struct table *t = table_create();
 

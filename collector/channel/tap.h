@@ -1,9 +1,10 @@
 /* collector/channel/tap.h -- flows as they come, for those who watch.
  *
- * A tap is a filter, some columns and room for the rows of one second.
- * Workers put matching rows in, as many a second as the tap wants; its owner
- * takes them out.  Nobody waits: what does not fit is counted as skipped.  Without taps a
- * batch costs one look. */
+ * A tap is a filter, some columns and room for the rows of one second, which is
+ * there while rows are.  Workers put matching rows in, as many a second as the
+ * tap wants; its owner takes them out.  Nobody waits: what does not fit is
+ * counted as skipped.  Without taps a batch costs one look; with taps, each
+ * different filter is run once. */
 #ifndef COLLECTOR_TAP_H
 #define COLLECTOR_TAP_H 1
 
@@ -14,12 +15,15 @@
 #include "lib/batch.h"
 #include "lib/counter.h"
 
+struct confine;
 struct dict;
 struct filter;
 struct tap;                                             /* Opaque. */
 struct tap_set;                                         /* Opaque. */
 
-#define TAP_MAX 64
+#define TAP_MAX 4096
+#define TAP_MAX_FILTERS 256     /* Different ones: each costs every batch. */
+#define TAP_MAX_BYTES ((size_t) 256 << 20)      /* Rows that wait, of all. */
 #define TAP_MAX_RATE 10000      /* Rows a second. */
 
 #define TAP_COUNTERS(X)                                                 \
@@ -53,11 +57,13 @@ unsigned tap_set_count(const struct tap_set *);
 const struct tap_counters *tap_set_counters(const struct tap_set *);
 
 /* Rows that match 'filter' (borrowed; NULL: all), 'rate' a second at most,
- * with 'n' columns each; canonical ones only, unless 'all'.  One thread opens,
- * takes and closes.  0, -ENOSPC if there are too many, or -ENOMEM. */
+ * with 'n' columns each; canonical ones only, unless 'all'.  'confine' (NULL:
+ * not) is what may be seen.  One thread opens, takes and closes.  0, -ENOSPC
+ * if there are too many taps or filters, or
+ * -ENOMEM. */
 int tap_open(struct tap_set *, const struct filter *filter,
-             const enum column_id *fields, unsigned n, uint32_t rate,
-             bool all, struct tap **);
+             const struct confine *confine, const enum column_id *fields, unsigned n,
+             uint32_t rate, bool all, struct tap **);
 void tap_close(struct tap *);                           /* NULL is fine. */
 
 /* Takes out up to 'max' rows, the oldest first.  '*skipped' is how many did

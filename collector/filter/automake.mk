@@ -1,6 +1,7 @@
 AM_YFLAGS = -d -Wno-yacc
 collector_libcollector_la_SOURCES += \
 	collector/filter/complete.c \
+	collector/filter/confine.c collector/filter/confine.h \
 	collector/filter/eval.c collector/filter/eval.h \
 	collector/filter/filter.c collector/filter/filter.h \
 	collector/filter/filter_p.h \

@@ -54,6 +54,57 @@ filter_destroy(struct filter *f)
 }
 
 struct filter *
+filter_copy(const struct filter *f)
+{
+    struct filter *c = f ? malloc(sizeof *c) : NULL;
+    if (!c) {
+        return NULL;
+    }
+    *c = *f;
+    c->text = f->text ? strdup(f->text) : NULL;
+    c->left = filter_copy(f->left);
+    c->right = filter_copy(f->right);
+    if ((f->text && !c->text) || (f->left && !c->left)
+        || (f->right && !c->right)) {
+        filter_destroy(c);
+        return NULL;
+    }
+    return c;
+}
+
+bool
+filter_equal(const struct filter *a, const struct filter *b)
+{
+    for (; a && b; a = a->left, b = b->left) {
+        if (a->op != b->op || a->value != b->value || a->column != b->column
+            || a->cmp != b->cmp || a->number != b->number
+            || a->prefix.len != b->prefix.len
+            || !addr_equal(&a->prefix.addr, &b->prefix.addr)
+            || !a->text != !b->text || (a->text && strcmp(a->text, b->text))
+            || !filter_equal(a->right, b->right)) {
+            return false;
+        }
+    }
+    return a == b;
+}
+
+struct filter *
+filter_join(enum filter_op op, struct filter *left, struct filter *right)
+{
+    struct filter *f = left && (right || op == FILTER_NOT)
+                       ? calloc(1, sizeof *f) : NULL;
+    if (!f) {
+        filter_destroy(left);
+        filter_destroy(right);
+        return NULL;
+    }
+    f->op = op;
+    f->left = left;
+    f->right = right;
+    return f;
+}
+
+struct filter *
 filter_make(struct filter_parse *fp, enum filter_op op, struct filter *left,
             struct filter *right)
 {

@@ -56,6 +56,16 @@ struct filter_error {
 struct filter *filter_parse(const char *text, struct filter_error *error);
 void filter_destroy(struct filter *);
 
+/* The same tree again; NULL if out of memory, or if 'f' is NULL. */
+struct filter *filter_copy(const struct filter *f);
+/* The same questions in the same places? */
+bool filter_equal(const struct filter *, const struct filter *);
+/* Two trees with FILTER_AND or FILTER_OR between them, or FILTER_NOT of 'left'
+ * ('right' is NULL then).  Takes over both; NULL if one of them is, or out of
+ * memory. */
+struct filter *filter_join(enum filter_op, struct filter *left,
+                           struct filter *right);
+
 /* The name of a computed value, NULL for FV_COLUMN. */
 const char *filter_value_name(enum filter_value);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/filter/confine.h"
 #include "collector/query/query.h"
 #include "collector/query/insert.h"
 #include "collector/query/rollup_plan.h"
@@ -193,7 +194,8 @@ make_sums(const struct query *q, bool alone, struct sums_spec *s)
         s->keys[i].prefix = q->key[i].form == FORM_PREFIX;
         s->keys[i].v4_len = q->key[i].v4_len;
         s->keys[i].v6_len = q->key[i].v6_len;
-        if (columns[q->by[i]].type == COLUMN_T_TIME) {
+        if (columns[q->by[i]].type == COLUMN_T_TIME
+            || (q->confine && confine_end(q->by[i]) >= 0)) {
             return false;
         }
     }
@@ -469,12 +471,16 @@ fetch(struct run *run, const struct query *q, struct query_result *r)
     return 0;
 }
 
-/* One statement, from text to rows in 'r'. */
+/* One statement, from text to rows in 'r'; of what its asker may see. */
 static int
-execute(struct run *run, const struct query *q, struct query_result *r)
+execute(struct run *run, const struct query *asked, struct query_result *r)
 {
+    struct query confined;
+    const struct query *q = &confined;
+    int e = query_confine(asked, &confined);
+
     r->n_columns = query_columns(q, r->columns);
-    int e = must_end(run) ? -ECANCELED : prepare(run, q);
+    e = e ? e : must_end(run) ? -ECANCELED : prepare(run, q);
     if (!e) {
         e = step(run);
     }
@@ -497,6 +503,7 @@ execute(struct run *run, const struct query *q, struct query_result *r)
     }
     run->n_done++;
     rollup_plan_clear(&run->plan);
+    filter_destroy(confined.filter);
     /* A scan that was told to give up ends as if that were all. */
     return e ? e : must_end(run) ? -ECANCELED : 0;
 }
@@ -520,7 +527,7 @@ changed_rows(duckdb_result *result)
 }
 
 int
-query_insert(struct store_view *view, const struct query *q,
+query_insert(struct store_view *view, const struct query *asked,
              const char *before, const char *after,
              const _Atomic bool *stop, uint64_t *n_rows, char *error,
              size_t size)
@@ -534,7 +541,10 @@ query_insert(struct store_view *view, const struct query *q,
     for (unsigned i = 0; i < N_COLUMNS; i++) {
         column_set_add(&source.has, i);
     }
-    int e = open_scan(&run, q, &source, true);
+    struct query confined;
+    const struct query *q = &confined;
+    int e = query_confine(asked, &confined);
+    e = e ? e : open_scan(&run, q, &source, true);
     if (!e) {
         e = sql_compile(q, &source, 1, &sql_duckdb, &run.sql);
     }
@@ -567,6 +577,7 @@ query_insert(struct store_view *view, const struct query *q,
     if (run.scan) {
         scan_close(run.scan);
     }
+    filter_destroy(confined.filter);
     free(text);
     if (e) {
         snprintf(error, size, "%s", r.error[0] ? r.error : strerror(-e));
@@ -584,7 +595,12 @@ make_note(struct run *run, const struct query *q, struct query_result *r)
     struct store_health h;
 
     store_health(run->view.store, &h);
-    rollup_plan(run->rollup, q, &run->view, &plan);
+    struct query confined;
+    if (query_confine(q, &confined)) {
+        return;
+    }
+    rollup_plan(run->rollup, &confined, &run->view, &plan);
+    filter_destroy(confined.filter);
     int64_t asked = q->from_us - q->previous_us;
     int64_t end = q->to_us;
     bool gone = run->rollup && plan.kept_us && h.oldest_us

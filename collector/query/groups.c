@@ -45,22 +45,6 @@ make_term(const struct query *q, unsigned i, const struct query_value *v)
     return f;
 }
 
-/* Takes over both. */
-static struct filter *
-join(enum filter_op op, struct filter *left, struct filter *right)
-{
-    struct filter *f = left && right ? calloc(1, sizeof *f) : NULL;
-    if (!f) {
-        filter_destroy(left);
-        filter_destroy(right);
-        return NULL;
-    }
-    f->op = op;
-    f->left = left;
-    f->right = right;
-    return f;
-}
-
 struct filter *
 query_groups_filter(const struct query *q, const struct query_result *r)
 {
@@ -71,14 +55,14 @@ query_groups_filter(const struct query *q, const struct query_result *r)
         struct filter *group = NULL;
         for (unsigned i = 0; i < q->n_by; i++) {
             struct filter *t = make_term(q, i, &v[i]);
-            group = i ? join(FILTER_AND, group, t) : t;
+            group = i ? filter_join(FILTER_AND, group, t) : t;
             if (!group) {
                 filter_destroy(all);
                 return NULL;
             }
         }
         if (group) {
-            all = row ? join(FILTER_OR, all, group) : group;
+            all = row ? filter_join(FILTER_OR, all, group) : group;
             if (!all) {
                 return NULL;
             }

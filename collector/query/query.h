@@ -13,6 +13,7 @@
 #include "collector/filter/filter.h"
 #include "lib/column.h"
 
+struct confine;
 struct store;
 struct query_pool;
 
@@ -68,6 +69,8 @@ struct query_records {
 struct query {
     int64_t from_us, to_us;     /* flow_end in [from, to). */
     struct filter *filter;      /* NULL: everything.  Owned. */
+    const struct confine *confine;      /* Who asks sees these tenants alone
+                                         * (filter/confine.h); NULL: all. */
     enum column_id by[QUERY_MAX_BY];
     unsigned n_by;
     unsigned metrics[QUERY_MAX_METRICS];  /* column_id or .._METRIC_FLOWS. */

@@ -251,27 +251,10 @@ rollup_term(enum column_id id, enum filter_cmp cmp, int64_t us)
     return f;
 }
 
-/* Takes over both; NULL if either is. */
-struct filter *
-rollup_join(enum filter_op op, struct filter *left, struct filter *right)
-{
-    struct filter *f = left && (right || op == FILTER_NOT)
-                       ? calloc(1, sizeof *f) : NULL;
-    if (!f) {
-        filter_destroy(left);
-        filter_destroy(right);
-        return NULL;
-    }
-    f->op = op;
-    f->left = left;
-    f->right = right;
-    return f;
-}
-
 struct filter *
 rollup_between(enum column_id id, int64_t from_us, int64_t to_us)
 {
-    return rollup_join(FILTER_AND, rollup_term(id, CMP_GE, from_us),
+    return filter_join(FILTER_AND, rollup_term(id, CMP_GE, from_us),
                 rollup_term(id, CMP_LT, to_us));
 }
 

@@ -72,11 +72,8 @@ int rollup_attach(struct rollup *, unsigned tier, duckdb_connection,
 /* Counts and logs that something failed. */
 void rollup_complain(struct rollup *, unsigned tier, const char *error);
 
-/* Filters: "id cmp us"; two with an operation between (takes over both; NULL
- * if one is, but the right one of FILTER_NOT); "id >= from and id < to". */
+/* Filters: "id cmp us"; "id >= from and id < to". */
 struct filter *rollup_term(enum column_id, enum filter_cmp, int64_t us);
-struct filter *rollup_join(enum filter_op, struct filter *left,
-                           struct filter *right);
 struct filter *rollup_between(enum column_id, int64_t from_us,
                               int64_t to_us);
 

@@ -121,7 +121,7 @@ in_steps(const struct query *q, unsigned tier)
         from = q->from_us - q->previous_us;
         to = q->to_us - q->previous_us;
         whole_steps(rollup_defs[tier].step_us, &from, &to);
-        f = rollup_join(FILTER_OR, f, rollup_between(COL_flow_end, from, to));
+        f = filter_join(FILTER_OR, f, rollup_between(COL_flow_end, from, to));
     }
     return f;
 }
@@ -143,33 +143,14 @@ arrived_in(const struct hours *h, const int64_t *stored, size_t n,
     struct filter *f = rollup_term(COL_received, CMP_LT, end);
     for (size_t i = 0; i < n; i++) {
         if (stored[i] < end && !rollup_hours_has(h, stored[i])) {
-            f = rollup_join(FILTER_AND, f,
-                     rollup_join(FILTER_NOT, rollup_between(
+            f = filter_join(FILTER_AND, f,
+                     filter_join(FILTER_NOT, rollup_between(
                          COL_received, stored[i], stored[i] + HOUR_US),
                                  NULL));
         }
     }
     *failed = !f;
     return f;
-}
-
-static struct filter *
-copy(const struct filter *f)
-{
-    struct filter *c = f ? malloc(sizeof *c) : NULL;
-    if (!c) {
-        return NULL;
-    }
-    *c = *f;
-    c->text = f->text ? strdup(f->text) : NULL;
-    c->left = copy(f->left);
-    c->right = copy(f->right);
-    if ((f->text && !c->text) || (f->left && !c->left)
-        || (f->right && !c->right)) {
-        filter_destroy(c);
-        return NULL;
-    }
-    return c;
 }
 
 /* Whether the steps of a tier fit into those of the query. */
@@ -230,15 +211,15 @@ add_tier(struct rollup *r, const struct query *q, unsigned tier,
     if (!arrived) {
         return !failed;
     }
-    struct filter *mine = rollup_join(FILTER_AND, in_steps(q, tier), arrived);
-    struct filter *not_mine = rollup_join(FILTER_NOT, copy(mine), NULL);
-    struct filter *f = q->filter ? rollup_join(FILTER_AND, copy(q->filter),
+    struct filter *mine = filter_join(FILTER_AND, in_steps(q, tier), arrived);
+    struct filter *not_mine = filter_join(FILTER_NOT, filter_copy(mine), NULL);
+    struct filter *f = q->filter ? filter_join(FILTER_AND, filter_copy(q->filter),
                                                mine)
                                  : mine;
     if (*others && f) {
-        f = rollup_join(FILTER_AND, f, copy(*others));
+        f = filter_join(FILTER_AND, f, filter_copy(*others));
     }
-    *others = *others ? rollup_join(FILTER_AND, *others, not_mine) : not_mine;
+    *others = *others ? filter_join(FILTER_AND, *others, not_mine) : not_mine;
     if (!f || !*others) {
         filter_destroy(f);
         return false;
@@ -307,7 +288,7 @@ rollup_plan(struct rollup *r, const struct query *q, struct store_view *v,
         }
     }
     if (ok && p->n) {
-        p->raw = q->filter ? rollup_join(FILTER_AND, copy(q->filter), others)
+        p->raw = q->filter ? filter_join(FILTER_AND, filter_copy(q->filter), others)
                            : others;
         ok = p->raw != NULL;
     } else {

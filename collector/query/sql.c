@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/filter/confine.h"
+
 /* 9999-12-31: later than any flow. */
 #define TIME_LAST_US INT64_C(253402300799999999)
 
@@ -24,6 +26,7 @@ struct compiler {
     bool by_row;                /* Rows cannot be summed up per segment. */
     bool p95;                   /* There is one: rows have buckets. */
     bool rollups;               /* Some sources have sums. */
+    bool plain;                 /* Within a filter, which is masked itself. */
 };
 
 static bool
@@ -76,22 +79,53 @@ put_parameter(struct compiler *c, enum column_type type,
     c->d->parameter(c->out, bind(c, value), type);
 }
 
-static void
-put_column(struct compiler *c, enum column_id id)
-{
-    if (column_set_has(&c->source->has, id)) {
-        fprintf(c->out, "f.\"%s\"", columns[id].name);
-    } else {
-        c->d->null(c->out, columns[id].type);
-    }
-}
-
 /* Whether a column of the source is an id of its table of names. */
 static bool
 is_id(const struct compiler *c, unsigned id)
 {
     return columns[id].type == COLUMN_T_NAME && !c->source->scan
            && !c->source->rollup;
+}
+
+/* That an end (0: the source) is of the tenants that the asker may see. */
+static void
+put_sees(struct compiler *c, int end)
+{
+    const struct confine *confine = c->q->confine;
+    enum column_id id = end ? COL_dst_tenant : COL_src_tenant;
+    bool ids = is_id(c, id);
+
+    fprintf(c->out, "f.\"%s\" IN (", columns[id].name);
+    if (ids) {
+        fputs("SELECT id FROM ", c->out);
+        c->d->table(c->out, c->source->schema, "names");
+        fputs(" WHERE text IN (", c->out);
+    }
+    for (size_t i = 0; i < confine_count(confine); i++) {
+        fputs(i ? ", " : "", c->out);
+        put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
+            .kind = BIND_TEXT, .text = confine_name(confine, i) });
+    }
+    fputs(ids ? "))" : ")", c->out);
+}
+
+/* A column, or nothing where who asks must not see it. */
+static void
+put_column(struct compiler *c, enum column_id id)
+{
+    int end = c->plain || !c->q->confine ? -1 : confine_end(id);
+
+    if (!column_set_has(&c->source->has, id)) {
+        c->d->null(c->out, columns[id].type);
+        return;
+    }
+    if (end >= 0) {
+        fputs("CASE WHEN ", c->out);
+        put_sees(c, end);
+        fputs(" THEN ", c->out);
+    }
+    fprintf(c->out, "f.\"%s\"", columns[id].name);
+    fputs(end >= 0 ? " END" : "", c->out);
 }
 
 /* Filters. */
@@ -160,7 +194,7 @@ put_text(struct compiler *c, const struct filter *t, const char *column)
 static void
 put_name(struct compiler *c, const struct filter *t)
 {
-    if (c->source->rollup) {
+    if (c->source->rollup || c->source->scan) {
         char column[80];
         if (!column_set_has(&c->source->has, t->column)) {
             fputs("NULL", c->out);
@@ -441,7 +475,9 @@ put_where(struct compiler *c)
     }
     if (f && f->op != FILTER_ANY) {
         fputs(" AND (", c->out);
+        c->plain = true;
         put_filter(c, f, false);
+        c->plain = false;
         fputs(")", c->out);
     }
 }
@@ -465,6 +501,10 @@ mirror(enum column_id id)
         { COL_src_med, COL_dst_med }, { COL_src_origin, COL_dst_origin },
         { COL_src_route_peer, COL_dst_route_peer },
         { COL_src_route_view, COL_dst_route_view },
+        { COL_src_endpoint, COL_dst_endpoint },
+        { COL_src_tenant, COL_dst_tenant },
+        { COL_src_network, COL_dst_network },
+        { COL_src_host, COL_dst_host }, { COL_src_labels, COL_dst_labels },
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         if (pairs[i][0] == id) {
@@ -1014,6 +1054,15 @@ put_sums(struct compiler *c, const struct sql_source *sources, size_t n)
 }
 
 int
+query_confine(const struct query *q, struct query *out)
+{
+    *out = *q;
+    out->filter = q->confine ? confine_filter(q->confine, q->filter)
+                  : filter_copy(q->filter);
+    return !out->filter && (q->confine || q->filter) ? -ENOMEM : 0;
+}
+
+int
 sql_compile(const struct query *q, const struct sql_source *sources,
             size_t n, const struct sql_dialect *dialect, struct sql *sql)
 {
@@ -1071,11 +1120,14 @@ query_sql(const struct query *q, const char *const *schemas, size_t n)
             column_set_add(&sources[i].has, id);
         }
     }
-    if (sources && !sql_compile(q, sources, n, &sql_duckdb, &sql)) {
+    struct query confined = { .filter = NULL };
+    if (sources && !query_confine(q, &confined)
+        && !sql_compile(&confined, sources, n, &sql_duckdb, &sql)) {
         text = sql.text;
         sql.text = NULL;
         sql_clear(&sql);
     }
+    filter_destroy(confined.filter);
     free(sources);
     return text;
 }

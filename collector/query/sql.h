@@ -68,10 +68,16 @@ struct sql_dialect {
 extern const struct sql_dialect sql_duckdb;
 
 /* Compiles 'q' over 'sources'.  The query must have passed query_check() and
- * outlive '*sql'.  Returns 0 or -ENOMEM. */
+ * outlive '*sql'.  If it is confined, so is its filter (query_confine()); the
+ * columns that are told are masked here.  Returns 0 or -ENOMEM. */
 int sql_compile(const struct query *, const struct sql_source *, size_t n,
                 const struct sql_dialect *, struct sql *);
 void sql_clear(struct sql *);
+
+/* 'out' is 'q' with a filter of its own (to be destroyed, or NULL) that nobody
+ * gets around: that of 'q', of which only what its asker may see is true.  All
+ * that reads flows for a query goes by it.  0 or -ENOMEM. */
+int query_confine(const struct query *q, struct query *out);
 
 /* Exactly the groups of a result of 'q' whose first columns are its keys; any,
  * if there are none.  NULL if out of memory. */

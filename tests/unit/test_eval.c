@@ -4,10 +4,12 @@
 
 #include "collector/filter/eval.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 
+#include "collector/filter/confine.h"
 #include "collector/filter/names.h"
 #include "collector/query/query.h"
 #include "collector/query/sql.h"
@@ -26,6 +28,7 @@ static struct store *store;
 static struct query_pool *pool;
 static char *dir;
 static struct flow_batch *rows[N_BATCHES];
+static const struct confine *confine;   /* NULL: who asks sees all. */
 static struct store_view view;  /* Its connection has the plain table. */
 
 struct waiter {
@@ -189,6 +192,7 @@ make_query(struct filter *f)
         .from_us = 0, .to_us = UTIL_T0 + 100 * UTIL_HOUR,
         .metrics = { QUERY_METRIC_FLOWS, COL_raw_bytes }, .n_metrics = 2,
         .order = -1, .limit = 10, .filter = f, .all_observations = true,
+        .confine = confine,
     };
 }
 
@@ -215,7 +219,7 @@ bind(duckdb_prepared_statement st, size_t i, const struct sql_bind *b)
 static struct sums
 by_sql(struct filter *f)
 {
-    struct query q = make_query(f);
+    struct query asked = make_query(f), q;
     struct sql_source source_ = { .schema = "plain" };
     struct sums s = { 0, 0 };
     duckdb_prepared_statement st;
@@ -224,6 +228,7 @@ by_sql(struct filter *f)
     for (unsigned i = 0; i < N_COLUMNS; i++) {
         column_set_add(&source_.has, i);
     }
+    CU_ASSERT_FATAL(!query_confine(&asked, &q));
     CU_ASSERT_FATAL(!sql_compile(&q, &source_, 1, &sql_duckdb, &sql));
     CU_ASSERT_EQUAL_FATAL(duckdb_prepare(view.conn, sql.text, &st),
                           DuckDBSuccess);
@@ -237,30 +242,36 @@ by_sql(struct filter *f)
     duckdb_destroy_result(&r);
     duckdb_destroy_prepare(&st);
     sql_clear(&sql);
+    filter_destroy(q.filter);
     return s;
 }
 
-/* As a query is answered: the store's scan runs the filter. */
-static struct sums
-by_scan(struct filter *f)
+/* Asks, and waits; owns the filter. */
+static struct query_result *
+ask(struct query q)
 {
     struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
                         NULL };
-    struct query q = make_query(f);
-    struct sums s = { 0, 0 };
     query_start(pool, &q, on_done, &w);
     pthread_mutex_lock(&w.mutex);
     while (!w.r) {
         pthread_cond_wait(&w.cond, &w.mutex);
     }
     pthread_mutex_unlock(&w.mutex);
-    CU_ASSERT_EQUAL(w.r->status, QUERY_OK);
     if (w.r->status != QUERY_OK) {
         fprintf(stderr, "%s\n", w.r->error);
-    } else {
-        s = (struct sums) { w.r->values[0].u, w.r->values[1].u };
     }
-    query_result_destroy(w.r);
+    CU_ASSERT_EQUAL_FATAL(w.r->status, QUERY_OK);
+    return w.r;
+}
+
+/* As a query is answered: the store's scan runs the filter. */
+static struct sums
+by_scan(struct filter *f)
+{
+    struct query_result *r = ask(make_query(f));
+    struct sums s = { r->values[0].u, r->values[1].u };
+    query_result_destroy(r);
     return s;
 }
 
@@ -444,6 +455,204 @@ test_shapes(void)
     filter_destroy(f);
 }
 
+/* ---- Confined to tenants. ---- */
+
+static struct flow_batch *masked[N_BATCHES];    /* What may be seen of rows. */
+static uint64_t visible[N_BATCHES][EVAL_WORDS];
+
+static bool
+is_tenant(const struct flow_batch *b, enum column_id id, uint32_t row)
+{
+    const uint32_t *ids = (const uint32_t *) batch_column(
+        (struct flow_batch *) b, id);
+    return b->valid[id][row / 64] >> row % 64 & 1
+           && confine_has(confine, dict_text(dict, ids[row]));
+}
+
+/* Row by row, and not by what is tested. */
+static void
+make_masked(void)
+{
+    static const enum column_id hidden[2][6] = {
+        { COL_src_endpoint, COL_src_tenant, COL_src_network, COL_src_host,
+          COL_src_labels, COL_in_if_name },
+        { COL_dst_endpoint, COL_dst_tenant, COL_dst_network, COL_dst_host,
+          COL_dst_labels, COL_out_if_name },
+    };
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        const struct flow_batch *b = rows[k];
+        masked[k] = batch_create();
+        memcpy(masked[k], b, sizeof *b);
+        for (uint32_t i = 0; i < b->n; i++) {
+            bool ends[2] = { is_tenant(b, COL_src_tenant, i),
+                             is_tenant(b, COL_dst_tenant, i) };
+            uint64_t bit = UINT64_C(1) << i % 64;
+            visible[k][i / 64] |= ends[0] || ends[1] ? bit : 0;
+            for (unsigned c = 0; c < 12; c++) {
+                if (!ends[c / 6]) {
+                    masked[k]->valid[hidden[c / 6][c % 6]][i / 64] &= ~bit;
+                }
+            }
+        }
+    }
+}
+
+/* The rows that are visible and, as they are seen, match. */
+static struct sums
+by_eye(const struct filter *f, enum column_id by, uint32_t name)
+{
+    struct sums s = { 0, 0 };
+    struct filter_program *p = filter_compile(f, dict);
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        uint64_t bits[EVAL_WORDS];
+        filter_run(p, masked[k], bits);
+        for (uint32_t i = 0; i < rows[k]->n; i++) {
+            bool null = by == N_COLUMNS
+                        || !(masked[k]->valid[by][i / 64] >> i % 64 & 1);
+            uint32_t id = null ? UINT32_MAX
+                          : ((uint32_t *) batch_column(masked[k], by))[i];
+            if (bits[i / 64] & visible[k][i / 64] & UINT64_C(1) << i % 64
+                && id == name) {
+                s.flows++;
+                s.print += rows[k]->raw_bytes[i];
+            }
+        }
+    }
+    filter_program_destroy(p);
+    return s;
+}
+
+static uint64_t
+check_confined(const char *text)
+{
+    struct filter *f = filter_parse(text, NULL);
+    CU_ASSERT_FATAL(f != NULL);
+    struct sums want = by_eye(f, N_COLUMNS, UINT32_MAX);
+    struct filter *mine = confine_filter(confine, f);
+    struct sums memory = by_memory(mine), sql = by_sql(f);
+    struct sums scan = by_scan(f);
+    filter_destroy(mine);
+    if (memcmp(&want, &memory, sizeof want) || memcmp(&want, &sql, sizeof want)
+        || memcmp(&want, &scan, sizeof want)) {
+        fprintf(stderr, "\n%s\n%" PRIu64 " flows are seen, memory %" PRIu64
+                ", SQL %" PRIu64 ", scan %" PRIu64 "\n", text, want.flows,
+                memory.flows, sql.flows, scan.flows);
+        CU_FAIL("it sees what it may not, or not what it may");
+    }
+    return want.flows;
+}
+
+/* Groups by a masked column, their names, and how many there are. */
+static void
+check_groups(enum column_id by, const char *text)
+{
+    struct filter *f = filter_parse(text, NULL);
+    struct filter *again = filter_parse(text, NULL);
+    struct query q = make_query(f);
+    q.by[0] = by;
+    q.n_by = 1;
+    q.limit = 100;
+    struct query_result *r = ask(q);
+    uint64_t flows = 0, n = 0;
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const struct query_value *v = &r->values[3 * i];
+        uint32_t name = v[0].null ? UINT32_MAX
+                        : dict_intern(dict, v[0].text, strlen(v[0].text));
+        struct sums want = by_eye(again, by, name);
+        /* What is not UTF-8 has become another text. */
+        if (v[0].null || strncmp(v[0].text, "veth-", 5)) {
+            CU_ASSERT_EQUAL(v[1].u, want.flows);
+            CU_ASSERT_EQUAL(v[2].u, want.print);
+        }
+        flows += v[1].u;
+        n += !v[0].null;
+    }
+    query_result_destroy(r);
+    q = make_query(filter_copy(again));
+    q.metrics[0] = by;
+    q.calc[0].fn = FN_DISTINCT;
+    q.n_metrics = 1;
+    r = ask(q);
+    CU_ASSERT_EQUAL(r->values[0].u, n);
+    query_result_destroy(r);
+    struct filter *mine = confine_filter(confine, again);
+    CU_ASSERT_EQUAL(flows, by_memory(mine).flows);
+    filter_destroy(mine);
+    filter_destroy(again);
+}
+
+static void
+test_confined(void)
+{
+    static const enum column_id names[] = {
+        COL_src_endpoint, COL_src_tenant, COL_src_network, COL_src_labels,
+        COL_in_if_name, COL_dst_endpoint, COL_dst_tenant, COL_dst_host,
+        COL_out_if_name, COL_bridge,
+    };
+    const char *const tenants[] = { "tap1", "br-int", "tap1" };
+    static char text[65536];
+    uint64_t seed = 815, some = 0;
+
+    CU_ASSERT_EQUAL_FATAL(confine_make(tenants, 3, &confine), 0);
+    make_masked();
+    CU_ASSERT(check_confined("any") > 100);
+    CU_ASSERT_EQUAL(check_confined("not any"), 0);
+    for (unsigned i = 0; i < N_FILTERS / 8; i++) {
+        char *p = text;
+        const char *name = columns[names[i % 10]].name;
+        p = put_filter(p, &seed, i % 4);
+        p += sprintf(p, i & 16 ? " and " : " or ");
+        p += sprintf(p, i & 32 ? "not (" : "(");
+        if (i % 7 == 0) {
+            p += sprintf(p, "%s is %snull)", name, i & 64 ? "not " : "");
+        } else {
+            p += sprintf(p, "%s %s ", name, i & 64 ? "!=" : "=");
+            p += put_value(p, names[i % 10], util_random(&seed) >> 8);
+            sprintf(p, ")");
+        }
+        some += check_confined(text) != 0;
+    }
+    CU_ASSERT(some > N_FILTERS / 32);
+    for (unsigned i = 0; i < 10; i++) {
+        check_groups(names[i], "any");
+        check_groups(names[i], "not src tenant eth0 or dst endpoint tap1");
+    }
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        batch_destroy(masked[k]);
+    }
+    confine = NULL;
+}
+
+/* Sets that are no sets, and equal ones. */
+static void
+test_sets(void)
+{
+    const char *ab[] = { "a", "b" }, *bab[] = { "b", "a", "b" }, *bad = "";
+    const char *many[CONFINE_MAX + 1];
+    const struct confine *x, *y;
+    char long_name[CONFINE_NAME_MAX + 2];
+    const char *too_long = long_name;
+
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    for (unsigned i = 0; i <= CONFINE_MAX; i++) {
+        many[i] = "a";
+    }
+    CU_ASSERT_EQUAL(confine_make(ab, 2, &x), 0);
+    CU_ASSERT_EQUAL(confine_make(bab, 3, &y), 0);
+    CU_ASSERT_PTR_EQUAL(x, y);
+    CU_ASSERT_EQUAL(confine_count(x), 2);
+    CU_ASSERT(confine_has(x, "b") && !confine_has(x, "ab")
+              && !confine_has(x, "") && !confine_has(x, NULL));
+    CU_ASSERT_EQUAL(confine_make(ab, 1, &y), 0);
+    CU_ASSERT_PTR_NOT_EQUAL(x, y);
+    CU_ASSERT_EQUAL(confine_make(ab, 0, &y), -EINVAL);
+    CU_ASSERT_PTR_NULL(y);
+    CU_ASSERT_EQUAL(confine_make(&bad, 1, &y), -EINVAL);
+    CU_ASSERT_EQUAL(confine_make(&too_long, 1, &y), -EINVAL);
+    CU_ASSERT_EQUAL(confine_make(many, CONFINE_MAX + 1, &y), -EINVAL);
+}
+
 /* How fast: said, and only bounded where a machine would be broken. */
 static void
 test_speed(void)
@@ -481,4 +690,5 @@ test_teardown(void)
 
 UNIT_MAIN("eval", UNIT_TEST(test_setup), UNIT_TEST(test_columns),
           UNIT_TEST(test_random), UNIT_TEST(test_shapes),
+          UNIT_TEST(test_sets), UNIT_TEST(test_confined),
           UNIT_TEST(test_speed), UNIT_TEST(test_teardown))

@@ -151,6 +151,7 @@ test_discover(void)
         "\"examples\"],\"additionalProperties\":false,\"properties\":{"
         "\"name\":{\"type\":\"string\",\"minLength\":3},"
         "\"summary\":{\"type\":\"string\",\"minLength\":3},"
+        "\"x-confined\":{\"type\":\"boolean\"},"
         "\"x-role\":{\"enum\":[\"viewer\",\"operator\",\"orchestrator\","
         "\"admin\",\"anybody\"]},"
         "\"tags\":{\"type\":\"array\",\"items\":{\"type\":\"object\","

@@ -59,7 +59,7 @@ open_tap(struct tap_set *s, const char *text, uint32_t rate, bool all)
     struct filter *f = filter_parse(text, NULL);
     struct tap *t;
     CU_ASSERT_FATAL(f != NULL);
-    CU_ASSERT_EQUAL(tap_open(s, f, fields, N_FIELDS, rate, all, &t), 0);
+    CU_ASSERT_EQUAL(tap_open(s, f, NULL, fields, N_FIELDS, rate, all, &t), 0);
     filter_destroy(f);
     return t;
 }
@@ -144,14 +144,58 @@ test_bounds(void)
 
     struct tap *taps[TAP_MAX], *more;
     for (int i = 0; i < TAP_MAX; i++) {
-        taps[i] = open_tap(s, "port 53", 1, false);
+        taps[i] = open_tap(s, i < TAP_MAX_FILTERS || i % 2 ? "port 53"
+                              : "port  53", 1, false);
     }
-    CU_ASSERT_EQUAL(tap_open(s, NULL, fields, N_FIELDS, 1, false, &more),
+    CU_ASSERT_EQUAL(tap_open(s, NULL, NULL, fields, N_FIELDS, 1, false, &more),
                     -ENOSPC);
     tap_process(s, b);
-    CU_ASSERT_EQUAL(tap_take(taps[0], v, 3000, &skipped), 1);
-    CU_ASSERT_EQUAL(skipped, 499);
+    for (int i = 0; i < TAP_MAX; i += 1000) {
+        CU_ASSERT_EQUAL(tap_take(taps[i], v, 3000, &skipped), 1);
+        CU_ASSERT_EQUAL(skipped, 499);
+    }
+    for (int i = 0; i < TAP_MAX - TAP_MAX_FILTERS; i++) {
+        tap_close(taps[i]);
+    }
+    /* Different filters cost more than subscribers. */
+    for (int i = 1; i < TAP_MAX_FILTERS; i++) {
+        char text[32];
+        sprintf(text, "port %d", 1000 + i);
+        open_tap(s, text, 1, false);
+    }
+    CU_ASSERT_EQUAL(tap_open(s, NULL, NULL, fields, N_FIELDS, 1, false, &more),
+                    -ENOSPC);
+    tap_close(open_tap(s, "port 53", 1, false));
     tap_set_destroy(s);         /* Closes them all. */
+    free(v);
+    batch_destroy(b);
+}
+
+/* Rows of all taps together are bounded. */
+static void
+test_memory(void)
+{
+    struct tap_set *s = tap_set_create(dict, on_ready, NULL);
+    struct flow_batch *b = make_batch(2000);
+    struct tap_value *v = calloc(3000 * N_FIELDS, sizeof *v);
+    enum { N = TAP_MAX_BYTES / (TAP_MAX_RATE * N_FIELDS
+                                * sizeof(struct tap_value)) };
+    struct tap *taps[N + 20];
+    uint64_t skipped, with = 0, without = 0;
+
+    for (int i = 0; i < N + 20; i++) {
+        taps[i] = open_tap(s, "any", TAP_MAX_RATE, true);
+    }
+    tap_process(s, b);
+    for (int i = 0; i < N + 20; i++) {
+        size_t n = tap_take(taps[i], v, 3000, &skipped);
+        CU_ASSERT_EQUAL(n + skipped, 2000);
+        with += n == 2000;
+        without += n == 0;
+    }
+    CU_ASSERT_EQUAL(with, N);
+    CU_ASSERT_EQUAL(without, 20);
+    tap_set_destroy(s);
     free(v);
     batch_destroy(b);
 }
@@ -201,4 +245,5 @@ test_threads(void)
 }
 
 UNIT_MAIN("tap", UNIT_TEST(test_rows), UNIT_TEST(test_bounds),
+          UNIT_TEST(test_memory),
           UNIT_TEST(test_threads))
