@@ -9,6 +9,7 @@
 
 static const struct column_word words_export_protocol[] = {
     { PROTO_UNKNOWN, "unknown", "an imported file did not say" },
+    { PROTO_NETFLOW1, "netflow1", "NetFlow version 1" },
     { PROTO_NETFLOW5, "netflow5", "NetFlow version 5" },
     { PROTO_NETFLOW7, "netflow7", "NetFlow version 7" },
     { PROTO_NETFLOW9, "netflow9", "NetFlow version 9 (RFC 3954)" },

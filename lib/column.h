@@ -108,6 +108,25 @@ enum column_type {
       "topmost MPLS label")                                                   \
     X(mpls_labels, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
       "MPLS labels from the top, with spaces between")                        \
+    X(mpls_exp, U8, "", 203, 0, CF_NULL | CF_KEY,                             \
+      "traffic class of the topmost label (mplsTopLabelExp), or of the "      \
+      "tunnel or pseudowire that sFlow 1008, 1009 tell")                      \
+    X(mpls_tunnel_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                     \
+      "MPLS tunnel, or LSP (sFlow 1008)")                                     \
+    X(mpls_tunnel_id, U32, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "its number")                                                           \
+    X(mpls_vc_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                         \
+      "MPLS virtual circuit, or VLL instance (sFlow 1009)")                   \
+    X(mpls_vc_id, U32, "", 249, 0, CF_NULL | CF_KEY,                          \
+      "its number (pseudoWireId)")                                            \
+    X(mpls_ftn, NAME, "", 0, 0, CF_NULL | CF_KEY,                             \
+      "entry of the FEC-to-NHLFE table, mplsFTNDescr (sFlow 1010)")           \
+    X(mpls_ftn_mask, U32, "", 0, 0, CF_NULL | CF_KEY,                         \
+      "which of its fields count, mplsFTNMask")                               \
+    X(mpls_fec_addr, ADDR, "", 47, 140, CF_NULL | CF_KEY,                     \
+      "address of the class that the topmost label stands for")               \
+    X(mpls_fec_length, U8, "bits", 91, 0, CF_NULL | CF_KEY,                   \
+      "length of its prefix (mplsTopLabelPrefixLength, sFlow 1011)")          \
     X(in_if, U32, "", 10, 252, CF_NULL | CF_KEY,                              \
       "input interface, as numbered by the exporter: ifIndex, or OpenFlow "   \
       "port for NetFlow from Open vSwitch")                                   \
@@ -196,6 +215,19 @@ enum column_type {
       "source address of the outer packet")                                   \
     X(tunnel_dst_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \
       "destination address of the outer packet")                              \
+    X(tunnel_proto, U8, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "IP protocol number of the outer packet (6876/895)")                    \
+    X(tunnel_src_port, U16, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "source transport port of the outer packet (6876/896)")                 \
+    X(tunnel_dst_port, U16, "", 0, 0, CF_NULL | CF_KEY,                       \
+      "destination transport port of the outer packet (6876/897)")            \
+    X(tunnel_src_mac, MAC, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "source MAC address of the outer frame (sFlow 1021, 1022)")             \
+    X(tunnel_dst_mac, MAC, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "destination MAC address of the outer frame")                           \
+    X(inner_header_offset, U32, "B", 0, 0, CF_NULL | CF_KEY,                  \
+      "where in the sampled header the inner packet begins, as sFlow 1027 "   \
+      "and 1028 say")                                                         \
     X(vni, U64, "", 351, 0, CF_NULL | CF_KEY,                                 \
       "virtual network identifier or tunnel key (layer2SegmentId)")           \
     X(nat_src_addr, ADDR, "", 225, 281, CF_NULL | CF_KEY,                     \
@@ -217,7 +249,9 @@ enum column_type {
     X(acl_out, NAME, "", 0, 0, CF_NULL | CF_KEY,                              \
       "access list at the output")                                            \
     X(user_name, NAME, "", 371, 0, CF_NULL | CF_KEY,                          \
-      "user that the exporter knows behind the flow")                         \
+      "user that the exporter knows behind the flow, or its source")                         \
+    X(dst_user_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "user behind the destination (sFlow extended_user)")                    \
     X(application_id, U64, "", 95, 0, CF_NULL | CF_KEY,                       \
       "application: engine id, then selector (RFC 6759)")                     \
     X(application, NAME, "", 96, 0, CF_NULL | CF_KEY,                         \
@@ -235,6 +269,14 @@ enum column_type {
       "what became of the packet (RFC 7270 section 4.12); 128 is dropped")    \
     X(drop_reason, U16, "", 0, 0, CF_NULL | CF_KEY,                           \
       "why the packet was dropped, in the numbers of sFlow (sflow_drops)")    \
+    X(drop_function, NAME, "", 0, 0, CF_NULL | CF_KEY,                        \
+      "function of the software that dropped the packet (sFlow 1038)")        \
+    X(egress_queue, U32, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "queue of the output interface (sFlow 1036)")                           \
+    X(queue_depth, U32, "B", 0, 0, CF_NULL | CF_KEY,                          \
+      "octets that waited in the queue before the packet (sFlow 1040)")       \
+    X(transit_delay, U32, "ns", 0, 0, CF_NULL | CF_KEY,                       \
+      "time that the packet spent in the exporter (sFlow 1039)")              \
     X(bytes, U64, "B", 1, 23, CF_SUM,                                         \
       "estimated octets of the IP packets with their headers; of other "      \
       "frames, octets after the Ethernet header")                             \
@@ -298,6 +340,7 @@ int column_word_value(const struct column *, const char *name,
 /* Values of 'export_protocol'. */
 enum export_protocol {
     PROTO_UNKNOWN = 0,          /* Imported, and the file does not say. */
+    PROTO_NETFLOW1 = 1,
     PROTO_NETFLOW5 = 5,
     PROTO_NETFLOW7 = 7,
     PROTO_NETFLOW9 = 9,

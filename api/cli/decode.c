@@ -36,8 +36,8 @@ const struct cli_option cli_decode_options[] = {
     { "summary", 's', NULL, "one object with counts instead of records",
       NULL },
     { "protocol", 'p', "PROTOCOL", "take everything for this, and leave out "
-      "what is not: netflow5, netflow7, netflow9, netflow, ipfix, sflow5",
-      "netflow5 netflow7 netflow9 netflow ipfix sflow5" },
+      "what is not: netflow1, netflow5, netflow7, netflow9, netflow, ipfix, "
+      "sflow5", "netflow1 netflow5 netflow7 netflow9 netflow ipfix sflow5" },
     { "flows", 'f', NULL, "flow records only, no options records and counter "
       "samples", NULL },
     { "extra", 'x', NULL, "also fields that no column takes: extra, as "
@@ -206,7 +206,7 @@ protocol_of(const uint8_t *p, size_t n)
                    : NULL;
 }
 
-/* "netflow" fits all of netflow5, netflow7, netflow9. */
+/* "netflow" fits all of netflow1, netflow5, netflow7, netflow9. */
 static bool
 is_wanted(const struct decode *d, const struct datagram *datagram)
 {
@@ -222,7 +222,8 @@ header_time_us(const uint8_t *p, size_t n)
 {
     uint16_t version = n >= 12 ? be16_at(p) : 0;
     uint32_t s = version == 10 ? be32_at(p + 4)
-                 : version == 5 || version == 7 || version == 9
+                 : version == 1 || version == 5 || version == 7
+                       || version == 9
                    ? be32_at(p + 8) : 0;
     return s ? (int64_t) s * 1000000 : clock_wall_us();
 }

@@ -12,6 +12,7 @@ collector_libcollector_la_SOURCES += \
 	collector/decode/pending.c \
 	collector/decode/pcap.c collector/decode/pcap.h \
 	collector/decode/sflow.c collector/decode/sflow_counters.c \
+	collector/decode/sflow_p.h collector/decode/sflow_record.c \
 	collector/decode/stream.c collector/decode/stream.h
 
 if HAVE_CUNIT
@@ -19,6 +20,7 @@ decode_tests = \
 	tests/unit/test_capture \
 	tests/unit/test_corpora \
 	tests/unit/test_corpora_fields \
+	tests/unit/test_elements \
 	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
 	tests/unit/test_netflow9 \
@@ -41,6 +43,8 @@ tests_unit_test_corpora_LDADD = $(decode_test_libs) $(JSONC_LIBS)
 tests_unit_test_corpora_fields_SOURCES = tests/unit/test_corpora_fields.c
 tests_unit_test_corpora_fields_CPPFLAGS = $(tests_unit_test_corpora_CPPFLAGS)
 tests_unit_test_corpora_fields_LDADD = $(decode_test_libs) $(JSONC_LIBS)
+tests_unit_test_elements_SOURCES = tests/unit/test_elements.c
+tests_unit_test_elements_LDADD = $(decode_test_libs)
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c
 tests_unit_test_ipfix_LDADD = $(decode_test_libs)
 tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c

@@ -33,8 +33,7 @@ void
 decoder_destroy(struct decoder *dec)
 {
     if (dec) {
-        plan_destroy(dec->netflow5);
-        plan_destroy(dec->netflow7);
+        netflow5_clear(dec);
         pending_destroy(dec->pending);
         free(dec);
     }
@@ -46,6 +45,7 @@ static const struct {
     uint16_t first, second;     /* 'second' counts only after a 0. */
     void (*decode)(struct decoder *, struct cursor *);
 } formats[] = {
+    { 1, 0, netflow5_decode },
     { 5, 0, netflow5_decode },
     { 7, 0, netflow5_decode },
     { 9, 0, netflow9_decode },

@@ -10,17 +10,21 @@
 #include "lib/cursor.h"
 #include "lib/source.h"
 
+#define N_NETFLOW_FIXED 3               /* NetFlow v1, v5, v7. */
+
 struct decoder {
     struct decoder_config c;
     struct flow_batch *b;               /* Being filled. */
     const struct datagram *d;           /* Being decoded. */
-    struct plan *netflow5, *netflow7;
-    uint32_t netflow5_stride, netflow7_stride;
+    struct fixed_format {
+        struct plan *plan;
+        uint32_t stride;                /* Octets of a record. */
+    } fixed[N_NETFLOW_FIXED];
     struct pending *pending;            /* NULL: nothing yet. */
 };
 
 /* Each reads the whole datagram. */
-void netflow5_decode(struct decoder *, struct cursor *);        /* And v7. */
+void netflow5_decode(struct decoder *, struct cursor *);    /* v1 and v7, too. */
 void netflow9_decode(struct decoder *, struct cursor *);
 void ipfix_decode(struct decoder *, struct cursor *);
 void sflow_decode(struct decoder *, struct cursor *);
@@ -34,6 +38,7 @@ bool sflow_counter_sample(struct decoder *, struct source *, struct cursor *,
 
 /* The plans of the fixed formats.  False: out of memory. */
 bool netflow5_init(struct decoder *);
+void netflow5_clear(struct decoder *);
 
 /* The source that a datagram belongs to, with the datagram counted on it; or
  * NULL, counted. */

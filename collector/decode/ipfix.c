@@ -125,6 +125,7 @@ read_message(struct decoder *dec, struct cursor *c, struct source **source)
         .dec = dec, .source = *source,
         .env = {
             .keep_unknown = dec->c.keep_unknown,
+            .templates = dec->c.templates,
             .dict = dec->c.dict, .source = *source,
             .received_us = dec->d->received_us,
             .export_us = (int64_t) export_s * 1000000,

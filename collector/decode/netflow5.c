@@ -4,46 +4,81 @@
 
 #include "collector/exporter/source_table.h"
 
-/* NetFlow v5 and v7 have one record each: a template that never changes, so
+/* NetFlow v1, v5 and v7 have one record each: a template that never changes, so
  * that it is compiled like one.  Ids are those of NetFlow v9; 210 is
  * padding. */
+#define COMMON_FIELDS                                                   \
+    { 8, 4, 0 }, { 12, 4, 0 }, { 15, 4, 0 }, { 10, 2, 0 },              \
+    { 14, 2, 0 }, { 2, 4, 0 }, { 1, 4, 0 }, { 22, 4, 0 },               \
+    { 21, 4, 0 }, { 7, 2, 0 }, { 11, 2, 0 }
+
+/* After the flags: what some routers told of TCP, and nobody documented. */
+static const struct template_field netflow1_fields[] = {
+    COMMON_FIELDS, { 210, 2, 0 }, { 4, 1, 0 }, { 5, 1, 0 }, { 6, 1, 0 },
+    { 210, 7, 0 },
+};
+#define NETFLOW1_LONG 52        /* Some have four octets more. */
+
+#define AS_FIELDS                                                       \
+    { 210, 1, 0 }, { 6, 1, 0 }, { 4, 1, 0 }, { 5, 1, 0 },               \
+    { 16, 2, 0 }, { 17, 2, 0 }, { 9, 1, 0 }, { 13, 1, 0 }
+
 static const struct template_field netflow5_fields[] = {
-    { 8, 4, 0 }, { 12, 4, 0 }, { 15, 4, 0 }, { 10, 2, 0 }, { 14, 2, 0 },
-    { 2, 4, 0 }, { 1, 4, 0 }, { 22, 4, 0 }, { 21, 4, 0 }, { 7, 2, 0 },
-    { 11, 2, 0 }, { 210, 1, 0 }, { 6, 1, 0 }, { 4, 1, 0 }, { 5, 1, 0 },
-    { 16, 2, 0 }, { 17, 2, 0 }, { 9, 1, 0 }, { 13, 1, 0 }, { 210, 2, 0 },
+    COMMON_FIELDS, AS_FIELDS, { 210, 2, 0 },
 };
 
 /* After the masks: flags and the router that was bypassed. */
 static const struct template_field netflow7_fields[] = {
-    { 8, 4, 0 }, { 12, 4, 0 }, { 15, 4, 0 }, { 10, 2, 0 }, { 14, 2, 0 },
-    { 2, 4, 0 }, { 1, 4, 0 }, { 22, 4, 0 }, { 21, 4, 0 }, { 7, 2, 0 },
-    { 11, 2, 0 }, { 210, 1, 0 }, { 6, 1, 0 }, { 4, 1, 0 }, { 5, 1, 0 },
-    { 16, 2, 0 }, { 17, 2, 0 }, { 9, 1, 0 }, { 13, 1, 0 }, { 210, 2, 0 },
-    { 210, 4, 0 },
+    COMMON_FIELDS, AS_FIELDS, { 210, 2, 0 }, { 210, 4, 0 },
 };
 
 #define N_OF(A) (sizeof (A) / sizeof (A)[0])
 
-static struct plan *
-compile(const struct template_field *fields, size_t n, uint8_t protocol,
-        uint32_t *stride)
-{
-    *stride = 0;
-    for (size_t i = 0; i < n; i++) {
-        *stride += fields[i].size;
-    }
-    return plan_compile(fields, (unsigned) n, protocol, false);
-}
+static const struct layout {
+    uint16_t version;           /* The protocol's number, too. */
+    const struct template_field *fields;
+    size_t n;
+} layouts[N_NETFLOW_FIXED] = {
+    { PROTO_NETFLOW1, netflow1_fields, N_OF(netflow1_fields) },
+    { PROTO_NETFLOW5, netflow5_fields, N_OF(netflow5_fields) },
+    { PROTO_NETFLOW7, netflow7_fields, N_OF(netflow7_fields) },
+};
 
 bool
 netflow5_init(struct decoder *dec)
 {
-    dec->netflow5 = compile(netflow5_fields, N_OF(netflow5_fields),
-                            PROTO_NETFLOW5, &dec->netflow5_stride);
-    dec->netflow7 = compile(netflow7_fields, N_OF(netflow7_fields),
-                            PROTO_NETFLOW7, &dec->netflow7_stride);
-    return dec->netflow5 && dec->netflow7;
+    for (size_t i = 0; i < N_NETFLOW_FIXED; i++) {
+        const struct layout *l = &layouts[i];
+        struct fixed_format *f = &dec->fixed[i];
+        for (size_t k = 0; k < l->n; k++) {
+            f->stride += l->fields[k].size;
+        }
+        f->plan = plan_compile(l->fields, (unsigned) l->n,
+                               (uint8_t) l->version, false);
+        if (!f->plan) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void
+netflow5_clear(struct decoder *dec)
+{
+    for (size_t i = 0; i < N_NETFLOW_FIXED; i++) {
+        plan_destroy(dec->fixed[i].plan);
+    }
+}
+
+static const struct fixed_format *
+find_format(const struct decoder *dec, uint16_t version)
+{
+    for (size_t i = 0; i < N_NETFLOW_FIXED; i++) {
+        if (layouts[i].version == version) {
+            return &dec->fixed[i];
+        }
+    }
+    return NULL;
 }
 
 static void
@@ -82,22 +117,27 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
     uint32_t uptime_ms = cur_u32(c);
     uint32_t secs = cur_u32(c);
     uint32_t nsecs = cur_u32(c);
-    uint32_t seq = cur_u32(c);
-    uint8_t engine_type = cur_u8(c), engine_id = cur_u8(c);
-    uint16_t sampling = cur_u16(c);
-    bool v5 = version == 5;
-    size_t stride = v5 ? dec->netflow5_stride : dec->netflow7_stride;
+    /* Version 1 ends here, and version 7 has neither engine nor sampling. */
+    bool v5 = version == PROTO_NETFLOW5, counted = version != PROTO_NETFLOW1;
+    uint32_t seq = counted ? cur_u32(c) : 0;
+    uint8_t engine_type = counted ? cur_u8(c) : 0;
+    uint8_t engine_id = counted ? cur_u8(c) : 0;
+    uint16_t sampling = counted ? cur_u16(c) : 0;
+    const struct fixed_format *format = find_format(dec, version);
 
-    if (c->bad) {
+    if (c->bad || !format) {
         counter_inc(&n->bad_header);
         return;
     }
-    /* Version 7 has no engine and no sampling there. */
     uint32_t domain = v5 ? (uint32_t) engine_type << 8 | engine_id : 0;
     struct source *source = decode_source(dec, (uint8_t) version, domain,
                                           NULL);
     if (!source) {
         return;
+    }
+    size_t stride = format->stride;
+    if (!counted && cur_left(c) == (size_t) count * NETFLOW1_LONG) {
+        stride = NETFLOW1_LONG;
     }
     const uint8_t *records = cur_take(c, count * stride);
     if (!records || !count) {
@@ -111,7 +151,9 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
     if (v5) {
         learn_sampling(source, sampling);
     }
-    source_sequence_v5(source, seq, count);
+    if (counted) {
+        source_sequence_v5(source, seq, count);
+    }
     decode_clock(dec, source, (int64_t) secs * 1000000);
 
     struct plan_env env = {
@@ -120,6 +162,5 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
         .export_us = (int64_t) secs * 1000000 + nsecs / 1000 % 1000000,
         .uptime_ms = uptime_ms, .has_uptime = true,
     };
-    decode_records(dec, v5 ? dec->netflow5 : dec->netflow7, stride, &env,
-                   records, count);
+    decode_records(dec, format->plan, stride, &env, records, count);
 }

@@ -102,6 +102,7 @@ netflow9_decode(struct decoder *dec, struct cursor *c)
         .dec = dec, .source = source,
         .env = {
             .keep_unknown = dec->c.keep_unknown,
+            .templates = dec->c.templates,
             .dict = dec->c.dict, .source = source,
             .received_us = dec->d->received_us,
             .export_us = (int64_t) export_s * 1000000,

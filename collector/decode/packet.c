@@ -253,6 +253,10 @@ parse_inner(struct parser *x, struct tunnel *t)
     k->vni = t->vni;
     k->tunnel_src = outer.src;
     k->tunnel_dst = outer.dst;
+    k->tunnel_proto = outer.proto;
+    k->has_tunnel_ports = outer.has_ports;
+    k->tunnel_src_port = outer.src_port;
+    k->tunnel_dst_port = outer.dst_port;
 }
 
 /* After the transport header. */
@@ -563,6 +567,31 @@ parse_ethernet(struct parser *x)
     }
 }
 
+/* PPP, as in HDLC or without its address (RFC 1661, 1662), and what Cisco has
+ * in its place: an Ethernet type. */
+static void
+parse_ppp(struct parser *x)
+{
+    uint64_t rest = rest_on_wire(x);
+    uint16_t type = cur_u16(&x->c);
+    bool cisco = type == 0x0f00 || type == 0x8f00;
+    if (cisco || type == 0xff03) {
+        rest = rest_on_wire(x);
+        type = cur_u16(&x->c);
+    }
+    if (!cisco) {
+        type = type == 0x0021 ? ETH_IPV4 : type == 0x0057 ? ETH_IPV6
+               : type == 0x0281 ? ETH_MPLS : type == 0x0283 ? ETH_MPLS_MCAST
+               : 0;
+    }
+    void (*parse)(struct parser *) = payload_of(type);
+    if (parse && !x->c.bad) {
+        parse(x);
+    } else {
+        x->k->ip_bytes = rest > 2 ? rest - 2 : 0;
+    }
+}
+
 void
 packet_parse(struct packet *k, enum packet_link link, const uint8_t *p,
              size_t n, size_t wire)
@@ -573,6 +602,10 @@ packet_parse(struct packet *k, enum packet_link link, const uint8_t *p,
     switch (link) {
     case PACKET_ETHERNET:
         parse_ethernet(&x);
+        break;
+    case PACKET_PPP:
+    case PACKET_POS:
+        parse_ppp(&x);
         break;
     case PACKET_IPV4:
         parse_ipv4(&x);
@@ -645,6 +678,11 @@ store_tunnel(const struct packet *k, struct flow_batch *b, uint32_t row)
     BATCH_SET(b, tunnel_type, row, k->tunnel_type);
     BATCH_SET(b, tunnel_src_addr, row, k->tunnel_src);
     BATCH_SET(b, tunnel_dst_addr, row, k->tunnel_dst);
+    BATCH_SET(b, tunnel_proto, row, k->tunnel_proto);
+    if (k->has_tunnel_ports) {
+        BATCH_SET(b, tunnel_src_port, row, k->tunnel_src_port);
+        BATCH_SET(b, tunnel_dst_port, row, k->tunnel_dst_port);
+    }
     if (k->has_vni) {
         BATCH_SET(b, vni, row, k->vni);
     }

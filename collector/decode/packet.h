@@ -19,9 +19,11 @@ struct dict;
 /* Numbers as in sFlow's header_protocol. */
 enum packet_link {
     PACKET_ETHERNET = 1,
+    PACKET_PPP = 7,
     PACKET_IPV4 = 11,
     PACKET_IPV6 = 12,
     PACKET_MPLS = 13,
+    PACKET_POS = 14,
 };
 
 #define PACKET_MAX_LABELS 10    /* As many as IPFIX has elements for. */
@@ -31,7 +33,7 @@ enum packet_link {
  * packet; the tunnel is the outermost. */
 struct packet {
     bool has_ethernet, has_vlan, has_ip, has_ports, has_tcp, has_icmp;
-    bool has_tunnel, has_vni;
+    bool has_tunnel, has_tunnel_ports, has_vni;
     bool fragment, truncated;
     uint8_t n_vlans, n_labels, vlan_priority, tunnel_type;
     uint8_t ip_version, proto, tos, ttl, icmp_type, icmp_code;
@@ -43,6 +45,8 @@ struct packet {
     uint64_t ip_bytes;          /* As in column bytes: of the outer packet. */
     uint32_t vni;
     struct addr tunnel_src, tunnel_dst;
+    uint8_t tunnel_proto;
+    uint16_t tunnel_src_port, tunnel_dst_port;
     uint32_t labels[PACKET_MAX_LABELS];
 };
 

@@ -169,6 +169,7 @@ decode_late(struct decoder *dec, struct pending_set *s)
         .dec = dec, .source = s->source, .late = true,
         .env = {
             .keep_unknown = dec->c.keep_unknown,
+            .templates = dec->c.templates,
             .dict = dec->c.dict, .source = s->source,
             .received_us = s->received_us, .export_us = s->export_us,
             .uptime_ms = s->uptime_ms, .has_uptime = s->has_uptime,

@@ -119,12 +119,12 @@ sflow_counter_sample(struct decoder *dec, struct source *source,
     if (c->bad) {
         return false;
     }
-    counter_inc(&source->n.counter_records);
     for (uint32_t i = 0; i < n; i++) {
         if (!read_block(&k, c, dec->c.dict, &seen)) {
             return false;
         }
     }
+    counter_inc(&source->n.counter_records);
     if (dec->c.watch) {
         dec->c.watch->counters(dec->c.watch->aux, source, &k, seen.list,
                                seen.n);

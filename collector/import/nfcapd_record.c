@@ -579,6 +579,8 @@ static uint8_t
 protocol(const struct flow *x)
 {
     switch (x->version) {
+    case 1:
+        return PROTO_NETFLOW1;
     case 5:
         return PROTO_NETFLOW5;
     case 7:

@@ -39,6 +39,7 @@ static const struct element elements[] = {
     { 0, 31, CONV_UINT, 0, COL_flow_label, 0 },
     { 0, 32, CONV_TYPE_CODE, 1, COL_icmp_type, 0 }, /* icmpTypeCodeIPv4 */
     { 0, 34, CONV_UINT, 0, COL_sampling, 0 },   /* samplingInterval */
+    { 0, 47, CONV_V4, 0, COL_mpls_fec_addr, 0 },        /* mplsTopLabel.. */
     { 0, 48, CONV_SAMPLER, 2, COL_sampling, 0 },        /* samplerId */
     { 0, 50, CONV_UINT, 1, COL_sampling, 0 },   /* samplerRandomInterval */
     { 0, 52, CONV_UINT, 1, COL_ttl, 0 },        /* minimumTTL */
@@ -68,6 +69,7 @@ static const struct element elements[] = {
     { 0, 86, CONV_UINT, 1, COL_packets, 0 },
     { 0, 88, CONV_FRAGMENT, 0, COL_fragment_offset, 0 },
     { 0, 89, CONV_UINT, 0, COL_forwarding_status, 0 },
+    { 0, 91, CONV_UINT, 0, COL_mpls_fec_length, 0 },
     { 0, 95, CONV_UINT, 0, COL_application_id, 0 },
     { 0, 96, CONV_NAME, 0, COL_application, 0 },
     { 0, 104, CONV_FRAME, 0, NO_COLUMN, 0 },    /* layer2packetSectionData */
@@ -78,6 +80,7 @@ static const struct element elements[] = {
     { 0, 136, CONV_UINT, 0, COL_flow_end_reason, 0 },
     { 0, 138, CONV_UINT, 0, COL_observation_point_id, 0 },
     { 0, 139, CONV_TYPE_CODE, 1, COL_icmp_type, 0 }, /* icmpTypeCodeIPv6 */
+    { 0, 140, CONV_V6, 0, COL_mpls_fec_addr, 0 },
     { 0, 148, CONV_UINT, 0, COL_flow_id, 0 },  /* flowId */
     { 0, 150, CONV_SECONDS, 4, COL_flow_start, 0 },
     { 0, 151, CONV_SECONDS, 4, COL_flow_end, 0 },
@@ -104,6 +107,7 @@ static const struct element elements[] = {
     { 0, 193, CONV_UINT, 1, COL_proto, 0 },     /* nextHeaderIPv6 */
     { 0, 195, CONV_DSCP, 1, COL_tos, 0 },       /* ipDiffServCodePoint */
     { 0, 197, CONV_FRAGMENT_FLAGS, 0, COL_fragment, 0 },
+    { 0, 203, CONV_UINT, 0, COL_mpls_exp, 0 },  /* mplsTopLabelExp */
     { 0, 225, CONV_V4, 0, COL_nat_src_addr, 226 },
     { 0, 226, CONV_V4, 0, COL_nat_dst_addr, 225 },
     { 0, 227, CONV_UINT, 0, COL_nat_src_port, 228 },
@@ -118,6 +122,7 @@ static const struct element elements[] = {
     { 0, 243, CONV_UINT, 1, COL_vlan_id, 0 },   /* dot1qVlanId */
     { 0, 244, CONV_UINT, 0, COL_vlan_priority, 0 },
     { 0, 245, CONV_UINT, 0, COL_customer_vlan_id, 0 },
+    { 0, 249, CONV_UINT, 0, COL_mpls_vc_id, 0 },        /* pseudoWireId */
     { 0, 252, CONV_UINT, 1, COL_in_if, 253 },   /* ingressPhysical.. */
     { 0, 253, CONV_UINT, 1, COL_out_if, 252 },
     { 0, 254, CONV_UINT, 1, COL_post_vlan_id, 0 },
@@ -138,6 +143,13 @@ static const struct element elements[] = {
     { 0, 352, CONV_UINT, 0, COL_l2_bytes, 0 },  /* layer2OctetDeltaCount */
     { 0, 353, CONV_UINT, 1, COL_l2_bytes, 0 },  /* layer2OctetTotalCount */
     { 0, 371, CONV_NAME, 0, COL_user_name, 0 }, /* userName */
+    { 0, 483, CONV_COMMUNITY, 1, COL_communities, 0 },  /* bgpCommunity */
+    { 0, 484, CONV_COMMUNITIES, 0, COL_src_communities, 485 },
+    { 0, 485, CONV_COMMUNITIES, 0, COL_communities, 484 },
+    { 0, 487, CONV_COMMUNITIES, 0, COL_src_communities, 488 },
+    { 0, 488, CONV_COMMUNITIES, 0, COL_communities, 487 },
+    { 0, 490, CONV_COMMUNITIES, 0, COL_src_communities, 491 },
+    { 0, 491, CONV_COMMUNITIES, 0, COL_communities, 490 },
     /* Numbers that vendors took in NetFlow v9, where there are no
      * enterprises: Cisco's NSEL, Palo Alto's, ntop's. */
     { 0, 33000, CONV_HEX, 0, COL_acl_in, 0 },
@@ -159,6 +171,9 @@ static const struct element elements[] = {
     { PEN_OVS, 892, CONV_UINT, 1, COL_vni, 0 }, /* tunnelKey */
     { PEN_OVS, 893, CONV_V4, 0, COL_tunnel_src_addr, 894 },
     { PEN_OVS, 894, CONV_V4, 0, COL_tunnel_dst_addr, 893 },
+    { PEN_OVS, 895, CONV_UINT, 0, COL_tunnel_proto, 0 },
+    { PEN_OVS, 896, CONV_UINT, 0, COL_tunnel_src_port, 897 },
+    { PEN_OVS, 897, CONV_UINT, 0, COL_tunnel_dst_port, 896 },
     { PEN_OVS, 898, CONV_NAME, 0, COL_virtual_obs_id, 0 },
     { PEN_NTOP, 118, CONV_UINT, 1, COL_application_id, 0 },
     { PEN_NTOP, 119, CONV_NAME, 2, COL_application, 0 },

@@ -32,6 +32,8 @@ enum element_conv {
     CONV_UPTIME,                /* Milliseconds of sysUptime. */
     CONV_SAMPLER,               /* Look the rate up. */
     CONV_HEX,                   /* Into a NAME column, as hex. */
+    CONV_COMMUNITY,             /* A BGP community (RFC 8549), into text, */
+    CONV_COMMUNITIES,           /* or a basicList of them. */
     CONV_MPLS,                  /* A label stack entry; see COL_mpls_labels. */
     CONV_FRAGMENT,              /* Offset; sets the column fragment, too. */
     CONV_FRAGMENT_FLAGS,

@@ -9,9 +9,12 @@
 #include "collector/decode/packet.h"
 #include "collector/exporter/source_table.h"
 #include "collector/template/element.h"
+#include "collector/template/registry.h"
+#include "collector/template/structured.h"
 #include "lib/cursor.h"
 #include "lib/dict.h"
 #include "lib/source.h"
+#include "lib/text.h"
 
 /* One field into one column.  The field starts 'offset' bytes after the
  * start of segment 'segment'; or it is the field of variable length that ends
@@ -54,6 +57,7 @@ struct plan {
     struct unknown {
         uint32_t pen;
         uint16_t id;
+        uint8_t type;           /* enum registry_type. */
         struct op op;
     } *unknown;
     uint16_t n_nullable;        /* Columns that ops with a code fill. */
@@ -289,6 +293,36 @@ run_hex(const struct op *op, const struct plan_env *env,
     }
 }
 
+/* Standard, extended and large communities come in lists of their own, and
+ * share a column. */
+static void
+run_communities(const struct op *op, const struct plan_env *env,
+                struct flow_batch *b, uint32_t row, uint32_t n,
+                const struct view *v)
+{
+    uint32_t *dst = (uint32_t *) batch_column(b, op->column) + row;
+    for (uint32_t i = 0; i < n; i++) {
+        struct field_ref f = op_field(op, v, i);
+        struct text t;
+        const char *before = batch_is_valid(b, op->column, row + i)
+                             ? dict_text(env->dict, dst[i]) : "";
+        t.n = strnlen(before, sizeof t.s / 2);
+        t.cut = false;
+        memcpy(t.s, before, t.n);
+        size_t had = t.n;
+        if (op->conv == CONV_COMMUNITY) {
+            structured_community(&t, (uint32_t) be_uint_at(f.p, f.size));
+        } else if (!structured_communities(&t, f.p, f.size)) {
+            continue;
+        }
+        if (t.n > had) {
+            text_finish(&t);
+            dst[i] = dict_passing(env->dict, t.s, t.n);
+            batch_set_valid(b, op->column, row + i);
+        }
+    }
+}
+
 /* Offset and flags may both tell that a packet is a fragment. */
 static void
 run_fragment(const struct op *op, struct flow_batch *b, uint32_t row,
@@ -420,6 +454,10 @@ run_op(const struct plan *plan, const struct op *op,
         return;
     case CONV_HEX:
         run_hex(op, env, b, row, n, v);
+        return;
+    case CONV_COMMUNITY:
+    case CONV_COMMUNITIES:
+        run_communities(op, env, b, row, n, v);
         return;
     case CONV_FRAGMENT:
     case CONV_FRAGMENT_FLAGS:
@@ -662,30 +700,54 @@ finish_mpls(const struct plan *plan, const struct plan_env *env,
     }
 }
 
-/* The fields without a column, in hex, as many as there is room for. */
+/* One of them: lists of values as text, all else in hex.  False if there is
+ * no room left for it. */
+static bool
+put_unknown(const struct plan_env *env, const struct unknown *u,
+            struct field_ref f, char *text, size_t *size, size_t room)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct text list = { .n = 0 };
+    bool is_list = structured_is(u->type)
+                   && structured_format(&list, u->type, f.p, f.size,
+                                        env->templates, env->source);
+    if (is_list) {
+        text_finish(&list);
+    }
+    size_t need = is_list ? list.n : 2 * (size_t) f.size;
+    if (room - *size < need + 24) {
+        return false;
+    }
+    *size += (size_t) snprintf(text + *size, room - *size, "%s%u/%u=",
+                               *size ? " " : "", (unsigned) u->pen, u->id);
+    if (is_list) {
+        memcpy(text + *size, list.s, list.n);
+        *size += list.n;
+        return true;
+    }
+    for (uint32_t o = 0; o < f.size; o++) {
+        text[(*size)++] = digits[f.p[o] >> 4];
+        text[(*size)++] = digits[f.p[o] & 15];
+    }
+    return true;
+}
+
+/* The fields without a column, as many as there is room for. */
 static void
 finish_unknown(const struct plan *plan, const struct plan_env *env,
                struct flow_batch *b, uint32_t row, uint32_t n,
                const struct view *v)
 {
-    static const char digits[] = "0123456789abcdef";
     for (uint32_t i = 0; i < n; i++) {
-        char text[1024];
+        char text[2048];
         size_t size = 0;
         for (unsigned k = 0; k < plan->n_unknown; k++) {
             const struct unknown *u = &plan->unknown[k];
             struct field_ref f = op_field(&u->op, v, i);
-            if (sizeof text - size < 2 * (size_t) f.size + 24) {
+            if (!put_unknown(env, u, f, text, &size, sizeof text)) {
                 size += (size_t) snprintf(text + size, sizeof text - size,
                                           size ? " ..." : "...");
                 break;
-            }
-            size += (size_t) snprintf(text + size, sizeof text - size,
-                                      "%s%u/%u=", size ? " " : "",
-                                      (unsigned) u->pen, u->id);
-            for (uint32_t o = 0; o < f.size; o++) {
-                text[size++] = digits[f.p[o] >> 4];
-                text[size++] = digits[f.p[o] & 15];
             }
         }
         BATCH_SET(b, extra, row + i, dict_passing(env->dict, text, size));
@@ -879,7 +941,7 @@ size_fits(const struct element *e, const struct template_field *f)
     if (f->size == TEMPLATE_VARLEN) {
         return e->conv == CONV_UINT || e->conv == CONV_NAME
                || e->conv == CONV_HEX || e->conv == CONV_FRAME
-               || e->conv == CONV_IP_PACKET;
+               || e->conv == CONV_IP_PACKET || e->conv == CONV_COMMUNITIES;
     }
     switch (e->conv) {
     case CONV_ADDR:
@@ -894,6 +956,9 @@ size_fits(const struct element *e, const struct template_field *f)
         return f->size == 8;
     case CONV_MPLS:
         return f->size == 3;
+    case CONV_COMMUNITY:
+        return f->size == 4;
+    case CONV_COMMUNITIES:
     case CONV_HEX:
     case CONV_NAME:
     case CONV_FRAME:
@@ -1004,7 +1069,10 @@ compile_unknown(struct plan *plan, const struct template_field *f,
         }
         plan->unknown = p;
     }
-    plan->unknown[plan->n_unknown++] = (struct unknown) { f->pen, f->id, op };
+    const struct registry_entry *e = registry_find(f->pen, f->id);
+    plan->unknown[plan->n_unknown++] = (struct unknown) {
+        f->pen, f->id, e ? e->type : (uint8_t) REG_OCT, op,
+    };
     return true;
 }
 

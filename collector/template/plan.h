@@ -15,6 +15,7 @@
 
 struct dict;
 struct source;
+struct template_cache;
 
 #define PLAN_MAX_VARLEN 64      /* Fields of variable length in a template. */
 
@@ -23,6 +24,7 @@ struct plan_env {
     bool keep_unknown;          /* Fill the column extra. */
     struct dict *dict;
     struct source *source;
+    const struct template_cache *templates;     /* For lists of records. */
     int64_t received_us;
     int64_t export_us;          /* Time in the header. */
     uint32_t uptime_ms;         /* sysUptime in the header... */

@@ -250,4 +250,92 @@ set_end(struct msg *m, size_t at)
                                TEXT);                                   \
     } while (0)
 
+/* ---- IPFIX templates. ---- */
+
+#define EXPORT_S 1699999000u
+#define EXPORT_US (EXPORT_S * INT64_C(1000000))
+
+static inline void
+ipfix_fields(struct msg *m, const struct template_field *f, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        put16(m, f[i].id | (f[i].pen ? 0x8000u : 0));
+        put16(m, f[i].size);
+        if (f[i].pen) {
+            put32(m, f[i].pen);
+        }
+    }
+}
+
+static inline void
+ipfix_template(struct msg *m, unsigned id, const struct template_field *f,
+               unsigned n)
+{
+    size_t at = set_begin(m, 2);
+    put16(m, id);
+    put16(m, n);
+    ipfix_fields(m, f, n);
+    set_end(m, at);
+}
+
+/* Decodes one message with a template and the one record 'hex'. */
+static inline void
+ipfix_one(struct rig *r, const struct template_field *f, unsigned n,
+          const char *hex)
+{
+    static struct msg m;
+    ipfix_begin(&m, EXPORT_S, 0, 1);
+    ipfix_template(&m, 300, f, n);
+    size_t at = set_begin(&m, 300);
+    put_hex(&m, hex);
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_init(r);
+    rig_feed(r, m.b, m.n);
+}
+
+#define IPFIX_ONE(R, HEX, ...)                                          \
+    do {                                                                \
+        static const struct template_field f__[] = { __VA_ARGS__ };     \
+        ipfix_one(R, f__, sizeof f__ / sizeof f__[0], HEX);             \
+        CU_ASSERT_EQUAL(rig_refusals(R), 0);                            \
+        CU_ASSERT_EQUAL((R)->b->n, 1);                                  \
+    } while (0)
+
+/* ---- Tunnels: 192.0.2.1 to 192.0.2.2, 300 bytes, around a UDP packet from
+ * 10.0.0.1:53. ---- */
+
+#define FRAME_MACS "020000000002 020000000001 "
+#define FRAME_INNER "45 b8 003c 1234 0000 3f 11 0000 0a000001 0a000002 " \
+    "0035 d431 0028 0000 "
+#define FRAME_OUTER(PROTO) "45 00 012c 0000 0000 40 " PROTO \
+    " 0000 c0000201 c0000202 "
+#define PACKET_GTPU FRAME_OUTER("11") "c000 0868 0118 0000 " \
+    "30ff 0040 12345678 " FRAME_INNER
+#define PACKET_ERSPAN FRAME_OUTER("2f") "1000 88be 00000001 " \
+    "1001f107 00000000 0a0000000002 0a0000000001 0800 " FRAME_INNER
+
+static inline void
+check_tunnelled(struct flow_batch *b, uint32_t row, uint8_t type,
+                uint64_t vni)
+{
+    CHECK_IS(b, tunnel_type, row, type);
+    CHECK_IS(b, vni, row, vni);
+    CHECK_ADDR(b->tunnel_src_addr[row], "192.0.2.1");
+    CHECK_ADDR(b->tunnel_dst_addr[row], "192.0.2.2");
+    CHECK_ADDR(b->src_addr[row], "10.0.0.1");
+    CHECK_ADDR(b->dst_addr[row], "10.0.0.2");
+    CHECK_IS(b, proto, row, 17);
+    CHECK_IS(b, src_port, row, 53);
+    CU_ASSERT_EQUAL(b->bytes[row], 300);
+    if (type == TUNNEL_GTPU) {
+        CHECK_IS(b, tunnel_proto, row, 17);
+        CHECK_IS(b, tunnel_src_port, row, 0xc000);
+        CHECK_IS(b, tunnel_dst_port, row, 2152);
+    } else {
+        CHECK_IS(b, tunnel_proto, row, 47);
+        CHECK_NULL(b, tunnel_src_port, row);
+    }
+}
+
 #endif /* tests/unit/decode_util.h */

@@ -23,8 +23,6 @@ static const struct exception {
       "the manifest's note: three records by RFC 7011 section 7" },
     { "tcpdump-sflow_multiple_counter_30_pdus", 7, -1,
       "seven NetFlow v5 records came to the sFlow port; sflowtool cannot" },
-    { "lit-gopacket-layers__sflow_test.go__L224_SFlowTestPacket5.sflow", 0,
-      -1, "the sample is four bytes longer than it says" },
     { "lit-NetGauze-crates__flow-pkt__src__wire__tests__netflow.rs__L774_"
       "good_template_wire.nfv9", 0, 0,
       "the template in force needs 2563 bytes, the set has 260" },

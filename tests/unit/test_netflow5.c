@@ -165,6 +165,70 @@ test_version7(void)
     rig_clear(&r);
 }
 
+static void
+good1(struct msg *m, unsigned n, const char *rest)
+{
+    header(m, 1, n, 0, 0);
+    m->n = 16;                  /* No sequence number, nor what follows. */
+    for (unsigned i = 0; i < n; i++) {
+        put_hex(m, "0a000001 0a000002 0a0000fe 0003 fffe");
+        put32(m, 10);
+        put32(m, 4000);
+        put32(m, UPTIME - 60000);
+        put32(m, UPTIME - 1000);
+        put_hex(m, "1388 01bb 0000 06 b8 1b 000000 00000000");
+        put_hex(m, rest);
+    }
+}
+
+static void
+test_version1(void)
+{
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    good1(&m, 24, "00000000");
+    CU_ASSERT_EQUAL(m.n, 16 + 24 * 52);
+    rig_feed(&r, m.b, m.n);
+    good1(&m, 24, "");
+    CU_ASSERT_EQUAL(m.n, 16 + 24 * 48);
+    rig_feed(&r, m.b, m.n);
+    struct flow_batch *b = r.b;
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL(b->n, 48);
+    CU_ASSERT_EQUAL(b->export_protocol[23], PROTO_NETFLOW1);
+    CU_ASSERT_EQUAL(b->flow_end[23], SECS * 1000000ll + 500000 - 1000000);
+    CHECK_ADDR(b->src_addr[23], "10.0.0.1");
+    CHECK_ADDR(b->next_hop[23], "10.0.0.254");
+    CHECK_IS(b, in_if, 23, 3);
+    CHECK_IS(b, src_port, 23, 5000);
+    CHECK_IS(b, dst_port, 23, 443);
+    CHECK_IS(b, proto, 23, 6);
+    CHECK_IS(b, tos, 23, 0xb8);
+    CHECK_IS(b, tcp_flags, 23, 0x1b);
+    CHECK_NULL(b, src_as, 23);
+    CHECK_NULL(b, sampling, 23);
+    for (uint32_t i = 0; i < 48; i++) {
+        CHECK_ADDR(b->dst_addr[i], "10.0.0.2");
+        CHECK_IS(b, dst_port, i, 443);
+        CU_ASSERT_EQUAL(b->packets[i], 10);
+        CU_ASSERT_EQUAL(b->bytes[i], 4000);
+    }
+    /* Nothing tells what was lost. */
+    CU_ASSERT_EQUAL(rig_source(&r)->n.lost, 0);
+    CU_ASSERT_EQUAL(rig_source(&r)->n.restarts, 0);
+    rig_clear(&r);
+    good1(&m, 1, "");
+    for (size_t n = 0; n < m.n; n++) {
+        rig_init(&r);
+        rig_feed(&r, m.b, n);
+        CU_ASSERT_EQUAL(r.b->n, 0);
+        CU_ASSERT_EQUAL(n < 4 ? r.n.too_short : r.n.bad_header, 1);
+        CU_ASSERT_EQUAL(rig_refusals(&r), 1);
+        rig_clear(&r);
+    }
+}
+
 /* Flows are counted: 2, then 3, a gap of 5, one late, and a restart. */
 static void
 test_sequence(void)
@@ -269,7 +333,8 @@ test_source_limit(void)
 }
 
 UNIT_MAIN("netflow5", UNIT_TEST(test_fields), UNIT_TEST(test_icmp),
-          UNIT_TEST(test_wrap), UNIT_TEST(test_version7),
+          UNIT_TEST(test_wrap), UNIT_TEST(test_version1),
+          UNIT_TEST(test_version7),
           UNIT_TEST(test_sequence), UNIT_TEST(test_flush),
           UNIT_TEST(test_cut), UNIT_TEST(test_refusals),
           UNIT_TEST(test_source_limit))

@@ -152,6 +152,35 @@ test_mpls(void)
     CU_ASSERT_EQUAL(k.ip_bytes, 60);
 }
 
+/* What sFlow calls PPP and POS, and Cisco's HDLC. */
+static void
+test_ppp(void)
+{
+    static const struct { const char *hex; uint8_t version; size_t wire;
+                          uint64_t bytes; } cases[] = {
+        { "0021 " IPV4("06", "0000") TCP, 4, 62, 60 },
+        { "ff03 0021 " IPV4("06", "0000") TCP, 4, 64, 60 },
+        { "ff03 0057 " IPV6("06") TCP, 6, 108, 104 },
+        { "ff03 0281 00064140 " IPV4("06", "0000") TCP, 4, 68, 60 },
+        { "0f00 0800 " IPV4("06", "0000") TCP, 4, 64, 60 },
+        { "8f00 86dd " IPV6("06") TCP, 6, 108, 104 },
+        { "ff03 c021 0102", 0, 40, 36 },        /* LCP. */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct packet k = parse(cases[i].hex, i ? PACKET_POS : PACKET_PPP,
+                                cases[i].wire);
+        CU_ASSERT_EQUAL(k.has_ip, cases[i].version != 0);
+        CU_ASSERT_EQUAL(k.ip_version, cases[i].version);
+        CU_ASSERT_EQUAL(k.ip_bytes, cases[i].bytes);
+        if (cases[i].version) {
+            CU_ASSERT_EQUAL(k.dst_port, 443);
+        }
+        CU_ASSERT_FALSE(k.has_ethernet);
+    }
+    struct packet k = parse("ff03", PACKET_PPP, 0);
+    CU_ASSERT_TRUE(k.truncated);
+}
+
 static void
 test_offload(void)
 {
@@ -396,7 +425,7 @@ test_pseudowire(void)
 UNIT_MAIN("packet", UNIT_TEST(test_ipv4_tcp), UNIT_TEST(test_vlans),
           UNIT_TEST(test_ipv6_extensions), UNIT_TEST(test_ipv6_icmp_and_ah),
           UNIT_TEST(test_fragments), UNIT_TEST(test_not_ip),
-          UNIT_TEST(test_mpls), UNIT_TEST(test_offload), UNIT_TEST(test_cut),
+          UNIT_TEST(test_mpls), UNIT_TEST(test_ppp), UNIT_TEST(test_offload), UNIT_TEST(test_cut),
           UNIT_TEST(test_store), UNIT_TEST(test_random),
           UNIT_TEST(test_tunnels), UNIT_TEST(test_no_tunnels),
           UNIT_TEST(test_depth), UNIT_TEST(test_pseudowire))

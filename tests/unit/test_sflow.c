@@ -237,7 +237,36 @@ test_tunnel(void)
     CHECK_ADDR(r.b->tunnel_src_addr[0], "172.16.0.1");
     CHECK_ADDR(r.b->tunnel_dst_addr[0], "172.16.0.2");
     CHECK_IS(r.b, vni, 0, 5002);
+    CHECK_IS(r.b, tunnel_proto, 0, 17);
+    CHECK_IS(r.b, tunnel_src_port, 0, 4096);
+    CHECK_IS(r.b, tunnel_dst_port, 0, 6081);
     rig_clear(&r);
+}
+
+/* What is in the sampled header itself. */
+static void
+test_inner(void)
+{
+    static const struct { const char *hex; uint8_t type; uint32_t vni; }
+    cases[] = {
+        { FRAME_MACS "0800 " PACKET_GTPU, TUNNEL_GTPU, 0x12345678 },
+        { FRAME_MACS "0800 " PACKET_ERSPAN, TUNNEL_ERSPAN, 0x107 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig r;
+        static struct msg m;
+        rig_init(&r);
+        header(&m, 1, 1);
+        size_t at = flow_begin(&m, 3, 4, 1);
+        raw_header(&m, cases[i].hex, 318, 4);
+        end(&m, at);
+        rig_feed(&r, m.b, m.n);
+        CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+        CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+        check_tunnelled(r.b, 0, cases[i].type, cases[i].vni);
+        CHECK_IS(r.b, l2_bytes, 0, 314);
+        rig_clear(&r);
+    }
 }
 
 static void
@@ -438,7 +467,7 @@ test_more_records(void)
 {
     static const struct { uint32_t format; const char *hex; } records[] = {
         { 1001, "0000000c 00000003 0000000d 00000001" },
-        { 1002, "00000001 0a000008 00000018 00000010" },
+        { 1002, "00000001 0a000008 00000018 ffffff80" },
         { 1003, "00000001 0a000009 0000fde8 0000fbff 0000fbff 00000002 "
                 "00000002 00000002 0000fde7 00003b41 00000001 00000002 "
                 "00000001 00000002 00000002 fde80001 00000002 00000064" },
@@ -448,14 +477,29 @@ test_more_records(void)
         { 1007, "00000001 c0000201 00000001 c0000202" },
         { 1012, "00000001 81000007" },
         { 1020, "00001f90 000001bb" },
-        { 1008, "00000001 61000000 00000001 00000000" },
+        { 1008, "00000003 6c737000 00000009 00000005" },
+        { 1009, "00000002 76630000 0000000a 00000003" },
+        { 1010, "00000003 66746e00 000000ff" },
+        { 1011, "00000018" },
+        { 1021, "00000100 0a0000000009 0000 0a000000000a 0000 00000800" },
+        { 1022, "00000100 0a0000000001 0000 0a0000000002 0000 00000800" },
+        { 1021, "00000100 0a000000000b 0000 0a000000000c 0000 00000800" },
+        { 1028, "00000032" },
+        { 1027, "00000042" },
+        { 1036, "00000002" },
+        { 1037, "00000007 00000003 61636c00 00000001" },
+        { 1037, "00000007 00000000 00000002" },
+        { 1038, "00000004 6b667265" },
+        { 1039, "00000bb8" },
+        { 1040, "00001000" },
     };
+    enum { N = sizeof records / sizeof records[0] };
     struct rig r;
     static struct msg m;
     rig_init(&r);
     header(&m, 1, 1);
-    size_t at = flow_begin(&m, 3, 4, 10);
-    for (size_t i = 0; i < 10; i++) {
+    size_t at = flow_begin(&m, 3, 4, N);
+    for (size_t i = 0; i < N; i++) {
         size_t t = begin(&m, records[i].format);
         put_hex(&m, records[i].hex);
         end(&m, t);
@@ -470,10 +514,32 @@ test_more_records(void)
     CHECK_ADDR(r.b->next_hop[0], "10.0.0.8");
     CHECK_ADDR(r.b->bgp_next_hop[0], "10.0.0.9");
     CHECK_IS(r.b, src_prefix_length, 0, 24);
+    CHECK_IS(r.b, dst_prefix_length, 0, 25);    /* Came as a mask. */
     CHECK_IS(r.b, dst_as, 0, 2);
     CHECK_TEXT(&r, as_path, 0, "64999 15169 {1,2}");
     CHECK_TEXT(&r, communities, 0, "65000:1 0:2");
+    CHECK_IS(r.b, src_peer_as, 0, 64511);
+    CHECK_IS(r.b, dst_peer_as, 0, 64999);
+    CHECK_IS(r.b, dst_local_pref, 0, 100);
     CHECK_TEXT(&r, user_name, 0, "bob");
+    CHECK_NULL(r.b, dst_user_name, 0);
+    CHECK_TEXT(&r, mpls_tunnel_name, 0, "lsp");
+    CHECK_IS(r.b, mpls_tunnel_id, 0, 9);
+    CHECK_IS(r.b, mpls_exp, 0, 5);
+    CHECK_TEXT(&r, mpls_vc_name, 0, "vc");
+    CHECK_IS(r.b, mpls_vc_id, 0, 10);
+    CHECK_TEXT(&r, mpls_ftn, 0, "ftn");
+    CHECK_IS(r.b, mpls_ftn_mask, 0, 255);
+    CHECK_IS(r.b, mpls_fec_length, 0, 24);
+    CHECK_IS(r.b, tunnel_src_mac, 0, 0x0a0000000001);
+    CHECK_IS(r.b, tunnel_dst_mac, 0, 0x0a0000000002);
+    CHECK_IS(r.b, inner_header_offset, 0, 50);
+    CHECK_IS(r.b, egress_queue, 0, 2);
+    CHECK_TEXT(&r, acl_in, 0, "acl");
+    CHECK_TEXT(&r, acl_out, 0, "7");
+    CHECK_TEXT(&r, drop_function, 0, "kfre");
+    CHECK_IS(r.b, transit_delay, 0, 3000);
+    CHECK_IS(r.b, queue_depth, 0, 4096);
     CHECK_TEXT(&r, url, 0, "h.de/a");
     CHECK_TEXT(&r, mpls_labels, 0, "100 17");
     CHECK_ADDR(r.b->nat_src_addr[0], "192.0.2.1");
@@ -556,7 +622,7 @@ test_lies(void)
     static const struct { size_t at; uint32_t value; } lies[] = {
         { 4, 3 },               /* Agent address type. */
         { 24, 2 },              /* Number of samples. */
-        { 32, 0xfffffff0 },     /* Sample length. */
+        { 32, 0xfffffff0 },     /* Sample length: all else is right. */
         { 32, 8 },
         { 64, 3 },              /* Number of records. */
         { 72, 0x7fffffff },     /* Record length. */
@@ -571,10 +637,11 @@ test_lies(void)
         rig_feed(&r, bad.b, bad.n);
         CU_ASSERT_EQUAL(rig_refusals(&r), 1);
         CU_ASSERT_EQUAL(lies[i].at == 4 ? r.n.bad_header : r.n.bad_sample, 1);
-        CU_ASSERT_EQUAL(r.b->n, lies[i].at == 24);
+        uint32_t kept = lies[i].at == 24 || lies[i].at == 32;
+        CU_ASSERT_EQUAL(r.b->n, kept);
         CU_ASSERT_FALSE(batch_is_valid(r.b, COL_src_addr, r.b->n));
         rig_feed(&r, m.b, m.n);
-        CU_ASSERT_EQUAL(r.b->n, 1u + (lies[i].at == 24));
+        CU_ASSERT_EQUAL(r.b->n, 1 + kept);
         rig_clear(&r);
     }
 }
@@ -599,7 +666,7 @@ test_random(void)
 }
 
 UNIT_MAIN("sflow", UNIT_TEST(test_raw_header), UNIT_TEST(test_expanded),
-          UNIT_TEST(test_interfaces), UNIT_TEST(test_tunnel),
+          UNIT_TEST(test_interfaces), UNIT_TEST(test_tunnel), UNIT_TEST(test_inner),
           UNIT_TEST(test_sampled_ip), UNIT_TEST(test_counters),
           UNIT_TEST(test_sequence), UNIT_TEST(test_cut), UNIT_TEST(test_lies),
           UNIT_TEST(test_random), UNIT_TEST(test_counters_bounds),

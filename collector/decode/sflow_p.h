@@ -1,0 +1,23 @@
+/* collector/decode/sflow_p.h -- a flow sample and its records.  Inside only. */
+#ifndef COLLECTOR_SFLOW_P_H
+#define COLLECTOR_SFLOW_P_H 1
+
+#include "collector/decode/decoder_p.h"
+
+/* A sampled packet on its way into a row. */
+struct sflow_sample {
+    struct decoder *dec;
+    struct flow_batch *b;
+    uint32_t row;
+    bool has_header;            /* A header has filled the row. */
+    bool has_length;            /* b->bytes is set. */
+    bool has_tunnel;
+};
+
+/* Reads one record of a sample into its row.  False if it does not fit. */
+bool sflow_record(struct sflow_sample *, struct cursor *);
+
+/* Reads an address with its type before it.  False if there is none. */
+bool sflow_address(struct cursor *, struct addr *);
+
+#endif /* collector/decode/sflow_p.h */
