@@ -99,10 +99,12 @@ venturictl_SOURCES = \
 	api/cli/route.c \
 	api/cli/main.c api/cli/show.h \
 	api/cli/table.c api/cli/table.h \
+	api/cli/top.c api/cli/top.h api/cli/top_view.c \
 	api/cli/watch.c
-venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS)
+venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS) \
+	$(CURSES_CFLAGS)
 venturictl_LDADD = api/libapi.la collector/libcollector.la lib/liblib.la \
-	$(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(COMMON_LIBS)
+	$(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CURSES_LIBS) $(COMMON_LIBS)
 
 bashcompdir = $(datadir)/bash-completion/completions
 nodist_bashcomp_DATA = api/cli/completion/venturictl
@@ -140,9 +142,11 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/complete.c api/cli/counters.c api/cli/data.c \
 	api/cli/endpoints.c api/cli/events.c api/cli/export.c api/cli/flows.c \
 	api/cli/front.c api/cli/import.c api/cli/route.c \
-	api/cli/table.c api/cli/watch.c
+	api/cli/table.c api/cli/top.c api/cli/top_view.c api/cli/watch.c
+tests_unit_test_cli_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
-	lib/liblib.la $(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+	lib/liblib.la $(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CURSES_LIBS) \
+	$(CUNIT_LIBS) $(COMMON_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c

@@ -77,6 +77,12 @@ catch_interrupt(void)
     sigaction(SIGTERM, &sa, NULL);
 }
 
+bool
+client_interrupted(void)
+{
+    return interrupted;
+}
+
 static void
 explain(char **error, const char *where, int err)
 {

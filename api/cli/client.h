@@ -2,6 +2,7 @@
 #ifndef CLI_CLIENT_H
 #define CLI_CLIENT_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct client;
@@ -20,6 +21,8 @@ struct client_to {
  * SIGINT and SIGTERM end what waits for an answer. */
 struct client *client_connect(const struct client_to *, char **error);
 void client_close(struct client *);
+/* Has SIGINT or SIGTERM come? */
+bool client_interrupted(void);
 
 /* A daemon that says nothing at all for so long will not answer. */
 #define CLIENT_SILENCE_MS 120000

@@ -28,6 +28,8 @@ const struct cli_option cli_global_options[] = {
       NULL },
     { "timeout", 0, "DURATION", "give up after so long: 500ms, 30s, 10m; 0: "
       "never", "10s 1m 10m 0" },
+    { "watch", 0, "SECONDS", "ask again and again, so many seconds apart, "
+      "until Ctrl-C", "1 2 5 10" },
     { "human", 'H', NULL, "numbers like 1.2 MB also when not on a terminal",
       NULL },
     { "exact", 'e', NULL, "exact numbers also on a terminal", NULL },
@@ -253,6 +255,17 @@ global_option(struct cli *cli, int which, const char *arg)
             return EXIT_USAGE;
         }
         cli->timeout_ms = us ? us / 1000 + (us < 1000) : INT64_MAX;
+        return -1;
+    }
+    if (!strcmp(cli_global_options[which].name, "watch")) {
+        char *end;
+        cli->watch_s = strtod(arg, &end);
+        if (strcmp(end, *end ? "s" : "") || !(cli->watch_s >= 0.1)
+            || cli->watch_s > 86400) {
+            cli_usage(cli, "--watch %s: seconds, from 0.1, are expected",
+                      arg);
+            return EXIT_USAGE;
+        }
         return -1;
     }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

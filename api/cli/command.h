@@ -42,6 +42,7 @@ struct cli {
     bool progress;              /* Somebody watches. */
     const char *label;          /* What is under way; NULL: one thing. */
     int64_t timeout_ms;         /* For the answer; 0: not said. */
+    double watch_s;             /* Again after so many seconds; 0: once. */
     bool colour;
     unsigned width;             /* Of the terminal; 0: no limit. */
     FILE *out, *err;

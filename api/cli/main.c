@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 
 #include "api/cli/command.h"
+#include "lib/clock.h"
 
 #define DEFAULT_API "/run/venturi/api.sock"
 
@@ -99,7 +100,52 @@ ask(struct cli *cli)
     }
     json_object_put(reply);
     free(cli->filter);
+    cli->filter = NULL;
     return status;
+}
+
+/* The same again and again; on a terminal, in its place. */
+static int
+ask_always(struct cli *cli)
+{
+    bool screen = cli->width && cli->format == FORMAT_TABLE;
+    FILE *out = cli->out;
+    int status;
+
+    for (;;) {
+        char *text = NULL, now[TIME_STRLEN];
+        size_t size = 0;
+        cli->out = screen ? open_memstream(&text, &size) : out;
+        if (!cli->out) {
+            return EXIT_DAEMON;
+        }
+        cli->width = screen ? terminal_width() : cli->width;
+        status = ask(cli);
+        if (screen) {
+            fclose(cli->out);
+            /* At the top, each line to its end, and nothing below: without
+             * flicker. */
+            fprintf(out, "\033[H\033[K%s  every %g s\n\033[K",
+                    time_format_us(clock_wall_us(), now), cli->watch_s);
+            for (const char *p = text; *p; p++) {
+                fputs((char[]) { *p, '\0' }, out);
+                fputs(*p == '\n' ? "\033[K" : "", out);
+            }
+            fputs("\033[J", out);
+            free(text);
+        }
+        cli->out = out;
+        if (fflush(out) || ferror(out)) {
+            return EXIT_DAEMON;
+        }
+        if (status == EXIT_USAGE || status == EXIT_INTERRUPTED) {
+            return status;
+        }
+        usleep((useconds_t) (cli->watch_s * 1e6));
+        if (client_interrupted()) {
+            return EXIT_INTERRUPTED;
+        }
+    }
 }
 
 int
@@ -122,6 +168,14 @@ main(int argc, char *argv[])
     int status = cli_parse(&cli, argc, argv);
     if (status < 0 && !read_token(&cli)) {
         status = EXIT_USAGE;
+    } else if (status < 0 && cli.watch_s > 0) {
+        if (cli.command->run) {
+            cli_usage(&cli, "--watch: \"%s\" cannot be asked again and again",
+                      cli.command->name);
+            status = EXIT_USAGE;
+        } else {
+            status = ask_always(&cli);
+        }
     } else if (status < 0) {
         status = cli.command->run ? cli.command->run(&cli) : ask(&cli);
     }

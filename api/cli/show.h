@@ -77,6 +77,10 @@ int cli_show_history(struct cli *, struct json_object *result);
 int cli_show_rollback(struct cli *, struct json_object *result);
 int cli_show_audit(struct cli *, struct json_object *result);
 
+/* top.c */
+extern const struct cli_option cli_top_options[];
+int cli_top(struct cli *);
+
 /* watch.c */
 extern const struct cli_option cli_watch_options[];
 int cli_watch(struct cli *);

@@ -17,7 +17,7 @@ set -eu
 # Compile and link: see configure.ac.
 build="ca-certificates gcc libc6-dev make autoconf automake libtool pkg-config
     flex bison python3 openvswitch-source libev-dev libjson-c-dev
-    libyang2-dev liburcu-dev libcunit1-dev libcap-ng-dev libsystemd-dev
+    libncurses-dev libyang2-dev liburcu-dev libcunit1-dev libcap-ng-dev libsystemd-dev
     libssl-dev libunbound-dev zlib1g-dev liblz4-dev libzstd-dev libbz2-dev
     libwebsockets-dev libwebsockets-evlib-ev"
 
@@ -29,7 +29,7 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # and fprobe are exporters, bird2, frr, gobgpd
 # and exabgp BGP speakers, that nobody here wrote.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
-    xz-utils procps socat curl jq wrk python3-jsonschema nfdump
+    xz-utils procps socat tmux curl jq wrk python3-jsonschema nfdump
     nfdump-sflow tshark softflowd pmacct fprobe
     bird2 frr gobgpd exabgp"
 
