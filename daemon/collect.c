@@ -57,10 +57,10 @@ daemon_name_sources(struct daemon *d, const struct config *c)
     }
 }
 
-struct input *
-daemon_open_input(struct daemon *d, const struct config *c, char **error)
+/* Where to listen: up to MAX_LISTEN. */
+static size_t
+list_listen(const struct config *c, struct input_listen *listen)
 {
-    struct input_listen listen[MAX_LISTEN];
     size_t n = add_listen(listen, 0, c->netflow_listen, c->n_netflow_listen,
                           EXPORT_NETFLOW, INPUT_UDP);
     n = add_listen(listen, n, c->ipfix_listen, c->n_ipfix_listen,
@@ -69,8 +69,15 @@ daemon_open_input(struct daemon *d, const struct config *c, char **error)
                    EXPORT_SFLOW, INPUT_UDP);
     n = add_listen(listen, n, c->tcp_listen, c->n_tcp_listen, EXPORT_IPFIX,
                    INPUT_TCP);
-    n = add_listen(listen, n, c->tls_listen, c->n_tls_listen, EXPORT_IPFIX,
-                   INPUT_TLS);
+    return add_listen(listen, n, c->tls_listen, c->n_tls_listen,
+                      EXPORT_IPFIX, INPUT_TLS);
+}
+
+struct input *
+daemon_open_input(struct daemon *d, const struct config *c, char **error)
+{
+    struct input_listen listen[MAX_LISTEN];
+    size_t n = list_listen(c, listen);
     struct prefix allow[c->n_allow ? c->n_allow : 1];
     for (size_t i = 0; i < c->n_allow; i++) {
         prefix_parse(c->allow[i], &allow[i]);   /* The model has checked. */
@@ -190,6 +197,25 @@ daemon_configure_probes(struct daemon *d, const struct config *c)
         probe_configure(d->probe, probe);
     }
     probe_config_destroy(probe);
+}
+
+int
+daemon_change_listeners(struct daemon *d, const struct config *c,
+                        struct config_error *error)
+{
+    struct input_listen listen[MAX_LISTEN];
+    size_t n = list_listen(c, listen);
+    char *message = NULL;
+    int result = d->input ? input_change(d->input, listen, n, &message)
+                          : -EBUSY;
+
+    if (result && result != -EBUSY) {
+        snprintf(error->path, sizeof error->path, "/venturi:venturi/collector");
+        snprintf(error->message, sizeof error->message, "%s",
+                 message ? message : strerror(-result));
+    }
+    free(message);
+    return result;
 }
 
 /* Replaces the sockets and workers.  If the new ones can't be had, the old are

@@ -92,6 +92,10 @@ void daemon_name_sources(struct daemon *, const struct config *);
 /* NULL with the reason to free(). */
 struct input *daemon_open_input(struct daemon *, const struct config *,
                                 char **error);
+/* Listens where 'config' says, without touching what is open already; see
+ * input_change() for -EBUSY. */
+int daemon_change_listeners(struct daemon *, const struct config *,
+                            struct config_error *);
 /* Replaces the sockets and workers.  If the new ones can't be had, the old are
  * opened again. */
 int daemon_replace_input(struct daemon *, const struct config *old,

@@ -73,11 +73,7 @@ same_text(const char *a, const char *b)
 static bool
 same_streams(const struct config *a, const struct config *b)
 {
-    return same_list(a->tcp_listen, a->n_tcp_listen, b->tcp_listen,
-                     b->n_tcp_listen)
-           && same_list(a->tls_listen, a->n_tls_listen, b->tls_listen,
-                        b->n_tls_listen)
-           && same_text(a->tls_certificate, b->tls_certificate)
+    return same_text(a->tls_certificate, b->tls_certificate)
            && same_text(a->tls_private_key, b->tls_private_key)
            && same_text(a->tls_ca, b->tls_ca)
            && a->tls_require_client == b->tls_require_client
@@ -85,21 +81,43 @@ same_streams(const struct config *a, const struct config *b)
            && a->idle_timeout_us == b->idle_timeout_us;
 }
 
+/* Where it listens. */
+static bool
+same_listeners(const struct config *a, const struct config *b)
+{
+    return same_list(a->tcp_listen, a->n_tcp_listen, b->tcp_listen,
+                     b->n_tcp_listen)
+           && same_list(a->tls_listen, a->n_tls_listen, b->tls_listen,
+                        b->n_tls_listen)
+           && same_list(a->netflow_listen, a->n_netflow_listen,
+                     b->netflow_listen, b->n_netflow_listen)
+           && same_list(a->ipfix_listen, a->n_ipfix_listen,
+                        b->ipfix_listen, b->n_ipfix_listen)
+           && same_list(a->sflow_listen, a->n_sflow_listen,
+                        b->sflow_listen, b->n_sflow_listen);
+}
+
+/* All else that a collector is made of. */
 static bool
 same_input(const struct config *a, const struct config *b)
 {
     return same_streams(a, b)
            && same_list(a->allow, a->n_allow, b->allow, b->n_allow)
            && same_text(a->multicast_interface, b->multicast_interface)
-           && a->extra == b->extra
-           && same_list(a->netflow_listen, a->n_netflow_listen,
-                     b->netflow_listen, b->n_netflow_listen)
-           && same_list(a->ipfix_listen, a->n_ipfix_listen,
-                        b->ipfix_listen, b->n_ipfix_listen)
-           && same_list(a->sflow_listen, a->n_sflow_listen,
-                        b->sflow_listen, b->n_sflow_listen)
-           && a->workers == b->workers
+           && a->extra == b->extra && a->workers == b->workers
            && a->receive_buffer == b->receive_buffer;
+}
+
+/* Sockets that are there before and after are not touched, if that can be. */
+static int
+apply_input(struct daemon *d, const struct config *old,
+            const struct config *new_, struct config_error *error)
+{
+    int result = same_input(old, new_)
+                 ? daemon_change_listeners(d, new_, error) : -EBUSY;
+
+    return result == -EBUSY ? daemon_replace_input(d, old, new_, error)
+                            : result;
 }
 
 /* Templates are compiled when they are learned. */
@@ -212,9 +230,10 @@ daemon_apply_config(void *daemon_, const struct config *old,
         daemon_configure_routing(d, old, &ignored);
         return result;
     }
-    bool input_changes = !same_input(old, new_);
+    bool input_changes = !same_listeners(old, new_)
+                         || !same_input(old, new_);
     if (input_changes) {
-        result = daemon_replace_input(d, old, new_, error);
+        result = apply_input(d, old, new_, error);
         if (result) {
             if (apply_api(d, old, &ignored)) {
                 LOG(api, ERR, "%s: %s", ignored.path, ignored.message);

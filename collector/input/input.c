@@ -28,12 +28,14 @@
 
 /* A listening address. */
 struct listener {
-    char address[64];
+    char asked[64];             /* As it was configured, */
+    char address[64];           /* and with the port that it got. */
     const char *name;
     enum input_transport transport;
     counter_t datagrams, octets, kernel_drops, not_allowed;
     struct tcp_counters tcp;
     uint32_t receive_buffer;
+    struct port *ports;         /* One per worker. */
 };
 
 /* A worker's socket of a listener. */
@@ -60,18 +62,28 @@ struct worker {
     bool started;
     struct ev_loop *loop;
     ev_timer flush;
-    ev_async stop;
-    struct port *ports;         /* One per listener. */
+    ev_async stop, change;
+    unsigned number;
     struct decoder *decoder;
     struct flow_batch *batch;   /* Being filled. */
     struct flow_batch *spare;   /* Could not be submitted. */
     struct rx rx;
 };
 
+/* Listeners that come and go while workers run: each worker does its part. */
+struct change {
+    struct listener **add, **remove;
+    size_t n_add, n_remove;
+    unsigned n_open;            /* Workers that are not done yet. */
+};
+
 struct input {
     struct input_config config;
-    struct listener *listeners;
+    struct listener **listeners;
     size_t n_listeners;
+    pthread_mutex_t mutex;      /* 'change' */
+    pthread_cond_t changed;
+    struct change change;
     struct worker *workers;
     unsigned n_workers;
     struct prefix *allow;
@@ -351,22 +363,76 @@ on_stop(struct ev_loop *loop, ev_async *async, int revents)
 /* What the kernel still holds for us when we are told to stop was received:
  * it is not thrown away. */
 static void
-drain(struct worker *w)
+drain_port(struct port *port)
 {
     size_t n_read = 0;
+    int n;
+
+    if (port->tcp) {
+        tcp_server_drain(port->tcp);
+    }
+    while (port->fd >= 0 && n_read < DRAIN_MAX
+           && (n = receive_burst(port)) > 0) {
+        n_read += (size_t) n;
+    }
+}
+
+static void
+drain(struct worker *w)
+{
     for (size_t i = 0; i < w->input->n_listeners; i++) {
-        struct port *port = &w->ports[i];
-        int n;
-        if (port->tcp) {
-            tcp_server_drain(port->tcp);
-            continue;
-        }
-        while (port->fd >= 0 && n_read < DRAIN_MAX
-               && (n = receive_burst(port)) > 0) {
-            n_read += (size_t) n;
-        }
+        drain_port(&w->input->listeners[i]->ports[w->number]);
     }
     w->batch = hand_over(w, w->batch);
+}
+
+static void
+start_port(struct port *port)
+{
+    if (port->tcp) {
+        tcp_server_start(port->tcp);
+    } else if (port->fd >= 0) {
+        ev_io_start(port->worker->loop, &port->io);
+    }
+}
+
+static void
+close_port(struct port *port)
+{
+    if (port->fd >= 0) {
+        ev_io_stop(port->worker->loop, &port->io);
+        close(port->fd);
+        port->fd = -1;
+    }
+    tcp_server_destroy(port->tcp);
+    port->tcp = NULL;
+}
+
+/* A worker's part of a change: what has been received is kept. */
+static void
+on_change(struct ev_loop *loop, ev_async *async, int revents)
+{
+    struct worker *w = async->data;
+    struct input *in = w->input;
+
+    (void) loop;
+    (void) revents;
+    pthread_mutex_lock(&in->mutex);
+    struct change c = in->change;
+    pthread_mutex_unlock(&in->mutex);
+    for (size_t i = 0; i < c.n_add; i++) {
+        start_port(&c.add[i]->ports[w->number]);
+    }
+    for (size_t i = 0; i < c.n_remove; i++) {
+        drain_port(&c.remove[i]->ports[w->number]);
+        close_port(&c.remove[i]->ports[w->number]);
+    }
+    start_flush_timer(w);
+    pthread_mutex_lock(&in->mutex);
+    if (!--in->change.n_open) {
+        pthread_cond_signal(&in->changed);
+    }
+    pthread_mutex_unlock(&in->mutex);
 }
 
 static void *
@@ -415,34 +481,22 @@ worker_init(struct worker *w, struct input *in)
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
     w->batch = batch_create();
     w->decoder = decoder_create(&dc);
-    w->ports = calloc(in->n_listeners ? in->n_listeners : 1,
-                      sizeof *w->ports);
-    if (!w->loop || !w->batch || !w->decoder || !w->ports
-        || rx_init(&w->rx)) {
+    if (!w->loop || !w->batch || !w->decoder || rx_init(&w->rx)) {
         return -ENOMEM;
     }
     ev_timer_init(&w->flush, on_flush, FLUSH_AFTER_S, 0.);
     w->flush.data = w;
     ev_async_init(&w->stop, on_stop);
     ev_async_start(w->loop, &w->stop);
-    for (size_t i = 0; i < in->n_listeners; i++) {
-        w->ports[i].worker = w;
-        w->ports[i].listener = &in->listeners[i];
-        w->ports[i].fd = -1;
-    }
+    ev_async_init(&w->change, on_change);
+    w->change.data = w;
+    ev_async_start(w->loop, &w->change);
     return 0;
 }
 
 static void
 worker_clear(struct worker *w)
 {
-    for (size_t i = 0; w->ports && i < w->input->n_listeners; i++) {
-        if (w->ports[i].fd >= 0) {
-            close(w->ports[i].fd);
-        }
-        tcp_server_destroy(w->ports[i].tcp);
-    }
-    free(w->ports);
     decoder_destroy(w->decoder);
     batch_destroy(w->batch);
     batch_destroy(w->spare);
@@ -473,9 +527,8 @@ open_sockets(struct input *in, const struct listener *l, const struct addr *a,
 }
 
 static int
-open_port(struct input *in, unsigned w, size_t i, int fd)
+open_port(struct port *p, int fd)
 {
-    struct port *p = &in->workers[w].ports[i];
     if (fd >= 0 && p->listener->transport != INPUT_UDP) {
         return open_tcp(p, fd);
     }
@@ -487,11 +540,42 @@ open_port(struct input *in, unsigned w, size_t i, int fd)
 
 static const char *const transports[] = { "UDP", "TCP", "TLS" };
 
-static char *
-bind_listener(struct input *in, size_t i)
+/* Closes what its ports still have; their workers do not run. */
+static void
+listener_destroy(struct input *in, struct listener *l)
 {
-    struct listener *l = &in->listeners[i];
-    const char *text = in->config.listen[i].address;
+    for (unsigned w = 0; l && l->ports && w < in->n_workers; w++) {
+        close_port(&l->ports[w]);
+    }
+    if (l) {
+        free(l->ports);
+        free(l);
+    }
+}
+
+static struct listener *
+listener_create(struct input *in, const struct input_listen *asked)
+{
+    struct listener *l = calloc(1, sizeof *l);
+
+    if (!l || !(l->ports = calloc(in->n_workers, sizeof *l->ports))) {
+        free(l);
+        return NULL;
+    }
+    snprintf(l->asked, sizeof l->asked, "%s", asked->address);
+    l->name = asked->name;
+    l->transport = asked->transport;
+    for (unsigned w = 0; w < in->n_workers; w++) {
+        l->ports[w] = (struct port) { .worker = &in->workers[w],
+                                      .listener = l, .fd = -1 };
+    }
+    return l;
+}
+
+/* Opens its sockets; a message to free() on failure. */
+static char *
+bind_listener(struct input *in, struct listener *l, const char *text)
+{
     char *error = NULL;
     struct addr a;
     uint16_t port;
@@ -519,11 +603,27 @@ bind_listener(struct input *in, size_t i)
         l->receive_buffer = socket_receive_buffer(fds[0]);
     }
     for (unsigned w = 0; w < in->n_workers; w++) {
-        if (open_port(in, w, i, fds[w])) {
+        if (open_port(&l->ports[w], fds[w])) {
             error = strdup("out of memory");
         }
     }
     return error;
+}
+
+/* A listener that is open, or NULL and a message to free(). */
+static struct listener *
+open_listener(struct input *in, const struct input_listen *asked,
+              char **error)
+{
+    struct listener *l = listener_create(in, asked);
+
+    *error = l ? bind_listener(in, l, asked->address)
+             : strdup("out of memory");
+    if (l && *error) {
+        listener_destroy(in, l);
+        return NULL;
+    }
+    return l;
 }
 
 /* What listeners and workers share, and copies of what the caller lends.  0,
@@ -561,6 +661,8 @@ input_open(const struct input_config *config, char **error)
     if (!in) {
         goto out_of_memory;
     }
+    pthread_mutex_init(&in->mutex, NULL);
+    pthread_cond_init(&in->changed, NULL);
     in->config = *config;
     in->n_workers = config->workers;
     if (!in->n_workers) {
@@ -580,23 +682,22 @@ input_open(const struct input_config *config, char **error)
     } else if (e) {
         goto out_of_memory;
     }
-    in->n_listeners = config->n_listen;
     for (unsigned i = 0; i < in->n_workers; i++) {
         in->workers[i].input = in;
+        in->workers[i].number = i;
     }
     for (unsigned i = 0; i < in->n_workers; i++) {
         if (worker_init(&in->workers[i], in)) {
             goto out_of_memory;
         }
     }
-    for (size_t i = 0; i < in->n_listeners; i++) {
-        in->listeners[i].name = config->listen[i].name;
-        in->listeners[i].transport = config->listen[i].transport;
-        *error = bind_listener(in, i);
-        if (*error) {
+    for (size_t i = 0; i < config->n_listen; i++) {
+        struct listener *l = open_listener(in, &config->listen[i], error);
+        if (!l) {
             input_destroy(in);
             return NULL;
         }
+        in->listeners[in->n_listeners++] = l;
     }
     return in;
 
@@ -612,11 +713,7 @@ input_start(struct input *in)
     for (unsigned i = 0; i < in->n_workers; i++) {
         struct worker *w = &in->workers[i];
         for (size_t j = 0; j < in->n_listeners; j++) {
-            if (w->ports[j].tcp) {
-                tcp_server_start(w->ports[j].tcp);
-            } else if (w->ports[j].fd >= 0) {
-                ev_io_start(w->loop, &w->ports[j].io);
-            }
+            start_port(&in->listeners[j]->ports[i]);
         }
         int error = thread_start(&w->thread, "worker", worker_main, w);
         if (error) {
@@ -650,6 +747,9 @@ input_destroy(struct input *in)
         return;
     }
     input_stop(in);
+    for (size_t i = 0; i < in->n_listeners; i++) {
+        listener_destroy(in, in->listeners[i]);
+    }
     for (unsigned i = 0; in->workers && i < in->n_workers; i++) {
         worker_clear(&in->workers[i]);
     }
@@ -658,7 +758,123 @@ input_destroy(struct input *in)
     tls_destroy(in->tls);
     tcp_sessions_destroy(in->sessions);
     free(in->allow);
+    pthread_mutex_destroy(&in->mutex);
+    pthread_cond_destroy(&in->changed);
     free(in);
+}
+
+/* ---- Changes while workers run. ---- */
+
+static struct listener *
+find_listener(const struct input *in, const struct input_listen *asked)
+{
+    for (size_t i = 0; i < in->n_listeners; i++) {
+        struct listener *l = in->listeners[i];
+        if (!strcmp(l->asked, asked->address) && !strcmp(l->name, asked->name)
+            && l->transport == asked->transport) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+static bool
+has_listener(struct listener *const *list, size_t n, const struct listener *l)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == l) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a listener would want a port that one has which is to go. */
+static bool
+in_the_way(const struct listener *old, const struct input_listen *asked)
+{
+    struct addr a;
+    uint16_t port, other;
+
+    return (old->transport == INPUT_UDP) == (asked->transport == INPUT_UDP)
+           && !endpoint_parse(asked->address, 0, &a, &port)
+           && !endpoint_parse(old->address, 0, &a, &other) && port == other;
+}
+
+/* Lets all workers do their part, and waits for them. */
+static void
+run_change(struct input *in, const struct change *c)
+{
+    unsigned n = 0;
+
+    for (unsigned w = 0; w < in->n_workers; w++) {
+        n += in->workers[w].started;
+    }
+    pthread_mutex_lock(&in->mutex);
+    in->change = *c;
+    in->change.n_open = n;
+    for (unsigned w = 0; w < in->n_workers; w++) {
+        if (in->workers[w].started) {
+            ev_async_send(in->workers[w].loop, &in->workers[w].change);
+        }
+    }
+    while (in->change.n_open) {
+        pthread_cond_wait(&in->changed, &in->mutex);
+    }
+    pthread_mutex_unlock(&in->mutex);
+}
+
+int
+input_change(struct input *in, const struct input_listen *listen, size_t n,
+             char **error)
+{
+    struct listener **all = calloc(n + 1, sizeof *all);
+    struct listener **add = calloc(n + 1, sizeof *add);
+    struct listener **gone = calloc(in->n_listeners + 1, sizeof *gone);
+    struct change c = { .add = add, .remove = gone };
+    int result = all && add && gone ? 0 : -ENOMEM;
+
+    *error = NULL;
+    for (size_t i = 0; i < n && !result; i++) {
+        all[i] = find_listener(in, &listen[i]);
+    }
+    for (size_t i = 0; i < in->n_listeners && !result; i++) {
+        if (!has_listener(all, n, in->listeners[i])) {
+            gone[c.n_remove++] = in->listeners[i];
+        }
+    }
+    for (size_t i = 0; i < n && !result; i++) {
+        bool tls = listen[i].transport == INPUT_TLS && !in->tls;
+        for (size_t k = 0; !all[i] && k < c.n_remove; k++) {
+            tls |= in_the_way(gone[k], &listen[i]);
+        }
+        result = tls ? -EBUSY : 0;
+    }
+    for (size_t i = 0; i < n && !result; i++) {
+        if (!all[i]) {
+            all[i] = open_listener(in, &listen[i], error);
+            result = all[i] ? 0 : -EADDRINUSE;
+            add[c.n_add] = all[i];
+            c.n_add += all[i] != NULL;
+        }
+    }
+    if (result) {
+        while (c.n_add) {
+            listener_destroy(in, add[--c.n_add]);
+        }
+        free(all);
+    } else {
+        run_change(in, &c);
+        while (c.n_remove) {
+            listener_destroy(in, gone[--c.n_remove]);
+        }
+        free(in->listeners);
+        in->listeners = all;
+        in->n_listeners = n;
+    }
+    free(add);
+    free(gone);
+    return result;
 }
 
 static void
@@ -673,11 +889,11 @@ size_t
 input_status(struct input *in, struct input_status *status, size_t max)
 {
     for (size_t i = 0; i < in->n_listeners && i < max; i++) {
-        const struct listener *l = &in->listeners[i];
+        const struct listener *l = in->listeners[i];
         /* What was dropped after the last datagram that got through has not
          * been told with any. */
         for (unsigned w = 0; w < in->n_workers; w++) {
-            struct port *p = &in->workers[w].ports[i];
+            struct port *p = &l->ports[w];
             if (p->fd >= 0) {
                 note_kernel_drops(p, socket_drops(p->fd));
             }

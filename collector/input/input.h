@@ -76,6 +76,13 @@ struct input_status {
 struct input *input_open(const struct input_config *, char **error);
 /* Starts the workers. */
 int input_start(struct input *);
+/* Listens on these from now on: what is open already stays as it is, with its
+ * sessions and what is on its way; what is not in the list is read to its end
+ * and closed.  All or nothing: -EADDRINUSE with a message to free(); -ENOMEM;
+ * -EBUSY if a new address wants the port of one that is to go, or TLS for the
+ * first time: then another input has to be opened. */
+int input_change(struct input *, const struct input_listen *, size_t n,
+                 char **error);
 /* Reads what the sockets still hold, hands over every batch, joins. */
 void input_stop(struct input *);
 void input_destroy(struct input *);
