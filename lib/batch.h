@@ -91,6 +91,20 @@ batch_is_valid(const struct flow_batch *b, enum column_id col, uint32_t row)
     return b->valid[col][row / 64] >> row % 64 & 1;
 }
 
+/* Whether a column has a value in each row. */
+static inline bool
+batch_all_valid(const struct flow_batch *b, enum column_id col)
+{
+    uint64_t missing = 0;
+    for (uint32_t i = 0; i < b->n / 64; i++) {
+        missing |= ~b->valid[col][i];
+    }
+    if (b->n % 64) {
+        missing |= ~b->valid[col][b->n / 64] << (64 - b->n % 64);
+    }
+    return !missing;
+}
+
 static inline void
 batch_clear_valid(struct flow_batch *b, enum column_id col, uint32_t row)
 {

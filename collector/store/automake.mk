@@ -1,17 +1,21 @@
 collector_libcollector_la_SOURCES += \
 	collector/store/append.c \
 	collector/store/block.h collector/store/block_p.h \
+	collector/store/block_load.c collector/store/block_reader_p.h \
 	collector/store/block_read.c collector/store/block_write.c \
 	collector/store/engine.c \
 	collector/store/pack.c collector/store/pack.h \
 	collector/store/prune.c collector/store/prune.h \
 	collector/store/scan.c collector/store/scan.h \
+	collector/store/scan_p.h collector/store/scan_sums.c \
 	collector/store/schema.c collector/store/schema.h \
 	collector/store/segfile.c collector/store/segfile.h \
 	collector/store/segment.c \
 	collector/store/store.c collector/store/store.h \
 	collector/store/store_p.h \
 	collector/store/sums.c collector/store/sums.h \
+	collector/store/sums_key.c collector/store/sums_p.h \
+	collector/store/sums_part.c \
 	collector/store/table.c collector/store/table.h \
 	collector/store/utf8.c collector/store/utf8.h \
 	collector/store/view.c collector/store/view.h \

@@ -161,6 +161,18 @@ block_frames(const struct block_head *h)
 int block_read(struct block_reader *, enum column_id, unsigned frame,
                struct flow_batch *);
 
+/* The same, but only rows index[0], index[1], ... (rising) must be right, which
+ * is quicker if they are few. */
+int block_read_rows(struct block_reader *, enum column_id, unsigned frame,
+                    struct flow_batch *, const uint16_t *index, uint32_t n);
+
+/* Whether all addresses of a column are of IPv4, and packed as numbers; and
+ * those, like block_read_rows(). */
+bool block_has_v4(const struct block_reader *, enum column_id);
+int block_read_v4(struct block_reader *, enum column_id, unsigned frame,
+                  struct flow_batch *, const uint16_t *index, uint32_t n,
+                  uint32_t numbers[FRAME_ROWS]);
+
 /* The block that it is at. */
 const struct block_head *block_reader_head(const struct block_reader *);
 

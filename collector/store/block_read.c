@@ -4,407 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/store/block_p.h"
-#include "lib/dict.h"
-
-/* Columns that refer to columns that refer to columns. */
-#define MAX_DEPTH 3
-
-/* What was read of one column of the block. */
-struct loaded {
-    bool tried;
-    int error;                  /* 0: the rest is valid. */
-    uint8_t *body;
-    size_t allocated;
-    const uint64_t *nulls;      /* Its bitmap, or NULL: complete. */
-    struct packed numbers;      /* Or positions in the table. */
-    const uint8_t *wide;
-    uint32_t n_entries;
-    union {
-        uint64_t *numbers;
-        struct addr *addrs;
-        uint32_t *names;
-        void *any;
-    } entries;
-    size_t entries_allocated;
-};
-
-struct block_reader {
-    struct dict *dict;
-    const struct block_head *head;
-    block_fetch_fn *fetch;
-    void *aux;
-    uint64_t bytes;
-    struct loaded columns[N_COLUMNS];
-    /* One frame of numbers, for each depth and one more. */
-    uint64_t numbers[MAX_DEPTH + 1][FRAME_ROWS];
-    uint32_t codes[FRAME_ROWS];
-    struct flow_batch *sampling;
-};
-
-/* ---- The header. ---- */
-
-bool
-block_sizes(const uint8_t *p, uint32_t *head, uint32_t *whole)
-{
-    struct disk_head h;
-    memcpy(&h, p, sizeof h);
-    *head = h.head_size;
-    *whole = h.size;
-    return h.magic == BLOCK_MAGIC && h.n_columns <= BLOCK_MAX_COLUMNS
-           && h.head_size == sizeof h + h.n_columns
-                                        * sizeof(struct disk_column)
-           && h.size >= h.head_size && h.size <= BLOCK_MAX_BYTES
-           && h.size % 8 == 0 && h.n_rows && h.n_rows <= BLOCK_ROWS;
-}
-
-/* Whether what a directory says of a column makes sense by itself. */
-static bool
-column_is_sane(const struct block_column *c, const struct disk_head *h)
-{
-    enum column_type type = columns[c->id].type;
-    bool addr = type == COLUMN_T_ADDR, name = type == COLUMN_T_NAME;
-
-    return c->kind >= KIND_CONST && c->kind < N_BLOCK_KINDS
-           && c->nulls < N_BLOCK_NULLS && !(c->flags & ~FLAG_ALL)
-           && c->offset >= h->head_size && c->offset % 8 == 0
-           && c->offset <= h->size && c->size <= h->size - c->offset
-           && c->unit && (addr || !(c->flags & FLAG_V4))
-           && (c->kind != KIND_WIDE || addr)
-           && (c->kind != KIND_NUMBERS || !addr || c->flags & FLAG_V4)
-           && !(name && (c->kind == KIND_NUMBERS || c->flags));
-}
-
-static void
-convert(struct block_column *c, const struct disk_column *d,
-        enum column_id id)
-{
-    c->id = id;
-    c->kind = d->kind;
-    c->flags = d->flags;
-    c->nulls = d->nulls;
-    c->ref = d->ref;
-    c->nulls_of = d->nulls_of;
-    c->offset = d->offset;
-    c->size = d->size;
-    c->checksum = d->checksum;
-    c->param = d->param;
-    c->unit = d->unit;
-    c->base = d->base;
-    memcpy(&c->min, d->min, sizeof c->min);
-    memcpy(&c->max, d->max, sizeof c->max);
-}
-
-struct block_head *
-block_head_read(const uint8_t *p, size_t size,
-                const struct block_columns *map)
-{
-    struct disk_head h;
-    uint32_t head_size, whole;
-
-    if (size < sizeof h || !block_sizes(p, &head_size, &whole)
-        || size < head_size) {
-        return NULL;
-    }
-    uint8_t *copy = malloc(head_size);
-    struct block_head *b = NULL;
-    memcpy(&h, p, sizeof h);
-    uint64_t checksum = h.checksum;
-    h.checksum = 0;
-    if (copy) {
-        memcpy(copy, p, head_size);
-        memcpy(copy, &h, sizeof h);
-        if (pack_checksum(copy, head_size) == checksum) {
-            b = calloc(1, sizeof *b + h.n_columns * sizeof b->columns[0]);
-        }
-    }
-    for (unsigned i = 0; b && i < N_COLUMNS; i++) {
-        b->at[i] = UINT16_MAX;
-    }
-    for (unsigned i = 0; b && i < h.n_columns; i++) {
-        struct disk_column d;
-        memcpy(&d, copy + sizeof h + i * sizeof d, sizeof d);
-        enum column_id id = d.column < map->n ? map->id[d.column]
-                                              : N_COLUMNS;
-        if (id >= N_COLUMNS) {
-            continue;           /* Of another version. */
-        }
-        struct block_column *c = &b->columns[b->n_columns];
-        convert(c, &d, id);
-        c->ref = d.ref < map->n ? map->id[d.ref] : N_COLUMNS;
-        c->nulls_of = d.nulls_of < map->n ? map->id[d.nulls_of] : N_COLUMNS;
-        if (b->at[id] != UINT16_MAX || !column_is_sane(c, &h)) {
-            free(b);
-            b = NULL;
-        } else {
-            b->at[id] = (uint16_t) b->n_columns++;
-        }
-    }
-    free(copy);
-    if (b) {
-        b->size = h.size;
-        b->n_rows = h.n_rows;
-        b->first_row = h.first_row;
-        b->min_us = h.min_us;
-        b->max_us = h.max_us;
-    }
-    return b;
-}
-
-bool
-block_is_constant(const struct block_column *c)
-{
-    return c->kind == KIND_CONST && c->nulls == NULLS_NONE;
-}
-
-bool
-block_is_complete(const struct block_column *c)
-{
-    return c->nulls == NULLS_NONE;
-}
-
-/* ---- Bodies. ---- */
-
-struct block_reader *
-block_reader_create(struct dict *dict)
-{
-    struct block_reader *r = calloc(1, sizeof *r);
-    if (r) {
-        r->dict = dict;
-    }
-    return r;
-}
-
-void
-block_reader_destroy(struct block_reader *r)
-{
-    if (r) {
-        for (unsigned i = 0; i < N_COLUMNS; i++) {
-            free(r->columns[i].body);
-            free(r->columns[i].entries.any);
-        }
-        batch_destroy(r->sampling);
-        free(r);
-    }
-}
-
-void
-block_reader_set(struct block_reader *r, const struct block_head *head,
-                 block_fetch_fn *fetch, void *aux)
-{
-    r->head = head;
-    r->fetch = fetch;
-    r->aux = aux;
-    for (unsigned i = 0; i < N_COLUMNS; i++) {
-        r->columns[i].tried = false;
-    }
-}
-
-uint64_t
-block_reader_bytes(const struct block_reader *r)
-{
-    return r->bytes;
-}
-
-static int
-reserve_entries(struct loaded *l, size_t size)
-{
-    if (l->entries_allocated < size) {
-        void *p = realloc(l->entries.any, size);
-        if (!p) {
-            return -ENOMEM;
-        }
-        l->entries.any = p;
-        l->entries_allocated = size;
-    }
-    return 0;
-}
-
-/* Packed table entries in frames of FRAME_ROWS, as numbers in 'out'.  Returns
- * the bytes that they took, 0 if something is wrong. */
-static size_t
-read_entries(const uint8_t *p, size_t size, uint32_t n, uint64_t *out)
-{
-    struct packed x;
-    size_t frames = (n + FRAME_ROWS - 1) / FRAME_ROWS;
-    size_t used = pack_open(&x, p, size, frames);
-
-    for (size_t f = 0; used && f < frames; f++) {
-        uint32_t left = n - (uint32_t) f * FRAME_ROWS;
-        if (!pack_read_u64(&x, f, left < FRAME_ROWS ? left : FRAME_ROWS,
-                           out + f * FRAME_ROWS)) {
-            return 0;
-        }
-    }
-    return used;
-}
-
-/* A table of numbers or addresses; the positions follow it. */
-static int
-load_table(const struct block_column *c, struct loaded *l, const uint8_t *p,
-           size_t size, size_t n_frames)
-{
-    bool addr = columns[c->id].type == COLUMN_T_ADDR;
-    uint32_t n[2];
-
-    if (size < sizeof n) {
-        return -EBADMSG;
-    }
-    memcpy(n, p, sizeof n);
-    p += sizeof n;
-    size -= sizeof n;
-    if (n[0] > BLOCK_ROWS || n[1] > BLOCK_ROWS || n[0] + n[1] > BLOCK_ROWS
-        || (!addr && n[1]) || n[1] > size / sizeof(struct addr)) {
-        return -EBADMSG;
-    }
-    l->n_entries = n[0] + n[1];
-    if (reserve_entries(l, l->n_entries * sizeof(struct addr) + 1)) {
-        return -ENOMEM;
-    }
-    uint64_t *numbers = l->entries.numbers;
-    size_t used = read_entries(p, size, n[0], numbers);
-    if (!used) {
-        return -EBADMSG;
-    }
-    p += used;
-    size -= used;
-    if (addr) {
-        /* In place, from the end: an address is longer than a number. */
-        for (uint32_t i = n[0]; i-- > 0; ) {
-            uint32_t be = __builtin_bswap32((uint32_t) numbers[i]);
-            struct addr a = addr_from_v4_bytes((const uint8_t *) &be);
-            memcpy(&l->entries.addrs[i], &a, sizeof a);
-        }
-        if (n[1] > size / sizeof(struct addr)) {
-            return -EBADMSG;
-        }
-        memcpy(l->entries.addrs + n[0], p, n[1] * sizeof(struct addr));
-        p += n[1] * sizeof(struct addr);
-        size -= n[1] * sizeof(struct addr);
-    }
-    return pack_open(&l->numbers, p, size, n_frames) ? 0 : -EBADMSG;
-}
-
-static int
-load_names(struct block_reader *r, const struct block_column *c,
-           struct loaded *l, const uint8_t *p, size_t size, size_t n_frames)
-{
-    uint32_t n, start = 0;
-
-    if (size < sizeof n || !r->dict) {
-        return -EBADMSG;
-    }
-    memcpy(&n, p, sizeof n);
-    p += sizeof n;
-    size -= sizeof n;
-    if (!n || n > BLOCK_ROWS || n > size / sizeof n
-        || (c->kind == KIND_CONST && n != 1)) {
-        return -EBADMSG;
-    }
-    if (reserve_entries(l, n * sizeof n)) {
-        return -ENOMEM;
-    }
-    const uint8_t *ends = p;
-    p += n * sizeof n;
-    size -= n * sizeof n;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t end;
-        memcpy(&end, ends + i * sizeof end, sizeof end);
-        if (end < start || end > size) {
-            return -EBADMSG;
-        }
-        l->entries.names[i] = dict_passing(r->dict, (const char *) p + start,
-                                          end - start);
-        start = end;
-    }
-    l->n_entries = n;
-    return n == 1 || pack_open(&l->numbers, p + start, size - start,
-                               n_frames) ? 0 : -EBADMSG;
-}
-
-static struct loaded *load(struct block_reader *, enum column_id,
-                           unsigned depth);
-
-static int
-load_nulls(struct block_reader *r, const struct block_column *c,
-           struct loaded *l, unsigned depth)
-{
-    l->nulls = NULL;
-    if (c->nulls == NULLS_BITMAP) {
-        if (c->size < BITMAP_BYTES(r->head->n_rows)) {
-            return -EBADMSG;
-        }
-        l->nulls = (const uint64_t *) (const void *) l->body;
-    } else if (c->nulls == NULLS_SAME) {
-        const struct block_column *other
-            = c->nulls_of < N_COLUMNS
-              ? block_column(r->head, c->nulls_of) : NULL;
-        const struct loaded *o
-            = other && other->nulls == NULLS_BITMAP && depth
-              ? load(r, c->nulls_of, depth - 1) : NULL;
-        if (!o || o->error) {
-            return o ? o->error : -EBADMSG;
-        }
-        l->nulls = o->nulls;
-    }
-    return 0;
-}
-
-static int
-load_body(struct block_reader *r, const struct block_column *c,
-          struct loaded *l, unsigned depth)
-{
-    size_t need = c->size + PACK_SLACK, n_frames = block_frames(r->head);
-
-    if (l->allocated < need) {
-        free(l->body);
-        l->body = malloc(need);
-        l->allocated = l->body ? need : 0;
-        if (!l->body) {
-            return -ENOMEM;
-        }
-    }
-    int e = c->size ? r->fetch(r->aux, c->offset, l->body, c->size) : 0;
-    if (e) {
-        return e;
-    }
-    r->bytes += c->size;
-    memset(l->body + c->size, 0, PACK_SLACK);
-    if (pack_checksum(l->body, c->size) != c->checksum) {
-        return -EBADMSG;
-    }
-    e = load_nulls(r, c, l, depth);
-    if (e) {
-        return e;
-    }
-    size_t skip = c->nulls == NULLS_BITMAP ? BITMAP_BYTES(r->head->n_rows)
-                                           : 0;
-    const uint8_t *p = l->body + skip;
-    size_t size = c->size - skip;
-
-    if (columns[c->id].type == COLUMN_T_NAME) {
-        return load_names(r, c, l, p, size, n_frames);
-    } else if (c->kind == KIND_TABLE) {
-        return load_table(c, l, p, size, n_frames);
-    } else if (c->kind == KIND_NUMBERS) {
-        return pack_open(&l->numbers, p, size, n_frames) ? 0 : -EBADMSG;
-    } else if (c->kind == KIND_WIDE) {
-        l->wide = p;
-        l->n_entries = (uint32_t) (size / sizeof(struct addr));
-    }
-    return 0;
-}
-
-static struct loaded *
-load(struct block_reader *r, enum column_id id, unsigned depth)
-{
-    struct loaded *l = &r->columns[id];
-    if (!l->tried) {
-        l->tried = true;
-        l->error = load_body(r, block_column(r->head, id), l, depth);
-    }
-    return l;
-}
+#include "collector/store/block_reader_p.h"
+#include "lib/batch.h"
 
 /* ---- Frames. ---- */
 
@@ -431,14 +32,72 @@ frame_count(const struct block_head *h, const struct loaded *l,
 
 static int read_numbers(struct block_reader *, const struct block_column *,
                         const struct loaded *, unsigned frame, uint32_t n,
-                        unsigned depth);
+                        unsigned depth, uint64_t *v);
 
-/* Undoes what was done to numbers that are in r->numbers[depth]. */
+/* Few rows are picked, more are read with all others. */
+#define PICK_PART 6
+
+/* Adds what was taken off: 'times' of each of 'x'. */
+static void
+add_times(const struct block_reader *r, uint64_t *v, const uint64_t *x,
+          uint64_t times, uint32_t n)
+{
+    if (r->index) {
+        for (uint32_t k = 0; k < r->n_index; k++) {
+            v[r->index[k]] += x[r->index[k]] * times;
+        }
+    } else if (times == 1) {
+        for (uint32_t i = 0; i < n; i++) {
+            v[i] += x[i];
+        }
+    } else {
+        for (uint32_t i = 0; i < n; i++) {
+            v[i] += x[i] * times;
+        }
+    }
+}
+
+/* The same, times "sampling". */
+static int
+add_sampled(struct block_reader *r, unsigned frame, uint64_t *v,
+            const uint64_t *x, uint32_t n)
+{
+    if (!r->sampling && !(r->sampling = batch_create())) {
+        return -ENOMEM;
+    }
+    const struct block_column *s = block_column(r->head, COL_sampling);
+    struct flow_batch *b = r->sampling;
+    const uint16_t *index = r->index;
+
+    /* It is never derived itself, which would be a circle. */
+    r->index = NULL;
+    int e = s && s->flags ? -EBADMSG : block_read(r, COL_sampling, frame, b);
+    r->index = index;
+    for (uint32_t i = 0; !e && i < n; i++) {
+        uint64_t k = batch_is_valid(b, COL_sampling, i) && b->sampling[i]
+                     ? b->sampling[i] : 1;
+        v[i] += x[i] * k;
+    }
+    return e;
+}
+
+/* The column that another is derived from, if that is possible. */
+static const struct block_column *
+reference(const struct block_reader *r, const struct block_column *c)
+{
+    const struct block_column *ref
+        = c->ref < N_COLUMNS ? block_column(r->head, c->ref) : NULL;
+    return ref && c->nulls == NULLS_NONE && ref->nulls == NULLS_NONE
+           && columns[c->ref].type != COLUMN_T_ADDR
+           && columns[c->ref].type != COLUMN_T_NAME ? ref : NULL;
+}
+
+/* Undoes what was done to numbers before they were packed. */
 static int
 restore(struct block_reader *r, const struct block_column *c, unsigned frame,
-        uint32_t n, unsigned depth)
+        uint32_t n, unsigned depth, uint64_t *v)
 {
-    uint64_t *v = r->numbers[depth], sum = 0;
+    uint64_t sum = 0;
 
     if (c->flags & FLAG_DELTA) {
         for (uint32_t i = 0; i < n; i++) {
@@ -446,12 +105,16 @@ restore(struct block_reader *r, const struct block_column *c, unsigned frame,
             v[i] = sum;
         }
     }
-    if (c->flags & FLAG_SCALED) {
-        for (uint32_t i = 0; i < n; i++) {
-            v[i] *= c->unit;
+    uint64_t unit = c->flags & FLAG_SCALED ? c->unit : 1;
+    if (r->index) {
+        for (uint32_t k = 0; k < r->n_index; k++) {
+            v[r->index[k]] = v[r->index[k]] * unit + c->base;
         }
-    }
-    if (c->base) {
+    } else if (unit != 1) {
+        for (uint32_t i = 0; i < n; i++) {
+            v[i] = v[i] * unit + c->base;
+        }
+    } else if (c->base) {
         for (uint32_t i = 0; i < n; i++) {
             v[i] += c->base;
         }
@@ -459,81 +122,111 @@ restore(struct block_reader *r, const struct block_column *c, unsigned frame,
     if (!(c->flags & FLAG_DERIVED)) {
         return 0;
     }
-    const struct block_column *ref
-        = c->ref < N_COLUMNS ? block_column(r->head, c->ref) : NULL;
-    if (!ref || !depth || c->nulls != NULLS_NONE
-        || ref->nulls != NULLS_NONE
-        || columns[c->ref].type == COLUMN_T_ADDR
-        || columns[c->ref].type == COLUMN_T_NAME) {
+    const struct block_column *ref = reference(r, c);
+    if (!ref || !depth) {
         return -EBADMSG;
     }
-    const struct loaded *l = load(r, c->ref, 0);
+    const struct loaded *l = block_load(r, c->ref, 0);
+    uint64_t *x = r->numbers[depth - 1];
     int e = l->error ? l->error
-                     : read_numbers(r, ref, l, frame, n, depth - 1);
-    if (e) {
-        return e;
+                     : read_numbers(r, ref, l, frame, n, depth - 1, x);
+    if (!e && c->flags & FLAG_SAMPLED) {
+        e = add_sampled(r, frame, v, x, n);
+    } else if (!e) {
+        add_times(r, v, x, c->param, n);
     }
-    const uint64_t *x = r->numbers[depth - 1];
-    if (c->flags & FLAG_SAMPLED) {
-        if (!r->sampling && !(r->sampling = batch_create())) {
-            return -ENOMEM;
-        }
-        const struct block_column *s = block_column(r->head, COL_sampling);
-        struct flow_batch *b = r->sampling;
-        /* It is never derived itself, which would be a circle. */
-        e = s && s->flags ? -EBADMSG : block_read(r, COL_sampling, frame, b);
-        for (uint32_t i = 0; !e && i < n; i++) {
-            uint64_t k = batch_is_valid(b, COL_sampling, i)
-                         && b->sampling[i] ? b->sampling[i] : 1;
-            v[i] += x[i] * k;
-        }
-        return e;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        v[i] += x[i] * c->param;
-    }
-    return 0;
+    return e;
 }
 
-/* The numbers of a frame into r->numbers[depth]. */
+/* If nothing is left of numbers once the column that they are derived from is
+ * taken off, that column; or NULL. */
+static const struct block_column *
+same_column(const struct block_reader *r, const struct block_column *c,
+            const struct loaded *l, unsigned frame, uint32_t n)
+{
+    uint64_t rest;
+    return c->kind == KIND_NUMBERS
+           && (c->flags & ~FLAG_SCALED) == FLAG_DERIVED && c->param == 1
+           && pack_is_constant(&l->numbers, frame, n, &rest)
+           && !(rest * (c->flags & FLAG_SCALED ? c->unit : 1) + c->base)
+           ? reference(r, c) : NULL;
+}
+
+/* Positions in a table, some or all of them, checked. */
+static bool
+read_codes(struct block_reader *r, const struct loaded *l, unsigned frame,
+           uint32_t n)
+{
+    uint32_t bad = 0;
+
+    if (r->index) {
+        uint64_t *v = r->numbers[0];
+        if (!pack_pick(&l->numbers, frame, n, r->index, r->n_index, v)) {
+            return false;
+        }
+        for (uint32_t k = 0; k < r->n_index; k++) {
+            r->codes[r->index[k]] = (uint32_t) v[r->index[k]];
+            bad |= v[r->index[k]] >= l->n_entries;
+        }
+        return !bad;
+    }
+    if (!pack_read_u32(&l->numbers, frame, n, r->codes)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        bad |= r->codes[i] >= l->n_entries;
+    }
+    return !bad;
+}
+
+/* The numbers of a frame. */
 static int
 read_numbers(struct block_reader *r, const struct block_column *c,
              const struct loaded *l, unsigned frame, uint32_t n,
-             unsigned depth)
+             unsigned depth, uint64_t *v)
 {
-    uint64_t *v = r->numbers[depth];
-
     if (c->kind == KIND_CONST) {
         for (uint32_t i = 0; i < n; i++) {
             v[i] = c->min.u;
         }
+        return 0;
     } else if (c->kind == KIND_TABLE) {
-        if (!pack_read_u32(&l->numbers, frame, n, r->codes)) {
+        if (!read_codes(r, l, frame, n)) {
             return -EBADMSG;
         }
-        for (uint32_t i = 0; i < n; i++) {
-            if (r->codes[i] >= l->n_entries) {
-                return -EBADMSG;
+        if (r->index) {
+            for (uint32_t k = 0; k < r->n_index; k++) {
+                v[r->index[k]] = l->entries.numbers[r->codes[r->index[k]]];
             }
+            return 0;
+        }
+        for (uint32_t i = 0; i < n; i++) {
             v[i] = l->entries.numbers[r->codes[i]];
         }
-    } else if (c->kind != KIND_NUMBERS
-               || !pack_read_u64(&l->numbers, frame, n, v)) {
+        return 0;
+    } else if (c->kind != KIND_NUMBERS) {
         return -EBADMSG;
-    } else {
-        return restore(r, c, frame, n, depth);
     }
-    return 0;
+    const struct block_column *ref = same_column(r, c, l, frame, n);
+    if (ref && depth) {
+        const struct loaded *x = block_load(r, c->ref, 0);
+        return x->error ? x->error
+                        : read_numbers(r, ref, x, frame, n, depth - 1, v);
+    }
+    return (r->index ? pack_pick(&l->numbers, frame, n, r->index,
+                                 r->n_index, v)
+                     : pack_read_u64(&l->numbers, frame, n, v))
+           ? restore(r, c, frame, n, depth, v) : -EBADMSG;
 }
 
-/* Values that are close together get to their rows, from the last on. */
+/* Values that are close together get to their rows, from the last on; others get
+ * one that means nothing. */
 #define SPREAD(T)                                                       \
     do {                                                                \
         T *v = out;                                                     \
-        for (uint32_t row = rows; row-- > 0; ) {                        \
-            if (nulls[row / 64] >> row % 64 & 1) {                      \
-                v[row] = v[--n];                                        \
-            }                                                           \
+        for (uint32_t row = rows; n && row-- > 0; ) {                   \
+            v[row] = v[n - 1];                                          \
+            n -= nulls[row / 64] >> row % 64 & 1;                       \
         }                                                               \
     } while (0)
 
@@ -564,21 +257,24 @@ spread(void *out, size_t size, const uint64_t *nulls, uint32_t rows,
 #define LOOK_UP(T, TABLE)                                               \
     do {                                                                \
         T *v = out;                                                     \
-        uint32_t bad = 0;                                               \
-        for (uint32_t i = 0; i < n; i++) {                              \
-            bad |= r->codes[i] >= l->n_entries;                         \
+        if (r->index) {                                                 \
+            for (uint32_t k = 0; k < r->n_index; k++) {                 \
+                uint32_t i = r->index[k];                               \
+                v[i] = (T) (TABLE)[r->codes[i]];                        \
+            }                                                           \
+            return 0;                                                   \
         }                                                               \
-        for (uint32_t i = 0; !bad && i < n; i++) {                      \
+        for (uint32_t i = 0; i < n; i++) {                              \
             v[i] = (T) (TABLE)[r->codes[i]];                            \
         }                                                               \
-        return bad ? -EBADMSG : 0;                                      \
+        return 0;                                                       \
     } while (0)
 
 static int
 look_up(struct block_reader *r, const struct block_column *c,
         const struct loaded *l, unsigned frame, uint32_t n, void *out)
 {
-    if (!pack_read_u32(&l->numbers, frame, n, r->codes)) {
+    if (!read_codes(r, l, frame, n)) {
         return -EBADMSG;
     } else if (columns[c->id].type == COLUMN_T_NAME) {
         LOOK_UP(uint32_t, l->entries.names);
@@ -627,6 +323,12 @@ fill(void *out, size_t size, uint64_t value, uint32_t n)
 #define NARROW(T)                                       \
     do {                                                \
         T *p = out;                                     \
+        for (uint32_t k = 0; r->index && k < r->n_index; k++) { \
+            p[r->index[k]] = (T) v[r->index[k]];        \
+        }                                               \
+        if (r->index) {                                 \
+            break;                                      \
+        }                                               \
         for (uint32_t i = 0; i < n; i++) {              \
             p[i] = (T) v[i];                            \
         }                                               \
@@ -637,9 +339,10 @@ static int
 read_derived(struct block_reader *r, const struct block_column *c,
              const struct loaded *l, unsigned frame, uint32_t n, void *out)
 {
-    int e = read_numbers(r, c, l, frame, n, MAX_DEPTH);
-    const uint64_t *v = r->numbers[MAX_DEPTH];
-    if (e) {
+    bool whole = columns[c->id].size == sizeof(uint64_t);
+    uint64_t *v = whole ? out : r->numbers[MAX_DEPTH];
+    int e = read_numbers(r, c, l, frame, n, MAX_DEPTH, v);
+    if (e || whole) {
         return e;
     }
     switch (columns[c->id].size) {
@@ -649,25 +352,40 @@ read_derived(struct block_reader *r, const struct block_column *c,
     case 2:
         NARROW(uint16_t);
         break;
-    case 4:
-        NARROW(uint32_t);
-        break;
     default:
-        memcpy(out, v, n * sizeof *v);
+        NARROW(uint32_t);
         break;
     }
     return 0;
 }
 
 /* IPv4 addresses that were packed as numbers. */
+static bool
+read_v4_numbers(struct block_reader *r, const struct loaded *l,
+                unsigned frame, uint32_t n, uint32_t *out)
+{
+    if (!r->index) {
+        return pack_read_u32(&l->numbers, frame, n, out);
+    }
+    uint64_t *v = r->numbers[0];
+    if (!pack_pick(&l->numbers, frame, n, r->index, r->n_index, v)) {
+        return false;
+    }
+    for (uint32_t k = 0; k < r->n_index; k++) {
+        out[r->index[k]] = (uint32_t) v[r->index[k]];
+    }
+    return true;
+}
+
 static int
 read_v4(struct block_reader *r, const struct loaded *l, unsigned frame,
         uint32_t n, struct addr *out)
 {
-    if (!pack_read_u32(&l->numbers, frame, n, r->codes)) {
+    if (!read_v4_numbers(r, l, frame, n, r->codes)) {
         return -EBADMSG;
     }
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t k = 0; k < (r->index ? r->n_index : n); k++) {
+        uint32_t i = r->index ? r->index[k] : k;
         uint32_t be = __builtin_bswap32(r->codes[i]);
         out[i] = addr_from_v4_bytes((const uint8_t *) &be);
     }
@@ -708,7 +426,7 @@ read_values(struct block_reader *r, const struct block_column *c,
         return look_up(r, c, l, frame, n, out);
     } else if (addr) {
         return read_v4(r, l, frame, n, out);
-    } else if (c->flags || c->base) {
+    } else if (c->flags || c->base || r->index) {
         return read_derived(r, c, l, frame, n, out);
     }
     ok = size == 1 ? pack_read_u8(&l->numbers, frame, n, out)
@@ -758,7 +476,7 @@ block_read(struct block_reader *r, enum column_id id, unsigned frame,
         read_absent(id, rows, b);
         return 0;
     }
-    const struct loaded *l = load(r, id, 1);
+    const struct loaded *l = block_load(r, id, 1);
     if (l->error) {
         return l->error;
     }
@@ -774,6 +492,42 @@ block_read(struct block_reader *r, enum column_id id, unsigned frame,
     return 0;
 }
 
+/* Whether a column can be read by rows: where values lie is known. */
+static bool
+can_pick(struct block_reader *r, enum column_id id, unsigned depth)
+{
+    const struct block_column *c = block_column(r->head, id);
+
+    return c && c->nulls == NULLS_NONE && !(c->flags & FLAG_DELTA)
+           && (c->kind == KIND_TABLE || c->kind == KIND_NUMBERS)
+           && (!(c->flags & FLAG_DERIVED)
+               || (depth && !(c->flags & FLAG_SAMPLED) && c->ref < N_COLUMNS
+                   && (!block_column(r->head, c->ref)
+                       || can_pick(r, c->ref, depth - 1))));
+}
+
+static void
+pick(struct block_reader *r, enum column_id id, unsigned frame,
+     const uint16_t *index, uint32_t n)
+{
+    if (frame < block_frames(r->head)
+        && n < block_frame_rows(r->head, frame) / PICK_PART
+        && can_pick(r, id, MAX_DEPTH)) {
+        r->index = index;
+        r->n_index = n;
+    }
+}
+
+int
+block_read_rows(struct block_reader *r, enum column_id id, unsigned frame,
+                struct flow_batch *b, const uint16_t *index, uint32_t n)
+{
+    pick(r, id, frame, index, n);
+    int e = block_read(r, id, frame, b);
+    r->index = NULL;
+    return e;
+}
+
 const struct block_head *
 block_reader_head(const struct block_reader *r)
 {
@@ -787,6 +541,40 @@ block_has_table(const struct block_reader *r, enum column_id id)
     return c && c->kind == KIND_TABLE && columns[id].type == COLUMN_T_ADDR;
 }
 
+bool
+block_has_v4(const struct block_reader *r, enum column_id id)
+{
+    const struct block_column *c = block_column(r->head, id);
+    return c && c->kind == KIND_NUMBERS && c->flags == FLAG_V4 && !c->base
+           && columns[id].type == COLUMN_T_ADDR;
+}
+
+int
+block_read_v4(struct block_reader *r, enum column_id id, unsigned frame,
+              struct flow_batch *b, const uint16_t *index, uint32_t n,
+              uint32_t numbers[FRAME_ROWS])
+{
+    if (!block_has_v4(r, id) || frame >= block_frames(r->head)) {
+        return -EINVAL;
+    }
+    const struct loaded *l = block_load(r, id, 1);
+    if (l->error) {
+        return l->error;
+    }
+    uint32_t count = frame_count(r->head, l, frame);
+    if (count > block_frame_rows(r->head, frame)) {
+        return -EBADMSG;
+    }
+    pick(r, id, frame, index, n);
+    bool ok = read_v4_numbers(r, l, frame, count, numbers);
+    r->index = NULL;
+    if (!ok) {
+        return -EBADMSG;
+    }
+    set_validity(r, l, id, frame, b, numbers, sizeof numbers[0], count);
+    return 0;
+}
+
 int
 block_read_table(struct block_reader *r, enum column_id id, unsigned frame,
                  struct flow_batch *b, uint32_t positions[FRAME_ROWS],
@@ -795,7 +583,7 @@ block_read_table(struct block_reader *r, enum column_id id, unsigned frame,
     if (!block_has_table(r, id) || frame >= block_frames(r->head)) {
         return -EINVAL;
     }
-    const struct loaded *l = load(r, id, 1);
+    const struct loaded *l = block_load(r, id, 1);
     if (l->error) {
         return l->error;
     }

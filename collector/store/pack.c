@@ -269,28 +269,57 @@ load64(const uint8_t *p)
 }
 
 /* Eight numbers of 'width' bits take 'width' bytes: where each begins in them
- * is the same every time. */
+ * is the same every time, and known to the compiler where the width is. */
+#define WIDTHS(CASE)                                                    \
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(9)     \
+    CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(17)      \
+    CASE(18) CASE(19) CASE(20) CASE(21) CASE(22) CASE(23) CASE(24)
+
+#define BY_u8(W)                                                      \
+    case W:                                                             \
+        unpack_by_u8(p, W, base, n, out);                               \
+        break;
+#define BY_u16(W)                                                     \
+    case W:                                                             \
+        unpack_by_u16(p, W, base, n, out);                              \
+        break;
+#define BY_u32(W)                                                     \
+    case W:                                                             \
+        unpack_by_u32(p, W, base, n, out);                              \
+        break;
+#define BY_u64(W)                                                     \
+    case W:                                                             \
+        unpack_by_u64(p, W, base, n, out);                              \
+        break;
 #define READER(T, NAME)                                                 \
+    static inline __attribute__((always_inline)) void                   \
+    unpack_by_##NAME(const uint8_t *p, unsigned width, uint64_t base,   \
+                     size_t n, T *out)                                  \
+    {                                                                   \
+        uint64_t mask = (UINT64_C(1) << width) - 1;                     \
+        size_t i = 0;                                                   \
+        for (; i + 8 <= n; i += 8, p += width) {                        \
+            _Pragma("GCC unroll 8")                                     \
+            for (unsigned k = 0; k < 8; k++) {                          \
+                out[i + k] = (T) ((load64(p + k * width / 8)            \
+                                   >> k * width % 8 & mask) + base);    \
+            }                                                           \
+        }                                                               \
+        for (unsigned k = 0; i < n; i++, k++) {                         \
+            out[i] = (T) ((load64(p + k * width / 8) >> k * width % 8   \
+                           & mask) + base);                             \
+        }                                                               \
+    }                                                                   \
+                                                                        \
     static void                                                         \
     unpack_##NAME(const uint8_t *p, unsigned width, uint64_t base,      \
                   size_t n, T *out)                                     \
     {                                                                   \
-        uint64_t mask = (UINT64_C(1) << width) - 1;                     \
-        unsigned at[8], shift[8];                                       \
-        size_t i = 0;                                                   \
-        for (unsigned k = 0; k < 8; k++) {                              \
-            at[k] = k * width / 8;                                      \
-            shift[k] = k * width % 8;                                   \
-        }                                                               \
-        for (; i + 8 <= n; i += 8, p += width) {                        \
-            for (unsigned k = 0; k < 8; k++) {                          \
-                out[i + k] = (T) ((load64(p + at[k]) >> shift[k]        \
-                                   & mask) + base);                     \
-            }                                                           \
-        }                                                               \
-        for (unsigned k = 0; i < n; i++, k++) {                         \
-            out[i] = (T) ((load64(p + at[k]) >> shift[k] & mask)        \
-                          + base);                                      \
+        switch (width) {                                                \
+            WIDTHS(BY_##NAME)                                           \
+        default:                                                        \
+            unpack_by_##NAME(p, width, base, n, out);                   \
+            break;                                                      \
         }                                                               \
     }                                                                   \
                                                                         \
@@ -355,6 +384,50 @@ READER(uint8_t, u8)
 READER(uint16_t, u16)
 READER(uint32_t, u32)
 READER(uint64_t, u64)
+
+bool
+pack_pick(const struct packed *x, size_t frame, size_t n,
+          const uint16_t *index, size_t n_index, uint64_t *out)
+{
+    struct frame f;
+
+    if (!open_frame(x, frame, n, &f)) {
+        return false;
+    }
+    const uint8_t *p = x->data + f.offset;
+    uint64_t mask = f.width >= 64 ? UINT64_MAX
+                                  : (UINT64_C(1) << f.width) - 1;
+    for (size_t k = 0; k < n_index; k++) {
+        size_t bit = (size_t) index[k] * f.width;
+        out[index[k]] = (load64(p + bit / 8) >> bit % 8 & mask) + f.base;
+    }
+    p += (n * f.width + 7) / 8;
+    for (unsigned k = 0; k < f.n_patches; k++) {
+        uint16_t at;
+        uint64_t high = 0;
+        memcpy(&at, p, PATCH_POSITION);
+        memcpy(&high, p + PATCH_POSITION, f.patch_bytes);
+        if (at >= n) {
+            return false;
+        }
+        /* Of a row that was not asked for, the sum means nothing. */
+        out[at] += high << f.width;
+        p += PATCH_POSITION + f.patch_bytes;
+    }
+    return true;
+}
+
+bool
+pack_is_constant(const struct packed *x, size_t i, size_t n, uint64_t *value)
+{
+    struct frame f;
+
+    if (!open_frame(x, i, n, &f) || f.width || f.n_patches) {
+        return false;
+    }
+    *value = f.base;
+    return true;
+}
 
 /* Four lanes of multiplications, so that none waits for the one before; each
  * step loses nothing of what was there. */

@@ -60,6 +60,15 @@ bool pack_read_u16(const struct packed *, size_t i, size_t n, uint16_t *);
 bool pack_read_u32(const struct packed *, size_t i, size_t n, uint32_t *);
 bool pack_read_u64(const struct packed *, size_t i, size_t n, uint64_t *);
 
+/* Reads only the numbers at positions index[0], index[1], ... of frame 'i', to
+ * the same positions of 'out', of which others become undefined. */
+bool pack_pick(const struct packed *, size_t i, size_t n,
+               const uint16_t *index, size_t n_index, uint64_t *out);
+
+/* Whether all 'n' numbers of a frame are seen to be *value at once. */
+bool pack_is_constant(const struct packed *, size_t i, size_t n,
+                      uint64_t *value);
+
 /* A checksum: any damage to few bytes changes it. */
 uint64_t pack_checksum(const void *, size_t size);
 

@@ -1,9 +1,10 @@
 /* collector/store/sums.h -- sums of records by keys, while they are read.
  *
  * What most questions need of the store is few numbers about many records.
- * Keys are packed into as few words as they need; addresses are numbered first,
- * by the tables that blocks have of them.  One thread's sums can be added to
- * another's. */
+ * Keys are packed into as few words as they need; an address is 32 bits.  A
+ * table that gets too large for caches is split into partitions by the hash of
+ * its keys, which several threads can then add up beside each other.  Few groups
+ * of one thread are added to another's instead. */
 #ifndef COLLECTOR_SUMS_H
 #define COLLECTOR_SUMS_H 1
 
@@ -34,8 +35,13 @@ struct sums_spec {
 
 struct sums;                                            /* Opaque. */
 
+/* The codes of addresses, which all threads that sum up together share. */
+struct sums_addrs;                                      /* Opaque. */
+struct sums_addrs *sums_addrs_create(void);     /* NULL: out of memory. */
+void sums_addrs_destroy(struct sums_addrs *);
+
 /* NULL if out of memory. */
-struct sums *sums_create(const struct sums_spec *);
+struct sums *sums_create(const struct sums_spec *, struct sums_addrs *);
 void sums_destroy(struct sums *);
 
 /* Whether the sums of a block fit into 64 bits beside what is there. */
@@ -47,17 +53,22 @@ bool sums_fit(struct sums *, const struct block_head *);
 int sums_add(struct sums *, struct block_reader *, unsigned frame,
              struct flow_batch *, const uint16_t *index, uint32_t n);
 
-/* Adds all of 'other' to 's'.  0; -EOVERFLOW, with nothing done, if they might
- * not fit; or -ENOMEM. */
+/* Adds the bounds of 'other', which sums_fit() keeps.  False, with nothing done:
+ * sums might not fit together. */
+bool sums_add_bounds(struct sums *s, const struct sums *other);
+
+/* Adds all groups of the table of 'other' to 's'.  0; -EOVERFLOW, with nothing
+ * done, if they might not fit; or -ENOMEM. */
 int sums_merge(struct sums *s, const struct sums *other);
 
-/* All groups are there: leaves out those that do not matter. */
+/* All groups are there, or all of a partition: leaves out those that do not
+ * matter. */
 void sums_cut(struct sums *);
 
 uint64_t sums_bytes(const struct sums *);       /* Of memory. */
-uint32_t sums_count(const struct sums *);       /* Groups. */
+uint32_t sums_count(const struct sums *);       /* Groups in the table. */
 
-/* One group.  False if it was cut. */
+/* One group of the table.  False if it was cut. */
 struct sums_value {
     bool null;
     uint64_t u;                 /* Or an id of the reader's dictionary. */
@@ -66,7 +77,31 @@ struct sums_value {
 bool sums_get(const struct sums *, uint32_t i, int64_t *time_us,
               struct sums_value *keys, struct sums_value *metrics);
 
-/* Forgets all groups. */
+/* Forgets everything. */
 void sums_reset(struct sums *);
+
+/* ---- Partitions. ---- */
+
+#define SUMS_PARTS 256
+
+/* Whether there is anything in partitions, and puts all that is in the table
+ * there.  0 or -ENOMEM. */
+bool sums_is_split(const struct sums *);
+int sums_split(struct sums *);
+
+/* Makes the table that of partition 'part' of all of these.  0 or -ENOMEM. */
+int sums_collect(struct sums *, struct sums *const *all, unsigned n,
+                 unsigned part);
+
+/* Walks through what is in partitions; a group may come several times.  Begin
+ * with zeros. */
+struct sums_cursor {
+    const void *chunk;
+    uint32_t row;
+    unsigned part;
+};
+bool sums_next_row(const struct sums *, struct sums_cursor *,
+                   int64_t *time_us, struct sums_value *keys,
+                   struct sums_value *metrics);
 
 #endif /* collector/store/sums.h */

@@ -12,6 +12,7 @@
 #define N_BATCHES 4
 
 static struct dict *dict;
+static struct sums_addrs *addrs;
 static struct source source;
 static struct flow_batch *rows[N_BATCHES];
 static struct bytes bytes[2];           /* A block of two batches each. */
@@ -33,6 +34,8 @@ setup(void)
     uint64_t seed = 99;
 
     dict = dict_create(1000, 100000);
+    addrs = sums_addrs_create();
+    CU_ASSERT_FATAL(addrs != NULL);
     for (unsigned i = 0; i < N_COLUMNS; i++) {
         map.id[i] = (uint16_t) i;
     }
@@ -61,13 +64,14 @@ teardown(void)
         free(heads[i]);
     }
     dict_destroy(dict);
+    sums_addrs_destroy(addrs);
 }
 
 /* Sums of every other row of one block. */
 static struct sums *
 sum_block(const struct sums_spec *spec, unsigned i)
 {
-    struct sums *s = sums_create(spec);
+    struct sums *s = sums_create(spec, addrs);
     struct block_reader *r = block_reader_create(dict);
     struct flow_batch *b = batch_create();
 
@@ -179,6 +183,94 @@ check(const struct sums_spec *spec)
     sums_destroy(s);
 }
 
+/* Groups in partitions, told row by row and collected, are what the table says;
+ * and what is cut partition by partition is less than what stays. */
+static void
+test_parts(void)
+{
+    for (unsigned top = 0; top < 20; top += 6) {
+        struct sums_spec spec = { .n_keys = 2, .n_metrics = 3,
+                                  .metrics = { N_COLUMNS, COL_bytes,
+                                               COL_l2_bytes },
+                                  .top = top, .order = 1,
+                                  .descending = true };
+        spec.keys[0].column = COL_src_addr;
+        spec.keys[1].column = COL_dst_port;
+        if (top) {
+            spec.n_metrics = 2;         /* None that can be null. */
+        }
+        struct sums *whole = sum_block(&spec, 0), *o = sum_block(&spec, 1);
+        struct sums *all[2] = { sum_block(&spec, 0), sum_block(&spec, 1) };
+        struct sums *s = sums_create(&spec, addrs);
+        struct sums_value keys[SUMS_MAX_KEYS], m[SUMS_MAX_METRICS];
+        uint64_t flows = 0, bytes_ = 0, l2 = 0, sums_of[3] = { 0 };
+        uint32_t n = 0, kept = 0, missing = 0;
+        struct sums_value (*stay)[2] = calloc(2000, sizeof *stay);
+        int64_t t;
+
+        CU_ASSERT_EQUAL(sums_merge(whole, o), 0);
+        for (uint32_t g = 0; g < sums_count(whole); g++) {
+            CU_ASSERT(sums_get(whole, g, &t, keys, m));
+            flows += m[0].u;
+            bytes_ += m[1].u;
+            l2 += top || m[2].null ? 0 : m[2].u;
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            struct sums_cursor c = { .part = 0 };
+            CU_ASSERT(!sums_is_split(all[i]));
+            CU_ASSERT_EQUAL(sums_split(all[i]), 0);
+            CU_ASSERT(sums_is_split(all[i]));
+            CU_ASSERT_EQUAL(sums_count(all[i]), 0);
+            while (sums_next_row(all[i], &c, &t, keys, m)) {
+                sums_of[0] += m[0].u;
+                sums_of[1] += m[1].u;
+                sums_of[2] += top || m[2].null ? 0 : m[2].u;
+            }
+        }
+        CU_ASSERT(sums_of[0] == flows && sums_of[1] == bytes_
+                  && sums_of[2] == l2);
+        memset(sums_of, 0, sizeof sums_of);
+        sums_cut(whole);
+        for (unsigned part = 0; part < SUMS_PARTS; part++) {
+            CU_ASSERT_EQUAL(sums_collect(s, all, 2, part), 0);
+            n += sums_count(s);
+            sums_cut(s);
+            for (uint32_t g = 0; g < sums_count(s); g++) {
+                bool stays = sums_get(s, g, &t, keys, m);
+                memcpy(stay[kept], keys, sizeof stay[0]);
+                kept += stays;
+                sums_of[0] += stays ? m[0].u : 0;
+                sums_of[1] += stays ? m[1].u : 0;
+            }
+        }
+        CU_ASSERT_EQUAL(n, sums_count(whole));
+        for (uint32_t g = 0; g < n; g++) {
+            bool there = !sums_get(whole, g, &t, keys, m);
+            for (uint32_t k = 0; !there && k < kept; k++) {
+                there = keys[0].null == stay[k][0].null
+                        && keys[1].null == stay[k][1].null
+                        && (keys[1].null || keys[1].u == stay[k][1].u)
+                        && (keys[0].null
+                            || !memcmp(&keys[0].addr, &stay[k][0].addr, 16));
+            }
+            missing += !there;
+        }
+        CU_ASSERT_EQUAL(missing, 0);
+        free(stay);
+        if (top) {
+            CU_ASSERT(kept >= top && kept < n);
+        } else {
+            CU_ASSERT_EQUAL(kept, n);
+            CU_ASSERT(sums_of[0] == flows && sums_of[1] == bytes_);
+        }
+        sums_destroy(all[0]);
+        sums_destroy(all[1]);
+        sums_destroy(o);
+        sums_destroy(whole);
+        sums_destroy(s);
+    }
+}
+
 static const struct sums_spec metrics = {
     .n_metrics = 3, .metrics = { N_COLUMNS, COL_bytes, COL_l2_bytes },
 };
@@ -256,7 +348,7 @@ static void
 test_overflow(void)
 {
     struct sums_spec spec = metrics;
-    struct sums *s = sums_create(&spec), *o = sums_create(&spec);
+    struct sums *s = sums_create(&spec, addrs), *o = sums_create(&spec, addrs);
     struct block_head *h = calloc(1, sizeof *h + sizeof h->columns[0]);
     for (unsigned i = 0; i < N_COLUMNS; i++) {
         h->at[i] = UINT16_MAX;
@@ -279,5 +371,6 @@ test_overflow(void)
 }
 
 UNIT_MAIN("sums", UNIT_TEST(setup), UNIT_TEST(test_keys),
-          UNIT_TEST(test_cut), UNIT_TEST(test_overflow),
+          UNIT_TEST(test_cut), UNIT_TEST(test_parts),
+          UNIT_TEST(test_overflow),
           UNIT_TEST(teardown))

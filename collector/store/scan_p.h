@@ -1,0 +1,72 @@
+/* collector/store/scan_p.h -- a scan, inside.
+ *
+ * scan.c       which rows there are, and these as a table of SQL
+ * scan_sums.c  sums of them as a table of SQL */
+#ifndef COLLECTOR_SCAN_P_H
+#define COLLECTOR_SCAN_P_H 1
+
+#include "collector/store/scan.h"
+#include "collector/store/store_p.h"
+#include "collector/store/sums.h"
+
+struct scan {
+    struct scan *next;          /* Of the store. */
+    uint64_t id;
+    struct store *store;
+    struct store_view *view;
+    struct scan_spec spec;
+    struct filter_program *program;     /* NULL: no filter. */
+    struct dict *dict;          /* NULL: no names are read. */
+    pthread_mutex_t dict_lock;
+    struct column_set used;     /* By the filter. */
+    struct sums_spec sums;      /* If 'spec.sums'. */
+    _Atomic uint64_t rows, damaged;
+    _Atomic size_t passed;      /* Blocks. */
+};
+
+/* One use of a scan in a statement. */
+struct use {
+    struct scan *scan;
+    _Atomic size_t next_block;
+    unsigned n_columns;
+    uint16_t columns[2 * N_COLUMNS];    /* N_COLUMNS: nothing is asked for. */
+
+    struct scan_sums *sums;     /* If it is of sums. */
+};
+
+/* A thread of it. */
+struct worker {
+    struct use *use;
+    struct sums_worker *sums;   /* Or NULL. */
+
+    struct block_reader *reader;
+    struct flow_batch *batch;
+    const struct view_block *block;     /* At hand, or NULL. */
+    bool all;                   /* Each of its rows matches. */
+    bool ranges;                /* Times must be looked at. */
+    bool canonical;             /* And that. */
+    bool output_read;           /* Of the frame at hand. */
+    unsigned frame;
+    uint32_t rows;              /* Of the frame. */
+    uint16_t index[BATCH_ROWS]; /* Those that match. */
+    uint32_t n;
+};
+
+/* Turns to the next frame with rows that match, whose columns of the use have
+ * been read.  False: there is none. */
+bool scan_next_frame(struct worker *);
+
+/* What a block cannot be read for: it is left out, and that is told. */
+void scan_report(struct scan *, const struct view_block *, int error);
+
+/* A name as a value of SQL. */
+duckdb_string_t scan_text(const struct scan *, uint32_t id);
+
+/* scan_sums.c */
+struct scan_sums *scan_sums_create(void);
+void scan_sums_destroy(struct scan_sums *, struct store *);
+void scan_sums_end(struct worker *);    /* Frees what is the worker's. */
+void scan_sums_bind(struct scan *, duckdb_bind_info);
+void scan_sums_run(duckdb_function_info, duckdb_data_chunk);
+
+#endif /* collector/store/scan_p.h */
