@@ -9,6 +9,7 @@ api_libapi_la_SOURCES = \
 	api/config_event.c api/config_event.h \
 	api/config_route.c api/config_route.h \
 	api/config_api.c api/config_api.h \
+	api/config_inventory.c api/config_inventory.h \
 	api/config_probe.c api/config_probe.h \
 	api/confine.c api/confine.h \
 	api/context.h \
@@ -19,6 +20,8 @@ api_libapi_la_SOURCES = \
 	api/export_state.h api/export_watch.c \
 	api/fd_pass.c api/fd_pass.h \
 	api/import.h \
+	api/inventories.c api/inventories.h \
+	api/inventory.c api/inventory.h \
 	api/history.c api/history.h \
 	api/http.c \
 	api/json.c api/json.h \
@@ -61,7 +64,8 @@ api_libapi_la_SOURCES = \
 nodist_api_libapi_la_SOURCES = api/yang/venturi_yang.c
 api_libapi_la_LIBADD = probe/libprobe.la bgp/libbgp.la
 api_libapi_la_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(YANG_CFLAGS) \
-	$(WEBSOCKETS_CFLAGS) $(SSL_CFLAGS) $(ZLIB_CFLAGS) $(DUCKDB_CPPFLAGS)
+	$(WEBSOCKETS_CFLAGS) $(CURL_CFLAGS) $(SSL_CFLAGS) $(ZLIB_CFLAGS) \
+	$(DUCKDB_CPPFLAGS)
 
 # The model lives in the binary, so that no file is needed at run time, and is
 # installed for other tools.
@@ -123,13 +127,15 @@ dist_doc_DATA += doc/api.md doc/configuration.md doc/ovs-vsctl.md
 
 api_test_libs = api/libapi.la collector/libcollector.la ovsdb/libovsdb.la \
 	lib/liblib.la $(JSONC_LIBS) $(YANG_LIBS) $(EV_LIBS) $(DUCKDB_LIBS) \
-	$(WEBSOCKETS_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(OVS_LIBS) $(IMPORT_LIBS) \
+	$(WEBSOCKETS_LIBS) $(CURL_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(OVS_LIBS) \
+	$(IMPORT_LIBS) \
 	$(COMMON_LIBS)
 if HAVE_CUNIT
 api_tests = \
 	tests/unit/test_cli \
 	tests/unit/test_config \
 	tests/unit/test_doctor \
+	tests/unit/test_inventory \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_methods \
 	tests/unit/test_subscribe
@@ -151,6 +157,8 @@ tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
 tests_unit_test_doctor_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_inventory_SOURCES = tests/unit/test_inventory.c
+tests_unit_test_inventory_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c
 tests_unit_test_jsonrpc_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_methods_SOURCES = tests/unit/test_methods.c

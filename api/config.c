@@ -18,6 +18,7 @@
 #include "api/config_bgp.h"
 #include "api/config_api.h"
 #include "api/config_event.h"
+#include "api/config_inventory.h"
 #include "api/config_probe.h"
 #include "api/config_route.h"
 #include "api/history.h"
@@ -539,6 +540,7 @@ config_destroy(struct config *c)
     probe_config_destroy(c->probe);
     config_bgp_destroy(c->bgp);
     config_route_destroy(c->routes);
+    config_inventory_destroy(c->inventory);
     config_api_destroy(c->api);
     free(c);
 }
@@ -899,6 +901,9 @@ config_make(struct json_object *full, const struct config_override *override,
     }
     if (!err) {
         err = config_route_make(root, &c->routes, e);
+    }
+    if (!err) {
+        err = config_inventory_make(root, &c->inventory, e);
     }
     if (!err) {
         err = config_api_make(root, &c->api, e);

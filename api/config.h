@@ -86,6 +86,7 @@ struct config {
     struct probe_config *probe; /* probe/softflowd, or NULL: none. */
     struct config_bgp *bgp;     /* bgp and bmp; never NULL. */
     struct config_route *routes;        /* Never NULL. */
+    struct config_inventory *inventory; /* Never NULL. */
 };
 
 /* What is wrong with a configuration. */

@@ -17,6 +17,7 @@ struct dict;
 struct events;
 struct exports;
 struct imports;
+struct inventories;
 struct identity_journal;
 struct input;
 struct live;
@@ -51,6 +52,7 @@ struct api_context {
     struct tokens *tokens;              /* api/token.h */
     struct audit *audit;                /* api/audit.h */
     struct identity_journal *identities;        /* identity/journal.h */
+    struct inventories *inventories;    /* api/inventories.h */
     struct dict *dict;
     struct rib *rib;                    /* bgp/rib.h */
     struct routelog *route_history;     /* bgp/routelog.h */

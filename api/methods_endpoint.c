@@ -11,6 +11,7 @@
 
 #include "api/context.h"
 #include "api/endpoint.h"
+#include "api/inventories.h"
 #include "api/json.h"
 #include "collector/filter/confine.h"
 #include "lib/clock.h"
@@ -431,6 +432,70 @@ endpoint_list(struct rpc_call *call, struct json_object *params)
     rpc_reply(call, o);
 }
 
+/* ---- Who tells. ---- */
+
+struct sources {
+    struct json_object *list;
+    struct inventories *inventories;
+    const char *name;
+    struct json_object *o;      /* That of 'name'. */
+};
+
+static void
+add_inventory(void *sources_, const struct inventory_status *s)
+{
+    struct sources *x = sources_;
+    if (strcmp(s->source, x->name)) {
+        return;
+    }
+    reply_string(x->o, "location", s->location);
+    reply_time(x->o, "looked", s->looked_us);
+    reply_time(x->o, "read", s->read_us);
+    reply_uint(x->o, "refused", s->refused);
+    reply_string(x->o, "state", s->absent ? "absent" : *s->error ? "error"
+                                : s->read_us ? "read" : "pending");
+    reply_string(x->o, "error", *s->error ? s->error : NULL);
+}
+
+static void
+add_source(void *sources_, const struct identity_source *s)
+{
+    struct sources *x = sources_;
+    x->name = s->name;
+    x->o = json_object_new_object();
+    reply_string(x->o, "source", s->name);
+    reply_uint(x->o, "trust", s->rank);
+    reply_uint(x->o, "endpoints", s->endpoints);
+    reply_uint(x->o, "generation", s->generation);
+    reply_string(x->o, "state", s->endpoints ? "telling" : "told nothing");
+    if (x->inventories) {
+        inventories_each(x->inventories, add_inventory, x);
+    }
+    json_object_array_add(x->list, x->o);
+}
+
+static void
+add_sources(void *sources_, const struct identity *t)
+{
+    identity_each_source(t, add_source, sources_);
+}
+
+static void
+endpoint_sources(struct rpc_call *call, struct json_object *params)
+{
+    struct identity_journal *j = journal_of(call);
+    (void) params;
+    if (!j) {
+        return;
+    }
+    struct sources x = { .list = json_object_new_array(),
+                         .inventories = rpc_context(call)->inventories };
+    identity_journal_locked(j, add_sources, &x);
+    struct json_object *o = json_object_new_object();
+    json_object_object_add(o, "sources", x.list);
+    rpc_reply(call, o);
+}
+
 /* ---- The table. ---- */
 
 static const struct rpc_param upsert_params[] = {
@@ -582,6 +647,37 @@ const struct rpc_method methods_endpoint[] = {
             "{\"endpoints\":[{" EXAMPLE_ENDPOINT ",\"generation\":7}],"
             "\"next\":null,\"total\":1}",
         .call = endpoint_list,
+    },
+    {
+        .name = "endpoint.sources",
+        .role = ROLE_VIEWER,
+        .summary = "Who tells of endpoints, how far each is trusted, and what "
+                   "came of the inventories of the configuration.",
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"sources\"],"
+            "\"properties\":{\"sources\":{\"type\":\"array\",\"items\":{"
+            "\"type\":\"object\",\"required\":[\"source\",\"trust\","
+            "\"endpoints\",\"generation\",\"state\"],\"properties\":{"
+            "\"source\":{\"type\":\"string\"},"
+            "\"trust\":{\"type\":\"integer\"},"
+            "\"endpoints\":{\"type\":\"integer\"},"
+            "\"generation\":{\"type\":\"integer\"},"
+            "\"state\":{\"enum\":[\"telling\",\"told nothing\",\"absent\","
+            "\"error\",\"read\",\"pending\"]},"
+            "\"location\":{\"type\":\"string\"},"
+            "\"looked\":{\"type\":[\"string\",\"null\"]},"
+            "\"read\":{\"type\":[\"string\",\"null\"]},"
+            "\"refused\":{\"type\":\"integer\"},"
+            "\"error\":{\"type\":[\"string\",\"null\"]}}}}}}",
+        .example_params = "{}",
+        .example_result =
+            "{\"sources\":[{\"source\":\"list:sites\",\"trust\":150,"
+            "\"endpoints\":214,\"generation\":1763971200000000,"
+            "\"state\":\"read\",\"location\":\"/etc/venturi/sites.csv\","
+            "\"looked\":\"2026-11-23T08:30:00Z\","
+            "\"read\":\"2026-11-23T08:00:00Z\",\"refused\":0,"
+            "\"error\":null}]}",
+        .call = endpoint_sources,
     },
     { .name = NULL }
 };

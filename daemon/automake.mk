@@ -13,7 +13,7 @@ venturid_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(SYSTEMD_CFLAGS)
 venturid_LDADD = api/libapi.la probe/libprobe.la bgp/libbgp.la ovsdb/libovsdb.la \
 	collector/libcollector.la \
 	lib/liblib.la $(OVS_LIBS) $(DUCKDB_LIBS) $(YANG_LIBS) $(JSONC_LIBS) \
-	$(WEBSOCKETS_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(EV_LIBS) $(CAPNG_LIBS) \
+	$(WEBSOCKETS_LIBS) $(CURL_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(EV_LIBS) $(CAPNG_LIBS) \
 	$(SYSTEMD_LIBS) $(IMPORT_LIBS) $(COMMON_LIBS)
 
 if HAVE_CUNIT

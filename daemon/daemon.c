@@ -21,6 +21,7 @@
 #include "api/live.h"
 #include "api/export.h"
 #include "api/import.h"
+#include "api/inventories.h"
 #include "api/profile.h"
 #include "api/server.h"
 #include "api/token.h"
@@ -73,6 +74,7 @@ daemon_publish_context(struct daemon *d)
     d->context.rollup = d->rollup;
     d->context.profiles = d->profiles;
     d->context.identities = d->identities;
+    d->context.inventories = d->inventories;
     d->context.live = d->live;
     d->context.events = daemon_events_api(d->events);
     d->context.imports = d->imports;
@@ -453,6 +455,7 @@ start(struct daemon *d)
     }
     d->probe = probe_create(d->loop, privilege_probe_child);
     daemon_configure_probes(d, c);
+    inventories_configure(d->inventories, c->inventory);
     config_set_apply(d->config, daemon_apply_config, d);
     config_set_guard(d->config, raise_rights, d);
     daemon_publish_context(d);
@@ -533,6 +536,7 @@ daemon_destroy(struct daemon *d)
     live_destroy(d->live);
     daemon_events_stop(d->events);
     d->context.events = NULL;
+    inventories_destroy(d->inventories);
     identity_journal_close(d->identities);
     api_destroy(d->api);
     daemon_events_close(d->events);

@@ -63,6 +63,7 @@ struct daemon {
     struct query_pool *queries;
     struct identity *identity;
     struct identity_journal *identities;
+    struct inventories *inventories;
     struct channel_set *channels;
     struct profiles *profiles;
     struct tap_set *taps;

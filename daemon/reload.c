@@ -10,6 +10,7 @@
 
 #include "api/access.h"
 #include "api/config_bgp.h"
+#include "api/inventories.h"
 #include "api/server.h"
 #include "collector/identity/journal.h"
 #include "collector/store/store.h"
@@ -254,6 +255,7 @@ daemon_apply_config(void *daemon_, const struct config *old,
     api_set_limits(d->api, &limits);
     daemon_configure_probes(d, new_);
     daemon_events_configure(d->events, new_);
+    inventories_configure(d->inventories, new_->inventory);
     daemon_set_levels(d->options, new_);
     daemon_name_sources(d, new_);
     daemon_publish_context(d);

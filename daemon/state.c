@@ -15,9 +15,11 @@
 
 #include "api/audit.h"
 #include "api/config_api.h"
+#include "api/config_inventory.h"
 #include "api/export.h"
 #include "api/history.h"
 #include "api/import.h"
+#include "api/inventories.h"
 #include "api/profile.h"
 #include "api/token.h"
 #include "collector/channel/channel.h"
@@ -284,6 +286,10 @@ daemon_open_identities(struct daemon *d, const struct config *c)
     char path[4096], error[IDENTITY_ERROR_SIZE];
     snprintf(path, sizeof path, "%s/identity", d->store_dir);
     identity_rank(d->identity, "ovsdb", 200);
+    for (size_t i = 0; i < c->inventory->n_items; i++) {
+        identity_rank(d->identity, c->inventory->items[i].source,
+                      c->inventory->items[i].trust);
+    }
     d->identities = identity_journal_open(path, d->identity, d->dict,
                                           clock_wall_us(), error);
     if (!d->identities) {
@@ -291,7 +297,8 @@ daemon_open_identities(struct daemon *d, const struct config *c)
         return -1;
     }
     identity_journal_set_retention(d->identities, c->retention_us / 1000000);
-    return 0;
+    d->inventories = inventories_create(d->identities, d->dict);
+    return d->inventories ? 0 : -ENOMEM;
 }
 
 /* What was learned before the restart, so that the first datagram after it can

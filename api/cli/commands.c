@@ -1063,6 +1063,9 @@ const struct cli_command cli_commands[] = {
     { "endpoint list", "endpoint.list", NULL,
       "endpoints as they are told now", cli_endpoint_list_options, NULL,
       cli_build_endpoint_list, cli_show_endpoints, NULL },
+    { "endpoint sources", "endpoint.sources", NULL,
+      "who tells of endpoints, and what came of inventories", NULL, NULL,
+      NULL, cli_show_sources, NULL },
     { "endpoint upsert", "endpoint.upsert", "FILE|JSON",
       "tell one endpoint, or an array of them", cli_endpoint_set_options,
       "venturictl endpoint upsert '{\"id\": \"1\", \"name\": \"web-1\", "

@@ -231,6 +231,28 @@ cli_show_endpoints(struct cli *cli, struct json_object *o)
 }
 
 int
+cli_show_sources(struct cli *cli, struct json_object *o)
+{
+    static const char *const names[] = { "source", "trust", "endpoints",
+                                         "state", "read", "refused",
+                                         "location", "error" };
+    struct json_object *list = cli_at(o, "sources");
+    struct table *t = table_create();
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        table_column(t, names[i], i == 1 || i == 2 || i == 5);
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *s = json_object_array_get_idx(list, i);
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            table_cell(t, cli_at(s, names[k]) ? cli_text(s, names[k]) : "");
+        }
+    }
+    cli_print_table(cli, t, "Nobody has told of endpoints.");
+    return EXIT_OK;
+}
+
+int
 cli_show_told(struct cli *cli, struct json_object *o)
 {
     fprintf(cli->out, "%s accepted, %s refused, %s ended%s\n",

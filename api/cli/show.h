@@ -120,6 +120,7 @@ bool cli_build_endpoint_set(struct cli *, struct json_object *params);
 bool cli_build_endpoint_delete(struct cli *, struct json_object *params);
 int cli_show_who(struct cli *, struct json_object *result);
 int cli_show_endpoints(struct cli *, struct json_object *result);
+int cli_show_sources(struct cli *, struct json_object *result);
 int cli_show_told(struct cli *, struct json_object *result);
 
 /* export.c */

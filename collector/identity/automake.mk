@@ -31,4 +31,4 @@ tests_unit_test_journal_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
 endif
 
-interop_tests += tests/interop/test_identity.py
+interop_tests += tests/interop/test_identity.py tests/interop/test_inventory.py

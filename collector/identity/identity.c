@@ -194,6 +194,18 @@ identity_rank_of(const struct identity *t, const char *source)
     return i < 0 ? DEFAULT_RANK : t->sources[i].rank;
 }
 
+void
+identity_each_source(const struct identity *t,
+                     void (*each)(void *aux, const struct identity_source *),
+                     void *aux)
+{
+    for (uint32_t i = 0; i < t->n_sources; i++) {
+        const struct source_row *s = &t->sources[i];
+        each(aux, &(struct identity_source) { s->name, s->rank, s->endpoints,
+                                              s->generation });
+    }
+}
+
 /* ---- Entities. ---- */
 
 static uint32_t

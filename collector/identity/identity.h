@@ -127,6 +127,18 @@ void identity_destroy(struct identity *);
 int identity_rank(struct identity *, const char *source, uint8_t rank);
 uint8_t identity_rank_of(const struct identity *, const char *source);
 
+/* Who tells, or told once. */
+struct identity_source {
+    const char *name;           /* Borrowed. */
+    uint8_t rank;
+    uint32_t endpoints;         /* That it tells now. */
+    uint64_t generation;        /* Of its last telling. */
+};
+void identity_each_source(const struct identity *,
+                          void (*each)(void *aux,
+                                       const struct identity_source *),
+                          void *aux);
+
 /* Tells an endpoint.  One told before under the same source and id is changed
  * from 'from_us' on; one that lies wholly in the past ('to_us' is not after
  * 'now_us') is added to the past.  Returns 0; -EINVAL: interval that ends

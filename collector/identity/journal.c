@@ -862,6 +862,16 @@ identity_journal_locked(struct identity_journal *j,
     pthread_mutex_unlock(&j->mutex);
 }
 
+int
+identity_journal_rank(struct identity_journal *j, const char *source,
+                      uint8_t rank)
+{
+    pthread_mutex_lock(&j->mutex);
+    int error = identity_rank(j->table, source, rank);
+    pthread_mutex_unlock(&j->mutex);
+    return error;
+}
+
 void
 identity_journal_get_status(struct identity_journal *j,
                             struct identity_journal_status *s)

@@ -73,6 +73,11 @@ void identity_journal_locked(struct identity_journal *,
                                           const struct identity *),
                              void *aux);
 
+/* As identity_rank(), while the journal runs.  What is told from then on is
+ * ranked so; what was told before keeps its merged members until it changes. */
+int identity_journal_rank(struct identity_journal *, const char *source,
+                          uint8_t rank);
+
 struct identity_journal_status {
     struct identity_status table;
     uint64_t log_octets, past_octets, past_intervals;

@@ -19,7 +19,7 @@ build="ca-certificates gcc libc6-dev make autoconf automake libtool pkg-config
     flex bison python3 openvswitch-source libev-dev libjson-c-dev
     libncurses-dev libyang2-dev liburcu-dev libcunit1-dev libcap-ng-dev libsystemd-dev
     libssl-dev libunbound-dev zlib1g-dev liblz4-dev libzstd-dev libbz2-dev
-    libwebsockets-dev libwebsockets-evlib-ev"
+    libwebsockets-dev libwebsockets-evlib-ev libcurl4-openssl-dev"
 
 # What the quickstart plays with.
 run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
