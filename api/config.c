@@ -371,6 +371,7 @@ get_policy(struct json_object *o, struct export_policy *p,
             p->foreign = (enum export_foreign) i;
         }
     }
+    p->probe = at(o, "probe") != NULL;
     p->offload_force = !strcmp(json_object_get_string(at(o, "offload")),
                                "force");
     for (int t = 0; t < N_EXPORT_TABLES; t++) {
@@ -401,6 +402,38 @@ check_policies(const struct export_policies *policies,
     return refuse(e, -EINVAL, data_path(path), "%s", message);
 }
 
+/* Labels of single hosts.  Remotes of the command line take the place of the
+ * file's, so that these may be for others. */
+static int
+get_hosts(struct json_object *root, struct config *c, struct config_error *e)
+{
+    struct json_object *list = at(root, "ovsdb/host");
+    struct json_object *remotes = at(root, "ovsdb/remote");
+    size_t n = list ? json_object_array_length(list) : 0;
+
+    c->policies->hosts = calloc(n + 1, sizeof *c->policies->hosts);
+    for (size_t i = 0; c->policies->hosts && i < n; i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        struct export_host *h = &c->policies->hosts[c->policies->n_hosts++];
+        const char *remote = json_object_get_string(at(o, "remote"));
+        bool known = false;
+        for (size_t j = 0; remotes && j < json_object_array_length(remotes)
+                           && !known; j++) {
+            known = !strcmp(remote, json_object_get_string(
+                                json_object_array_get_idx(remotes, j)));
+        }
+        if (!known) {
+            return refuse(e, -EINVAL, data_path("ovsdb/host/remote"), "%s is "
+                          "not one of ovsdb/remote", remote);
+        }
+        if (!(h->remote = strdup(remote))
+            || get_strings(o, "labels", &h->labels, &h->n_labels)) {
+            return -ENOMEM;
+        }
+    }
+    return c->policies->hosts ? 0 : -ENOMEM;
+}
+
 static int
 get_policies(struct json_object *root, struct config *c,
              struct config_error *e)
@@ -415,9 +448,12 @@ get_policies(struct json_object *root, struct config *c,
         || (n && !(c->policies->list = calloc(n,
                                               sizeof *c->policies->list)))
         || get_strings(root, "ovsdb/labels", &c->policies->labels,
-                       &c->policies->n_labels)) {
+                       &c->policies->n_labels)
+        || get_strings(root, "export/adopt", &c->policies->adopt,
+                       &c->policies->n_adopt)) {
         return -ENOMEM;
     }
+    err = get_hosts(root, c, e);
     c->policies->budget = get_uint(root, "export/budget");
     for (size_t i = 0; !err && i < n; i++) {
         c->policies->n++;       /* Also a half-made one is freed. */
@@ -891,7 +927,7 @@ config_make(struct json_object *full, const struct config_override *override,
         err = get_policies(root, c, e);
     }
     if (!err) {
-        err = config_probe_make(root, &c->probe, e);
+        err = config_probe_make(root, c->policies, &c->probe, e);
     }
     if (!err) {
         err = config_event_make(root, c, e);

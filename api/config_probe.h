@@ -7,9 +7,13 @@
 
 struct json_object;
 
-/* '*out' gets what 'root', the full tree's, asks for; NULL: nothing.  Returns 0
- * or a negative errno with '*error'. */
-int config_probe_make(struct json_object *root, struct probe_config **out,
-                      struct config_error *error);
+struct export_policies;
+
+/* '*out' gets what 'root', the full tree's, asks for, first what its policies
+ * say (which 'policies' were made from), then probe/softflowd; NULL: nothing.
+ * Returns 0 or a negative errno with '*error'. */
+int config_probe_make(struct json_object *root,
+                      const struct export_policies *policies,
+                      struct probe_config **out, struct config_error *error);
 
 #endif /* api/config_probe.h */

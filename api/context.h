@@ -37,6 +37,11 @@ struct api_context {
     struct config_store *config;        /* api/config.h */
     struct ovsdb *ovsdb;
     struct probe *probe;                /* probe/probe.h */
+    /* export.apply and export.remove for probes; 0, or a negative errno after
+     * doing nothing. */
+    int (*order_probes)(void *aux, bool apply, const char *interface,
+                        const char *policy);
+    void *probes_aux;
     struct store *store;
     struct query_pool *queries;
     struct rollup *rollup;              /* collector/query/rollup.h */

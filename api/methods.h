@@ -50,9 +50,22 @@ void reply_time(struct json_object *, const char *name, int64_t us);
 struct query;
 bool flow_read_scope(struct rpc_call *, struct json_object *params,
                      struct query *);
-/* The probes as a list (methods_probe.c). */
+/* Probes (methods_probe.c): as a list, only those on 'interface' unless NULL. */
 struct api_context;
-struct json_object *reply_probes(const struct api_context *);
+struct json_object *reply_probes(const struct api_context *,
+                                 const char *interface);
+bool probes_configured(const struct api_context *);
+bool probe_known(const struct api_context *, const char *interface);
+/* How many run within such a scope. */
+size_t probes_running(const struct api_context *, const char *interface,
+                      const char *policy);
+/* What export.plan says of them; what is to be done is added to '*pending'. */
+struct json_object *plan_probes(const struct api_context *,
+                                const char *interface, const char *policy,
+                                bool all, size_t *pending);
+/* What export.status says of them, at the end of 'list'. */
+void status_probes(const struct api_context *, const char *interface,
+                   struct json_object *list);
 /* The error that a filter is wrong: where, and what could stand there. */
 struct filter_error;
 void reply_filter_error(struct rpc_call *, const struct filter_error *);

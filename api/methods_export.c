@@ -24,16 +24,25 @@ static const uint8_t protocol_of[N_EXPORT_TABLES] = {
     [EXPORT_IPFIX] = PROTO_IPFIX,
 };
 
-/* The OVSDB thread, or NULL after answering that there is none. */
-static struct ovsdb *
-ovsdb_of(struct rpc_call *call)
+/* There is something to export from.  False after answering that there is
+ * not.  The OVSDB thread may be NULL all the same: probes need none. */
+static bool
+have_export(struct rpc_call *call)
 {
-    struct ovsdb *ovsdb = rpc_context(call)->ovsdb;
-    if (!ovsdb) {
+    const struct api_context *c = rpc_context(call);
+    if (!c->ovsdb && !probes_configured(c)) {
         rpc_fail(call, RPC_UNAVAILABLE, NULL, "no OVSDB is configured "
-                 "(ovsdb/remote, or --ovsdb)");
+                 "(ovsdb/remote, or --ovsdb), and no probe");
+        return false;
     }
-    return ovsdb;
+    return true;
+}
+
+/* How many remotes there are; NULL has none. */
+static size_t
+n_remotes(const struct ovsdb *ovsdb)
+{
+    return ovsdb ? ovsdb_n_remotes(ovsdb) : 0;
 }
 
 static const char *
@@ -66,7 +75,7 @@ static bool
 bridge_known(struct ovsdb *ovsdb, const char *name)
 {
     bool known = false;
-    for (size_t i = 0; i < ovsdb_n_remotes(ovsdb); i++) {
+    for (size_t i = 0; i < n_remotes(ovsdb); i++) {
         const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
         for (size_t j = 0; s && j < s->n_bridges && !known; j++) {
             known = !strcmp(s->bridges[j].name, name);
@@ -83,7 +92,8 @@ bridge_param(struct rpc_call *call, struct ovsdb *ovsdb,
              struct json_object *params, const char **bridge)
 {
     *bridge = text_param(params, "bridge");
-    if (*bridge && !bridge_known(ovsdb, *bridge)) {
+    if (*bridge && !bridge_known(ovsdb, *bridge)
+        && !probe_known(rpc_context(call), *bridge)) {
         rpc_fail(call, RPC_NOT_FOUND, "bridge", "there is no bridge %s",
                  *bridge);
         return false;
@@ -132,7 +142,7 @@ static struct json_object *
 remotes_to_json(struct ovsdb *ovsdb)
 {
     struct json_object *list = json_object_new_array();
-    for (size_t i = 0; i < ovsdb_n_remotes(ovsdb); i++) {
+    for (size_t i = 0; i < n_remotes(ovsdb); i++) {
         const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
         if (s) {
             json_object_array_add(list, remote_to_json(s));
@@ -244,7 +254,7 @@ add_plans(struct ovsdb *ovsdb, const struct scope *scope, bool all,
           struct json_object *plans, struct json_object *unreachable)
 {
     size_t pending = 0;
-    for (size_t i = 0; i < ovsdb_n_remotes(ovsdb); i++) {
+    for (size_t i = 0; i < n_remotes(ovsdb); i++) {
         const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
         if (s && !s->connected) {
             json_object_array_add(unreachable, remote_to_json(s));
@@ -266,40 +276,63 @@ add_plans(struct ovsdb *ovsdb, const struct scope *scope, bool all,
 static void
 export_plan(struct rpc_call *call, struct json_object *params)
 {
-    struct ovsdb *ovsdb = ovsdb_of(call);
+    struct ovsdb *ovsdb = rpc_context(call)->ovsdb;
     struct scope scope;
-    if (!ovsdb || !scope_param(call, ovsdb, params, &scope)) {
+    if (!have_export(call) || !scope_param(call, ovsdb, params, &scope)) {
         return;
     }
     struct json_object *o = json_object_new_object();
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
-    size_t pending = add_plans(ovsdb, &scope, flag_param(params, "all"),
-                               plans, unreachable);
+    bool all = flag_param(params, "all");
+    size_t pending = add_plans(ovsdb, &scope, all, plans, unreachable);
+    struct json_object *list = plan_probes(rpc_context(call), scope.bridge,
+                                           scope.policy, all, &pending);
     reply_uint(o, "pending", pending);
     json_object_object_add(o, "plans", plans);
     json_object_object_add(o, "unreachable", unreachable);
+    json_object_object_add(o, "probes", list);
     rpc_reply(call, o);
 }
 
 /* export.apply */
 
+/* What can't be kept is not done: after a restart it would be undone. */
+static void
+fail_order(struct rpc_call *call, int error)
+{
+    rpc_fail(call, RPC_FAILED, NULL, "nothing was changed: the request could "
+             "not be kept in the state directory (meta/orders*), and a "
+             "restart would undo it: %s", strerror(-error));
+}
+
 static void
 export_apply(struct rpc_call *call, struct json_object *params)
 {
-    struct ovsdb *ovsdb = ovsdb_of(call);
+    struct ovsdb *ovsdb = rpc_context(call)->ovsdb;
     struct scope scope;
-    if (!ovsdb || !scope_param(call, ovsdb, params, &scope)) {
+    if (!have_export(call) || !scope_param(call, ovsdb, params, &scope)) {
+        return;
+    }
+    const struct api_context *c = rpc_context(call);
+    int error = ovsdb ? ovsdb_apply_to(ovsdb, scope.bridge, scope.policy) : 0;
+    error = error || !c->order_probes ? error
+            : c->order_probes(c->probes_aux, true, scope.bridge,
+                              scope.policy);
+    if (error) {
+        fail_order(call, error);
         return;
     }
     struct json_object *o = json_object_new_object();
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
-    ovsdb_apply_to(ovsdb, scope.bridge, scope.policy);
-    reply_uint(o, "pending", add_plans(ovsdb, &scope, false, plans,
-                                       unreachable));
+    size_t pending = add_plans(ovsdb, &scope, false, plans, unreachable);
+    struct json_object *list = plan_probes(c, scope.bridge, scope.policy,
+                                           false, &pending);
+    reply_uint(o, "pending", pending);
     json_object_object_add(o, "plans", plans);
     json_object_object_add(o, "unreachable", unreachable);
+    json_object_object_add(o, "probes", list);
     rpc_reply(call, o);
 }
 
@@ -309,6 +342,7 @@ struct removal {
     struct rpc_call *call;
     struct api *api;
     int n;
+    size_t n_probes;            /* Stopped. */
 };
 
 static void
@@ -318,6 +352,7 @@ deliver_removal(void *m_)
     if (m->n >= 0) {
         struct json_object *o = json_object_new_object();
         reply_int(o, "removed", m->n);
+        reply_uint(o, "probes", m->n_probes);
         rpc_reply(m->call, o);
     } else if (m->n == -ENOTCONN) {
         rpc_fail(m->call, RPC_UNAVAILABLE, NULL, "no database can be "
@@ -343,9 +378,9 @@ removal_done(void *m_, int n)
 static void
 export_remove(struct rpc_call *call, struct json_object *params)
 {
-    struct ovsdb *ovsdb = ovsdb_of(call);
+    struct ovsdb *ovsdb = rpc_context(call)->ovsdb;
     struct scope scope;
-    if (!ovsdb || !scope_param(call, ovsdb, params, &scope)) {
+    if (!have_export(call) || !scope_param(call, ovsdb, params, &scope)) {
         return;
     }
     struct removal *m = malloc(sizeof *m);
@@ -353,8 +388,27 @@ export_remove(struct rpc_call *call, struct json_object *params)
         rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
         return;
     }
-    *m = (struct removal) { .call = call, .api = rpc_api(call) };
-    ovsdb_remove(ovsdb, scope.bridge, scope.policy, removal_done, m);
+    const struct api_context *c = rpc_context(call);
+    *m = (struct removal) {
+        .call = call, .api = rpc_api(call),
+        .n_probes = probes_running(c, scope.bridge, scope.policy),
+    };
+    int error = c->order_probes ? c->order_probes(c->probes_aux, false,
+                                                  scope.bridge, scope.policy)
+                                : 0;
+    if (!error && ovsdb) {
+        error = ovsdb_remove(ovsdb, scope.bridge, scope.policy, removal_done,
+                             m);
+        if (error && c->order_probes) {         /* All or nothing. */
+            c->order_probes(c->probes_aux, true, scope.bridge, scope.policy);
+        }
+    } else if (!error) {
+        deliver_removal(m);
+    }
+    if (error) {
+        fail_order(call, error);
+        free(m);
+    }
 }
 
 /* export.status */
@@ -609,17 +663,17 @@ status_to_json(const struct api_context *c, const struct listening *l,
 static void
 export_status(struct rpc_call *call, struct json_object *params)
 {
-    struct ovsdb *ovsdb = ovsdb_of(call);
+    struct ovsdb *ovsdb = rpc_context(call)->ovsdb;
     const char *bridge;
-    if (!ovsdb || !bridge_param(call, ovsdb, params, &bridge)) {
+    if (!have_export(call) || !bridge_param(call, ovsdb, params, &bridge)) {
         return;
     }
     struct api_context *c = rpc_context(call);
     struct json_object *o = json_object_new_object();
     struct json_object *list = json_object_new_array();
     struct listening l;
-    size_t n;
-    struct ovsdb_status *status = ovsdb_status(ovsdb, &n);
+    size_t n = 0;
+    struct ovsdb_status *status = ovsdb ? ovsdb_status(ovsdb, &n) : NULL;
 
     listen_to_sources(c, &l);
     for (size_t i = 0; i < n; i++) {
@@ -630,9 +684,10 @@ export_status(struct rpc_call *call, struct json_object *params)
     }
     free(l.list);
     ovsdb_status_destroy(status, n);
+    status_probes(c, bridge, list);
     json_object_object_add(o, "remotes", remotes_to_json(ovsdb));
     json_object_object_add(o, "status", list);
-    json_object_object_add(o, "probes", reply_probes(c));
+    json_object_object_add(o, "probes", reply_probes(c, bridge));
     rpc_reply(call, o);
 }
 
@@ -640,7 +695,8 @@ export_status(struct rpc_call *call, struct json_object *params)
 
 #define TEXT_OR_NULL "{\"type\":[\"string\",\"null\"]}"
 #define PROTOCOL                                                            \
-    "{\"enum\":[\"netflow\",\"sflow\",\"ipfix\",\"flow-sample\"]},"         \
+    "{\"enum\":[\"netflow\",\"sflow\",\"ipfix\",\"flow-sample\","           \
+    "\"probe\"]},"                                                          \
     "\"id\":{\"type\":\"integer\"}"
 #define RATE_OR_NULL "{\"type\":[\"integer\",\"null\"]}"
 #define STATE                                                               \
@@ -684,7 +740,14 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"integer\"},\"pending\":{\"type\":\"integer\"},\"changes\":{"         \
     "\"type\":\"array\",\"items\":" CHANGE_SCHEMA "},\"warnings\":{"       \
     "\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}},"               \
-    "\"unreachable\":{\"type\":\"array\",\"items\":" REMOTE_SCHEMA "}}}"
+    "\"unreachable\":{\"type\":\"array\",\"items\":" REMOTE_SCHEMA "},"   \
+    "\"probes\":{\"type\":\"array\",\"items\":{\"type\":\"object\","      \
+    "\"required\":[\"interface\",\"action\",\"reason\",\"warnings\"],"      \
+    "\"properties\":{\"interface\":{\"type\":\"string\"},"                  \
+    "\"action\":{\"enum\":[\"none\",\"start\",\"stop\",\"skip\"]},"         \
+    "\"policy\":" TEXT_OR_NULL ",\"reason\":{\"type\":\"string\"},"         \
+    "\"command\":" TEXT_OR_NULL ",\"warnings\":{\"type\":\"array\","        \
+    "\"items\":{\"type\":\"string\"}}}}}}}"
 #define PLANS_EXAMPLE                                                       \
     "{\"pending\":1,\"plans\":[{\"remote\":"                                \
     "\"unix:/var/run/openvswitch/db.sock\",\"generation\":4,\"pending\":1," \
@@ -693,7 +756,8 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"reason\":\"policy default asks for it\",\"diff\":[{\"column\":"      \
     "\"targets\",\"old\":null,\"new\":\"127.0.0.1:6343\"}],"                \
     "\"warnings\":[],\"records_per_second\":20,"                            \
-    "\"bytes_per_second\":5600}],\"warnings\":[]}],\"unreachable\":[]}"
+    "\"bytes_per_second\":5600}],\"warnings\":[]}],\"unreachable\":[],"      \
+    "\"probes\":[]}"
 
 #define STATUS_SCHEMA                                                       \
     "{\"type\":\"object\",\"required\":[\"remotes\",\"status\"],"           \
@@ -783,14 +847,14 @@ const struct rpc_method methods_export[] = {
         .role = ROLE_OPERATOR,
         .summary = "Take away what we wrote, from all bridges, from one, or "
                    "from those of a policy; what it displaced comes back.  "
-                   "Nothing is written there again before export.apply or "
-                   "a restart of venturid.",
+                   "Nothing is written there again before export.apply.",
         .params = scope_params,
         .result_schema =
             "{\"type\":\"object\",\"required\":[\"removed\"],"
-            "\"properties\":{\"removed\":{\"type\":\"integer\"}}}",
+            "\"properties\":{\"removed\":{\"type\":\"integer\"},"
+            "\"probes\":{\"type\":\"integer\"}}}",
         .example_params = "{\"bridge\":\"br-int\"}",
-        .example_result = "{\"removed\":1}",
+        .example_result = "{\"removed\":1,\"probes\":0}",
         .call = export_remove,
     },
     { .name = NULL }

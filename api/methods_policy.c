@@ -279,6 +279,91 @@ policy_delete(struct rpc_call *call, struct json_object *params)
     edit_end(&e);
 }
 
+/* ---- export.adopt ---- */
+
+/* The rows of others, by their venturi-owner: how many are 'owner's, and all
+ * owners that there are, as text. */
+static size_t
+count_owned(struct ovsdb *ovsdb, const char *self, const char *owner,
+            char *others, size_t size)
+{
+    size_t n = 0, n_mine = 0, used = 0;
+    struct ovsdb_status *list = ovsdb_status(ovsdb, &n);
+    *others = '\0';
+    for (size_t i = 0; i < n; i++) {
+        const char *who = list[i].owner;
+        if (!who || (self && !strcmp(who, self))) {
+            continue;
+        }
+        n_mine += !strcmp(who, owner);
+        if (!strstr(others, who) && used + strlen(who) + 3 < size) {
+            used += (size_t) snprintf(others + used, size - used, "%s%s",
+                                      used ? ", " : "", who);
+        }
+    }
+    ovsdb_status_destroy(list, n);
+    return n_mine;
+}
+
+static void
+export_adopt(struct rpc_call *call, struct json_object *params)
+{
+    const struct api_context *c = rpc_context(call);
+    const char *owner = json_object_get_string(json_member(params, "owner"));
+    char others[800];
+    struct config_error error = { .path = "" };
+
+    if (!c->ovsdb || !c->config) {
+        rpc_fail(call, RPC_UNAVAILABLE, NULL, "no OVSDB is configured "
+                 "(ovsdb/remote, or --ovsdb)");
+        return;
+    } else if (c->owner && !strcmp(owner, c->owner)) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "owner", "%s is this venturid",
+                 owner);
+        return;
+    }
+    size_t n = count_owned(c->ovsdb, c->owner, owner, others, sizeof others);
+    if (!n) {
+        rpc_fail(call, RPC_NOT_FOUND, "owner", "no row has venturi-owner %s; "
+                 "%s%s", owner, *others ? "there are rows of " : "none is "
+                 "another venturid's", others);
+        return;
+    }
+    struct json_object *tree = config_to_json(c->config, false);
+    struct json_object *export = make_member(make_member(tree, MODEL_ROOT),
+                                             "export");
+    struct json_object *list = json_member(export, "adopt");
+    if (!list) {
+        list = json_object_new_array();
+        json_object_object_add(export, "adopt", list);
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        if (!strcmp(owner, json_object_get_string(
+                        json_object_array_get_idx(list, i)))) {
+            list = NULL;        /* Once is enough. */
+            break;
+        }
+    }
+    if (list) {
+        json_object_array_add(list, json_object_new_string(owner));
+    }
+    reply_config_author(call, c->config);
+    int err = config_edit(c->config, tree, false, &error);
+    json_object_put(tree);
+    if (err) {
+        rpc_fail(call, err == -EINVAL ? RPC_INVALID_PARAMS
+                 : err == -ESTALE ? RPC_CONFLICT : RPC_FAILED, NULL,
+                 "%s: %s", error.path, error.message);
+        return;
+    }
+    reply_config_audit(call, c->config);
+    struct json_object *o = json_object_new_object();
+    reply_string(o, "owner", owner);
+    reply_uint(o, "rows", n);
+    reply_bool(o, "applying", config_current(c->config)->export_apply);
+    rpc_reply(call, o);
+}
+
 /* ---- export.bridge.add, .remove ---- */
 
 static bool
@@ -524,6 +609,13 @@ static const struct rpc_param set_params[] = {
     END_PARAM
 };
 
+static const struct rpc_param adopt_params[] = {
+    { "owner", PARAM_STRING, true, "its instance id, as venturi-owner in the "
+      "external_ids of the rows says it (and export.status)",
+      "{\"type\":\"string\",\"minLength\":1,\"maxLength\":64}" },
+    END_PARAM
+};
+
 static const struct rpc_param delete_params[] = {
     { "name", PARAM_STRING, true, "name of the policy", NAME_SCHEMA },
     END_PARAM
@@ -578,6 +670,24 @@ const struct rpc_method methods_policy[] = {
         .example_params = "{\"name\":\"edge\"}",
         .example_result = POLICIES_EXAMPLE,
         .call = policy_delete,
+    }, {
+        .name = "export.adopt",
+        .role = ROLE_OPERATOR,
+        .summary = "Takes over the rows of a venturid that is gone for good "
+                   "and has left them behind (export/adopt): from now on "
+                   "they are kept, changed and removed like our own.",
+        .params = adopt_params,
+        .result_schema =
+            "{\"type\":\"object\",\"required\":[\"owner\",\"rows\"],"
+            "\"properties\":{\"owner\":{\"type\":\"string\"},"
+            "\"rows\":{\"type\":\"integer\"},"
+            "\"applying\":{\"type\":\"boolean\"}}}",
+        .example_params =
+            "{\"owner\":\"4f0c1c9a-7b0e-4c5e-9a53-0a5e1f3c2d11\"}",
+        .example_result =
+            "{\"owner\":\"4f0c1c9a-7b0e-4c5e-9a53-0a5e1f3c2d11\","
+            "\"rows\":3,\"applying\":true}",
+        .call = export_adopt,
     }, {
         .name = "export.bridge.add",
         .role = ROLE_OPERATOR,

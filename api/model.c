@@ -68,6 +68,7 @@ static const struct {
       "none" },
     { "not an absolute path", "a path that begins with /" },
     { "not a name", "letters, digits, and _ . -" },
+    { "not an instance id", "letters, digits, and _ . -" },
     { "not a log level", "off, error, warning, notice, info or debug, with "
       "MODULE: in front for one module" },
     { "not a user name", "the name of a user" },
@@ -107,18 +108,18 @@ describe_range(const struct lysc_range *range, bool is_signed, char *buf,
 static void
 describe_string(const struct lysc_type_str *t, char *buf, size_t size)
 {
-    if (t->patterns && t->patterns[0]->emsg) {
-        for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
-            if (!strcmp(patterns[i].reason, t->patterns[0]->emsg)) {
-                append(buf, size, "%s", patterns[i].expected);
-                return;
-            }
+    const char *what = NULL;
+    for (size_t i = 0; t->patterns && t->patterns[0]->emsg
+                       && i < sizeof patterns / sizeof patterns[0]; i++) {
+        if (!strcmp(patterns[i].reason, t->patterns[0]->emsg)) {
+            what = patterns[i].expected;
         }
     }
-    append(buf, size, "a string");
+    append(buf, size, "%s", what ? what : "a string");
     if (t->length) {
-        append(buf, size, " of %" PRIu64 " to %" PRIu64 " characters",
-               t->length->parts[0].min_u64, t->length->parts[0].max_u64);
+        append(buf, size, "%s%" PRIu64 " to %" PRIu64 " characters",
+               what ? ", " : " of ", t->length->parts[0].min_u64,
+               t->length->parts[0].max_u64);
     }
 }
 

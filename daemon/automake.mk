@@ -1,7 +1,7 @@
 sbin_PROGRAMS += venturid
 venturid_SOURCES = \
 	daemon/main.c \
-	daemon/bridges.c daemon/collect.c daemon/reload.c daemon/state.c \
+	daemon/bridges.c daemon/collect.c daemon/probes.c daemon/reload.c daemon/state.c \
 	daemon/daemon.c daemon/daemon.h daemon/daemon_p.h \
 	daemon/names.c daemon/names.h \
 	daemon/events.c daemon/events.h \

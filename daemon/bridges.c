@@ -94,9 +94,12 @@ daemon_rebuild_observations(struct daemon *d, bool only_canonical)
     for (size_t i = 0; i < n; i++) {
         snapshots[i] = ovsdb_snapshot(d->ovsdb, i);
     }
+    struct observe_probe probes[OBSERVE_MAX_PROBES];
     size_t n_listen = daemon_listening(d, listen);
+    size_t n_probes = daemon_observed_probes(d, probes, OBSERVE_MAX_PROBES);
     struct observation_map *map = observe_build(
-        snapshots, n, listen, n_listen, d->dict, clock_wall_us(),
+        snapshots, n, listen, n_listen, probes, n_probes, d->dict,
+        clock_wall_us(),
         d->observation_gen + 1);
     for (size_t i = 0; i < n; i++) {
         ovsdb_snapshot_unref(snapshots[i]);
@@ -111,6 +114,14 @@ daemon_rebuild_observations(struct daemon *d, bool only_canonical)
     }
 }
 
+/* On the OVSDB thread. */
+static void
+reach(void *d_, bool on)
+{
+    const struct daemon *d = d_;
+    privilege_reach(&d->privilege, on);
+}
+
 struct ovsdb *
 daemon_start_ovsdb(struct daemon *d, const struct config *c)
 {
@@ -123,6 +134,7 @@ daemon_start_ovsdb(struct daemon *d, const struct config *c)
         .apply = c->export_apply,
         .changed = ovsdb_changed,
         .statistics = keep_statistics,
+        .reach = reach,
         .aux = d,
     };
     if (!c->n_ovsdb_remotes) {
@@ -130,13 +142,11 @@ daemon_start_ovsdb(struct daemon *d, const struct config *c)
     }
     snprintf(path, sizeof path, "%s/meta/orders", d->store_dir);
     daemon_local_endpoints(d, text, oc.local);
-    /* The new thread inherits what is in effect now. */
-    privilege_override(&d->privilege, true);
     if (c->ovsdb_private_key) {
+        privilege_override(&d->privilege, true);
         ovsdb_set_tls(c->ovsdb_private_key, c->ovsdb_certificate,
                       c->ovsdb_ca);
+        privilege_override(&d->privilege, false);
     }
-    struct ovsdb *ovsdb = ovsdb_start(&oc, c->policies);
-    privilege_override(&d->privilege, false);
-    return ovsdb;
+    return ovsdb_start(&oc, c->policies);
 }

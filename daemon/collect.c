@@ -13,7 +13,6 @@
 #include "daemon/observe.h"
 #include "lib/dict.h"
 #include "lib/log.h"
-#include "probe/probe.h"
 
 static size_t
 add_listen(struct input_listen *list, size_t n, char **addresses,
@@ -166,37 +165,6 @@ daemon_local_endpoints(struct daemon *d, char text[][ENDPOINT_STRLEN],
     for (enum export_table t = 0; t < N_EXPORT_TABLES; t++) {
         local[t] = local_endpoint(listen, n, t, text[t]);
     }
-}
-
-/* Tells the probes what is wanted; "local" becomes our collector. */
-void
-daemon_configure_probes(struct daemon *d, const struct config *c)
-{
-    struct observe_listen listen[MAX_LISTEN];
-    char local[ENDPOINT_STRLEN];
-    struct probe_config *probe = c->probe ? probe_config_clone(c->probe)
-                                          : NULL;
-    if (probe && !strcmp(probe->target, "local")) {
-        enum export_table t = probe->version == 10 ? EXPORT_IPFIX
-                                                   : EXPORT_NETFLOW;
-        size_t n = daemon_listening(d, listen);
-        char *text = local_endpoint(listen, n, t, local) ? strdup(local)
-                                                         : NULL;
-        if (!text) {
-            LOG(probe, WARN, "probe/softflowd: nothing listens for %s here; "
-                "set its target, or collector/%s/listen",
-                export_table_title(t), export_table_name(t));
-            probe_config_destroy(probe);
-            probe = NULL;
-        } else {
-            free(probe->target);
-            probe->target = text;
-        }
-    }
-    if (d->probe) {
-        probe_configure(d->probe, probe);
-    }
-    probe_config_destroy(probe);
 }
 
 int

@@ -69,6 +69,8 @@ daemon_publish_context(struct daemon *d)
     d->context.config = d->config;
     d->context.ovsdb = d->ovsdb;
     d->context.probe = d->probe;
+    d->context.order_probes = daemon_order_probes;
+    d->context.probes_aux = d;
     d->context.store = d->store;
     d->context.queries = d->queries;
     d->context.rollup = d->rollup;
@@ -453,8 +455,9 @@ start(struct daemon *d)
         LOG(bgp, ERR, "%s", routing_error.message);
         return -1;
     }
-    d->probe = probe_create(d->loop, privilege_probe_child);
-    daemon_configure_probes(d, c);
+    if (daemon_open_probes(d, c)) {
+        return -1;
+    }
     inventories_configure(d->inventories, c->inventory);
     config_set_apply(d->config, daemon_apply_config, d);
     config_set_guard(d->config, raise_rights, d);

@@ -14,10 +14,12 @@
 #include "daemon/privilege.h"
 #include "lib/addr.h"
 #include "lib/batch.h"
+#include "ovsdb/orders.h"
 #include "ovsdb/ovsdb.h"
 
 struct names;
 struct observe_listen;
+struct observe_probe;
 struct options;
 
 #define OWNER_STRLEN 37
@@ -73,6 +75,10 @@ struct daemon {
     struct exports *exports;
     struct ovsdb *ovsdb;
     struct probe *probe;
+    struct orders probe_orders;
+    bool probes_applied;        /* They run unless they are held. */
+    bool probes_mode_apply;     /* export/mode when it was looked at last. */
+    bool orders_damaged;        /* Before export.apply. */
     struct routing *routing;
     struct tokens *tokens;
     struct audit *audit;
@@ -86,7 +92,7 @@ void daemon_publish_context(struct daemon *);
 /* Levels of the log; 0, or -EINVAL after logging which is none. */
 int daemon_set_levels(const struct options *, const struct config *);
 
-/* ---- daemon/collect.c: sockets, workers, probes. ---- */
+/* ---- daemon/collect.c: sockets and workers. ---- */
 
 /* Tells the sources their names. */
 void daemon_name_sources(struct daemon *, const struct config *);
@@ -107,8 +113,20 @@ size_t daemon_listening(struct daemon *, struct observe_listen *);
 /* Our collector's addresses, as export rows name them; 'text' holds them. */
 void daemon_local_endpoints(struct daemon *, char text[][ENDPOINT_STRLEN],
                             const char *local[N_EXPORT_TABLES]);
-/* Tells the probes what is wanted; "local" becomes our collector. */
+
+/* ---- daemon/probes.c: Linux bridges. ---- */
+
+/* Starts to follow the interfaces. */
+int daemon_open_probes(struct daemon *, const struct config *);
+/* Tells the probes what is wanted. */
 void daemon_configure_probes(struct daemon *, const struct config *);
+/* As struct api_context wants it. */
+int daemon_order_probes(void *daemon, bool apply, const char *interface,
+                        const char *policy);
+/* The probes that may send to us, for observe_build(): borrowed until the loop
+ * runs on.  Returns how many there are, at most 'max'. */
+size_t daemon_observed_probes(struct daemon *, struct observe_probe *list,
+                              size_t max);
 
 /* ---- daemon/bridges.c: what OVSDB tells, and what follows. ---- */
 

@@ -54,23 +54,34 @@ is_any(const struct addr *a)
     return addr_is_zero(a) || (addr_is_v4(a) && !memcmp(a->b + 12, any4, 4));
 }
 
+/* Whether a target is one of our addresses, and which. */
+static bool
+is_us(const struct builder *b, enum export_table table, const char *text,
+      struct addr *target)
+{
+    uint16_t default_port = table == EXPORT_SFLOW ? SFLOW_DEFAULT_PORT : 0;
+    uint16_t port;
+    if (endpoint_parse(text, default_port, target, &port)) {
+        return false;
+    }
+    for (size_t j = 0; j < b->n_listen; j++) {
+        const struct observe_listen *l = &b->listen[j];
+        if (l->table == table && l->port == port
+            && (is_any(&l->addr) || addr_equal(&l->addr, target))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether 'row' sends to us, and to which of our addresses. */
 static bool
 targets_us(const struct builder *b, enum export_table table,
            const struct export_row *row, struct addr *target)
 {
-    uint16_t default_port = table == EXPORT_SFLOW ? SFLOW_DEFAULT_PORT : 0;
     for (size_t i = 0; row->present && i < row->n_targets; i++) {
-        uint16_t port;
-        if (endpoint_parse(row->targets[i], default_port, target, &port)) {
-            continue;
-        }
-        for (size_t j = 0; j < b->n_listen; j++) {
-            const struct observe_listen *l = &b->listen[j];
-            if (l->table == table && l->port == port
-                && (is_any(&l->addr) || addr_equal(&l->addr, target))) {
-                return true;
-            }
+        if (is_us(b, table, row->targets[i], target)) {
+            return true;
         }
     }
     return false;
@@ -347,9 +358,67 @@ add_all_samples(struct builder *b, const struct ovs_snapshot *const *snaps,
     }
 }
 
+static int
+compare_probes(const void *a_, const void *b_)
+{
+    const struct observe_probe *a = *(const struct observe_probe *const *) a_;
+    const struct observe_probe *b = *(const struct observe_probe *const *) b_;
+    return a->protocol != b->protocol ? (a->protocol > b->protocol)
+                                        - (a->protocol < b->protocol)
+                                      : strcmp(a->target, b->target);
+}
+
+/* One observation for all probes of a protocol and target: they send from the
+ * same address, and only the ifIndex in each record tells which it was. */
+static void
+add_probes(struct builder *b, const struct observe_probe *probes, size_t n)
+{
+    const struct observe_probe *sorted[OBSERVE_MAX_PROBES];
+    n = n < OBSERVE_MAX_PROBES ? n : OBSERVE_MAX_PROBES;
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = &probes[i];
+    }
+    qsort(sorted, n, sizeof *sorted, compare_probes);
+    for (size_t i = 0, end; i < n; i = end) {
+        struct addr target;
+        enum export_table t = sorted[i]->protocol == PROTO_IPFIX
+                              ? EXPORT_IPFIX : EXPORT_NETFLOW;
+        uint32_t from = b->map->n_ifs;
+        bool us = is_us(b, t, sorted[i]->target, &target);
+        uint32_t sampling = sorted[i]->sampling;
+        for (end = i; end < n && !compare_probes(&sorted[i], &sorted[end]);
+             end++) {
+            uint32_t name = intern(b, sorted[end]->name);
+            /* Several: what each says of itself has to do. */
+            sampling = sampling == sorted[end]->sampling ? sampling : 0;
+            if (us) {
+                b->map->ifs[b->map->n_ifs++] = (struct observation_if) {
+                    .number = sorted[end]->ifindex,
+                    .name = name, .bridge = name,
+                    .stats = observation_stats_get(name,
+                                                   sorted[end]->protocol),
+                };
+            }
+        }
+        if (us) {
+            struct observation *o = &b->map->list[b->map->n++];
+            *o = (struct observation) {
+                .match = { .protocol = sorted[i]->protocol,
+                           .exporter = target },
+                .local = true,
+                .sampling = sampling,
+                .canonical = true,
+                .counts_by_if = true,
+            };
+            take_ifs(b, o, from);
+        }
+    }
+}
+
 struct observation_map *
 observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
               const struct observe_listen *listen, size_t n_listen,
+              const struct observe_probe *probes, size_t n_probes,
               struct dict *dict, int64_t now_us, uint64_t gen)
 {
     size_t n_bridges = 0, n_interfaces = 0, n_samples = 0;
@@ -362,14 +431,15 @@ observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
     }
 
     struct builder b = { .listen = listen, .n_listen = n_listen,
-                         .dict = dict, .max_ifs = n_interfaces * 2,
+                         .dict = dict, .max_ifs = n_interfaces * 2 + n_probes,
                          .now_us = now_us };
     b.map = calloc(1, sizeof *b.map);
     if (!b.map) {
         return NULL;
     }
     b.map->gen = gen;
-    b.map->list = calloc(n_bridges * N_EXPORT_TABLES + n_samples + 1,
+    b.map->list = calloc(n_bridges * N_EXPORT_TABLES + n_samples
+                         + n_probes + 1,
                          sizeof *b.map->list);
     b.map->ifs = calloc(b.max_ifs + 1, sizeof *b.map->ifs);
     struct observation *hosts = calloc(n_snapshots + 1, sizeof *hosts);
@@ -383,6 +453,7 @@ observe_build(const struct ovs_snapshot *const *snapshots, size_t n_snapshots,
             add_snapshot(&b, snapshots[i], &hosts[i]);
         }
     }
+    add_probes(&b, probes, n_probes);
     if (n_samples) {
         add_all_samples(&b, snapshots, n_snapshots, hosts);
     }

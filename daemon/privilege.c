@@ -196,6 +196,24 @@ privilege_override(const struct privilege *p, bool on)
 }
 
 void
+privilege_reach(const struct privilege *p, bool on)
+{
+    struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct d[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+    if (!p->root) {
+        return;
+    }
+    if (p->keep_override) {
+        d[0].permitted = UINT32_C(1) << CAP_DAC_OVERRIDE;
+        d[0].effective = on ? d[0].permitted : 0;
+    }
+    if (syscall(SYS_capset, &h, d)) {
+        LOG_RATE(main, WARN, "cannot change capabilities: %s",
+                 strerror(errno));
+    }
+}
+
+void
 privilege_none(void)
 {
     if (started_by_root) {

@@ -4,9 +4,9 @@
  * becomes another user.  It keeps CAP_NET_BIND_SERVICE (ports below 1024 that a
  * later edit asks for), and CAP_DAC_OVERRIDE only if something that it must
  * reach is root's alone: OVS's db.sock (as on Debian), the directory of the
- * configuration file, the run directory.  Even then, only the OVSDB thread
- * holds that all the time; the main thread raises it around a write; all other
- * threads have nothing.  Started by anyone else, nothing changes. */
+ * configuration file, the run directory.  Even then it is effective only
+ * for moments: the OVSDB thread raises it to open a socket, the main thread
+ * around a write; all other threads of ours have nothing.  Started by anyone else, nothing changes. */
 #ifndef DAEMON_PRIVILEGE_H
 #define DAEMON_PRIVILEGE_H 1
 
@@ -45,6 +45,10 @@ int privilege_drop(struct privilege *, const char *const *must_reach,
 
 /* Raises or lowers CAP_DAC_OVERRIDE on the calling thread, if it was kept. */
 void privilege_override(const struct privilege *, bool on);
+
+/* The same for a thread that needs nothing else, ever: OVSDB's.  What it
+ * inherited goes. */
+void privilege_reach(const struct privilege *, bool on);
 
 /* Gives up everything on the calling thread (for thread_set_hook()). */
 void privilege_none(void);

@@ -102,6 +102,8 @@ struct observation_if {
     uint32_t number;            /* ifIndex, or OpenFlow port. */
     uint32_t name;              /* Dictionary id. */
     uint32_t bridge;            /* Dictionary id. */
+    struct observation_stats *stats;    /* Of what came in here, where an
+                                         * observation counts so; or NULL. */
 };
 
 /* What OVSDB says about the records of one bridge and protocol. */
@@ -118,6 +120,8 @@ struct observation {
     bool counts_frames;         /* OVS NetFlow: octets include Ethernet. */
     bool canonical;             /* The protocol that totals count. */
     bool canonical_egress;      /* Count egress records, not ingress ones. */
+    bool counts_by_if;          /* One interface, one exporter: the statistics
+                                 * are those of 'in_if'. */
 
     /* Sorted by number. */
     struct observation_if *ifs;

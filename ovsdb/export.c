@@ -270,6 +270,7 @@ policy_copy(struct export_policy *to, const struct export_policy *from)
 {
     to->foreign = from->foreign;
     to->offload_force = from->offload_force;
+    to->probe = from->probe;
     int error = text_copy(&to->name, from->name);
     error = error ? error : text_copy(&to->datapath_type,
                                       from->datapath_type);
@@ -290,6 +291,21 @@ policy_copy(struct export_policy *to, const struct export_policy *from)
     return error ? error : samples_copy(to, from);
 }
 
+static int
+hosts_copy(struct export_policies *to, const struct export_policies *from)
+{
+    for (size_t i = 0; i < from->n_hosts; i++) {
+        const struct export_host *h = &from->hosts[i];
+        struct export_host *copy = &to->hosts[to->n_hosts++];
+        if (text_copy(&copy->remote, h->remote)
+            || strings_copy(&copy->labels, &copy->n_labels, h->labels,
+                            h->n_labels)) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
 struct export_policies *
 export_policies_clone(const struct export_policies *from)
 {
@@ -299,8 +315,13 @@ export_policies_clone(const struct export_policies *from)
     }
     to->list = calloc(from->n ? from->n : 1, sizeof *to->list);
     to->budget = from->budget;
-    if (!to->list || strings_copy(&to->labels, &to->n_labels, from->labels,
-                                  from->n_labels)) {
+    to->hosts = calloc(from->n_hosts + 1, sizeof *to->hosts);
+    if (!to->list || !to->hosts
+        || strings_copy(&to->labels, &to->n_labels, from->labels,
+                        from->n_labels)
+        || strings_copy(&to->adopt, &to->n_adopt, from->adopt,
+                        from->n_adopt)
+        || hosts_copy(to, from)) {
         export_policies_destroy(to);
         return NULL;
     }
@@ -345,6 +366,13 @@ export_policies_destroy(struct export_policies *policies)
     }
     if (policies) {
         strings_clear(&policies->labels, &policies->n_labels);
+        strings_clear(&policies->adopt, &policies->n_adopt);
+        for (size_t i = 0; i < policies->n_hosts; i++) {
+            free(policies->hosts[i].remote);
+            strings_clear(&policies->hosts[i].labels,
+                          &policies->hosts[i].n_labels);
+        }
+        free(policies->hosts);
         free(policies->list);
         free(policies);
     }
@@ -492,6 +520,13 @@ match_check(const struct export_policies *all, size_t i, char *message,
         return false;
     }
     for (size_t j = 0; j < i; j++) {
+        /* One is for Linux bridges alone, the other says nothing of them, or
+         * has something to say to both. */
+        if (!export_policy_is_for_ovs(&all->list[j])
+            ? export_policy_is_for_ovs(p) || !p->probe
+            : !export_policy_is_for_ovs(p) && !all->list[j].probe) {
+            continue;
+        }
         bool everything = export_policy_is_everything(&all->list[j]);
         if (everything || export_policy_same_match(&all->list[j], p)) {
             snprintf(message, message_size, "collides with policy %.64s, "

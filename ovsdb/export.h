@@ -241,10 +241,19 @@ struct export_policy {
     size_t n_samples;
     enum export_foreign foreign;
     bool offload_force;         /* Provision bridges that offload, too. */
+    bool probe;                 /* It says something about Linux bridges, which
+                                 * are probe/'s. */
 };
 
 /* Samples per second and host, unless the configuration says otherwise. */
 #define EXPORT_BUDGET 1000
+
+/* Labels of the host whose database a remote is. */
+struct export_host {
+    char *remote;
+    char **labels;
+    size_t n_labels;
+};
 
 /* In order of precedence: the first policy that matches a bridge decides all
  * of that bridge's protocols. */
@@ -253,9 +262,21 @@ struct export_policies {
     size_t n;
     uint32_t budget;            /* Samples per second and host for "auto"; 0:
                                  * no limit, OVS's own rate. */
-    char **labels;              /* What this host is: for match/labels. */
-    size_t n_labels;
+    char **labels;              /* What this host is: for match/labels, */
+    size_t n_labels;            /* in each database, */
+    struct export_host *hosts;  /* and what belongs to one. */
+    size_t n_hosts;
+    char **adopt;               /* Instance ids whose rows are ours, too. */
+    size_t n_adopt;
 };
+
+/* Whether each label that the policy asks for is one of the host of 'remote'. */
+bool export_labels_match(const struct export_policy *,
+                         const struct export_policies *, const char *remote);
+
+/* Whether a policy says anything about bridges of Open vSwitch: all do but those
+ * that only have probes. */
+bool export_policy_is_for_ovs(const struct export_policy *);
 
 /* True if the policy's selectors fit the bridge; others may come first. */
 bool export_policy_matches(const struct export_policy *,
@@ -350,6 +371,11 @@ struct export_self {
     const struct export_order *orders;
     size_t n_orders;
 };
+
+/* Whether such orders hold back the export of a bridge that 'policy' (or NULL)
+ * decides about.  '*asked': somebody asked for what is to happen. */
+bool export_orders_hold(const struct export_order *, size_t n,
+                        const char *bridge, const char *policy, bool *asked);
 
 /* The difference between what is and what should be.  Never NULL unless out
  * of memory; the caller destroys it. */

@@ -44,18 +44,59 @@ ids_match(char *const *wanted, size_t n_wanted, char *const *ids, size_t n)
 }
 
 static bool
-labels_match(const struct export_policy *p, const struct export_policies *all)
+has_label(char *const *labels, size_t n, const char *glob)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!fnmatch(glob, labels[i], 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+export_labels_match(const struct export_policy *p,
+                    const struct export_policies *all, const char *remote)
 {
     for (size_t i = 0; i < p->n_labels; i++) {
-        bool found = false;
-        for (size_t j = 0; j < all->n_labels && !found; j++) {
-            found = !fnmatch(p->labels[i], all->labels[j], 0);
+        bool found = has_label(all->labels, all->n_labels, p->labels[i]);
+        for (size_t j = 0; j < all->n_hosts && !found; j++) {
+            const struct export_host *h = &all->hosts[j];
+            found = remote && !strcmp(h->remote, remote)
+                    && has_label(h->labels, h->n_labels, p->labels[i]);
         }
         if (!found) {
             return false;
         }
     }
     return true;
+}
+
+bool
+export_policy_is_for_ovs(const struct export_policy *p)
+{
+    bool any = p->n_samples > 0;
+    for (int t = 0; t < N_EXPORT_TABLES; t++) {
+        any = any || p->wish[t].wanted;
+    }
+    return any || !p->probe;
+}
+
+bool
+export_orders_hold(const struct export_order *orders, size_t n,
+                   const char *bridge, const char *policy, bool *asked)
+{
+    bool hold = false;
+    *asked = false;
+    for (size_t i = 0; i < n; i++) {
+        const struct export_order *o = &orders[i];
+        if ((!o->bridge || !strcmp(o->bridge, bridge))
+            && (!o->policy || (policy && !strcmp(o->policy, policy)))) {
+            *asked = !o->apply || !o->kept;
+            hold = !o->apply;
+        }
+    }
+    return hold;
 }
 
 bool
@@ -67,14 +108,15 @@ export_policy_matches(const struct export_policy *p,
     const char *dp = p->datapath_type;
     const char *have = b->datapath_type && *b->datapath_type
                        ? b->datapath_type : "system";
-    return (!dp || !strcmp(dp, "any") || !strcmp(dp, have))
+    return export_policy_is_for_ovs(p)
+           && (!dp || !strcmp(dp, "any") || !strcmp(dp, have))
            && (!p->n_bridges || any_match(p->bridges, p->n_bridges, b->name))
            && !any_match(p->exclude, p->n_exclude, b->name)
            && ids_match(p->bridge_ids, p->n_bridge_ids, b->external_ids,
                         b->n_external_ids)
            && ids_match(p->host_ids, p->n_host_ids, snap->external_ids,
                         snap->n_external_ids)
-           && labels_match(p, all);
+           && export_labels_match(p, all, snap->remote);
 }
 
 /* The same names, in whatever order; none is the same as "*". */

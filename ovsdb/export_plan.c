@@ -150,10 +150,18 @@ row_identity(const struct export_row *row, enum identity id)
     }
 }
 
+bool
+plan_owner_is_us(const struct planner *pl, const char *owner)
+{
+    return owner && (!strcmp(owner, pl->self->owner)
+                     || strings_has(pl->policies->adopt,
+                                    pl->policies->n_adopt, owner));
+}
+
 static bool
 row_is_ours(const struct planner *pl, const struct export_row *row)
 {
-    return row->present && text_equal(row->owner, pl->self->owner);
+    return row->present && plan_owner_is_us(pl, row->owner);
 }
 
 /* Nobody changed the row after us: its fingerprint still fits. */
@@ -243,14 +251,9 @@ choose_policies(struct planner *pl)
     for (size_t i = 0; i < pl->snap->n_bridges; i++) {
         const struct ovs_bridge *b = &pl->snap->bridges[i];
         const struct export_policy *p = find_policy(pl, b);
-        for (size_t j = 0; j < self->n_orders; j++) {
-            const struct export_order *o = &self->orders[j];
-            if ((!o->bridge || !strcmp(o->bridge, b->name))
-                && (!o->policy || (p && !strcmp(o->policy, p->name)))) {
-                pl->ordered[i] = !o->apply || !o->kept;
-                pl->held[i] = !o->apply;
-            }
-        }
+        pl->held[i] = export_orders_hold(self->orders, self->n_orders,
+                                         b->name, p ? p->name : NULL,
+                                         &pl->ordered[i]);
         pl->found[i] = p;
         pl->policy[i] = pl->held[i] ? NULL : p;
     }
@@ -913,18 +916,23 @@ plan_foreign(struct subject *s)
         return false;
     }
     char *who = row_owner_text(s);
+    const char *dead = row->owner ? row->owner : "";
+    const char *hint = row->owner ? "; if that venturid is gone for good: "
+                                    "venturictl export adopt " : "";
     if (mode == FOREIGN_RESPECT && row->n_appended) {
         plan_detach(s, "policy says to respect rows of others");
     } else if (all && !stale && !foreign_rate_differs(s)) {
         plan_decide(s, ACTION_NONE, STATE_IN_SYNC);
-        REASON(s, "the row of %s has our target", who ? who : "");
+        REASON(s, "the row of %s has our target%s%s", who ? who : "", hint,
+               dead);
     } else if (all && !stale) {
         plan_decide(s, ACTION_SKIP, STATE_CONFLICT);
         REASON(s, "the row of %s has our target, but samples at its own rate "
-               "and not 1 in %lld as policy %s says (foreign: replace would)",
+               "and not 1 in %lld as policy %s says (foreign: replace would)"
+               "%s%s",
                who ? who : "",
                (long long) s->wish->value[rate_option(s->table)].number,
-               s->policy->name);
+               s->policy->name, hint, dead);
     } else if (mode == FOREIGN_APPEND) {
         plan_mutate(s, ACTION_APPEND, s->targets, s->n_targets);
         REASON(s, "policy %s adds our target to the row of %s",
@@ -932,8 +940,8 @@ plan_foreign(struct subject *s)
     } else {
         plan_decide(s, ACTION_SKIP, STATE_CONFLICT);
         REASON(s, "left alone: the row belongs to %s; policy %s says to "
-               "respect it (foreign: append or replace would not)",
-               who ? who : "", s->policy->name);
+               "respect it (foreign: append or replace would not)%s%s",
+               who ? who : "", s->policy->name, hint, dead);
     }
     free(who);
     return true;
@@ -1175,7 +1183,7 @@ warn_policies(struct planner *pl, struct export_plan *plan)
 {
     for (size_t i = 0; i < pl->policies->n; i++) {
         const struct export_policy *p = &pl->policies->list[i];
-        bool decides = false, matches = false;
+        bool decides = !export_policy_is_for_ovs(p), matches = false;
         for (size_t j = 0; j < pl->snap->n_bridges && !decides; j++) {
             decides = pl->found[j] == p;
         }

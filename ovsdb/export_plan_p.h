@@ -46,6 +46,9 @@ void plan_add_warning(struct subject *, char *text);
 #define REASON(S, ...) plan_set_reason(S, format_text((S)->pl, __VA_ARGS__))
 #define WARN(S, ...) plan_add_warning(S, format_text((S)->pl, __VA_ARGS__))
 
+/* Whether rows of 'owner' are ours, by making or by adoption. */
+bool plan_owner_is_us(const struct planner *, const char *owner);
+
 void plan_decide(struct subject *, enum export_action, enum export_state);
 /* Turns the wish's targets into sorted addresses without doubles.  Those that
  * can't be resolved are warned about; '*why' (heap) is the last reason. */

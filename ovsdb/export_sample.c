@@ -38,7 +38,7 @@ find_wish(const struct export_policy *p, uint32_t id)
 static bool
 sample_is_ours(const struct planner *pl, const struct export_sample *sample)
 {
-    return text_equal(sample->owner, pl->self->owner);
+    return plan_owner_is_us(pl, sample->owner);
 }
 
 /* The number of the local group as text (heap), or NULL. */
@@ -55,6 +55,11 @@ diff_sample(struct subject *s, const struct export_sample *now)
     plan_add_diff(s, "local_group_id",
                   group_text(s->pl, now ? &now->group : &none),
                   group_text(s->pl, &s->out->group));
+    /* Its IPFIX row tells the owner, too. */
+    if (now && !now->ipfix.present && s->out->action != ACTION_REMOVE) {
+        plan_add_diff(s, VENTURI_OWNER, strdup(now->owner),
+                      strdup(s->pl->self->owner));
+    }
     plan_diff_rows(s, s->row, s->out->desired);
 }
 
@@ -94,8 +99,10 @@ plan_wanted_sample(struct subject *s, const struct export_sample_wish *wish,
     if (now && !s->ours) {
         plan_decide(s, ACTION_SKIP, STATE_CONFLICT);
         REASON(s, "left alone: the set with id %u on this bridge belongs to "
-               "%s; choose another id", wish->id,
-               now->owner ? now->owner : "somebody else");
+               "%s; choose another id%s%s", wish->id,
+               now->owner ? now->owner : "somebody else",
+               now->owner ? "; or, if that venturid is gone for good: "
+               "venturictl export adopt " : "", now->owner ? now->owner : "");
         return;
     }
     if (!take_group(s, wish)) {

@@ -64,6 +64,34 @@ orders_add(struct orders *o, bool apply, const char *bridge,
     o->n = n + 1;
 }
 
+int
+orders_give(struct orders *o, bool apply, const char *bridge,
+            const char *policy, const char *path)
+{
+    struct orders new_ = { .n = 0 };
+    if (!apply || bridge || policy) {
+        new_.list = xcalloc(o->n + 1, sizeof *new_.list);
+        for (size_t i = 0; i < o->n; i++) {
+            const struct export_order *old = &o->list[i];
+            new_.list[new_.n++] = (struct export_order) {
+                .apply = old->apply,
+                .kept = old->kept,
+                .bridge = nullable_xstrdup(old->bridge),
+                .policy = nullable_xstrdup(old->policy),
+            };
+        }
+        orders_add(&new_, apply, bridge, policy);
+    }
+    int error = path ? orders_save(&new_, path) : 0;
+    if (error) {
+        orders_clear(&new_);
+        return error;
+    }
+    orders_clear(o);
+    *o = new_;
+    return 0;
+}
+
 /* Text. */
 
 static bool

@@ -26,6 +26,12 @@ void orders_clear(struct orders *);
 void orders_add(struct orders *, bool apply, const char *bridge,
                 const char *policy);
 
+/* The same, kept in the file 'path' first (NULL: it is not kept), so that a
+ * crash in between forgets nothing; after "apply" for all nothing is left to
+ * say.  Returns 0, or a negative errno after changing nothing. */
+int orders_give(struct orders *, bool apply, const char *bridge,
+                const char *policy, const char *path);
+
 /* What is worth keeping, as text for the caller to free: removals, and what
  * was applied after them.  NULL: nothing. */
 char *orders_format(const struct orders *);

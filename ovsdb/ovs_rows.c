@@ -1138,12 +1138,16 @@ insert_sample(const struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
 static void
 update_sample(const struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
               const struct ovsdb_idl_row *row, const struct export_change *c,
-              const struct export_sample *seen)
+              const struct export_sample *seen, const char *owner)
 {
     const struct binding *b = binding_of(EXPORT_IPFIX);
     const struct ovsdb_idl_row *ipfix = follow(idl, row, COL_SAMPLE_IPFIX, 0,
                                                OVS_IPFIX);
     write_group(idl, row, &c->group);
+    if (!text_equal(seen->owner, owner)) {      /* Adopted. */
+        write_key(row, ovs_column(COL_SAMPLE_EXTERNAL_IDS), VENTURI_OWNER,
+                  owner);
+    }
     if (c->policy) {
         write_key(row, ovs_column(COL_SAMPLE_EXTERNAL_IDS), VENTURI_POLICY,
                   c->policy);
@@ -1184,7 +1188,7 @@ ovs_rows_write_sample(struct ovsdb_idl *idl, struct ovsdb_idl_txn *txn,
     if (c->action == ACTION_REMOVE) {
         ovsdb_idl_txn_delete(row);
     } else if (row) {
-        update_sample(idl, txn, row, c, seen);
+        update_sample(idl, txn, row, c, seen, owner);
     } else {
         insert_sample(idl, txn, br, c, owner);
     }

@@ -96,20 +96,56 @@ remote_is_local(const char *remote)
            || strstr(remote, ":[::1]") || strstr(remote, ":localhost:");
 }
 
+/* Raises and lowers what this thread may do, for a unix socket that others may
+ * not open. */
+static void
+reach(const struct remote *r, bool on)
+{
+    if (r->owner->reach && !strncmp(r->name, "unix:", 5)) {
+        r->owner->reach(r->owner->aux, on);
+    }
+}
+
+/* Connects, too; only then does it get the right that this may take. */
+void
+remote_run_idl(struct remote *r)
+{
+    bool up = ovsdb_idl_is_connected(r->idl);
+    if (!up) {
+        reach(r, true);
+    }
+    ovsdb_idl_run(r->idl);
+    if (!up) {
+        reach(r, false);
+    }
+}
+
+/* Why the socket can't be opened (heap), or NULL: it can. */
+static char *
+socket_reason(const struct remote *r, const char *path)
+{
+    struct stat st;
+    char *reason = NULL;
+    reach(r, true);             /* As when it is opened. */
+    if (stat(path, &st)) {
+        reason = xasprintf("%s: %s (is ovsdb-server running?)", path,
+                           ovs_strerror(errno));
+    } else if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS)) {
+        reason = xasprintf("%s: %s (the user that venturid runs as must be "
+                           "allowed to open it)", path, ovs_strerror(errno));
+    }
+    reach(r, false);
+    return reason;
+}
+
 /* Why there is no connection, in words (heap). */
 static char *
 disconnected_reason(const struct remote *r)
 {
-    struct stat st;
     const char *path = !strncmp(r->name, "unix:/", 6) ? r->name + 5 : NULL;
-    if (path && stat(path, &st)) {
-        return xasprintf("%s: %s (is ovsdb-server running?)", path,
-                         ovs_strerror(errno));
-    }
-    /* With what this thread may really do. */
-    if (path && faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS)) {
-        return xasprintf("%s: %s (the user that venturid runs as must be "
-                         "allowed to open it)", path, ovs_strerror(errno));
+    char *reason = path ? socket_reason(r, path) : NULL;
+    if (reason) {
+        return reason;
     }
     int error = ovsdb_idl_get_last_error(r->idl);
     if (error == EOF) {
@@ -418,7 +454,7 @@ trim(struct ovsdb *o, int64_t now_ms, int64_t *wake_ms)
 static void
 remote_run(struct remote *r, bool renew, int64_t *wake_ms)
 {
-    ovsdb_idl_run(r->idl);
+    remote_run_idl(r);
     watch_lock(r);
     r->dirty |= renew;
     remote_traffic_run(r, clock_mono_ms(), wake_ms);
@@ -555,18 +591,6 @@ lock_name(const char *owner)
     return name;
 }
 
-/* Before anything is removed, so that a crash in between forgets nothing. */
-static void
-keep_orders(struct ovsdb *o)
-{
-    int error = o->orders_path ? orders_save(&o->orders, o->orders_path) : 0;
-    if (error) {
-        LOG(ovsdb, WARN, "export.remove and export.apply will be forgotten at "
-            "the next restart: cannot write %s: %s", o->orders_path,
-            ovs_strerror(-error));
-    }
-}
-
 /* What can't be read may have said that a bridge is to be left alone: so all
  * are, as with "mode": "plan", until somebody says otherwise. */
 static void
@@ -621,6 +645,7 @@ ovsdb_start(const struct ovsdb_config *config,
     o->owner = xstrdup(config->owner);
     o->lock = lock_name(config->owner);
     o->changed = config->changed;
+    o->reach = config->reach;
     o->aux = config->aux;
     o->apply = config->apply;
     o->orders_path = nullable_xstrdup(config->orders_path);
@@ -700,47 +725,62 @@ ovsdb_set_local(struct ovsdb *o, const char *const local[N_EXPORT_TABLES])
     wake(o);
 }
 
-void
-ovsdb_apply(struct ovsdb *o)
+/* With the mutex.  Returns 0, or a negative errno: then nothing is done. */
+static int
+give_order(struct ovsdb *o, bool apply, const char *bridge,
+           const char *policy)
 {
-    ovsdb_apply_to(o, NULL, NULL);
+    int error = orders_give(&o->orders, apply, bridge, policy,
+                            o->orders_path);
+    if (error) {
+        LOG(ovsdb, ERR, "%s: %s: %s was refused, because it would be "
+            "forgotten at the next restart", o->orders_path,
+            ovs_strerror(-error), apply ? "export.apply" : "export.remove");
+    }
+    return error;
 }
 
-void
+int
+ovsdb_apply(struct ovsdb *o)
+{
+    return ovsdb_apply_to(o, NULL, NULL);
+}
+
+int
 ovsdb_apply_to(struct ovsdb *o, const char *bridge, const char *policy)
 {
     pthread_mutex_lock(&o->mutex);
-    if (bridge || policy) {
-        orders_add(&o->orders, true, bridge, policy);
-    } else {
-        o->apply = true;
-        orders_clear(&o->orders);
+    int error = give_order(o, true, bridge, policy);
+    if (!error) {
+        o->apply |= !bridge && !policy;
+        ovsdb_forget_pauses(o);
+        o->renew = true;
     }
-    keep_orders(o);
-    ovsdb_forget_pauses(o);
-    o->renew = true;
     pthread_mutex_unlock(&o->mutex);
     wake(o);
+    return error;
 }
 
-void
+int
 ovsdb_remove(struct ovsdb *o, const char *bridge, const char *policy,
              void (*done)(void *aux, int n), void *aux)
 {
-    struct removal *m = xzalloc(sizeof *m);
-    m->bridge = nullable_xstrdup(bridge);
-    m->policy = nullable_xstrdup(policy);
-    m->done = done;
-    m->aux = aux;
-    m->deadline_ms = clock_mono_ms() + REMOVE_TIMEOUT_MS;
     pthread_mutex_lock(&o->mutex);
-    orders_add(&o->orders, false, bridge, policy);
-    keep_orders(o);
-    m->next = o->removals;
-    o->removals = m;
-    o->renew = true;
+    int error = give_order(o, false, bridge, policy);
+    if (!error) {
+        struct removal *m = xzalloc(sizeof *m);
+        m->bridge = nullable_xstrdup(bridge);
+        m->policy = nullable_xstrdup(policy);
+        m->done = done;
+        m->aux = aux;
+        m->deadline_ms = clock_mono_ms() + REMOVE_TIMEOUT_MS;
+        m->next = o->removals;
+        o->removals = m;
+        o->renew = true;
+    }
     pthread_mutex_unlock(&o->mutex);
     wake(o);
+    return error;
 }
 
 struct export_plan *

@@ -42,6 +42,9 @@ struct ovsdb_config {
     /* Called on the OVSDB thread every ten seconds with each interface's
      * statistics; NULL: they are not wanted. */
     void (*statistics)(void *aux, const struct ovsdb_statistics *);
+    /* Called on the OVSDB thread with true before a unix socket may be opened,
+     * with false after that; NULL: what the thread may do is enough. */
+    void (*reach)(void *aux, bool on);
     void *aux;
 };
 
@@ -66,16 +69,18 @@ void ovsdb_set_local(struct ovsdb *, const char *const local[N_EXPORT_TABLES]);
 /* Replaces the policies (copied). */
 void ovsdb_set_policies(struct ovsdb *, const struct export_policies *);
 
-/* From now on differences are written (as with config.apply). */
-void ovsdb_apply(struct ovsdb *);
+/* From now on differences are written (as with config.apply).  Returns 0, or a
+ * negative errno if that can't be kept in 'orders_path': then nothing is done. */
+int ovsdb_apply(struct ovsdb *);
 /* The same for one bridge, or for the bridges of one policy; NULL: any. */
-void ovsdb_apply_to(struct ovsdb *, const char *bridge, const char *policy);
+int ovsdb_apply_to(struct ovsdb *, const char *bridge, const char *policy);
 
 /* Removes what is ours from every bridge (only from 'bridge', only from the
  * bridges of 'policy', if not NULL), and stops writing there until
  * ovsdb_apply(), also after a restart.  'done' is called on the OVSDB thread
- * with the number of rows removed, or a negative errno. */
-void ovsdb_remove(struct ovsdb *, const char *bridge, const char *policy,
+ * with the number of rows removed, or a negative errno.  Returns 0, or a
+ * negative errno as ovsdb_apply() does, and then 'done' is not called. */
+int ovsdb_remove(struct ovsdb *, const char *bridge, const char *policy,
                   void (*done)(void *aux, int n), void *aux);
 
 /* The latest snapshot of remote 'i', with a reference for the caller; NULL

@@ -138,6 +138,7 @@ struct ovsdb {
     char *orders_path;          /* NULL: they are not kept. */
     char *local[N_EXPORT_TABLES];
     void (*changed)(void *aux);
+    void (*reach)(void *aux, bool on);
     void *aux;
     struct remote *remotes;
     size_t n_remotes;
@@ -159,6 +160,8 @@ struct ovsdb {
 /* ovsdb.c */
 bool remote_is_up(const struct remote *);
 void remote_open(struct remote *);      /* With the mutex. */
+/* ovsdb_idl_run(), with the right to open the socket. */
+void remote_run_idl(struct remote *);
 
 /* ovsdb_notes.c */
 struct export_self ovsdb_self(const struct ovsdb *);

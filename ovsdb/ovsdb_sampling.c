@@ -194,7 +194,7 @@ remote_traffic_run(struct remote *r, int64_t now_ms, int64_t *wake_ms)
         ovsdb_idl_destroy(r->idl);
         remote_open(r);
         r->reopened_ms = now_ms;
-        ovsdb_idl_run(r->idl);
+        remote_run_idl(r);
     }
     if (o->auto_sampling && r->snap && remote_is_up(r)
         && now_ms >= r->traffic_ms) {

@@ -44,29 +44,38 @@ list_copy(char ***to, size_t *n_to, char *const *from, size_t n)
 void
 probe_config_destroy(struct probe_config *c)
 {
-    if (c) {
+    while (c) {
+        struct probe_config *next = c->next;
         list_free(c->bridges, c->n_bridges);
         list_free(c->interfaces, c->n_interfaces);
         list_free(c->exclude, c->n_exclude);
+        free(c->policy);
+        free(c->problem);
         free(c->program);
         free(c->target);
         free(c);
+        c = next;
     }
 }
 
-struct probe_config *
-probe_config_clone(const struct probe_config *from)
+/* Without those that follow. */
+static struct probe_config *
+clone_one(const struct probe_config *from)
 {
     struct probe_config *c = malloc(sizeof *c);
     if (!c) {
         return NULL;
     }
     *c = *from;
+    c->next = NULL;
+    c->policy = from->policy ? strdup(from->policy) : NULL;
+    c->problem = from->problem ? strdup(from->problem) : NULL;
     c->bridges = c->interfaces = c->exclude = NULL;
     c->n_bridges = c->n_interfaces = c->n_exclude = 0;
     c->program = strdup(from->program);
     c->target = strdup(from->target);
-    if (!c->program || !c->target
+    if (!c->program || !c->target || (from->policy && !c->policy)
+        || (from->problem && !c->problem)
         || !list_copy(&c->bridges, &c->n_bridges, from->bridges,
                       from->n_bridges)
         || !list_copy(&c->interfaces, &c->n_interfaces, from->interfaces,
@@ -77,6 +86,20 @@ probe_config_clone(const struct probe_config *from)
         return NULL;
     }
     return c;
+}
+
+struct probe_config *
+probe_config_clone(const struct probe_config *from)
+{
+    struct probe_config *first = NULL, **at = &first;
+    for (; from; from = from->next) {
+        if (!(*at = clone_one(from))) {
+            probe_config_destroy(first);
+            return NULL;
+        }
+        at = &(*at)->next;
+    }
+    return first;
 }
 
 bool
@@ -106,6 +129,15 @@ probe_selects(const struct probe_config *c, const struct probe_link *l)
     return !list_matches(c->exclude, c->n_exclude, l->name)
            && ((l->bridge && list_matches(c->bridges, c->n_bridges, l->name))
                || list_matches(c->interfaces, c->n_interfaces, l->name));
+}
+
+const struct probe_config *
+probe_choose(const struct probe_config *c, const struct probe_link *l)
+{
+    while (c && !probe_selects(c, l)) {
+        c = c->next;
+    }
+    return c && !c->none ? c : NULL;
 }
 
 /* ---- Links. ---- */
@@ -159,7 +191,7 @@ probe_state_name(enum probe_state s)
     static const char *const names[] = {
         [PROBE_DOWN] = "down", [PROBE_STARTING] = "starting",
         [PROBE_RUNNING] = "running", [PROBE_BACKOFF] = "failed",
-        [PROBE_STOPPING] = "stopping",
+        [PROBE_STOPPING] = "stopping", [PROBE_HELD] = "held",
     };
     return names[s];
 }
@@ -175,17 +207,56 @@ slot_of(struct probe_table *t, uint32_t ifindex)
     return NULL;
 }
 
+static void
+slot_clear(struct probe_slot *s)
+{
+    probe_config_destroy(s->config);
+}
+
 void
-probe_table_update(struct probe_table *t, const struct probe_config *c,
-                   const struct probe_links *links)
+probe_table_clear(struct probe_table *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        slot_clear(&t->slots[i]);
+    }
+    t->n = 0;
+}
+
+/* Takes over what is wanted of it; another command line needs another
+ * process. */
+static void
+slot_configure(struct probe_slot *s, const struct probe_config *c)
+{
+    bool same = probe_config_same_command(s->config, c);
+    struct probe_config *copy = clone_one(c);
+    if (!copy) {
+        return;                 /* As it was, until the next time. */
+    }
+    bool first = !s->config;
+    probe_config_destroy(s->config);
+    s->config = copy;
+    if (!same && !first) {
+        s->failures = 0;
+        s->retry_ms = 0;
+        if (s->pid) {
+            s->state = PROBE_STOPPING;
+        }
+    }
+}
+
+void
+probe_table_update(struct probe_table *t, const struct probe_config *config,
+                   const struct probe_links *links, probe_hold_func *hold,
+                   void *aux)
 {
     for (size_t i = 0; i < t->n; i++) {
         t->slots[i].selected = t->slots[i].up = false;
     }
     t->n_refused = 0;
-    for (size_t i = 0; c && i < links->n; i++) {
+    for (size_t i = 0; i < links->n; i++) {
         const struct probe_link *l = &links->list[i];
-        if (!probe_selects(c, l)) {
+        const struct probe_config *c = probe_choose(config, l);
+        if (!c) {
             continue;
         }
         struct probe_slot *s = slot_of(t, l->ifindex);
@@ -199,7 +270,10 @@ probe_table_update(struct probe_table *t, const struct probe_config *c,
         }
         memcpy(s->name, l->name, sizeof s->name);
         s->bridge = l->bridge;
-        s->selected = true;
+        slot_configure(s, c);
+        s->selected = s->config != NULL;
+        s->held = s->config && s->config->problem ? s->config->problem
+                  : hold ? hold(aux, s->name, c->policy) : NULL;
         s->up = l->up;
     }
 }
@@ -209,9 +283,14 @@ static void
 settle(struct probe_slot *s, int64_t now_ms)
 {
     if (s->pid) {
-        if (!s->selected || !s->up) {
+        if (!s->selected || !s->up || s->held) {
             s->state = PROBE_STOPPING;
         }
+    } else if (s->held) {
+        s->state = PROBE_HELD;
+        s->failures = 0;
+        s->retry_ms = 0;
+        snprintf(s->reason, sizeof s->reason, "%s", s->held);
     } else if (!s->up) {
         s->state = PROBE_DOWN;
         s->failures = 0;
@@ -262,6 +341,7 @@ probe_table_step(struct probe_table *t, int64_t now_ms,
 
     for (size_t i = 0; i < t->n; ) {
         if (!t->slots[i].selected && !t->slots[i].pid) {
+            slot_clear(&t->slots[i]);
             t->slots[i] = t->slots[--t->n];
         } else {
             wake = sooner(wake, step_slot(&t->slots[i++], now_ms, act, aux));
@@ -328,19 +408,6 @@ probe_exited(struct probe_slot *s, int status, int64_t now_ms,
     fail(s, now_ms);
 }
 
-void
-probe_table_restart(struct probe_table *t)
-{
-    for (size_t i = 0; i < t->n; i++) {
-        struct probe_slot *s = &t->slots[i];
-        s->failures = 0;
-        s->retry_ms = 0;
-        if (s->pid) {
-            s->state = PROBE_STOPPING;
-        }
-    }
-}
-
 /* ---- The command line. ---- */
 
 struct args {
@@ -368,9 +435,10 @@ add(struct args *a, const char *format, ...)
 }
 
 int
-probe_command(const struct probe_config *c, const struct probe_slot *s,
-              char *argv[PROBE_MAX_ARGS], char buf[PROBE_ARGS_SIZE])
+probe_command(const struct probe_slot *s, char *argv[PROBE_MAX_ARGS],
+              char buf[PROBE_ARGS_SIZE])
 {
+    const struct probe_config *c = s->config;
     struct args a = { .argv = argv, .buf = buf };
     uint32_t expire = c->active_timeout / 4;
 

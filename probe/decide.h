@@ -14,8 +14,14 @@
 #define PROBE_MAX 256           /* Probes at the same time. */
 #define PROBE_MAX_LINKS 4096    /* Links that are looked at. */
 
-/* What is wanted.  Lists of names with * and ?; all strings are owned. */
+/* What is wanted of some interfaces.  Lists of names with * and ?; all strings
+ * are owned.  In a list, the first that selects an interface decides. */
 struct probe_config {
+    struct probe_config *next;  /* Owned; NULL: the last. */
+    char *policy;               /* Which asks for it, or NULL: the probes that
+                                 * are for all that no policy decides. */
+    bool none;                  /* What it selects gets no probe. */
+    char *problem;              /* Why it can't be done, or NULL. */
     char **bridges;             /* Linux bridges. */
     size_t n_bridges;
     char **interfaces;          /* Interfaces of any kind. */
@@ -30,6 +36,7 @@ struct probe_config {
     uint32_t active_timeout;    /* Seconds. */
 };
 
+/* With all that follow; NULL gives NULL, and is destroyed easily. */
 struct probe_config *probe_config_clone(const struct probe_config *);
 void probe_config_destroy(struct probe_config *);
 /* True if both lead to the same command lines. */
@@ -59,6 +66,10 @@ int probe_links_read(struct probe_links *, const void *, size_t size);
 void probe_links_clear(struct probe_links *);
 
 bool probe_selects(const struct probe_config *, const struct probe_link *);
+/* The one of a list that decides about the link; NULL if none does, or if it
+ * says that there is to be no probe. */
+const struct probe_config *probe_choose(const struct probe_config *,
+                                        const struct probe_link *);
 
 enum probe_state {
     PROBE_DOWN,                 /* Selected, but the interface is down. */
@@ -66,6 +77,7 @@ enum probe_state {
     PROBE_RUNNING,
     PROBE_BACKOFF,              /* It ended; to be started again. */
     PROBE_STOPPING,             /* Told to end. */
+    PROBE_HELD,                 /* Selected, but not to run; see 'reason'. */
 };
 const char *probe_state_name(enum probe_state);
 
@@ -75,6 +87,9 @@ struct probe_slot {
     char name[PROBE_NAME_SIZE];
     bool bridge;
     bool selected, up;
+    const char *held;           /* Why it is not to run, though selected; or
+                                 * NULL.  Static, or of 'config'. */
+    struct probe_config *config;        /* What decided; owned, alone. */
     enum probe_state state;
     pid_t pid;                  /* 0: none. */
     int64_t started_ms, retry_ms, told_ms;      /* Monotonic. */
@@ -90,9 +105,19 @@ struct probe_table {
     size_t n_refused;           /* Selected, but beyond PROBE_MAX. */
 };
 
-/* Brings the table up to date with links and wishes ('config' NULL: none). */
+/* Whether a probe must not run for the moment although it is asked for: why, in
+ * words that stay; NULL: it may. */
+typedef const char *probe_hold_func(void *aux, const char *interface,
+                                    const char *policy);
+
+/* Brings the table up to date with links and wishes ('config' NULL: none;
+ * 'hold' may be NULL).  Those whose command line differs now are told to end,
+ * and start anew. */
 void probe_table_update(struct probe_table *, const struct probe_config *,
-                        const struct probe_links *);
+                        const struct probe_links *, probe_hold_func *hold,
+                        void *aux);
+/* Forgets all slots; their processes are the caller's. */
+void probe_table_clear(struct probe_table *);
 
 enum probe_action { PROBE_START, PROBE_TERMINATE, PROBE_KILL };
 
@@ -109,14 +134,12 @@ void probe_started(struct probe_slot *, pid_t pid, int64_t now_ms,
 /* The child has ended; 'said' is the last line of what it said, or NULL. */
 void probe_exited(struct probe_slot *, int wait_status, int64_t now_ms,
                   const char *said);
-/* All running ones are to be started anew. */
-void probe_table_restart(struct probe_table *);
 
 /* The command line; 'target' is where to send.  'argv' has room for
  * PROBE_MAX_ARGS and ends with NULL; texts live in 'buf'. */
 #define PROBE_MAX_ARGS 40
 #define PROBE_ARGS_SIZE 512
-int probe_command(const struct probe_config *, const struct probe_slot *,
-                  char *argv[PROBE_MAX_ARGS], char buf[PROBE_ARGS_SIZE]);
+int probe_command(const struct probe_slot *, char *argv[PROBE_MAX_ARGS],
+                  char buf[PROBE_ARGS_SIZE]);
 
 #endif /* probe/decide.h */

@@ -36,6 +36,9 @@ struct child {
 struct probe {
     struct ev_loop *loop;
     int (*prepare)(void);
+    probe_hold_func *hold;      /* Or NULL. */
+    void (*changed)(void *aux); /* Or NULL. */
+    void *aux;
     struct probe_config *config;
     struct probe_links links;
     struct probe_table table;
@@ -217,7 +220,7 @@ start(struct probe *p, struct probe_slot *s)
 {
     char *argv[PROBE_MAX_ARGS], buf[PROBE_ARGS_SIZE];
     struct child *c = calloc(1, sizeof *c);
-    int error = c ? probe_command(p->config, s, argv, buf) : -ENOMEM;
+    int error = c ? probe_command(s, argv, buf) : -ENOMEM;
     pid_t pid = error ? error : spawn(p, argv, &c->fd);
 
     if (pid < 0) {
@@ -295,7 +298,10 @@ links_changed(struct probe *p)
 {
     if (!p->dumping) {
         p->links.changed = false;
-        probe_table_update(&p->table, p->config, &p->links);
+        probe_table_update(&p->table, p->config, &p->links, p->hold, p->aux);
+        if (p->changed) {
+            p->changed(p->aux);
+        }
     }
     step(p);
 }
@@ -441,9 +447,6 @@ probe_configure(struct probe *p, const struct probe_config *config)
     if (config && !c) {
         return -ENOMEM;
     }
-    if (!probe_config_same_command(p->config, c)) {
-        probe_table_restart(&p->table);
-    }
     probe_config_destroy(p->config);
     p->config = c;
     int error = 0;
@@ -454,6 +457,21 @@ probe_configure(struct probe *p, const struct probe_config *config)
     }
     links_changed(p);
     return error;
+}
+
+void
+probe_set_hooks(struct probe *p, probe_hold_func *hold,
+                void (*changed)(void *aux), void *aux)
+{
+    p->hold = hold;
+    p->changed = changed;
+    p->aux = aux;
+}
+
+void
+probe_review(struct probe *p)
+{
+    links_changed(p);
 }
 
 const char *
@@ -502,6 +520,7 @@ probe_destroy(struct probe *p)
     reap(p);
     close_netlink(p);
     ev_timer_stop(p->loop, &p->timer);
+    probe_table_clear(&p->table);
     probe_config_destroy(p->config);
     free(p);
 }

@@ -28,6 +28,13 @@ void probe_destroy(struct probe *);
  * line would differ are restarted. */
 int probe_configure(struct probe *, const struct probe_config *);
 
+/* 'hold': see probe_table_update(); 'changed' is called whenever interfaces or
+ * wishes did.  Either may be NULL. */
+void probe_set_hooks(struct probe *, probe_hold_func *hold,
+                     void (*changed)(void *aux), void *aux);
+/* 'hold' may answer differently now. */
+void probe_review(struct probe *);
+
 /* Why nothing can be followed, or NULL. */
 const char *probe_error(const struct probe *);
 

@@ -602,6 +602,21 @@ show_plan(struct cli *cli, struct json_object *o)
             show_diff(cli, c);
         }
     }
+    struct json_object *probes = at(o, "probes");
+    for (size_t i = 0; probes && i < json_object_array_length(probes); i++) {
+        struct json_object *p = json_object_array_get_idx(probes, i);
+        struct json_object *warnings = at(p, "warnings");
+        fprintf(cli->out, "%s probe: %s (%s)\n", text_at(p, "interface"),
+                text_at(p, "action"), text_at(p, "reason"));
+        if (at(p, "command")) {
+            fprintf(cli->out, "    %s\n", text_at(p, "command"));
+        }
+        for (size_t j = 0; warnings && j < json_object_array_length(warnings);
+             j++) {
+            fprintf(cli->out, "    warning: %s\n", json_object_get_string(
+                        json_object_array_get_idx(warnings, j)));
+        }
+    }
     show_unreachable(cli, at(o, "unreachable"));
     return EXIT_OK;
 }
@@ -991,6 +1006,10 @@ const struct cli_command cli_commands[] = {
     { "export policy delete", "export.policy.delete", "NAME",
       "delete a policy", NULL, NULL, cli_build_policy_delete,
       cli_show_deleted, NULL },
+    { "export adopt", "export.adopt", "OWNER",
+      "take over the rows of a venturid that is gone for good", NULL,
+      "venturictl export adopt 4f0c1c9a-7b0e-4c5e-9a53-0a5e1f3c2d11",
+      cli_build_adopt, cli_show_adopt, NULL },
     { "token create", "token.create", "NAME ROLE",
       "make a token for HTTP, TCP or TLS: viewer, operator, orchestrator or "
       "admin; it is shown this once", cli_token_options,

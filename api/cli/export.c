@@ -129,6 +129,30 @@ cli_build_remove(struct cli *cli, struct json_object *params)
     return true;
 }
 
+bool
+cli_build_adopt(struct cli *cli, struct json_object *params)
+{
+    if (cli->n_operands != 1) {
+        return cli_usage(cli, "give the owner: \"venturictl export list\" "
+                         "shows whose rows there are");
+    }
+    json_object_object_add(params, "owner",
+                           json_object_new_string(cli->operands[0]));
+    return true;
+}
+
+int
+cli_show_adopt(struct cli *cli, struct json_object *o)
+{
+    fprintf(cli->out, "%s row%s of %s: ours%s\n", cli_text(o, "rows"),
+            json_object_get_int(cli_at(o, "rows")) == 1 ? "" : "s",
+            cli_text(o, "owner"),
+            json_object_get_boolean(cli_at(o, "applying"))
+            ? ", see \"venturictl export status\""
+            : " when \"venturictl export apply\" has written it");
+    return EXIT_OK;
+}
+
 /* A policy was changed: what now? */
 static void
 say_changed(struct cli *cli, struct json_object *o, const char *what)
@@ -153,8 +177,14 @@ int
 cli_show_remove(struct cli *cli, struct json_object *o)
 {
     if (cli_at(o, "removed")) {
-        fprintf(cli->out, "%s row%s removed\n", cli_text(o, "removed"),
+        int n_probes = json_object_get_int(cli_at(o, "probes"));
+        fprintf(cli->out, "%s row%s removed", cli_text(o, "removed"),
                 json_object_get_int(cli_at(o, "removed")) == 1 ? "" : "s");
+        if (n_probes) {
+            fprintf(cli->out, ", %d probe%s stopped", n_probes,
+                    n_probes == 1 ? "" : "s");
+        }
+        fputc('\n', cli->out);
     } else {
         say_changed(cli, o, "is set");
     }
@@ -313,13 +343,14 @@ cli_show_policies(struct cli *cli, struct json_object *o)
 int
 cli_show_probes(struct cli *cli, struct json_object *o)
 {
-    static const char *const members[] = { "interface", "kind", "state",
-                                           "pid", "starts", "reason" };
+    static const char *const members[] = { "interface", "kind", "policy",
+                                           "state", "pid", "starts",
+                                           "reason" };
     struct json_object *list = cli_at(o, "probes");
     struct table *t = table_create();
 
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        table_column(t, members[i], i == 3 || i == 4);
+        table_column(t, members[i], i == 4 || i == 5);
     }
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *p = json_object_array_get_idx(list, i);
@@ -330,6 +361,6 @@ cli_show_probes(struct cli *cli, struct json_object *o)
     if (cli_at(o, "error") && cli->format == FORMAT_TABLE) {
         fprintf(cli->out, "%s\n", cli_text(o, "error"));
     }
-    cli_print_table(cli, t, "No probes (probe/softflowd).");
+    cli_print_table(cli, t, "No probes.");
     return EXIT_OK;
 }

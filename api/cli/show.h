@@ -126,6 +126,8 @@ int cli_show_told(struct cli *, struct json_object *result);
 /* export.c */
 extern const struct cli_option cli_add_options[], cli_policy_options[];
 bool cli_build_add(struct cli *, struct json_object *params);
+bool cli_build_adopt(struct cli *, struct json_object *params);
+int cli_show_adopt(struct cli *, struct json_object *);
 bool cli_build_remove(struct cli *, struct json_object *params);
 bool cli_build_policy_set(struct cli *, struct json_object *params);
 bool cli_build_policy_delete(struct cli *, struct json_object *params);

@@ -140,6 +140,21 @@ observe_span(struct flow_batch *b, const struct batch_span *span,
     }
 }
 
+static void
+count_row(const struct flow_batch *b, uint32_t i, struct observation_stats *s)
+{
+    int64_t never = 0;
+    if (s) {
+        atomic_compare_exchange_strong(&s->first_us, &never, b->received[i]);
+        atomic_store_explicit(&s->last_us, b->received[i],
+                              memory_order_relaxed);
+        counter_add(&s->records, 1);
+        counter_add(&s->packets, b->packets[i]);
+        counter_add(&s->bytes, b->bytes[i]);
+        counter_add(&s->raw_packets, b->raw_packets[i]);
+    }
+}
+
 /* Rows of Flow_Sample_Collector_Sets, which only their virtual_obs_id tells
  * from others of the same address and domain. */
 static void
@@ -155,17 +170,21 @@ observe_samples(struct flow_batch *b, const struct batch_span *span,
             continue;
         }
         observe_row(b, i, o);
-        struct observation_stats *s = o->stats;
-        int64_t never = 0;
-        if (s) {
-            atomic_compare_exchange_strong(&s->first_us, &never,
-                                           b->received[i]);
-            atomic_store_explicit(&s->last_us, b->received[i],
-                                  memory_order_relaxed);
-            counter_add(&s->records, 1);
-            counter_add(&s->packets, b->packets[i]);
-            counter_add(&s->bytes, b->bytes[i]);
-            counter_add(&s->raw_packets, b->raw_packets[i]);
+        count_row(b, i, o->stats);
+    }
+}
+
+/* Rows of probes, which all come from the same address. */
+static void
+observe_interfaces(struct flow_batch *b, const struct batch_span *span,
+                   const struct observation *o)
+{
+    for (uint32_t i = span->from; i < (uint32_t) span->from + span->n; i++) {
+        const struct observation_if *f
+            = batch_is_valid(b, COL_in_if, i)
+              ? observation_if_find(o, b->in_if[i]) : NULL;
+        if (f) {
+            count_row(b, i, f->stats);
         }
     }
 }
@@ -318,6 +337,9 @@ correct_process(void *aux, struct flow_batch *b)
         if (map && map->n_virtual
             && span->source->key.protocol == PROTO_IPFIX) {
             observe_samples(b, span, map);
+        }
+        if (o && o->counts_by_if) {
+            observe_interfaces(b, span, o);
         }
         repair_times(b, span->from, span->n);
         count_span(b, span, o);

@@ -7,6 +7,7 @@ interop_tests += tests/interop/test_accuracy.py \
 	tests/interop/test_first_light.py tests/interop/test_front.py \
 	tests/interop/test_openrpc.py \
 	tests/interop/test_doctor.py tests/interop/test_provision_data.py \
+	tests/interop/test_provision_traps.py \
 	tests/interop/test_policy.py tests/interop/test_probe.py \
 	tests/interop/test_restart.py tests/interop/test_routes.py \
 	tests/interop/test_reload.py tests/interop/test_tenants.py \

@@ -46,7 +46,7 @@ def test_flow_sample():
         raise Failure(status["reason"])
     plan = client.call("export.plan", all=True)["plans"][0]["changes"]
     equal([c["action"] for c in plan if c.get("id") == 7], ["none"], "plan")
-    equal(client.call("export.remove", policy="p"), {"removed": 1},
+    equal(client.call("export.remove", policy="p"), {"removed": 1, "probes": 0},
           "removed")
     equal(ovs.rows("Flow_Sample_Collector_Set"), [], "rows")
     daemon.stop()
@@ -77,7 +77,7 @@ def test_one_policy():
     equal(ovs.rows("sFlow"), [], "the row of policy a")
     client.call("export.apply", bridge="br-a")
     wait_until(lambda: ovs.rows("sFlow"), 5, "the row of br-a")
-    equal(client.call("export.remove", policy="b"), {"removed": 1},
+    equal(client.call("export.remove", policy="b"), {"removed": 1, "probes": 0},
           "removed")
     equal((len(ovs.rows("sFlow")), ovs.rows("IPFIX")), (1, []), "rows left")
     try:
@@ -104,7 +104,7 @@ def test_removed_over_restart():
         any(s["bridge"] == bridge for s in daemon.export_status())
         for bridge in ("br-a", "br-b"))
     wait_until(lambda: sflows() == 2, 15, "two rows")
-    equal(daemon.rpc("export.remove"), {"removed": 2}, "removed")
+    equal(daemon.rpc("export.remove")["removed"], 2, "removed")
     for sig in (signal.SIGTERM, signal.SIGKILL):
         daemon.stop(sig, check=sig == signal.SIGTERM)
         daemon.start()

@@ -374,5 +374,66 @@ def test_relay():
     driver.stop()
 
 
+def test_follower():
+    """A cluster of two; we know only the one that does not lead."""
+    lab = Lab()
+    leader, follower = Ovs(lab, start=False), Ovs(lab, start=False)
+    raft = ["unix:" + os.path.join(o.dir, "raft") for o in (leader, follower)]
+    os.unlink(leader.database)
+    os.unlink(follower.database)
+    harness.run("ovsdb-tool", "create-cluster", leader.database,
+                harness.OVS_SCHEMA, raft[0])
+    leader.start_server()
+    leader.vsctl("--no-wait", "init")
+    harness.run("ovsdb-tool", "join-cluster", follower.database,
+                "Open_vSwitch", raft[1], raft[0])
+    follower.start_server()
+    leader.vsctl("--no-wait", "add-br", "br0")
+    driver = Driver(lab, follower.remote)
+    driver.await_connected()
+    wait_until(lambda: leader.rows("sFlow"), 15, "a row, by the follower")
+    leader.vsctl("--no-wait", "clear", "Bridge", "br0", "sflow")
+    wait_until(lambda: leader.rows("sFlow"), 15, "the row again")
+    driver.stop()
+
+
+def test_renamed():
+    """What people call renaming: another bridge with the old one's ports, in
+    one transaction.  The new one has rows of its own, the old ones are gone,
+    and its set does not keep the old bridge alive."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    ovs.add_bridge("br0")
+    driver = Driver(lab, ovs.remote)
+    driver("policy sflow ipfix sample=7")
+    driver.await_state("br0", "flow-sample-7", "in-sync")
+    driver.await_state("br0", "ipfix", "in-sync")
+    old = {r["_uuid"] for t in ("sFlow", "IPFIX", FSCS) for r in ovs.rows(t)}
+    for number in range(3):
+        was, now = "br%d" % number, "br%d" % (number + 1)
+        uuid = ovs.vsctl("get", "Bridge", was, "_uuid").strip()
+        harness.run("ovsdb-client", "transact", ovs.remote, json.dumps([
+            "Open_vSwitch",
+            {"op": "mutate", "table": "Open_vSwitch", "where": [],
+             "mutations": [["bridges", "delete", ["uuid", uuid]]]},
+            {"op": "insert", "table": "Bridge", "uuid-name": "b",
+             "row": {"name": now, "datapath_type": "netdev"}},
+            {"op": "mutate", "table": "Open_vSwitch", "where": [],
+             "mutations": [["bridges", "insert", ["named-uuid", "b"]]]}]))
+        driver.await_state(now, "flow-sample-7", "in-sync")
+        driver.await_state(now, "ipfix", "in-sync")
+        driver.await_state(now, "sflow", "in-sync")
+        wait_until(lambda: [r["name"] for r in ovs.rows("Bridge")]
+                   == [now], what="the old bridge to be gone")
+        rows = {r["_uuid"] for t in ("sFlow", "IPFIX", FSCS)
+                for r in ovs.rows(t)}
+        equal((len(rows), rows & old), (4, set()), "rows")
+        ids = [r["other_config"]["virtual_obs_id"] for r in ovs.rows("IPFIX")]
+        if not all(now in i for i in ids):
+            raise Failure("identities of %s: %s" % (now, ids))
+        old = rows
+    driver.stop()
+
+
 if __name__ == "__main__":
     main(needs=("root", "ovs"))

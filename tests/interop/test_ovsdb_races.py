@@ -126,6 +126,37 @@ def test_lost_update():
         rival.socket.close()
 
 
+def test_lost_content():
+    """The row that we are to displace is changed while our decision is on its
+    way: what comes back later is what its owner wrote last."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    ovs.add_bridge()
+    ovs.stop_vswitchd()
+    for turn in range(5):
+        rival = Rival(ovs)
+        rival.transact(*insert_sflow("br0", "192.0.2.1:7000"))
+        driver = Driver(lab, ovs.remote)
+        driver("policy none")
+        driver.await_connected()
+        ovs.server.popen.send_signal(signal.SIGSTOP)
+        last = "192.0.2.1:%d" % (7001 + turn)
+        rival.send({"op": "update", "table": "sFlow", "where": [],
+                    "row": {"targets": last}})
+        driver("policy sflow replace")  # Decides by what it knows.
+        time.sleep(0.05)                # Its transaction is in the socket.
+        ovs.server.popen.send_signal(signal.SIGCONT)
+        rival.receive()
+        wait_until(lambda: [r["targets"] for r in ovs.rows("sFlow")]
+                   == ["127.0.0.1:6343"], 10, "our row")
+        equal(driver("remove"), [["1"]], "removed")
+        equal([r["targets"] for r in ovs.rows("sFlow")], [last],
+              "what its owner wrote last")
+        driver.stop()
+        ovs.vsctl("--no-wait", "clear", "Bridge", "br0", "sflow")
+        rival.socket.close()
+
+
 def test_fight():
     """A rival that changes our row again and again: we stop, and say so."""
     lab = Lab()

@@ -10,8 +10,8 @@ import signal
 import subprocess
 import tempfile
 
-from harness import (BUILDDIR, Daemon, Failure, Lab, Netns, Skip, equal, main,
-                     on_cleanup, run, wait_until)
+from harness import (BUILDDIR, Daemon, Failure, Lab, Netns, RpcError, Skip, equal,
+                     main, on_cleanup, run, wait_until)
 
 NET_RAW = 1 << 13
 
@@ -160,6 +160,166 @@ def test_comes_and_goes():
     daemon.rpc("config.edit", config={"venturi:venturi": {"probe": None}})
     wait_probe(daemon, "br-lan", None)
     wait_until(lambda: gone(fourth["pid"]), what="the end of softflowd")
+    daemon.stop()
+
+
+def policies(*members):
+    """A configuration of policies, of which softflowd's are quick."""
+    for policy in members:
+        if policy.get("probe"):
+            policy["probe"]["softflowd"]["active-timeout"] = "2s"
+    return {"export": {"policy": list(members)}}
+
+
+def refused(daemon, method, **params):
+    try:
+        daemon.rpc(method, **params)
+    except RpcError as error:
+        return error
+    raise Failure("%s %s was not refused" % (method, params))
+
+
+def status_of(daemon, bridge):
+    rows = [s for s in daemon.rpc("export.status")["status"]
+            if s["bridge"] == bridge]
+    equal(len(rows), 1, "rows of " + bridge)
+    return rows[0]
+
+
+def cli(daemon, *args):
+    return subprocess.run(
+        [os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api, *args],
+        stdout=subprocess.PIPE, text=True, check=True, timeout=30).stdout
+
+
+def test_policy():
+    """A policy's probes: planned, applied, proven by data, removed by hand and
+    over a restart, applied again.  No OVSDB is needed for that."""
+    site = Site()
+    a, _ = site.add_host(), site.add_host()
+    site.lab.run("ip", "link", "add", "br-two", "type", "bridge")
+    site.lab.run("ip", "link", "set", "br-two", "up")
+    site.lab.run("ip", "link", "add", "br-no", "type", "bridge")
+    site.lab.run("ip", "link", "set", "br-no", "up")
+    tree = policies(
+        {"name": "none", "match": {"bridges": ["br-no"]}, "probe": {}},
+        {"name": "slow", "match": {"bridges": ["br-two"]},
+         "probe": {"softflowd": {"protocol": "ipfix", "sampling": 8}}},
+        {"name": "linux", "match": {"bridges": ["br-*"]},
+         "probe": {"softflowd": {}}})
+    tree["export"]["mode"] = "plan"
+    daemon = Daemon(site.lab, None, tree)
+
+    held = wait_probe(daemon, "br-lan", "held", policy="linux")
+    equal(held["reason"], "not before export.apply", "reason")
+    plan = daemon.rpc("export.plan")
+    equal({(p["interface"], p["action"], p["policy"])
+           for p in plan["probes"]},
+          {("br-lan", "start", "linux"), ("br-two", "start", "slow")}, "plan")
+    equal(plan["pending"], 2, "what is to be done")
+    two = [p for p in plan["probes"] if p["interface"] == "br-two"][0]
+    if " -v 10 " not in two["command"] or " -s 8 " not in two["command"]:
+        raise Failure("command line " + two["command"])
+    words = cli(daemon, "export", "plan")
+    if "br-two probe: start (policy slow asks for it" not in words:
+        raise Failure("venturictl export plan:\n" + words)
+    equal(status_of(daemon, "br-lan")["state"], "pending", "state")
+
+    daemon.rpc("export.apply", bridge="br-lan")
+    probe = wait_probe(daemon, "br-lan", "running")
+    wait_probe(daemon, "br-two", "held")
+    daemon.rpc("export.apply")
+    wait_probe(daemon, "br-two", "running", policy="slow")
+    if "br-no" in probes(daemon):
+        raise Failure("a policy says that br-no gets none")
+
+    # Data proves it, and carries the bridge's name.
+    def received():
+        a.run("ping", "-q", "-c", "2", "-i", "0.2", "10.78.0.2")
+        return status_of(daemon, "br-lan")["state"] == "receiving"
+    wait_until(received, 40, lambda: "receiving: %s" % status_of(daemon,
+                                                               "br-lan"))
+    row = status_of(daemon, "br-lan")
+    equal((row["protocol"], row["policy"], row["ours"]),
+          ("probe", "linux", True), "status")
+    if not row["records"] or row["targets"] == ["local"]:
+        raise Failure("status: %s" % row)
+    flows = wait_until(lambda: daemon.flows(
+        by=["bridge", "in_if_name", "src_addr"], filter="bridge br-lan"),
+        what="flows of bridge br-lan")
+    equal({(f["bridge"], f["in_if_name"]) for f in flows},
+          {("br-lan", "br-lan")}, "bridge of the flows")
+    wait_until(lambda: status_of(daemon, "br-two")["state"] == "in-sync",
+               what="br-two: running, and nothing heard yet")
+
+    # Removed by hand: also over a restart, until it is applied again.
+    equal(daemon.rpc("export.remove", policy="linux"),
+          {"removed": 0, "probes": 1}, "answer")
+    wait_probe(daemon, "br-lan", "held")
+    wait_until(lambda: gone(probe["pid"]), what="the end of softflowd")
+    wait_probe(daemon, "br-two", "running")
+    daemon.stop()
+    tree["export"]["mode"] = "apply"
+    daemon.write_config(tree)
+    daemon.start()
+    wait_probe(daemon, "br-two", "running")
+    held = wait_probe(daemon, "br-lan", "held")
+    if "removed" not in held["reason"]:
+        raise Failure(held["reason"])
+    equal(status_of(daemon, "br-lan")["state"], "off", "state")
+    daemon.rpc("export.apply", policy="linux")
+    wait_probe(daemon, "br-lan", "running")
+    daemon.stop()
+
+
+def test_policy_meets_subtree():
+    """What no policy decides is for the subtree probe; what goes with Open
+    vSwitch alone, and what could never decide, is refused."""
+    site = Site()
+    site.lab.run("ip", "link", "add", "br-two", "type", "bridge")
+    site.lab.run("ip", "link", "set", "br-two", "up")
+    tree = policies({"name": "linux", "match": {"bridges": ["br-two"]},
+                     "probe": {"softflowd": {"sampling": 9}}},
+                    # For Open vSwitch, so that it hides nothing here.
+                    {"name": "ovs", "sflow": {}})
+    tree.update(config())
+    daemon = Daemon(site.lab, None, tree)
+    wait_probe(daemon, "br-lan", "running", policy=None)
+    two = wait_probe(daemon, "br-two", "running", policy="linux")
+    wait_until(lambda: "\0-s\0009\0" in command_line(two["pid"]),
+               what=lambda: "sampling in " + command_line(two["pid"]))
+    softflowd = {"softflowd": {}}
+    for match, member, word in (
+            ({"external-ids": ["a"]}, "probe", "external-ids"),
+            ({"datapath-type": "netdev"}, "probe", "datapath-type")):
+        error = refused(daemon, "export.policy.set", policy={
+            "name": "bad", "match": match, "probe": softflowd})
+        equal(error.data["member"], "policy/" + member, "member")
+        if word not in str(error):
+            raise Failure(str(error))
+    for member, value, allowed in (("sampling", 0, "1"),
+                                   ("sampling", 65536, "65535"),
+                                   ("max-flows", 0, "1"),
+                                   ("active-timeout", "2h", "1h"),
+                                   ("target", "nowhere", "local"),
+                                   ("protocol", "sflow", "netflow9")):
+        error = refused(daemon, "export.policy.set", policy={
+            "name": "bad", "match": {"bridges": ["x"]},
+            "probe": {"softflowd": {member: value}}})
+        equal(error.data["member"], "policy/probe/softflowd/" + member,
+              "member")
+        if allowed not in str(error):
+            raise Failure(str(error))
+    daemon.rpc("export.policy.delete", name="linux")
+    daemon.rpc("export.policy.set", policy={"name": "all",
+                                            "probe": softflowd})
+    wait_probe(daemon, "br-lan", "running", policy="all")
+    error = refused(daemon, "export.policy.set", position=2, policy={
+        "name": "late", "match": {"bridges": ["br-l*"]}, "probe": softflowd})
+    if "collides with policy all" not in str(error):
+        raise Failure(str(error))
+    equal([p["name"] for p in daemon.rpc("export.policy.list")["policies"]],
+          ["all", "ovs"], "policies")
     daemon.stop()
 
 

@@ -97,7 +97,9 @@ test_scaled_by_us(void)
 static void
 test_ovs_ipfix(void)
 {
-    struct observation_if ifs[] = { { 5, 50, 0 }, { 6, 60, 0 } };
+    struct observation_if ifs[] = {
+        { 5, 50, 0, NULL }, { 6, 60, 0, NULL },
+    };
     struct observation o = {
         .match = { .protocol = PROTO_IPFIX }, .bridge = 7, .sampling = 64,
         .scaled_by_exporter = true, .canonical = true, .ifs = ifs,

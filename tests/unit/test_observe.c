@@ -86,7 +86,7 @@ test_build(void)
         listening(EXPORT_SFLOW, "0.0.0.0:6343"),
         listening(EXPORT_IPFIX, "127.0.0.1:4739"),
     };
-    struct observation_map *map = observe_build(list, 2, listen, 3, dict, NOW, 5);
+    struct observation_map *map = observe_build(list, 2, listen, 3, NULL, 0, dict, NOW, 5);
     CU_ASSERT_EQUAL(map->gen, 5);
     CU_ASSERT_EQUAL(map->n, 3);
 
@@ -119,7 +119,7 @@ test_build(void)
     observation_map_destroy(map);
 
     /* Rows that send elsewhere are none of our business. */
-    map = observe_build(list, 2, listen, 1, dict, NOW, 6);
+    map = observe_build(list, 2, listen, 1, NULL, 0, dict, NOW, 6);
     CU_ASSERT_EQUAL(map->n, 1);
     CU_ASSERT_TRUE(map->list[0].canonical);
     observation_map_destroy(map);
@@ -158,7 +158,7 @@ test_samples(void)
     struct observe_listen listen[] = {
         listening(EXPORT_IPFIX, "127.0.0.1:4739"),
     };
-    struct observation_map *map = observe_build(list, 2, listen, 1, dict,
+    struct observation_map *map = observe_build(list, 2, listen, 1, NULL, 0, dict,
                                                 NOW, 1);
     struct source source = { .key = { .protocol = PROTO_IPFIX } };
     addr_parse("127.0.0.1", &source.key.exporter);
@@ -206,7 +206,7 @@ test_shared_row(void)
     struct observe_listen listen[] = {
         listening(EXPORT_SFLOW, "127.0.0.1:6343"),
     };
-    struct observation_map *map = observe_build(list, 1, listen, 1, dict, NOW, 1);
+    struct observation_map *map = observe_build(list, 1, listen, 1, NULL, 0, dict, NOW, 1);
     struct observation *o = find(map, PROTO_SFLOW5, "10.0.0.1", 0);
     CU_ASSERT_EQUAL(o->bridge, 0);
     CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 12)->bridge),
@@ -219,7 +219,7 @@ test_shared_row(void)
 static uint8_t
 canonical_of(const struct ovs_snapshot *s, const struct observe_listen *l)
 {
-    struct observation_map *map = observe_build(&s, 1, l, 3, dict, NOW, 1);
+    struct observation_map *map = observe_build(&s, 1, l, 3, NULL, 0, dict, NOW, 1);
     uint8_t protocol = 0;
     for (uint32_t i = 0; i < map->n; i++) {
         if (map->list[i].canonical) {

@@ -98,13 +98,13 @@ test_life(void)
     struct asked a = { .next_pid = 100 };
 
     put(&links, 5, "br0", false);
-    probe_table_update(&t, &config, &links);
+    probe_table_update(&t, &config, &links, NULL, NULL);
     CU_ASSERT_EQUAL(step(&t, &a, 0), -1);
     CU_ASSERT_EQUAL(t.n, 1);
     CU_ASSERT_EQUAL(t.slots[0].state, PROBE_DOWN);
     put(&links, 5, "br0", true);
     CU_ASSERT_TRUE(links.changed);
-    probe_table_update(&t, &config, &links);
+    probe_table_update(&t, &config, &links, NULL, NULL);
     CU_ASSERT_EQUAL(step(&t, &a, 10), -1);
     CU_ASSERT_EQUAL(a.starts, 1);
     CU_ASSERT_EQUAL(t.slots[0].state, PROBE_RUNNING);
@@ -134,7 +134,7 @@ test_life(void)
     /* The bridge goes: told, then killed, then forgotten. */
     struct probe_link gone = make_link(5, "br0", true, true);
     probe_links_put(&links, &gone, true);
-    probe_table_update(&t, &config, &links);
+    probe_table_update(&t, &config, &links, NULL, NULL);
     CU_ASSERT_EQUAL(step(&t, &a, now), 5000);
     CU_ASSERT_EQUAL(step(&t, &a, now + 10), 4990);
     CU_ASSERT_EQUAL(a.terms, 1);
@@ -156,24 +156,89 @@ test_restart_and_failure(void)
     struct asked a = { .fails = true };
 
     put(&links, 5, "br0", true);
-    probe_table_update(&t, &config, &links);
+    probe_table_update(&t, &config, &links, NULL, NULL);
     CU_ASSERT_EQUAL(step(&t, &a, 0), 1000);
     CU_ASSERT_STRING_EQUAL(t.slots[0].reason, "no fork");
     a.fails = false;
     step(&t, &a, 1000);
     CU_ASSERT_EQUAL(a.starts, 2);
-    probe_table_restart(&t);    /* The command line changes. */
+    struct probe_config other = config;         /* Another command line. */
+    other.sampling = 7;
+    probe_table_update(&t, &other, &links, NULL, NULL);
     CU_ASSERT_EQUAL(step(&t, &a, 2000), 5000);
     CU_ASSERT_EQUAL(a.terms, 1);
     probe_exited(&t.slots[0], 0, 2100, NULL);
     CU_ASSERT_EQUAL(step(&t, &a, 2100), -1);
     CU_ASSERT_EQUAL(a.starts, 3);
-    probe_table_update(&t, NULL, &links);       /* Nothing is wanted. */
+    /* Nothing is wanted. */
+    probe_table_update(&t, NULL, &links, NULL, NULL);
     step(&t, &a, 2200);
     CU_ASSERT_EQUAL(a.terms, 2);
     probe_exited(&t.slots[0], 0, 2300, NULL);
     step(&t, &a, 2300);
     CU_ASSERT_EQUAL(t.n, 0);
+    probe_links_clear(&links);
+}
+
+static const char *
+hold_br0(void *why, const char *interface, const char *policy)
+{
+    CU_ASSERT_STRING_EQUAL(policy, "first");
+    return strcmp(interface, "br0") ? NULL : *(const char **) why;
+}
+
+/* The first that selects decides, also that there is none; and what is held
+ * does not run. */
+static void
+test_policies(void)
+{
+    static char *br0[] = { (char *) "br[02]" }, *br1[] = { (char *) "br1" };
+    static struct probe_table t;
+    struct probe_links links = { .n = 0 };
+    struct asked a = { .next_pid = 100 };
+    struct probe_config third = config, second = config, first = config;
+    const char *why = "not yet";
+
+    third.policy = (char *) "third";
+    third.sampling = 9;
+    second.policy = (char *) "second";
+    second.bridges = br1;
+    second.none = true;
+    second.next = &third;
+    first.policy = (char *) "first";
+    first.bridges = br0;
+    first.next = &second;
+    put(&links, 1, "br1", true);
+    put(&links, 5, "br0", true);
+    probe_table_update(&t, &first, &links, hold_br0, &why);
+    CU_ASSERT_EQUAL(t.n, 1);
+    CU_ASSERT_STRING_EQUAL(t.slots[0].config->policy, "first");
+    step(&t, &a, 0);
+    CU_ASSERT_EQUAL(t.slots[0].state, PROBE_HELD);
+    CU_ASSERT_STRING_EQUAL(t.slots[0].reason, "not yet");
+    why = NULL;
+    probe_table_update(&t, &first, &links, hold_br0, &why);
+    step(&t, &a, 0);
+    CU_ASSERT_EQUAL(t.slots[0].state, PROBE_RUNNING);
+    why = "removed";            /* While it runs. */
+    probe_table_update(&t, &first, &links, hold_br0, &why);
+    step(&t, &a, 10);
+    CU_ASSERT_EQUAL(a.terms, 1);
+    probe_exited(&t.slots[0], 0, 20, NULL);
+    step(&t, &a, 20);
+    CU_ASSERT_EQUAL(t.slots[0].state, PROBE_HELD);
+    /* Another policy decides now: its command line, and nobody holds it. */
+    probe_table_update(&t, &third, &links, NULL, NULL);
+    step(&t, &a, 30);
+    CU_ASSERT_EQUAL(t.n, 2);
+    CU_ASSERT_EQUAL(t.slots[0].config->sampling, 9);
+    CU_ASSERT_EQUAL(a.starts, 3);
+    struct probe_config *copy = probe_config_clone(&first);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+    CU_ASSERT_STRING_EQUAL(copy->next->next->policy, "third");
+    CU_ASSERT_PTR_NULL(copy->next->next->next);
+    probe_config_destroy(copy);
+    probe_table_clear(&t);
     probe_links_clear(&links);
 }
 
@@ -186,9 +251,10 @@ test_limit(void)
     for (uint32_t i = 0; i < PROBE_MAX + 10; i++) {
         put(&links, i + 1, "br", true);
     }
-    probe_table_update(&t, &config, &links);
+    probe_table_update(&t, &config, &links, NULL, NULL);
     CU_ASSERT_EQUAL(t.n, PROBE_MAX);
     CU_ASSERT_EQUAL(t.n_refused, 10);
+    probe_table_clear(&t);
     for (uint32_t i = 0; i < 2 * PROBE_MAX_LINKS; i++) {
         put(&links, i + 1, "x", true);
     }
@@ -199,12 +265,12 @@ test_limit(void)
 static void
 test_command(void)
 {
-    struct probe_slot s = { .ifindex = 7, .name = "br0" };
     struct probe_config c = config, *copy;
+    struct probe_slot s = { .ifindex = 7, .name = "br0", .config = &c };
     char *argv[PROBE_MAX_ARGS], buf[PROBE_ARGS_SIZE], text[600] = "";
 
     c.sampling = 10;
-    CU_ASSERT_EQUAL(probe_command(&c, &s, argv, buf), 0);
+    CU_ASSERT_EQUAL(probe_command(&s, argv, buf), 0);
     for (char **p = argv; *p; p++) {
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s",
                  p == argv ? "" : " ", *p);
@@ -217,7 +283,7 @@ test_command(void)
     memset(long_name, 'x', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = '\0';
     c.program = long_name;
-    CU_ASSERT_EQUAL(probe_command(&c, &s, argv, buf), -E2BIG);
+    CU_ASSERT_EQUAL(probe_command(&s, argv, buf), -E2BIG);
     copy = probe_config_clone(&config);
     CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
     CU_ASSERT_TRUE(probe_config_same_command(copy, &config));
@@ -302,5 +368,6 @@ test_netlink(void)
 }
 
 UNIT_MAIN("probe", UNIT_TEST(test_selection), UNIT_TEST(test_life),
-          UNIT_TEST(test_restart_and_failure), UNIT_TEST(test_limit),
+          UNIT_TEST(test_restart_and_failure), UNIT_TEST(test_policies),
+          UNIT_TEST(test_limit),
           UNIT_TEST(test_command), UNIT_TEST(test_netlink))

@@ -56,7 +56,8 @@ static void
 test_interfaces(void)
 {
     struct observation_if ifs[] = {
-        { 1, 10, 0 }, { 5, 50, 0 }, { 65534, 70, 0 },
+        { 1, 10, 0, NULL }, { 5, 50, 0, NULL },
+        { 65534, 70, 0, NULL },
     };
     struct observation o = { .ifs = ifs, .n_ifs = 3 };
     CU_ASSERT_EQUAL(observation_if_find(&o, 5)->name, 50);
