@@ -95,6 +95,8 @@ def test_bridge_exports():
     daemon = Daemon(site.lab, None, config())
     probe = wait_probe(daemon, "br-lan", "running", kind="bridge")
     equal(set(probes(daemon)), {"br-lan"}, "probes")
+    wait_until(lambda: "softflowd" in command_line(probe["pid"]),
+               what="softflowd itself")
     with open("/proc/%d/status" % probe["pid"], encoding="ascii") as f:
         status = f.read()
     for name in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
