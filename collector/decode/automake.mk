@@ -21,6 +21,7 @@ decode_tests = \
 	tests/unit/test_corpora \
 	tests/unit/test_corpora_fields \
 	tests/unit/test_elements \
+	tests/unit/test_flood \
 	tests/unit/test_ipfix \
 	tests/unit/test_netflow5 \
 	tests/unit/test_netflow9 \
@@ -45,6 +46,8 @@ tests_unit_test_corpora_fields_CPPFLAGS = $(tests_unit_test_corpora_CPPFLAGS)
 tests_unit_test_corpora_fields_LDADD = $(decode_test_libs) $(JSONC_LIBS)
 tests_unit_test_elements_SOURCES = tests/unit/test_elements.c
 tests_unit_test_elements_LDADD = $(decode_test_libs)
+tests_unit_test_flood_SOURCES = tests/unit/test_flood.c
+tests_unit_test_flood_LDADD = $(decode_test_libs)
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c
 tests_unit_test_ipfix_LDADD = $(decode_test_libs)
 tests_unit_test_netflow5_SOURCES = tests/unit/test_netflow5.c
