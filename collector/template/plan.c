@@ -40,19 +40,22 @@ enum op_code {
     OP_V4, OP_V6, OP_MAC, OP_DELTA_US,
 };
 
+#define FILLED_WORDS ((N_COLUMNS + 63) / 64)
+
+/* Laid out for caches: many exporters have many plans.  What every record needs
+ * is in the first line, in the first bytes of 'nullable', and in 'ops'. */
 struct plan {
-    /* What every record needs comes first: see plan_prefetch(). */
     uint16_t n_segments;        /* Fields of variable length. */
     uint16_t n_ops;
+    uint16_t n_nullable;        /* Columns that ops with a code fill. */
     bool has_frame;
     uint8_t ip_version;         /* Of all records, or 0. */
     bool ip_version_by_row;     /* Tell by the address. */
     bool icmp_from_port;
     bool has_mpls;
-    bool filled[N_COLUMNS];
-    /* Values that need others; conv CONV_NONE where missing. */
-    struct op boot, duration, header_size, up_start, up_end;
     unsigned n_unknown;         /* Fields that no column takes. */
+    uint64_t filled[FILLED_WORDS];      /* Columns that ops fill. */
+    uint8_t nullable[N_COLUMNS];
 
     struct unknown {
         uint32_t pen;
@@ -60,12 +63,24 @@ struct plan {
         uint8_t type;           /* enum registry_type. */
         struct op op;
     } *unknown;
-    uint16_t n_nullable;        /* Columns that ops with a code fill. */
-    uint8_t nullable[N_COLUMNS];
+    /* Values that need others; conv CONV_NONE where missing. */
+    struct op boot, duration, header_size, up_start, up_end;
     struct op mpls[PACKET_MAX_LABELS];
     uint16_t segment_size[PLAN_MAX_VARLEN];     /* Before that field. */
     struct op ops[];
 };
+
+static inline bool
+fills(const struct plan *plan, unsigned column)
+{
+    return plan->filled[column / 64] >> column % 64 & 1;
+}
+
+static void
+set_filled(struct plan *plan, unsigned column)
+{
+    plan->filled[column / 64] |= UINT64_C(1) << column % 64;
+}
 
 /* Where the bytes of one record, or of equal records in a row, are. */
 struct view {
@@ -355,10 +370,10 @@ run_frame(const struct plan *plan, const struct op *op,
         struct packet packet;
         packet_parse(&packet, link, f.p, f.size, 0);
         packet_store(&packet, env->dict, b, row + i);
-        if (!plan->filled[COL_bytes]) {
+        if (!fills(plan, COL_bytes)) {
             b->bytes[row + i] = packet.ip_bytes;
         }
-        if (!plan->filled[COL_packets]) {
+        if (!fills(plan, COL_packets)) {
             b->packets[row + i] = 1;
         }
     }
@@ -552,8 +567,8 @@ finish_times(const struct plan *plan, const struct plan_env *env,
              struct flow_batch *b, uint32_t row, uint32_t n,
              const struct view *v)
 {
-    bool start = plan->filled[COL_flow_start];
-    bool end = plan->filled[COL_flow_end];
+    bool start = fills(plan, COL_flow_start);
+    bool end = fills(plan, COL_flow_end);
     if (start && end) {
         return;
     }
@@ -578,10 +593,10 @@ static void
 finish_counts(const struct plan *plan, struct flow_batch *b, uint32_t row,
               uint32_t n, const struct view *v)
 {
-    if (!plan->filled[COL_packets] && !plan->has_frame) {
+    if (!fills(plan, COL_packets) && !plan->has_frame) {
         memset(&b->packets[row], 0, n * sizeof b->packets[0]);
     }
-    if (!plan->filled[COL_bytes] && plan->filled[COL_l2_bytes]) {
+    if (!fills(plan, COL_bytes) && fills(plan, COL_l2_bytes)) {
         /* Not IP: what follows the Ethernet header. */
         for (uint32_t i = row; i < row + n; i++) {
             uint64_t header = plan->header_size.conv
@@ -593,7 +608,7 @@ finish_counts(const struct plan *plan, struct flow_batch *b, uint32_t row,
                 b->quality[i] |= Q_L3_ESTIMATED;
             }
         }
-    } else if (!plan->filled[COL_bytes] && !plan->has_frame) {
+    } else if (!fills(plan, COL_bytes) && !plan->has_frame) {
         memset(&b->bytes[row], 0, n * sizeof b->bytes[0]);
     }
     memcpy(&b->raw_bytes[row], &b->bytes[row], n * sizeof b->bytes[0]);
@@ -624,8 +639,8 @@ finish_icmp(const struct plan *plan, struct flow_batch *b, uint32_t row,
             uint32_t n)
 {
     bool from_port = plan->icmp_from_port;
-    bool has_icmp = plan->filled[COL_icmp_type];
-    if (!plan->filled[COL_proto] || (!from_port && !has_icmp)) {
+    bool has_icmp = fills(plan, COL_icmp_type);
+    if (!fills(plan, COL_proto) || (!from_port && !has_icmp)) {
         return;
     }
     for (uint32_t i = row; i < row + n; i++) {
@@ -656,7 +671,7 @@ finish_sampling(const struct plan *plan, const struct plan_env *env,
 {
     uint32_t rate = atomic_load_explicit(&env->source->sampling,
                                          memory_order_relaxed);
-    if (!plan->filled[COL_sampling]) {
+    if (!fills(plan, COL_sampling)) {
         if (rate) {
             for (uint32_t i = row; i < row + n; i++) {
                 b->sampling[i] = rate;
@@ -1017,11 +1032,11 @@ compile_ops(struct compiler *c, const struct place *places, unsigned n)
                 continue;
             }
             unsigned col = op.column;
-            if (plan->filled[col] && first_id[col] == p->id) {
+            if (fills(plan, col) && first_id[col] == p->id) {
                 /* Open vSwitch's egress templates name the input interface,
                  * then, with the same element, the output interface. */
                 if (col != COL_in_if_name
-                    || plan->filled[COL_out_if_name]) {
+                    || fills(plan, COL_out_if_name)) {
                     continue;
                 }
                 op.column = COL_out_if_name;
@@ -1029,11 +1044,11 @@ compile_ops(struct compiler *c, const struct place *places, unsigned n)
             } else if (p->rank != c->best[col]) {
                 continue;
             }
-            op.unless_zero = plan->filled[col];
+            op.unless_zero = fills(plan, col);
             first_id[col] = p->id;
-            plan->filled[col] = true;
+            set_filled(plan, col);
             if (op.conv == CONV_TYPE_CODE) {
-                plan->filled[COL_icmp_code] = true;
+                set_filled(plan, COL_icmp_code);
             }
             plan->ops[plan->n_ops++] = op;
         }
@@ -1129,12 +1144,12 @@ compile_facts(struct plan *plan, const struct place *places, unsigned n)
             v6 |= places[i].op.conv == CONV_V6;
         }
     }
-    if (!plan->filled[COL_ip_version] && !plan->has_frame) {
+    if (!fills(plan, COL_ip_version) && !plan->has_frame) {
         plan->ip_version = v4 && !v6 ? 4 : v6 && !v4 ? 6 : 0;
-        plan->ip_version_by_row = v4 && v6 && plan->filled[COL_src_addr];
+        plan->ip_version_by_row = v4 && v6 && fills(plan, COL_src_addr);
     }
-    plan->icmp_from_port = plan->filled[COL_dst_port]
-                           && !plan->filled[COL_icmp_type];
+    plan->icmp_from_port = fills(plan, COL_dst_port)
+                           && !fills(plan, COL_icmp_type);
 }
 
 struct plan *
@@ -1197,10 +1212,10 @@ plan_compile(const struct template_field *fields, unsigned n,
 void
 plan_prefetch(const struct plan *plan)
 {
-    const char *p = (const char *) plan, *ops = (const char *) plan->ops;
-    for (size_t i = 0; i < offsetof(struct plan, unknown); i += 64) {
-        __builtin_prefetch(p + i);
-    }
+    const char *ops = (const char *) plan->ops;
+    __builtin_prefetch(plan);
+    __builtin_prefetch(plan->nullable);
+    __builtin_prefetch((const char *) plan + 64);
     for (size_t i = 0; i < 16 * sizeof plan->ops[0]; i += 64) {
         __builtin_prefetch(ops + i);
     }
