@@ -105,6 +105,56 @@ ppp(struct cursor *c)
     return ppp_protocol(c->p[0] & 1 ? cur_u8(c) : cur_u16(c));
 }
 
+/* One byte tells who sent it. */
+static int
+ppp_with_direction(struct cursor *c)
+{
+    cur_skip(c, 1);
+    return ppp(c);
+}
+
+static int
+pppoe(struct cursor *c)
+{
+    cur_skip(c, 6);
+    return ppp_protocol(cur_u16(c));
+}
+
+/* BSD's packet filter: a header that begins with its length, without the
+ * padding to four bytes. */
+static int
+pflog(struct cursor *c)
+{
+    const uint8_t *p = cur_take(c, 1);
+    if (!p) {
+        return 0;
+    }
+    cur_skip(c, ((*p + 3u) & ~3u) - 1);
+    return raw_ip(c);
+}
+
+/* Linux's netfilter log: values after their length and type, in the byte order
+ * of the host; the packet is one of them. */
+static int
+nflog(struct cursor *c)
+{
+    enum { PAYLOAD = 9 };
+    cur_skip(c, 4);
+    while (cur_left(c) >= 4) {
+        uint16_t size = cur_u16(c), type = cur_u16(c);
+        bool little = type > 0xff;      /* There are few types. */
+        size = little ? __builtin_bswap16(size) : size;
+        type = little ? __builtin_bswap16(type) : type;
+        if (size < 4) {
+            break;
+        } else if (type == PAYLOAD) {
+            return raw_ip(c);
+        }
+        cur_skip(c, ((size + 3u) & ~3u) - 4);
+    }
+    return 0;
+}
+
 static int
 cisco_hdlc(struct cursor *c)
 {
@@ -178,8 +228,9 @@ static const struct {
     int (*read)(struct cursor *);
 } links[] = {
     { 0, null_loopback }, { 1, ethernet }, { 9, ppp }, { 12, raw_ip },
-    { 14, raw_ip }, { 50, ppp }, { 101, raw_ip }, { 104, cisco_hdlc },
+    { 14, raw_ip }, { 50, ppp }, { 51, pppoe }, { 101, raw_ip }, { 104, cisco_hdlc },
     { 107, frame_relay }, { 108, null_loopback }, { 113, linux_sll },
+    { 117, pflog }, { 204, ppp_with_direction }, { 239, nflog },
     { 178, juniper_ethernet }, { 228, raw_ip }, { 229, raw_ip },
     { 276, linux_sll2 },
 };

@@ -161,10 +161,18 @@ def pmacctd(protocol, **settings):
             f.write("%s: %s\n" % (key, value))
     process = wire.exporter("pmacctd", "-f", name)
     wire.traffic()
+    if "sfprobe" in settings["plugins"]:
+        # It sends samples as they come, and what is left each second.  At its
+        # end it throws away what it has captured and not yet looked at, which
+        # on a busy machine may be a packet or two.
+        wire.check(flows=None, protocol=protocol)
+        process.popen.send_signal(signal.SIGINT)
+        process.kill()
+        wire.daemon.stop()
+        return
     time.sleep(1)               # It has no word for "I have seen them all".
     process.popen.send_signal(signal.SIGINT)    # Exports what it has.
-    wire.check(flows=None if "sfprobe" in settings["plugins"] else FLOWS,
-               protocol=protocol)
+    wire.check(flows=FLOWS, protocol=protocol)
     process.kill()
     wire.daemon.stop()
 
