@@ -150,9 +150,7 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/front.c api/cli/import.c api/cli/route.c \
 	api/cli/table.c api/cli/top.c api/cli/top_view.c api/cli/watch.c
 tests_unit_test_cli_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
-tests_unit_test_cli_LDADD = api/libapi.la collector/libcollector.la \
-	lib/liblib.la $(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CURSES_LIBS) \
-	$(CUNIT_LIBS) $(COMMON_LIBS)
+tests_unit_test_cli_LDADD = $(api_test_libs) $(CURSES_LIBS) $(CUNIT_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
@@ -167,7 +165,12 @@ tests_unit_test_subscribe_SOURCES = tests/unit/test_subscribe.c
 tests_unit_test_subscribe_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
 
-fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config
+fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config \
+	tests/fuzz/fuzz_http
+tests_fuzz_fuzz_http_SOURCES = tests/fuzz/fuzz_http.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_http_LDADD = $(api_test_libs)
 tests_fuzz_fuzz_jsonrpc_SOURCES = tests/fuzz/fuzz_jsonrpc.c \
 	tests/fuzz/replay_main.c
 tests_fuzz_fuzz_jsonrpc_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

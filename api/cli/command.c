@@ -113,6 +113,8 @@ cli_command_help(FILE *f, const struct cli_command *c)
     print_options(f, cli_global_options);
     if (c->example) {
         fprintf(f, "\nExample:\n  %s\n", c->example);
+    } else {
+        fprintf(f, "\nExample:\n  venturictl %s\n", c->name);
     }
     if (c->method) {
         fprintf(f, "\nJSON-RPC method: %s\n", c->method);

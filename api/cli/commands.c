@@ -663,6 +663,19 @@ build_exporters(struct cli *cli, struct json_object *params)
            && cli_set_integer(cli, params, "offset", "offset");
 }
 
+static bool
+build_exporter(struct cli *cli, struct json_object *params)
+{
+    char *end;
+    long id = cli->n_operands == 1 ? strtol(cli->operands[0], &end, 10) : 0;
+
+    if (id < 1 || *end) {
+        return cli_usage(cli, "give the id of an exporter; see \"exporters\"");
+    }
+    json_object_object_add(params, "id", json_object_new_int64(id));
+    return true;
+}
+
 static int
 show_exporters(struct cli *cli, struct json_object *o)
 {
@@ -943,24 +956,27 @@ const struct cli_command cli_commands[] = {
     { "event kinds", "event.kinds", NULL, "the kinds of events that there are",
       NULL, NULL, NULL, cli_show_kinds, NULL },
     { "profile list", "profile.list", "[PROFILE]",
-      "profiles and their channels", NULL, NULL, cli_build_profile_list,
+      "profiles and their channels", NULL, "venturictl profile list classic",
+      cli_build_profile_list,
       cli_show_profiles, NULL },
     { "profile add", "profile.add", "PROFILE", "make a profile",
       cli_profile_options, "venturictl profile add zone1 --template classic",
       cli_build_profile, cli_show_profile, NULL },
     { "profile delete", "profile.delete", "PROFILE",
-      "delete a profile with its channels and numbers", NULL, NULL,
-      cli_build_profile, cli_show_profile, NULL },
+      "delete a profile with its channels and numbers", NULL,
+      "venturictl profile delete zone1", cli_build_profile, cli_show_profile, NULL },
     { "channel add", "channel.add", "PROFILE/CHANNEL",
       "count what a filter picks, from now on or since a past start",
       cli_channel_options, "venturictl channel add zone1/dns --filter 'port "
       "53' --colour '#305FFF' --start -1d", cli_build_channel,
       cli_show_channel, NULL },
     { "channel edit", "channel.edit", "PROFILE/CHANNEL",
-      "another filter, colour, sign or place", cli_channel_options, NULL,
+      "another filter, colour, sign or place", cli_channel_options,
+      "venturictl channel edit zone1/dns --filter 'port 53 or port 853'",
       cli_build_channel, cli_show_channel, NULL },
     { "channel delete", "channel.delete", "PROFILE/CHANNEL",
-      "delete a channel and its numbers", NULL, NULL, cli_build_channel,
+      "delete a channel and its numbers", NULL,
+      "venturictl channel delete zone1/dns", cli_build_channel,
       cli_show_channel, NULL },
     { "channel series", "channel.series", "PROFILE[/CHANNEL]",
       "what channels counted, step by step", cli_channel_series_options,
@@ -989,7 +1005,7 @@ const struct cli_command cli_commands[] = {
       cli_show_remove, NULL },
     { "export list", "export.status", "[PROTOCOL]",
       "what the bridges export, where to, and whose rows these are", NULL,
-      NULL, NULL, cli_show_exports, NULL },
+      "venturictl export list sflow", NULL, cli_show_exports, NULL },
     { "export add", "export.bridge.add",
       "PROTOCOL BRIDGE [COLUMN=VALUE...]",
       "export netflow, sflow or ipfix from one bridge", cli_add_options,
@@ -1004,7 +1020,8 @@ const struct cli_command cli_commands[] = {
       "[\"br-*\"]}, \"sflow\": {\"sampling\": 64}}'",
       cli_build_policy_set, cli_show_changed, NULL },
     { "export policy delete", "export.policy.delete", "NAME",
-      "delete a policy", NULL, NULL, cli_build_policy_delete,
+      "delete a policy", NULL, "venturictl export policy delete edge",
+      cli_build_policy_delete,
       cli_show_deleted, NULL },
     { "export adopt", "export.adopt", "OWNER",
       "take over the rows of a venturid that is gone for good", NULL,
@@ -1018,7 +1035,8 @@ const struct cli_command cli_commands[] = {
     { "token list", "token.list", NULL, "tokens, without their secrets", NULL,
       NULL, NULL, cli_show_tokens, NULL },
     { "token revoke", "token.revoke", "NAME|ID",
-      "end a token at once", NULL, NULL, cli_build_token_revoke,
+      "end a token at once", NULL, "venturictl token revoke grafana",
+      cli_build_token_revoke,
       cli_show_revoked, NULL },
     { "config history", "config.history", NULL,
       "earlier configurations: since when, by whom, what changed",
@@ -1053,6 +1071,9 @@ const struct cli_command cli_commands[] = {
     { "exporters", "exporter.list", NULL,
       "who sends, what was lost, sampling rates", exporters_options, NULL,
       build_exporters, show_exporters, NULL },
+    { "exporter", "exporter.get", "ID",
+      "one exporter, with all that was counted of it", NULL,
+      "venturictl exporter 1", build_exporter, show_info, NULL },
     { "counters", "exporter.counters", "[INTERFACE]",
       "what interfaces counted in that time, by sFlow and by OVSDB",
       cli_counters_options, "venturictl counters --last 15m --points vnet3",
@@ -1092,7 +1113,8 @@ const struct cli_command cli_commands[] = {
       cli_build_endpoint_set, cli_show_told, NULL },
     { "endpoint delete", "endpoint.delete", "ID...",
       "end endpoints; what they were before is kept",
-      cli_endpoint_delete_options, NULL, cli_build_endpoint_delete,
+      cli_endpoint_delete_options, "venturictl endpoint delete 1",
+      cli_build_endpoint_delete,
       cli_show_told, NULL },
     { "info", "system.info", NULL, "what runs, and all counters", NULL, NULL,
       NULL, show_info, NULL },

@@ -11,6 +11,7 @@
 #include "api/cli/client.h"
 #include "api/cli/table.h"
 #include "api/json.h"
+#include "api/methods.h"
 #include "tests/unit/unit.h"
 
 static char *out, *err;
@@ -514,7 +515,94 @@ test_manual(void)
     }
 }
 
-UNIT_MAIN("cli", UNIT_TEST(test_requests), UNIT_TEST(test_help),
+/* Splits a line as a shell does, as far as examples need it. */
+static int
+split(char *line, char **words)
+{
+    int n = 0;
+
+    while (*line) {
+        line += strspn(line, " ");
+        char *to = line;
+        words[n++] = line;
+        for (char quote = '\0'; *line && (quote || *line != ' '); line++) {
+            if (quote ? *line == quote : *line == '\'') {
+                quote = quote ? '\0' : *line;
+            } else {
+                *to++ = *line;
+            }
+        }
+        line += *line == ' ';
+        *to = '\0';
+    }
+    words[n] = NULL;
+    return n;
+}
+
+/* Each command has an example, and it is right. */
+static void
+test_examples(void)
+{
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        struct cli cli = { .out = fopen("/dev/null", "w"), .err = stderr };
+        char line[256], *words[32];
+        if (c->operands && !c->example) {
+            printf("\nno example: %s\n", c->name);
+            CU_FAIL("example");
+        }
+        if (!c->example || strstr(c->example, "<(")) {
+            fclose(cli.out);
+            continue;
+        }
+        snprintf(line, sizeof line, "%s", c->example);
+        int status = cli_parse(&cli, split(line, words), words);
+        struct json_object *params = json_object_new_object();
+        if (status != -1 || cli.command != c
+            || (c->build && strcmp(c->name, "config validate")
+                && !c->build(&cli, params))) {
+            printf("\nnot right: %s\n", c->example);
+            CU_FAIL("example");
+        }
+        json_object_put(params);
+        free(cli.filter);
+        fclose(cli.out);
+    }
+}
+
+/* Each method can be reached by a command. */
+static void
+test_methods(void)
+{
+    /* Those that a command of another method, or of none, calls. */
+    static const char *const within[] = {
+        "export.bridge.remove",         /* export remove PROTOCOL BRIDGE */
+        "flow.subscribe", "subscription.cancel",        /* watch */
+        "subscription.list",            /* Of a connection: call. */
+        "event.subscribe", "event.list",        /* events [--follow] */
+        "flow.import", "flow.export",   /* import, export-data */
+        "rpc.cancel",                   /* Ctrl-C */
+        "session.login",                /* --token-file */
+    };
+    for (size_t i = 0; method_tables[i]; i++) {
+        for (const struct rpc_method *m = method_tables[i]; m->name; m++) {
+            const struct cli_command *c = cli_commands;
+            bool found = false;
+            while (c->name && (!c->method || strcmp(c->method, m->name))) {
+                c++;
+            }
+            for (size_t k = 0; k < sizeof within / sizeof within[0]; k++) {
+                found |= !strcmp(within[k], m->name);
+            }
+            if (!found && !c->name) {
+                printf("\nno command: %s\n", m->name);
+                CU_FAIL("method");
+            }
+        }
+    }
+}
+
+UNIT_MAIN("cli", UNIT_TEST(test_examples), UNIT_TEST(test_methods),
+           UNIT_TEST(test_requests), UNIT_TEST(test_help),
           UNIT_TEST(test_completion), UNIT_TEST(test_human),
           UNIT_TEST(test_table), UNIT_TEST(test_show),
           UNIT_TEST(test_errors), UNIT_TEST(test_connect),
