@@ -584,6 +584,16 @@ is_json(struct web *w)
     return !strcasecmp(type, "application/json");
 }
 
+/* /rpc?integers=text: for JavaScript. */
+static bool
+wants_text(struct web *w)
+{
+    char text[64];
+
+    return header(w, WSI_TOKEN_HTTP_URI_ARGS, text, sizeof text)
+           && !strcmp(text, "integers=text");
+}
+
 static void
 read_options(struct web *w)
 {
@@ -646,6 +656,8 @@ begin_post(struct web *w)
     }
     if (!w->peer) {
         refuse(w, 500, RPC_INTERNAL_ERROR, NULL, "out of memory");
+    } else {
+        rpc_peer_set_big_as_text(w->peer, wants_text(w));
     }
 }
 
@@ -905,7 +917,11 @@ on_upgrade(struct web *w, const char *kind)
                                   &caller);
         w->close = false;
         w->moved_ms = clock_mono_ms();
-        return w->peer ? 0 : -1;
+        if (!w->peer) {
+            return -1;
+        }
+        rpc_peer_set_big_as_text(w->peer, wants_text(w));
+        return 0;
     }
     out_write(w);
     return -1;

@@ -226,6 +226,12 @@ rpc_peer_set_caller(struct rpc_peer *peer, const struct rpc_caller *caller)
 }
 
 void
+rpc_peer_set_big_as_text(struct rpc_peer *peer, bool on)
+{
+    peer->big_as_text = on;
+}
+
+void
 rpc_peer_expire(struct rpc_peer *peer)
 {
     struct rpc_caller *caller = &peer->caller;
@@ -320,6 +326,62 @@ clean_utf8(char *text, size_t n)
     }
 }
 
+/* Beyond Number.MAX_SAFE_INTEGER: 'n' digits. */
+static bool
+is_big(const char *digits, size_t n)
+{
+    static const char most[] = "9007199254740991";
+    const size_t size = sizeof most - 1;
+
+    return n > size || (n == size && strncmp(digits, most, size) > 0);
+}
+
+char *
+quote_big(char *text)
+{
+    const char *from = text, *p = text;
+    char *out = NULL;
+    size_t size;
+    FILE *f = NULL;
+    bool string = false;
+
+    for (; *p; p++) {
+        if (string) {
+            string = *p != '"';
+            p += *p == '\\' && p[1];
+            continue;
+        }
+        string = *p == '"';
+        if (*p < '0' || *p > '9') {
+            continue;
+        }
+        const char *first = p - (p > text && p[-1] == '-');
+        size_t n = strspn(p, "0123456789");
+        size_t rest = strspn(p + n, "0123456789.eE+-");
+        if (!rest && is_big(p, n)) {
+            f = f ? f : open_memstream(&out, &size);
+            if (!f) {
+                free(text);
+                return NULL;
+            }
+            fwrite(from, 1, (size_t) (first - from), f);
+            fprintf(f, "\"%.*s\"", (int) (p + n - first), first);
+            from = p + n;
+        }
+        p += n + rest - 1;
+    }
+    if (!f) {
+        return text;
+    }
+    fputs(from, f);
+    free(text);
+    if (fclose(f)) {
+        free(out);
+        out = NULL;
+    }
+    return out;
+}
+
 static void
 batch_add(struct batch *b, const char *text, size_t n)
 {
@@ -361,9 +423,15 @@ static void
 respond(struct rpc_peer *peer, struct batch *batch, const char *id,
         const char *member, const char *value)
 {
-    char *text;
+    char *text, *quoted = NULL;
+    if (peer->big_as_text) {
+        quoted = strdup(value);
+        quoted = quoted ? quote_big(quoted) : NULL;
+        value = quoted ? quoted : "null";
+    }
     int n = asprintf(&text, "{\"jsonrpc\":\"2.0\",\"%s\":%s,\"id\":%s}",
                      member, value, id);
+    free(quoted);
 
     if (n < 0) {
         LOG_RATE(api, ERR, "out of memory: %s", "an answer was dropped");

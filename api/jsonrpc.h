@@ -74,6 +74,10 @@ struct rpc_peer *rpc_peer_create(struct rpc_core *,
 void rpc_peer_set_caller(struct rpc_peer *, const struct rpc_caller *);
 const struct rpc_caller *rpc_peer_caller(const struct rpc_peer *);
 
+/* Integers beyond 2^53, which JavaScript's numbers do not hold, go to this one
+ * as strings from now on; "id" stays as it was sent. */
+void rpc_peer_set_big_as_text(struct rpc_peer *, bool);
+
 /* Whose time is over is nobody; is asked before each request, and shall be from
  * time to time for those who only listen. */
 void rpc_peer_expire(struct rpc_peer *);

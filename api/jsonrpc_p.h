@@ -29,6 +29,7 @@ struct rpc_peer {
     const struct rpc_transport *transport;
     void *aux;
     struct rpc_caller caller;
+    bool big_as_text;           /* Integers beyond 2^53 go as strings. */
     struct rpc_call *calls;     /* Unanswered. */
     unsigned n_calls;
     struct rpc_subscription *subscriptions;
@@ -57,6 +58,10 @@ struct rpc_call {
 void subscriptions_end(struct rpc_peer *);
 /* The same; tells the subscriber that it may not hear them any more. */
 void subscriptions_forbid(struct rpc_peer *);
+
+/* JSON text with integers beyond 2^53 as strings; takes over 'text' and returns
+ * it, or another.  NULL: out of memory. */
+char *quote_big(char *text);
 
 /* Names that exporters send need not be UTF-8; what we send must be
  * (RFC 8259 section 8.1).  Bytes that are not become "?". */

@@ -100,6 +100,13 @@ deliver(struct rpc_subscription *s, char *text, int n)
     if (n < 0) {
         return -ENOMEM;
     }
+    if (s->peer->big_as_text) {
+        text = quote_big(text);
+        if (!text) {
+            return -ENOMEM;
+        }
+        n = (int) strlen(text);
+    }
     clean_utf8(text, (size_t) n);
     s->peer->transport->send(s->peer->aux, text, (size_t) n);
     free(text);

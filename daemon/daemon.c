@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,6 +250,23 @@ on_terminate(struct ev_loop *loop, ev_signal *w, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
+/* Tells systemd how it goes (sd_notify(3)). */
+static void __attribute__((format(printf, 1, 2)))
+tell_systemd(const char *format, ...)
+{
+#ifdef HAVE_SYSTEMD
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    sd_notify(0, text);
+#else
+    (void) format;
+#endif
+}
+
 static void
 on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 {
@@ -255,12 +274,18 @@ on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
     (void) revents;
     struct daemon *d = w->data;
     struct config_error error;
+    tell_systemd("RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\n"
+                 "STATUS=Reading the configuration", clock_mono_us());
     if (config_reload(d->config, &error)) {
+        tell_systemd("READY=1\nSTATUS=Runs as before: %s: %s", error.path,
+                     error.message);
         LOG(config, ERR, "%s: %s: %s; the configuration stays as it was",
             d->config_path, error.path, error.message);
         event_post(EVENT_config_refused, error.path, NULL, "%s: %s",
                    d->config_path, error.message);
     } else {
+        tell_systemd("READY=1\nSTATUS=Runs, the configuration was read "
+                     "again");
         LOG(config, INFO, "%s: read again", d->config_path);
     }
 }
@@ -501,9 +526,7 @@ daemon_create(const struct options *o)
                EVENT_DETAIL(EVENT_TEXT("version", PACKAGE_VERSION),
                             EVENT_TEXT("owner", d->owner)),
                "venturid " PACKAGE_VERSION " is ready");
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, "READY=1");
-#endif
+    tell_systemd("READY=1\nSTATUS=Runs");
     return d;
 }
 
@@ -519,9 +542,7 @@ daemon_destroy(struct daemon *d)
     if (!d) {
         return;
     }
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, "STOPPING=1");
-#endif
+    tell_systemd("STOPPING=1\nSTATUS=Writes what is left");
     probe_destroy(d->probe);            /* They send their last flows. */
     ovsdb_stop(d->ovsdb);
     routing_stop(d->routing);           /* Says goodbye. */

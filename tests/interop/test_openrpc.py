@@ -6,9 +6,12 @@ import glob
 import json
 import os
 import socket
+import struct
 import subprocess
+import time
 
-from front import Http, connect
+import ipfix
+from front import Http, WebSocket, connect, request
 from harness import (BUILDDIR, SRCDIR, Client, Daemon, Failure, Lab, Ovs,
                      Skip, equal, in_netns, main, wait_until)
 
@@ -256,6 +259,33 @@ def test_integers():
         daemon.client.send_text('{"jsonrpc":"2.0","id":%d,"method":'
                                 '"session.get"}' % number)
         equal(daemon.client.receive()["id"], number)
+    # For JavaScript: what a double does not hold comes as text.
+    now = int(time.time() * 1000)
+    fields = (ipfix.SRC, ipfix.DST, ipfix.BYTES, ipfix.PACKETS, (152, 8),
+              (153, 8))
+    for number in (2**53 - 1, 2**53, 2**63 + 7):
+        ipfix.udp(lab.name).sendto(ipfix.message(
+            ipfix.template(fields=fields), ipfix.data(struct.pack(
+                "!4s4sQQQQ", bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)),
+                number, 1, now, now))), ("127.0.0.1", 4739))
+    question = {"fields": ["bytes"], "observations": "all", "from": "-1h",
+                "to": "+1h"}
+    wait_until(lambda: len(daemon.rpc("flow.records", **question)["rows"])
+               == 3, what="three records")
+    token = daemon.rpc("token.create", name="js", role="viewer")["token"]
+    for path, want in (("/rpc", [2**53 - 1, 2**53, 2**63 + 7]),
+                       ("/rpc?integers=text", [2**53 - 1, str(2**53),
+                                               str(2**63 + 7)])):
+        web = Http(connect(lab, 8780), token)
+        _, _, body = web.ask(path=path, body=request("flow.records", question,
+                                                     2**60))
+        reply = json.loads(body)
+        equal((sorted((r[1] for r in reply["result"]["rows"]), key=int),
+               reply["id"]), (want, 2**60), path)
+        socket_ = WebSocket(connect(lab, 8780), path=path, headers=[
+            ("Authorization", "Bearer " + token)])
+        rows = socket_.call("flow.records", **question)["result"]["rows"]
+        equal(sorted((r[1] for r in rows), key=int), want, "WebSocket")
     daemon.stop()
 
 
