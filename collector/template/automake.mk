@@ -4,6 +4,7 @@ collector_libcollector_la_SOURCES += \
 	collector/template/persist.c collector/template/persist.h \
 	collector/template/plan.c collector/template/plan.h \
 	collector/template/registry.c collector/template/registry.h \
+	collector/template/registry_ntop.h \
 	collector/template/structured.c collector/template/structured.h \
 	collector/template/template.c collector/template/template.h
 
