@@ -10,6 +10,7 @@ api_libapi_la_SOURCES = \
 	api/config_route.c api/config_route.h \
 	api/config_api.c api/config_api.h \
 	api/config_inventory.c api/config_inventory.h \
+	api/config_identity.c api/config_identity.h \
 	api/config_probe.c api/config_probe.h \
 	api/confine.c api/confine.h \
 	api/context.h \
@@ -36,6 +37,7 @@ api_libapi_la_SOURCES = \
 	api/methods_counters.c \
 	api/methods_data.c \
 	api/methods_endpoint.c \
+	api/methods_watch.c \
 	api/methods_doctor.c \
 	api/methods_event.c \
 	api/methods_export.c \

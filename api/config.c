@@ -18,6 +18,7 @@
 #include "api/config_bgp.h"
 #include "api/config_api.h"
 #include "api/config_event.h"
+#include "api/config_identity.h"
 #include "api/config_inventory.h"
 #include "api/config_probe.h"
 #include "api/config_route.h"
@@ -553,6 +554,7 @@ config_destroy(struct config *c)
     free(c->ovsdb_certificate);
     free(c->ovsdb_ca);
     export_policies_destroy(c->policies);
+    config_identity_destroy(c->identity);
     free_strings(c->netflow_listen, c->n_netflow_listen);
     free_strings(c->ipfix_listen, c->n_ipfix_listen);
     free_strings(c->sflow_listen, c->n_sflow_listen);
@@ -940,6 +942,9 @@ config_make(struct json_object *full, const struct config_override *override,
     }
     if (!err) {
         err = config_inventory_make(root, &c->inventory, e);
+    }
+    if (!err) {
+        err = config_identity_make(root, &c->identity, e);
     }
     if (!err) {
         err = config_api_make(root, &c->api, e);

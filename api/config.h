@@ -21,6 +21,7 @@ struct config_store;
 struct element_mapping;         /* collector/template/element.h */
 struct probe_config;            /* probe/decide.h */
 struct config_bgp;              /* api/config_bgp.h */
+struct config_identity;         /* api/config_identity.h */
 struct config_route;            /* api/config_route.h */
 
 /* An exporter that has a name. */
@@ -87,6 +88,7 @@ struct config {
     struct config_bgp *bgp;     /* bgp and bmp; never NULL. */
     struct config_route *routes;        /* Never NULL. */
     struct config_inventory *inventory; /* Never NULL. */
+    struct config_identity *identity;   /* identity and ovn; never NULL. */
 };
 
 /* What is wrong with a configuration. */

@@ -23,6 +23,7 @@ struct input;
 struct live;
 struct observation_map;
 struct ovsdb;
+struct ovsdb_watch;
 struct probe;
 struct profiles;
 struct query_pool;
@@ -36,6 +37,7 @@ struct tokens;
 struct api_context {
     struct config_store *config;        /* api/config.h */
     struct ovsdb *ovsdb;
+    struct ovsdb_watch *watch;          /* ovsdb/watch.h */
     struct probe *probe;                /* probe/probe.h */
     /* export.apply and export.remove for probes; 0, or a negative errno after
      * doing nothing. */

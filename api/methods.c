@@ -13,7 +13,7 @@ const struct rpc_method *const method_tables[] = {
     methods_data, methods_live, methods_event,
     methods_subscription, methods_profile,
     methods_export, methods_policy, methods_probe, methods_endpoint,
-    methods_bgp, methods_route, methods_route_history,
+    methods_watch, methods_bgp, methods_route, methods_route_history,
     NULL
 };
 

@@ -18,6 +18,7 @@ extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
 extern const struct rpc_method methods_counters[];  /* methods_counters.c */
 extern const struct rpc_method methods_endpoint[];  /* methods_endpoint.c */
 extern const struct rpc_method methods_event[];     /* methods_event.c */
+extern const struct rpc_method methods_watch[];     /* methods_watch.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */
 extern const struct rpc_method methods_live[];      /* methods_live.c */
 extern const struct rpc_method methods_import[];    /* methods_import.c */

@@ -298,6 +298,41 @@ add_match(void *aux, const struct identity_found *f)
     json_object_array_add(a->list, o);
 }
 
+/* Who says what of an endpoint that several tell of. */
+struct provenance {
+    struct json_object *match;
+    struct json_object *said_by;
+};
+
+static void
+add_peer(void *aux, const char *source, const struct identity_face *f)
+{
+    struct provenance *p = aux;
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        const char *name = identity_members[i].name;
+        if (*identity_text(f, i)
+            && !json_object_object_get_ex(p->said_by, name, NULL)) {
+            reply_string(p->said_by, name, source);
+        }
+    }
+}
+
+static void
+add_provenance(void *aux, const struct identity *t)
+{
+    struct json_object *list = aux;
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct provenance p = { json_object_array_get_idx(list, i),
+                                json_object_new_object() };
+        const char *interface = json_text(p.match, "interface");
+        /* What is told now; of the past only the sum is kept. */
+        if (interface && !json_text(p.match, "valid_to")) {
+            identity_each_peer(t, interface, add_peer, &p);
+        }
+        json_object_object_add(p.match, "said_by", p.said_by);
+    }
+}
+
 static void
 endpoint_lookup(struct rpc_call *call, struct json_object *params)
 {
@@ -340,6 +375,7 @@ endpoint_lookup(struct rpc_call *call, struct json_object *params)
                         .tenant = json_text(params, "tenant"),
                         .network = json_text(params, "network") };
     identity_journal_find(j, &k, at_us, add_match, &q);
+    identity_journal_locked(j, add_provenance, q.list);
     struct json_object *o = json_object_new_object();
     reply_time(o, "at", at_us);
     json_object_object_add(o, "matches", q.list);
@@ -616,7 +652,8 @@ const struct rpc_method methods_endpoint[] = {
         .role = ROLE_VIEWER,
         .confined = true,
         .summary = "Who has an address, or had it at a time: all that fit, "
-                   "the most trusted first.",
+                   "the most trusted first; and which source says what, where "
+                   "several tell of one interface.",
         .params = lookup_params,
         .result_schema =
             "{\"type\":\"object\",\"required\":[\"at\",\"matches\"],"
@@ -627,7 +664,8 @@ const struct rpc_method methods_endpoint[] = {
             "{\"address\":\"10.0.0.5\",\"at\":\"2026-11-23T08:30:00Z\"}",
         .example_result =
             "{\"at\":\"2026-11-23T08:30:00Z\",\"matches\":[{"
-            EXAMPLE_ENDPOINT ",\"trust\":100,\"gap\":false}]}",
+            EXAMPLE_ENDPOINT ",\"trust\":100,\"gap\":false,"
+            "\"said_by\":{}}]}",
         .call = endpoint_lookup,
     },
     {

@@ -8,6 +8,7 @@
 
 #include "collector/exporter/counter_log.h"
 #include "daemon/observe.h"
+#include "daemon/watch.h"
 #include "lib/clock.h"
 
 /* Interfaces of one remote are told about within this time. */
@@ -137,16 +138,23 @@ daemon_start_ovsdb(struct daemon *d, const struct config *c)
         .reach = reach,
         .aux = d,
     };
+    /* Of OVN's databases, too. */
+    privilege_override(&d->privilege, true);
+    if (c->ovsdb_private_key) {
+        ovsdb_set_tls(c->ovsdb_private_key, c->ovsdb_certificate,
+                      c->ovsdb_ca);
+    }
+    privilege_override(&d->privilege, false);
     if (!c->n_ovsdb_remotes) {
         return NULL;
     }
     snprintf(path, sizeof path, "%s/meta/orders", d->store_dir);
     daemon_local_endpoints(d, text, oc.local);
-    if (c->ovsdb_private_key) {
-        privilege_override(&d->privilege, true);
-        ovsdb_set_tls(c->ovsdb_private_key, c->ovsdb_certificate,
-                      c->ovsdb_ca);
-        privilege_override(&d->privilege, false);
-    }
     return ovsdb_start(&oc, c->policies);
+}
+
+void
+daemon_start_watching(struct daemon *d, const struct config *c)
+{
+    watching_configure(d->watching, c, reach, d);
 }

@@ -32,6 +32,7 @@
 #include "collector/exporter/source_table.h"
 #include "collector/identity/journal.h"
 #include "collector/identity/stage.h"
+#include "collector/identity/why.h"
 #include "collector/input/input.h"
 #include "collector/query/export.h"
 #include "collector/query/query.h"
@@ -43,6 +44,7 @@
 #include "daemon/events.h"
 #include "daemon/options.h"
 #include "daemon/routing.h"
+#include "daemon/watch.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
 #include "lib/event.h"
@@ -70,6 +72,7 @@ daemon_publish_context(struct daemon *d)
 {
     d->context.config = d->config;
     d->context.ovsdb = d->ovsdb;
+    d->context.watch = d->watching ? watching_watch(d->watching) : NULL;
     d->context.probe = d->probe;
     d->context.order_probes = daemon_order_probes;
     d->context.probes_aux = d;
@@ -426,14 +429,17 @@ create_tables(struct daemon *d, const struct config *c)
     }
     d->identity = d->dict ? identity_create(
         d->dict, &(struct identity_limits) { 0, 0, 0 }) : NULL;
-    d->stages[1] = (struct stage) { "identify", identity_process,
+    d->why = why_create();
+    d->stages[1] = (struct stage) { "why", why_process, d->why };
+    d->stages[2] = (struct stage) { "identify", identity_process,
                                     d->identity };
-    d->stages[2] = routing_stage(d->routing);
-    d->stages[3] = (struct stage) { "channels", count_channels, d };
+    d->stages[3] = routing_stage(d->routing);
+    d->stages[4] = (struct stage) { "channels", count_channels, d };
     d->taps = d->dict ? tap_set_create(d->dict, taps_ready, d) : NULL;
     d->live = d->taps ? live_create(d->taps, d->dict) : NULL;
-    d->stages[4] = (struct stage) { "taps", tap_process, d->taps };
-    return d->names && d->sources && d->templates && d->live ? 0 : -ENOMEM;
+    d->stages[5] = (struct stage) { "taps", tap_process, d->taps };
+    return d->names && d->sources && d->templates && d->live && d->why
+           ? 0 : -ENOMEM;
 }
 
 static int
@@ -476,6 +482,7 @@ start(struct daemon *d)
         return -1;
     }
     d->ovsdb = daemon_start_ovsdb(d, c);
+    daemon_start_watching(d, c);
     if (daemon_configure_routing(d, c, &routing_error)) {
         LOG(bgp, ERR, "%s", routing_error.message);
         return -1;
@@ -545,6 +552,7 @@ daemon_destroy(struct daemon *d)
     tell_systemd("STOPPING=1\nSTATUS=Writes what is left");
     probe_destroy(d->probe);            /* They send their last flows. */
     ovsdb_stop(d->ovsdb);
+    watching_stop(d->watching);
     routing_stop(d->routing);           /* Says goodbye. */
     input_destroy(d->input);            /* Reads what is left, then stops. */
     routing_destroy(d->routing);
@@ -578,6 +586,8 @@ daemon_destroy(struct daemon *d)
     source_table_destroy(d->sources);
     identity_destroy(d->identity);
     names_stop(d->names);
+    watching_destroy(d->watching);
+    why_destroy(d->why);
     dict_destroy(d->dict);
     for (size_t i = 0; i < MAX_REMOTES; i++) {
         free(d->rounds[i].remote);

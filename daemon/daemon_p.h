@@ -53,7 +53,7 @@ struct daemon {
     struct template_cache *templates;
     struct decoder_counters decode_counters;
     struct correct correct;
-    struct stage stages[5];
+    struct stage stages[6];
     uint64_t observation_gen;
 
     struct input *input;
@@ -66,6 +66,8 @@ struct daemon {
     struct identity *identity;
     struct identity_journal *identities;
     struct inventories *inventories;
+    struct why *why;
+    struct watching *watching;
     struct channel_set *channels;
     struct profiles *profiles;
     struct tap_set *taps;
@@ -132,6 +134,8 @@ size_t daemon_observed_probes(struct daemon *, struct observe_probe *list,
 
 /* NULL without remotes, too. */
 struct ovsdb *daemon_start_ovsdb(struct daemon *, const struct config *);
+/* Listens to what databases say of endpoints. */
+void daemon_start_watching(struct daemon *, const struct config *);
 /* Publishes what OVSDB says now; with 'only_canonical' only if that changes what
  * totals count. */
 void daemon_rebuild_observations(struct daemon *, bool only_canonical);

@@ -2,6 +2,8 @@
 
 #include "daemon/daemon_p.h"
 
+#include "api/config_identity.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,6 +189,18 @@ apply_ovsdb(struct daemon *d, const struct config *old,
     }
 }
 
+static void
+apply_watching(struct daemon *d, const struct config *old,
+               const struct config *new_)
+{
+    if (!same_list(old->ovsdb_remotes, old->n_ovsdb_remotes,
+                   new_->ovsdb_remotes, new_->n_ovsdb_remotes)
+        || !same_tls(old, new_)
+        || !config_identity_equal(old->identity, new_->identity)) {
+        daemon_start_watching(d, new_);
+    }
+}
+
 /* Keys may be for root alone, as at the start. */
 static int
 apply_api(struct daemon *d, const struct config *c,
@@ -244,6 +258,7 @@ daemon_apply_config(void *daemon_, const struct config *old,
         }
     }
     apply_ovsdb(d, old, new_, input_changes);
+    apply_watching(d, old, new_);
     store_set_retention(d->store, new_->retention_us, new_->retention_bytes);
     identity_journal_set_retention(d->identities,
                                    new_->retention_us / 1000000);

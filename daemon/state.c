@@ -1,6 +1,8 @@
 #include <config.h>
 
 #include "daemon/daemon_p.h"
+
+#include "api/config_identity.h"
 #include "daemon/routing.h"
 
 #include <errno.h>
@@ -32,6 +34,7 @@
 #include "collector/store/store.h"
 #include "collector/template/persist.h"
 #include "daemon/events.h"
+#include "daemon/watch.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/thread.h"
@@ -141,12 +144,25 @@ settle_store_dir(struct daemon *d, int fd)
     return 0;
 }
 
-/* Paths that must stay within reach: OVS's sockets, the API sockets' directory,
+/* Unix sockets of 'remotes', at most MAX_REMOTES. */
+static size_t
+add_sockets(const char **paths, char *const *remotes, size_t n_remotes)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_remotes && i < MAX_REMOTES; i++) {
+        if (!strncmp(remotes[i], "unix:", 5)) {
+            paths[n++] = remotes[i] + 5;
+        }
+    }
+    return n;
+}
+
+/* Paths that must stay within reach: OVS's and OVN's sockets, the API sockets' directory,
  * the configuration's directory. */
 int
 daemon_drop_privileges(struct daemon *d, const struct config *c)
 {
-    const char *paths[MAX_REMOTES + 4];
+    const char *paths[3 * MAX_REMOTES + 4];
     char *config_dir = strdup(d->config_path);
     size_t n = 0;
     if (!config_dir) {
@@ -167,11 +183,10 @@ daemon_drop_privileges(struct daemon *d, const struct config *c)
     if (c->api->private_key) {
         paths[n++] = c->api->private_key;
     }
-    for (size_t i = 0; i < c->n_ovsdb_remotes && i < MAX_REMOTES; i++) {
-        if (!strncmp(c->ovsdb_remotes[i], "unix:", 5)) {
-            paths[n++] = c->ovsdb_remotes[i] + 5;
-        }
-    }
+    const struct config_identity *id = c->identity;
+    n += add_sockets(paths + n, c->ovsdb_remotes, c->n_ovsdb_remotes);
+    n += add_sockets(paths + n, id->southbound, id->n_southbound);
+    n += add_sockets(paths + n, id->northbound, id->n_northbound);
     int fd = open(d->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int error = fd < 0 ? -errno : privilege_drop(&d->privilege, paths, n);
     if (!error) {
@@ -278,14 +293,13 @@ daemon_open_events(struct daemon *d, const struct config *c)
     return d->events ? 0 : -EIO;
 }
 
-/* Who had an address is kept as long as flows are.  What OVS's database says,
- * anybody with rights on its socket can have written: it is trusted least. */
+/* Who had an address is kept as long as flows are. */
 int
 daemon_open_identities(struct daemon *d, const struct config *c)
 {
     char path[4096], error[IDENTITY_ERROR_SIZE];
     snprintf(path, sizeof path, "%s/identity", d->store_dir);
-    identity_rank(d->identity, "ovsdb", 200);
+    watching_rank(d->identity, c);
     for (size_t i = 0; i < c->inventory->n_items; i++) {
         identity_rank(d->identity, c->inventory->items[i].source,
                       c->inventory->items[i].trust);
@@ -298,7 +312,8 @@ daemon_open_identities(struct daemon *d, const struct config *c)
     }
     identity_journal_set_retention(d->identities, c->retention_us / 1000000);
     d->inventories = inventories_create(d->identities, d->dict);
-    return d->inventories ? 0 : -ENOMEM;
+    d->watching = watching_create(d->identities, d->dict, d->why);
+    return d->inventories && d->watching ? 0 : -ENOMEM;
 }
 
 /* What was learned before the restart, so that the first datagram after it can

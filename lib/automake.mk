@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += lib/liblib.la
 lib_liblib_la_SOURCES = \
 	lib/addr.c lib/addr.h \
 	lib/batch.c lib/batch.h \
+	lib/binding.h \
 	lib/clock.c lib/clock.h \
 	lib/column.c lib/column.h \
 	lib/counter.h \

@@ -82,6 +82,13 @@ static const struct column_word words_firewall_event[] = {
     { 0, NULL, NULL },
 };
 
+/* See collector/identity/why.h. */
+static const struct column_word words_why[] = {
+    { 1, "acl", "an ACL sampled it" },
+    { 2, "drop", "it was dropped" },
+    { 0, NULL, NULL },
+};
+
 /* RFC 4271 section 5.1.1. */
 #define ORIGIN_WORDS                                                    \
     { ROUTE_IGP, "igp", "from inside of the origin's network" },        \

@@ -209,6 +209,16 @@ enum column_type {
       "labels of the source, as key=value, with commas between")              \
     X(dst_labels, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
       "labels of the destination, as key=value, with commas between")         \
+    X(why, ENUM, "", 0, 0, CF_NULL | CF_KEY,                                  \
+      "why OVN sampled the packet: an ACL, or that it was dropped")           \
+    X(why_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                             \
+      "the ACL: its name, or what it matches")                                \
+    X(why_action, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "what the ACL does: allow, allow-related, drop, reject, pass")          \
+    X(why_policy, NAME, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "the policy that the ACL carries out, or its port group or switch")     \
+    X(why_network, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
+      "logical switch or router in which that was decided")                   \
     X(tunnel_type, ENUM, "", 0, 0, CF_NULL | CF_KEY,                          \
       "encapsulation that the packet was in")                                 \
     X(tunnel_src_addr, ADDR, "", 0, 0, CF_NULL | CF_KEY,                      \

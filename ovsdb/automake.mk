@@ -19,7 +19,12 @@ ovsdb_libovsdb_la_SOURCES = \
 	ovsdb/ovsdb_sampling.c \
 	ovsdb/ovsdb_status.c \
 	ovsdb/ovsdb_write.c \
-	ovsdb/snapshot.c ovsdb/snapshot_p.h
+	ovsdb/snapshot.c ovsdb/snapshot_p.h \
+	ovsdb/watch.c ovsdb/watch.h ovsdb/watch_p.h \
+	ovsdb/watch_northbound.c \
+	ovsdb/watch_rule.c \
+	ovsdb/watch_southbound.c \
+	ovsdb/watch_switch.c
 ovsdb_libovsdb_la_CPPFLAGS = $(AM_CPPFLAGS) $(OVS_CPPFLAGS)
 
 if HAVE_CUNIT

@@ -13,19 +13,7 @@
 
 #include "ovsdb/ovsdb.h"
 
-/* Columns of a table stand side by side in 'columns'. */
-static struct ovsdb_idl_column columns[N_OVS_COLUMNS];
-static struct ovsdb_idl_table_class tables[N_OVS_TABLES];
-static const struct ovsdb_idl_class class = {
-    .database = "Open_vSwitch", .tables = tables, .n_tables = N_OVS_TABLES,
-};
-
-static const struct {
-    enum ovs_table table;
-    const char *name;
-    enum ovsdb_atomic_type key, value;
-    unsigned int min, max;
-} column_words[N_OVS_COLUMNS] = {
+static const struct schema_column column_words[N_OVS_COLUMNS] = {
 #define X(TABLE, ID, NAME, KEY, VALUE, MIN, MAX)                    \
     [COL_##TABLE##_##ID] = { OVS_##TABLE, NAME, OVSDB_TYPE_##KEY,   \
                              OVSDB_TYPE_##VALUE, MIN, MAX },
@@ -33,11 +21,8 @@ static const struct {
 #undef X
 };
 
-static const struct {
-    const char *name;
-    bool root;
-} table_words[N_OVS_TABLES] = {
-#define X(ID, NAME, ROOT) [OVS_##ID] = { NAME, ROOT },
+static const struct schema_table table_words[N_OVS_TABLES] = {
+#define X(ID, NAME, ROOT) [OVS_##ID] = { NAME, ROOT, OVS_##ID == OVS_SWITCH },
     OVS_TABLES(X)
 #undef X
 };
@@ -51,10 +36,10 @@ row_init(struct ovsdb_idl_row *row)
 /* Strings: most are the same in many rows (keys, types, owner, targets), and
  * all come as parts of a big JSON text; kept there, they would keep the pages
  * that it was parsed into.  Here each is there once, in a place of its own.
- * Only the OVSDB thread has to do with them. */
+ * Each thread that has IDLs has strings of its own. */
 
 /* Open addressing; NULL: empty.  'room' is a power of two, or 0. */
-static struct {
+static _Thread_local struct {
     struct json **slot;
     size_t n, room;
 } strings;
@@ -113,6 +98,25 @@ void
 ovs_strings_sweep(void)
 {
     resize_strings(true);
+}
+
+void
+ovs_strings_sweep_often(void)
+{
+    static _Thread_local size_t next = 4096;
+    if (strings.n >= next) {
+        ovs_strings_sweep();
+        next = MAX(2 * strings.n, 4096);
+    }
+}
+
+void
+ovs_strings_clear(void)
+{
+    ovs_strings_sweep();
+    free(strings.slot);
+    strings.slot = NULL;
+    strings.n = strings.room = 0;
 }
 
 /* The IDL is done with the text that the atoms came in. */
@@ -195,22 +199,34 @@ unparse(struct ovsdb_idl_row *row)
     (void) row;
 }
 
-static void
-make_columns(void)
+const struct ovsdb_idl_class *
+schema_make(const char *database, const struct schema_table *table_words_,
+            size_t n_tables, const struct schema_column *words,
+            size_t n_columns, const struct ovsdb_idl_column **list)
 {
-    for (int i = 0; i < N_OVS_COLUMNS; i++) {
+    struct ovsdb_idl_class *class = xzalloc(sizeof *class);
+    struct ovsdb_idl_table_class *tables = xcalloc(n_tables, sizeof *tables);
+    struct ovsdb_idl_column *columns = xcalloc(n_columns, sizeof *columns);
+    for (size_t i = 0; i < n_tables; i++) {
+        tables[i].name = xstrdup(table_words_[i].name);
+        tables[i].is_root = table_words_[i].root;
+        tables[i].is_singleton = table_words_[i].singleton;
+        tables[i].allocation_size = sizeof(struct ovsdb_idl_row);
+        tables[i].row_init = row_init;
+    }
+    for (size_t i = 0; i < n_columns; i++) {
         struct ovsdb_idl_column *c = &columns[i];
-        struct ovsdb_idl_table_class *t = &tables[column_words[i].table];
-        c->name = xstrdup(column_words[i].name);
+        struct ovsdb_idl_table_class *t = &tables[words[i].table];
+        c->name = xstrdup(words[i].name);
         /* Unconstrained: ranges are the server's business, and ours. */
-        ovsdb_base_type_init(&c->type.key, column_words[i].key);
-        ovsdb_base_type_init(&c->type.value, column_words[i].value);
-        c->type.n_min = column_words[i].min;
-        c->type.n_max = column_words[i].max;
+        ovsdb_base_type_init(&c->type.key, words[i].key);
+        ovsdb_base_type_init(&c->type.value, words[i].value);
+        c->type.n_min = words[i].min;
+        c->type.n_max = words[i].max;
         c->is_mutable = true;
-        c->parse = column_words[i].key != OVSDB_TYPE_STRING ? parse
-                   : column_words[i].value != OVSDB_TYPE_STRING
-                   ? column_words[i].value == OVSDB_TYPE_INTEGER
+        c->parse = words[i].key != OVSDB_TYPE_STRING ? parse
+                   : words[i].value != OVSDB_TYPE_STRING
+                   ? words[i].value == OVSDB_TYPE_INTEGER
                      ? parse_statistics : parse_strings
                    : parse_string_map;
         c->unparse = unparse;
@@ -218,24 +234,26 @@ make_columns(void)
             t->columns = c;
         }
         t->n_columns++;
+        list[i] = c;
     }
+    *class = (struct ovsdb_idl_class) { .database = xstrdup(database),
+                                        .tables = tables,
+                                        .n_tables = n_tables };
+    return class;
 }
+
+static const struct ovsdb_idl_column *columns[N_OVS_COLUMNS];
 
 const struct ovsdb_idl_class *
 ovs_class(void)
 {
     /* Made once, on the OVSDB thread, before its first IDL. */
-    if (!tables[0].name) {
-        make_columns();
-        for (int i = 0; i < N_OVS_TABLES; i++) {
-            tables[i].name = xstrdup(table_words[i].name);
-            tables[i].is_root = table_words[i].root;
-            tables[i].is_singleton = i == OVS_SWITCH;
-            tables[i].allocation_size = sizeof(struct ovsdb_idl_row);
-            tables[i].row_init = row_init;
-        }
+    static const struct ovsdb_idl_class *class;
+    if (!class) {
+        class = schema_make("Open_vSwitch", table_words, N_OVS_TABLES,
+                            column_words, N_OVS_COLUMNS, columns);
     }
-    return &class;
+    return class;
 }
 
 const struct ovsdb_idl_table_class *
@@ -248,5 +266,5 @@ const struct ovsdb_idl_column *
 ovs_column(enum ovs_column c)
 {
     ovs_class();
-    return &columns[c];
+    return columns[c];
 }

@@ -92,11 +92,35 @@ struct ovsdb_idl_class;
 struct ovsdb_idl_column;
 struct ovsdb_idl_table_class;
 
+/* The same for any database: what is looked at of it, in words.  Columns of a
+ * table stand side by side. */
+struct schema_table {
+    const char *name;
+    bool root, singleton;
+};
+struct schema_column {
+    unsigned int table;         /* Index of its schema_table. */
+    const char *name;
+    int key, value;             /* enum ovsdb_atomic_type. */
+    unsigned int min, max;
+};
+/* Makes a class of the IDL.  It lives as long as the process. */
+const struct ovsdb_idl_class *schema_make(const char *database,
+                                          const struct schema_table *,
+                                          size_t n_tables,
+                                          const struct schema_column *,
+                                          size_t n_columns,
+                                          const struct ovsdb_idl_column **);
+
 const struct ovsdb_idl_class *ovs_class(void);
 const struct ovsdb_idl_table_class *ovs_table(enum ovs_table);
 const struct ovsdb_idl_column *ovs_column(enum ovs_column);
 
-/* Forgets strings that no row has any more.  On the OVSDB thread. */
+/* Forgets strings that no row has any more, of the IDLs of this thread. */
 void ovs_strings_sweep(void);
+/* The same when there are many more than after the last time. */
+void ovs_strings_sweep_often(void);
+/* All of this thread, whose IDLs are gone. */
+void ovs_strings_clear(void);
 
 #endif /* ovsdb/ovs_schema.h */

@@ -572,6 +572,7 @@ thread_main(void *o_)
     for (size_t i = 0; i < o->n_remotes; i++) {
         remote_close(&o->remotes[i]);
     }
+    ovs_strings_clear();
     return NULL;
 }
 

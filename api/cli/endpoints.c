@@ -266,3 +266,25 @@ cli_show_told(struct cli *cli, struct json_object *o)
     }
     return EXIT_OK;
 }
+
+int
+cli_show_endpoint_databases(struct cli *cli, struct json_object *o)
+{
+    static const char *const members[] = { "source", "trust", "remote",
+                                           "connected", "since", "endpoints",
+                                           "reason" };
+    struct json_object *list = cli_at(o, "databases");
+    struct table *t = table_create();
+
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        table_column(t, members[i], i == 1 || i == 5);
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *s = json_object_array_get_idx(list, i);
+        for (size_t j = 0; j < sizeof members / sizeof members[0]; j++) {
+            table_cell(t, cli_text(s, members[j]));
+        }
+    }
+    cli_print_table(cli, t, "No database is asked for endpoints.");
+    return EXIT_OK;
+}

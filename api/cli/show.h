@@ -110,6 +110,7 @@ int cli_show_counters(struct cli *, struct json_object *result);
 int cli_show_accuracy(struct cli *, struct json_object *result);
 
 /* endpoints.c */
+int cli_show_endpoint_databases(struct cli *, struct json_object *result);
 extern const struct cli_option cli_who_options[];
 extern const struct cli_option cli_endpoint_list_options[];
 extern const struct cli_option cli_endpoint_set_options[];

@@ -8,7 +8,8 @@ collector_libcollector_la_SOURCES += \
 	collector/identity/block_pool.c collector/identity/block_pool.h \
 	collector/identity/record.c collector/identity/record.h \
 	collector/identity/resolve.c \
-	collector/identity/stage.c collector/identity/stage.h
+	collector/identity/stage.c collector/identity/stage.h \
+	collector/identity/why.c collector/identity/why.h
 
 if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_identity
@@ -31,4 +32,6 @@ tests_unit_test_journal_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
 endif
 
-interop_tests += tests/interop/test_identity.py tests/interop/test_inventory.py
+interop_tests += tests/interop/test_identity.py \
+	tests/interop/test_identity_ovsdb.py \
+	tests/interop/test_inventory.py

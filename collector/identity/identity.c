@@ -206,6 +206,13 @@ identity_each_source(const struct identity *t,
     }
 }
 
+uint64_t
+identity_generation_of(const struct identity *t, const char *source)
+{
+    int i = source_get((struct identity *) t, source, false);
+    return i < 0 ? 0 : t->sources[i].generation;
+}
+
 /* ---- Entities. ---- */
 
 static uint32_t
@@ -315,6 +322,19 @@ peers_of(const struct identity *t, const char *interface,
         }
     }
     return n;
+}
+
+void
+identity_each_peer(const struct identity *t, const char *interface,
+                   void (*each)(void *aux, const char *source,
+                                const struct identity_face *declared),
+                   void *aux)
+{
+    struct entity *list[MAX_PEERS];
+    size_t n = peers_of((struct identity *) t, interface, list);
+    for (size_t i = 0; i < n; i++) {
+        each(aux, source_name_of(t, list[i]->declared), list[i]->declared);
+    }
 }
 
 /* What 'e' is together with what others say of its interface. */

@@ -125,6 +125,8 @@ void identity_destroy(struct identity *);
 /* How far a source is trusted where two disagree: less is more; sources that
  * nobody ranked have 100.  -ENOSPC beyond the number of sources. */
 int identity_rank(struct identity *, const char *source, uint8_t rank);
+/* The last generation that a source told; 0: none. */
+uint64_t identity_generation_of(const struct identity *, const char *source);
 uint8_t identity_rank_of(const struct identity *, const char *source);
 
 /* Who tells, or told once. */
@@ -253,6 +255,13 @@ uint64_t identity_each(const struct identity *, uint64_t cursor,
 bool identity_get(const struct identity *, const char *source, const char *id,
                   bool (*each)(void *aux, const struct identity_row *),
                   void *aux);
+
+/* Who says what of an interface (OVS's iface-id) now: 'each' is called for
+ * every source that tells of it, the most trusted first.  As identity_each(). */
+void identity_each_peer(const struct identity *, const char *interface,
+                        void (*each)(void *aux, const char *source,
+                                     const struct identity_face *declared),
+                        void *aux);
 
 struct identity_status {
     uint32_t endpoints, bindings, closed, sources;

@@ -901,3 +901,12 @@ identity_journal_set_retention(struct identity_journal *j, int64_t seconds)
     j->retention_us = seconds * US;
     pthread_mutex_unlock(&j->mutex);
 }
+
+uint64_t
+identity_journal_generation(struct identity_journal *j, const char *source)
+{
+    pthread_mutex_lock(&j->mutex);
+    uint64_t generation = identity_generation_of(j->table, source);
+    pthread_mutex_unlock(&j->mutex);
+    return generation;
+}

@@ -77,6 +77,8 @@ void identity_journal_locked(struct identity_journal *,
  * ranked so; what was told before keeps its merged members until it changes. */
 int identity_journal_rank(struct identity_journal *, const char *source,
                           uint8_t rank);
+uint64_t identity_journal_generation(struct identity_journal *,
+                                     const char *source);
 
 struct identity_journal_status {
     struct identity_status table;
