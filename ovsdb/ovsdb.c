@@ -52,13 +52,6 @@ ovsdb_global_init(const char *program, bool verbose)
     fatal_signal_init();
 }
 
-void
-ovsdb_set_tls(const char *private_key, const char *certificate,
-              const char *ca_certificate)
-{
-    stream_ssl_set_key_and_cert(private_key, certificate);
-    stream_ssl_set_ca_cert_file(ca_certificate, false);
-}
 
 static void
 wake(struct ovsdb *o)
@@ -138,6 +131,65 @@ socket_reason(const struct remote *r, const char *path)
     return reason;
 }
 
+/* Which of the files of ovsdb/tls can't be read; set once, before threads. */
+static char *tls_problem;
+
+void
+ovsdb_set_tls(const char *private_key, const char *certificate,
+              const char *ca_certificate)
+{
+    const char *const paths[] = { private_key, certificate, ca_certificate };
+    static const char *const names[] = { "private-key", "certificate", "ca" };
+    free(tls_problem);
+    tls_problem = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(paths) && !tls_problem; i++) {
+        if (!paths[i]) {
+            tls_problem = xasprintf("ovsdb/tls/%s is not set", names[i]);
+        } else if (access(paths[i], R_OK)) {
+            tls_problem = xasprintf("ovsdb/tls/%s: %s: %s", names[i],
+                                    paths[i], ovs_strerror(errno));
+        }
+    }
+    stream_ssl_set_key_and_cert(private_key, certificate);
+    stream_ssl_set_ca_cert_file(ca_certificate, false);
+}
+
+/* Why a server that is reached by TCP or TLS is not, and what that means (heap);
+ * NULL: the error says it well enough, or there is none yet. */
+static char *
+network_reason(const struct remote *r, int error)
+{
+    bool tls = !strncmp(r->name, "ssl:", 4);
+    if (!strncmp(r->name, "unix:", 5)) {
+        return NULL;
+    } else if (tls && error == ENOPROTOOPT && tls_problem) {
+        return xasprintf("TLS can't start: %s", tls_problem);
+    } else if (error == ECONNREFUSED) {
+        return xstrdup("Connection refused: that host is there, and nobody "
+                       "listens on that port");
+    } else if (error == ENETUNREACH || error == EHOSTUNREACH) {
+        return xasprintf("%s: this host knows no way to that address",
+                         ovs_strerror(error));
+    } else if (error == ETIMEDOUT || (!error && r->since_ms
+               && clock_mono_ms() - r->since_ms > 10000)) {
+        return xstrdup("no answer: a wrong address, or a firewall that drops "
+                       "what we send");
+    } else if (error == EOF || error == EPIPE || error == ECONNRESET) {
+        return xstrdup(tls ? "the server closes the connection: it does not "
+                       "speak TLS there (then tcp:), or does not accept our "
+                       "certificate (its log says which)"
+                       : "the server closes the connection: it speaks TLS "
+                       "there (then ssl:), or is no ovsdb-server");
+    } else if (error == EPROTO) {
+        return xstrdup(tls ? "the TLS handshake failed: the server's "
+                       "certificate is not of the CA in ovsdb/tls/ca, or has "
+                       "expired, or it does not speak TLS there"
+                       : "Protocol error: what answers there is no "
+                       "ovsdb-server, or speaks TLS (then ssl:)");
+    }
+    return NULL;
+}
+
 /* Why there is no connection, in words (heap). */
 static char *
 disconnected_reason(const struct remote *r)
@@ -148,6 +200,10 @@ disconnected_reason(const struct remote *r)
         return reason;
     }
     int error = ovsdb_idl_get_last_error(r->idl);
+    char *remote_reason = network_reason(r, error);
+    if (remote_reason) {
+        return remote_reason;
+    }
     if (error == EOF) {
         return xstrdup("the server closed the connection");
     }
@@ -252,7 +308,9 @@ remote_publish(struct remote *r)
             "unknown)", snap->n_bridges, snap->n_bridges == 1 ? "" : "s");
     } else if (!connected && (!old || was
                               || !text_equal(old->reason, snap->reason))) {
-        LOG(ovsdb, INFO, "%s: not connected: %s", r->name, snap->reason);
+        /* A server that comes and goes has many reasons. */
+        LOG_RATE(ovsdb, INFO, "%s: not connected: %s", r->name,
+                 snap->reason);
     }
     if (old) {
         ovsdb_snapshot_unref(old);

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 
 from harness import (BUILDDIR, Daemon, Failure, Lab, Ovs, Process, equal,
@@ -87,6 +88,29 @@ def test_wrong_rights():
     lab.run("sh", "-c", line["remedy"].split("restarted: ")[1])
     wait_line(daemon, "socket", "pass", "open; user")
     wait_line(daemon, "ovsdb", "pass", "Open vSwitch")
+    daemon.stop()
+
+
+def test_remote_by_network():
+    """Why a server behind tcp: or ssl: is not reached."""
+    lab = Lab()
+    code = ("import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 6641))\n"
+            "s.listen()\nprint('listening', flush=True)\n"
+            "while True:\n    s.accept()[0].close()\n")
+    closing = Process("closing", [sys.executable, "-c", code],
+                      os.path.join(lab.dir, "closing.out"), lab.name)
+    wait_until(lambda: "listening" in closing.text(), what="a server")
+    remotes = ["tcp:127.0.0.1:6640", "tcp:127.0.0.1:6641",
+               "tcp:198.51.100.1:6640", "ssl:127.0.0.1:6641"]
+    missing = os.path.join(lab.dir, "no-such-key.pem")
+    daemon = Daemon(lab, remotes, {"ovsdb": {"tls": {
+        "private-key": missing, "certificate": missing, "ca": missing}}},
+        expect=OVSDB_GONE)
+    for remote, reason in zip(remotes, (
+            "nobody listens on that port", "the server closes the connection",
+            "knows no way", re.escape(missing) + ": No such file")):
+        wait_line(daemon, "ovsdb", "fail", reason, "certificates",
+                  subject=remote)
     daemon.stop()
 
 
