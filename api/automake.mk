@@ -104,6 +104,7 @@ venturictl_SOURCES = \
 	api/cli/front.c \
 	api/cli/route.c \
 	api/cli/main.c api/cli/show.h \
+	api/cli/manual.c api/cli/manual.h \
 	api/cli/table.c api/cli/table.h \
 	api/cli/top.c api/cli/top.h api/cli/top_view.c \
 	api/cli/watch.c
@@ -123,6 +124,13 @@ api/cli/completion/venturictl: venturictl
 api/cli/completion/_venturictl: venturictl
 	$(AM_V_GEN)$(MKDIR_P) api/cli/completion && \
 	  ./venturictl completion zsh > $@.tmp && mv $@.tmp $@
+
+# The filter language is in the tables of the program.
+nodist_man_MANS = doc/venturi-filter.7
+CLEANFILES += doc/venturi-filter.7
+doc/venturi-filter.7: venturictl
+	$(AM_V_GEN)$(MKDIR_P) doc && ./venturictl manual filter > $@.tmp && \
+	  mv $@.tmp $@
 
 dist_man_MANS += doc/venturictl.1 doc/venturi.json.5
 dist_doc_DATA += doc/api.md doc/configuration.md doc/ovs-vsctl.md
@@ -150,7 +158,7 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/complete.c api/cli/counters.c api/cli/data.c \
 	api/cli/endpoints.c api/cli/events.c api/cli/export.c api/cli/flows.c \
 	api/cli/front.c api/cli/import.c api/cli/route.c \
-	api/cli/table.c api/cli/top.c api/cli/top_view.c api/cli/watch.c
+	api/cli/manual.c api/cli/table.c api/cli/top.c api/cli/top_view.c api/cli/watch.c
 tests_unit_test_cli_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 tests_unit_test_cli_LDADD = $(api_test_libs) $(CURSES_LIBS) $(CUNIT_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test_config.c

@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "api/cli/decode.h"
+#include "api/cli/manual.h"
 #include "api/cli/show.h"
 #include "api/cli/table.h"
 #include "api/json.h"
@@ -915,6 +916,17 @@ build_call(struct cli *cli, struct json_object *params)
 }
 
 static int
+run_manual(struct cli *cli)
+{
+    if (cli->n_operands != 1 || strcmp(cli->operands[0], "filter")) {
+        cli_usage(cli, "this page is there: filter");
+        return EXIT_USAGE;
+    }
+    manual_filter(cli->out);
+    return EXIT_OK;
+}
+
+static int
 run_completion(struct cli *cli)
 {
     if (cli->n_operands && !strcmp(cli->operands[0], "words")) {
@@ -1156,6 +1168,8 @@ const struct cli_command cli_commands[] = {
       NULL },
     { "discover", "rpc.discover", NULL,
       "the API as an OpenRPC document", NULL, NULL, NULL, NULL, NULL },
+    { "manual", NULL, "filter", "a page of the manual, for man: venturi-filter",
+      NULL, "venturictl manual filter | man -l -", NULL, NULL, run_manual },
     { "completion", NULL, "bash|zsh", "the completion script for a shell", NULL,
       "source <(venturictl completion bash)", NULL, NULL, run_completion },
     { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL }
