@@ -33,6 +33,7 @@ struct routelog;
 struct source_table;
 struct store;
 struct tokens;
+struct turns;
 
 struct api_context {
     struct config_store *config;        /* api/config.h */
@@ -61,6 +62,7 @@ struct api_context {
     struct identity_journal *identities;        /* identity/journal.h */
     struct inventories *inventories;    /* api/inventories.h */
     struct dict *dict;
+    struct turns *turns;                /* lib/turns.h */
     struct rib *rib;                    /* bgp/rib.h */
     struct routelog *route_history;     /* bgp/routelog.h */
     struct bgp_speaker *speaker;        /* bgp/speaker.h */

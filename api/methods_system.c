@@ -23,6 +23,7 @@
 #include "collector/store/store.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
+#include "lib/turns.h"
 #include "ovsdb/ovsdb.h"
 
 #define MAX_INPUTS 64
@@ -181,6 +182,13 @@ system_info(struct rpc_call *call, struct json_object *params)
     json_object_object_add(o, "ovsdb", info_ovsdb(c->ovsdb));
     json_object_object_add(o, "listen", info_listen(c->input));
     json_object_object_add(o, "store", info_store(c->store, c->rollup));
+    if (c->turns) {
+        struct json_object *loop = json_object_new_object();
+        reply_uint(loop, "turns", c->turns->n);
+        reply_int(loop, "longest_us",
+                  turns_longest_us(c->turns, clock_mono_us()));
+        json_object_object_add(o, "loop", loop);
+    }
     reply_uint(o, "exporters",
                c->sources ? source_table_count(c->sources) : 0);
     reply_uint(o, "names", c->dict ? dict_count(c->dict) : 0);
@@ -456,7 +464,13 @@ const struct rpc_method methods_system[] = {
             "\"memory_bytes\":{\"type\":\"integer\"},"
             "\"clients\":{\"type\":\"integer\"},"
             "\"exporters\":{\"type\":\"integer\"},"
+            "\"loop\":{\"type\":\"object\",\"properties\":{"
+            "\"turns\":{\"type\":\"integer\"},"
+            "\"longest_us\":{\"type\":\"integer\",\"description\":"
+            "\"longest turn of the main loop in the last 10 to 20 s\"}}},"
             "\"names\":{\"type\":\"integer\"},"
+            "\"names_forgotten\":{\"type\":\"integer\"},"
+            "\"names_refused\":{\"type\":\"integer\"},"
             "\"threads\":" COUNTERS_SCHEMA ","
             "\"paths\":{\"type\":\"object\",\"additionalProperties\":"
             WORD_SCHEMA "},"

@@ -35,6 +35,10 @@ endif
 
 include bgp/session.mk
 
+bench_helpers += tests/bench/bgp_feed
+tests_bench_bgp_feed_SOURCES = tests/bench/bgp_feed.c tests/bench/routes.c \
+	tests/bench/routes.h
+tests_bench_bgp_feed_LDADD = lib/liblib.la $(COMMON_LIBS)
 bench_programs += tests/bench/bench_rib
 tests_bench_bench_rib_SOURCES = tests/bench/bench_rib.c \
 	tests/bench/routes.c tests/bench/routes.h

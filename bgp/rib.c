@@ -12,7 +12,11 @@
 #define DEFAULT_BYTES ((size_t) 8 << 30)
 /* Freed memory may lie between what is used. */
 #define ADDRESS_SPACE ((size_t) 32 << 30)
-#define MAX_ADVANCES 100        /* Of 256 epochs. */
+/* Of 256 epochs, so many may be in use before a sweep: for marking as stale, and
+ * in all. */
+#define MAX_MARKS 100
+#define MAX_ADVANCES 200
+#define NO_LLGR UINT32_C(0xffff0007)    /* RFC 9494 */
 #define RECLAIM_EVERY 1024      /* Changes. */
 #define DEFAULT_LOCAL_PREF 100
 
@@ -664,6 +668,25 @@ tell_expired(const struct sweep *s, struct lpm_key key, unsigned len,
         RIB_EXPIRED, &p->pub, &n, before, NULL, best });
 }
 
+/* A stale route that may not be kept for long. */
+static bool
+outlived(const struct rib *rib, const struct route *r)
+{
+    if (!(rib->peers[r->peer].no_llgr >> r->family & 1)
+        || r->epoch == epoch_of(rib, r->peer, r->family)) {
+        return false;
+    }
+    struct bgp_attrs a;
+    struct attrs_extra extra;
+    attrs_unpack(attrs_at(&rib->arena, r->attrs), &a, &extra);
+    for (uint32_t i = 0; i < a.n_communities; i++) {
+        if (a.communities[i] == NO_LLGR) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool
 sweep_prefix(void *sweep_, struct lpm_key key, unsigned len, uint32_t block)
 {
@@ -677,9 +700,15 @@ sweep_prefix(void *sweep_, struct lpm_key key, unsigned len, uint32_t block)
     s->budget--;
     struct block *b = block_at(rib, block);
     for (uint16_t i = 0; block && i < b->n;) {
-        if (route_live(rib->states, &b->routes[i])) {
+        const struct route *r = &b->routes[i];
+        bool live = route_live(rib->states, r);
+        if (live && !outlived(rib, r)) {
             i++;
             continue;
+        }
+        if (live) {
+            rib->peers[r->peer].pub.routes[r->family]--;
+            rib->peers[r->peer].pub.stale[r->family]--;
         }
         uint32_t set = b->routes[i].attrs;
         if (rib->n_watches) {
@@ -766,6 +795,7 @@ advance(struct rib *rib, uint32_t peer, enum bgp_family f, bool all)
         p->advances[f] = 0;
     }
     p->advances[f]++;
+    rib->sweep_wanted |= p->advances[f] >= MAX_MARKS / 2;
     uint16_t e = atomic_load(&rib->states[peer].epochs[f]);
     uint8_t cur = (uint8_t) (e + 1), min = all ? cur : (uint8_t) (e >> 8);
     atomic_store(&rib->states[peer].epochs[f],
@@ -802,11 +832,26 @@ static void
 sink_mark_stale(void *rib_, uint32_t peer, enum bgp_family f)
 {
     struct rib *rib = rib_;
-    if (known(rib, peer, f)) {
-        rib->peers[peer].pub.complete[f] = false;
-        if (rib->peers[peer].pub.routes[f]) {
-            advance(rib, peer, f, false);
-        }
+    struct peer *p = known(rib, peer, f) ? &rib->peers[peer] : NULL;
+    if (!p) {
+        return;
+    }
+    p->pub.complete[f] = false;
+    p->no_llgr &= ~(1u << f);
+    if (p->pub.routes[f] && p->advances[f] >= MAX_MARKS) {
+        rib->n.refused_marks++;
+    } else if (p->pub.routes[f]) {
+        advance(rib, peer, f, false);
+    }
+}
+
+static void
+sink_long_lived(void *rib_, uint32_t peer, enum bgp_family f)
+{
+    struct rib *rib = rib_;
+    if (known(rib, peer, f) && rib->peers[peer].pub.stale[f]) {
+        rib->peers[peer].no_llgr |= 1u << f;
+        rib->sweep_wanted = true;
     }
 }
 
@@ -883,13 +928,26 @@ name_peer(struct rib_peer *p, const struct bgp_peer_info *info)
     p->info.name = p->name;
 }
 
+/* It has come and gone faster than we clear up: its numbers of epochs are
+ * needed. */
+static bool
+worn(const struct peer *p)
+{
+    for (int f = 0; f < BGP_N_FAMILIES; f++) {
+        if (p->advances[f] >= MAX_MARKS) {
+            return p->leaving;
+        }
+    }
+    return false;
+}
+
 static struct peer *
 find_peer(struct rib *rib, const struct bgp_peer_info *info)
 {
     struct peer *free_ = NULL;
     for (uint32_t i = 0; i < rib->n_peers; i++) {
         struct peer *p = &rib->peers[i];
-        if (p->used && same_peer(&p->pub.info, info)) {
+        if (p->used && same_peer(&p->pub.info, info) && !worn(p)) {
             return p;
         }
         if (!p->used && !free_) {
@@ -975,6 +1033,7 @@ sink_peer_down(void *rib_, uint32_t peer)
     rib->n_up -= p->pub.up;
     p->pub.up = false;
     p->leaving = true;
+    p->no_llgr = 0;
     rib->sweep_wanted = true;
     rib->peers_seq++;
     tell_peer(rib, RIB_PEER_DOWN, peer, -1, n);
@@ -1004,6 +1063,7 @@ rib_sink(struct rib *rib)
         .withdraw = sink_withdraw,
         .end_of_rib = sink_end_of_rib,
         .mark_stale = sink_mark_stale,
+        .long_lived = sink_long_lived,
         .purge = sink_purge,
     };
 }

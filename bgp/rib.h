@@ -37,6 +37,8 @@ struct rib;                                             /* Opaque. */
     X(swept, "Routes removed because their peer went or they were stale")     \
     X(refused_memory, "Routes refused because the table is full")             \
     X(refused_paths, "Routes refused: too many of one prefix")                \
+    X(refused_marks, "Times that routes were not marked as stale, because that "\
+      "came too often")                                                       \
     X(refused_peers, "Peers refused because there are too many")
 
 struct rib_counters {

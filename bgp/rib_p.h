@@ -90,6 +90,8 @@ struct peer {
     unsigned advances[BGP_N_FAMILIES];  /* Epochs since the last sweep. */
     uint32_t bulk;              /* Families all of whose routes went at once
                                  * since the last sweep. */
+    uint32_t no_llgr;           /* Families whose stale routes go if they have
+                                 * that community. */
 };
 
 struct rib_views;

@@ -154,6 +154,10 @@ struct bgp_sink {
      * restart, and enhanced route refresh (RFC 7313). */
     void (*mark_stale)(void *aux, uint32_t peer, enum bgp_family);
 
+    /* RFC 9494 section 4.3: a family's stale routes stay for long, but those
+     * with the community NO_LLGR go.  May be NULL. */
+    void (*long_lived)(void *aux, uint32_t peer, enum bgp_family);
+
     /* All routes of a family, or only its stale ones, go. */
     void (*purge)(void *aux, uint32_t peer, enum bgp_family, bool stale_only);
 };

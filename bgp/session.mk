@@ -42,7 +42,7 @@ tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
 	$(COMMON_LIBS)
 
 interop_tests += tests/interop/test_bgp_errors.py \
-	tests/interop/test_bgp_peers.py \
+	tests/interop/test_bgp_peers.py tests/interop/test_bgp_wire.py \
 	tests/interop/test_route_history.py
 
 fuzz_programs += tests/fuzz/fuzz_bmp

@@ -95,6 +95,10 @@ restart_expired(struct bgp_session *s, int64_t now_ms)
         if (s->stale & s->llgr_families & 1u << f && s->llgr_time_s[f]) {
             longer |= 1u << f;
             s->long_until[f] = now_ms + 1000ll * s->llgr_time_s[f];
+            if (s->sink.long_lived) {
+                s->sink.long_lived(s->sink.aux, s->peer,
+                                   (enum bgp_family) f);
+            }
         }
     }
     drop_stale(s, ~longer);
@@ -145,7 +149,11 @@ session_stale_refresh(struct bgp_session *s, enum bgp_family f, bool begin,
     if (s->peer == UINT32_MAX || s->stale >> f & 1) {
         return;                 /* A restart goes on: it has its own end. */
     }
-    if (begin) {
+    if (begin && s->refresh_until[f] != NEVER) {
+        /* Once more, before the end of the last: what has come since then
+         * stays, too, and a peer cannot mark all again and again. */
+        s->refresh_until[f] = now_ms + STALE_WAIT_MS;
+    } else if (begin) {
         s->sink.mark_stale(s->sink.aux, s->peer, f);
         s->refresh_until[f] = now_ms + STALE_WAIT_MS;
     } else if (s->refresh_until[f] != NEVER) {

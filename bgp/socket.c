@@ -85,6 +85,8 @@ bgp_socket_listen(const struct addr *a, uint16_t port)
     /* A peer that minds the TTL must see ours from the first segment on. */
     set_int(fd, addr_is_v4(a) ? IPPROTO_IP : IPPROTO_IPV6,
             addr_is_v4(a) ? IP_TTL : IPV6_UNICAST_HOPS, TTL);
+    /* From how far away the first one came; see bgp_socket_gtsm(). */
+    set_int(fd, IPPROTO_TCP, TCP_SAVE_SYN, 1);
     if (bind(fd, (struct sockaddr *) &ss, size) || listen(fd, BACKLOG)) {
         return close_with(fd, -errno);
     }
@@ -169,6 +171,17 @@ bgp_socket_md5(int fd, const struct prefix *peer, const char *key)
     return setsockopt(fd, IPPROTO_TCP, name, &md5, sizeof md5) ? -errno : 0;
 }
 
+/* What came before the option is set is not minded by it: the first segment of
+ * an accepted connection tells. */
+static bool
+came_from_afar(int fd, bool v4, int least)
+{
+    uint8_t syn[256];
+    socklen_t size = sizeof syn;
+    return !getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, syn, &size)
+           && size >= 40 && syn[v4 ? 8 : 7] < least;
+}
+
 int
 bgp_socket_gtsm(int fd, const struct addr *peer, unsigned hops)
 {
@@ -176,6 +189,9 @@ bgp_socket_gtsm(int fd, const struct addr *peer, unsigned hops)
         return 0;
     }
     int least = 256 - (int) hops;
+    if (came_from_afar(fd, addr_is_v4(peer), least)) {
+        return -EPERM;
+    }
     if (addr_is_v4(peer)) {
         int error = set_int(fd, IPPROTO_IP, IP_TTL, TTL);
         return error ? error : set_int(fd, IPPROTO_IP, IP_MINTTL, least);

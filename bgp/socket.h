@@ -36,7 +36,8 @@ int bgp_socket_md5(int fd, const struct prefix *peer, const char *key);
 #define BGP_MD5_KEY_MAX 80
 
 /* 'hops' above 0: sends with a TTL of 255 and takes nothing that comes from
- * further away.  Returns 0 or a negative errno. */
+ * further away.  Returns 0 or a negative errno; -EPERM if it is a connection
+ * that was accepted from there. */
 int bgp_socket_gtsm(int fd, const struct addr *peer, unsigned hops);
 
 #endif /* bgp/socket.h */

@@ -9,7 +9,8 @@ venturid_SOURCES = \
 	daemon/options.c daemon/options.h \
 	daemon/privilege.c daemon/privilege.h \
 	daemon/routing.c daemon/routing.h \
-	daemon/watch.c daemon/watch.h
+	daemon/watch.c daemon/watch.h \
+	daemon/turns.c
 venturid_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(SYSTEMD_CFLAGS)
 venturid_LDADD = api/libapi.la probe/libprobe.la bgp/libbgp.la ovsdb/libovsdb.la \
 	collector/libcollector.la \

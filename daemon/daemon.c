@@ -98,6 +98,7 @@ daemon_publish_context(struct daemon *d)
     d->context.audit = d->audit;
     d->context.bmp = d->routing ? routing_bmp(d->routing) : NULL;
     d->context.dict = d->dict;
+    d->context.turns = &d->turns.turns;
     d->context.observations = &d->correct.map;
     d->context.as_ovsdb = raise_rights;
     d->context.as_ovsdb_aux = d;
@@ -420,6 +421,7 @@ create_tables(struct daemon *d, const struct config *c)
     element_map(c->elements, c->n_elements);
     d->dict = dict_create(DICT_ENTRIES, DICT_BYTES);
     d->names = d->dict ? names_start(d->loop, d->dict) : NULL;
+    daemon_watch_turns(d);
     d->sources = source_table_create(c->max_sources);
     d->templates = template_cache_create(TEMPLATE_SHARE, TEMPLATE_TOTAL);
     d->stages[0] = (struct stage) { "correct", correct_process, &d->correct };

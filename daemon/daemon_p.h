@@ -14,6 +14,7 @@
 #include "daemon/privilege.h"
 #include "lib/addr.h"
 #include "lib/batch.h"
+#include "lib/turns.h"
 #include "ovsdb/orders.h"
 #include "ovsdb/ovsdb.h"
 
@@ -38,6 +39,12 @@ struct daemon {
     ev_async on_taps;           /* Somebody watches, and flows came. */
     ev_timer tell;              /* ... and are told. */
     ev_timer review;            /* What totals count, now and then. */
+
+    struct {
+        ev_check check;
+        ev_prepare prepare;
+        struct turns turns;
+    } turns;                    /* How long the loop's are. */
 
     const struct options *options;
     const char *config_path, *state_dir, *run_dir;
@@ -93,6 +100,11 @@ struct daemon {
 void daemon_publish_context(struct daemon *);
 /* Levels of the log; 0, or -EINVAL after logging which is none. */
 int daemon_set_levels(const struct options *, const struct config *);
+
+/* ---- daemon/turns.c ---- */
+
+/* Measures the loop's turns from now on. */
+void daemon_watch_turns(struct daemon *);
 
 /* ---- daemon/collect.c: sockets and workers. ---- */
 

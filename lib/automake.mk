@@ -13,7 +13,8 @@ lib_liblib_la_SOURCES = \
 	lib/ring.c lib/ring.h \
 	lib/source.c lib/source.h \
 	lib/text.c lib/text.h \
-	lib/thread.c lib/thread.h
+	lib/thread.c lib/thread.h \
+	lib/turns.h
 lib_liblib_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)
 lib_liblib_la_LIBADD = $(SYSTEMD_LIBS)
 

@@ -5,14 +5,14 @@ include tests/bench/automake.mk
 include tests/interop/automake.mk
 
 check_PROGRAMS += $(fuzz_programs)
-EXTRA_PROGRAMS += $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs) $(bench_helpers)
 
 check-local:
 	$(top_srcdir)/tests/run --builddir . --srcdir $(srcdir) \
 		$(TEST_FLAGS) unit $(unit_tests) -- fuzz $(fuzz_programs) -- \
 		interop $(interop_tests)
 
-bench: all $(bench_programs)
+bench: all $(bench_programs) $(bench_helpers)
 	@for b in $(bench_programs); do \
 		echo "== $$b"; ./$$b || exit 1; done
 	@for b in $(bench_scripts); do \

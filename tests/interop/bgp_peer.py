@@ -39,7 +39,8 @@ def daemon(lab, neighbors=(), bgp=None, bmp=None, **kwargs):
     config = {
         "bgp": {"local-as": 65000, "router-id": OURS,
                 "listen": [OURS + ":179", "[fd00::1]:179"],
-                "neighbor": list(neighbors), **(bgp or {})},
+                **({"neighbor": list(neighbors)} if neighbors else {}),
+                **(bgp or {})},
         "collector": {"netflow": {"listen": ["none"]},
                       "ipfix": {"listen": ["none"]},
                       "sflow": {"listen": ["none"]}}}
