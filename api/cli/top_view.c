@@ -47,7 +47,7 @@ const struct top_view top_views[] = {
         { "bridge", "bridge", false, NULL, false, 6 },
         { "sampling", "sampling", true, NULL, false, 8 },
         { "datagram/s", "counters/datagrams", true, "datagrams", true, 10 },
-        { "record/s", "counters/records", true, "records", true, 8 },
+        { "record/s", "counters/flow_records", true, "records", true, 8 },
         { "lost", "counters/lost", true, "records", false, 5 } }, 6 },
     { .key = 0 }
 };

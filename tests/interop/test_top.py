@@ -99,7 +99,10 @@ def test_top():
     term.keys("d")
     term.shows("by endpoint")
     term.keys("x")
+    # Rates need two answers: then there are numbers.
     term.shows("venturi exporters", "record/s", "127.0.0.1", "netflow5")
+    wait_until(lambda: ordered(term.screen())[1][0].split()[-3:]
+               == ["0", "0", "0"], what="rates of an exporter that is quiet")
     term.keys("e")
     term.shows("venturi endpoints sent", "tenant")
     term.keys("d")
