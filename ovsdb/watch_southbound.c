@@ -201,46 +201,6 @@ say_chassis(struct feed *f, const struct ovsdb_idl_row *row, struct sheet *s)
     }
 }
 
-static void
-tell_port(struct feed *f, const struct ovsdb_idl_row *row, struct sheet *s)
-{
-    const struct ovsdb_idl_row *dp = feed_ref(f, row, C_PORT_DATAPATH,
-                                              T_DATAPATH);
-    const char *name = feed_text(f, row, C_PORT_NAME);
-    const char *type = feed_text(f, row, C_PORT_TYPE);
-    const struct ovsdb_datum *mac = feed_read(f, row, C_PORT_MAC);
-    /* The ends of routers are told by the switch that they are in; localnet
-     * ports are everybody who is outside. */
-    if (!name || !dp || is_router(f, dp)
-        || (type && (!strcmp(type, "localnet") || !strcmp(type, "l2gateway")
-                     || !strcmp(type, "vtep")))) {
-        feed_forget(f, &row->uuid);
-        return;
-    }
-    s->interface = name;
-    for (size_t i = 0; i < mac->n; i++) {
-        sheet_ovn_address(s, json_string(mac->keys[i].s));
-    }
-    ovn_port_says(f, feed_read(f, row, C_PORT_EXTERNAL_IDS), "Port_Binding",
-                  name, s);
-    if (type && !strcmp(type, "patch")) {
-        sheet_say(s, BINDING_TYPE, "router");
-        sheet_say(s, BINDING_NAME,
-                  map_get(feed_read(f, row, C_PORT_OPTIONS), "peer"));
-    }
-    sheet_say(s, BINDING_TYPE, type && !strcmp(type, "virtual") ? "virtual"
-                               : NULL);
-    sheet_say(s, BINDING_NAME, name);
-    /* One name for a network, whoever tells of its ports. */
-    s->text[BINDING_NETWORK] = NULL;
-    sheet_say(s, BINDING_NETWORK, datapath_name(f, dp));
-    say_chassis(f, row, s);
-    sheet_label(s, "parent-port", feed_text(f, row, C_PORT_PARENT));
-    sheet_label(s, "virtual-parent", feed_text(f, row,
-                                               C_PORT_VIRTUAL_PARENT));
-    feed_tell(f, &row->uuid, s);
-}
-
 /* The end of a router by its name. */
 static const struct ovsdb_idl_row *
 patch_by_name(const struct feed *f, const char *name)
@@ -255,6 +215,58 @@ patch_by_name(const struct feed *f, const char *name)
         }
     }
     return NULL;
+}
+
+/* A switch calls the addresses of its end of a router "router": they are those
+ * of the other end. */
+static void
+say_addresses(struct feed *f, const struct ovsdb_idl_row *row,
+              struct sheet *s)
+{
+    const struct ovsdb_datum *d = row ? feed_read(f, row, C_PORT_MAC) : NULL;
+    for (size_t i = 0; d && i < d->n; i++) {
+        sheet_ovn_address(s, json_string(d->keys[i].s));
+    }
+}
+
+static void
+tell_port(struct feed *f, const struct ovsdb_idl_row *row, struct sheet *s)
+{
+    const struct ovsdb_idl_row *dp = feed_ref(f, row, C_PORT_DATAPATH,
+                                              T_DATAPATH);
+    const char *name = feed_text(f, row, C_PORT_NAME);
+    const char *type = feed_text(f, row, C_PORT_TYPE);
+    const char *peer = map_get(feed_read(f, row, C_PORT_OPTIONS), "peer");
+    /* The ends of routers are told by the switch that they are in; localnet
+     * ports are everybody who is outside. */
+    if (!name || !dp || is_router(f, dp)
+        || (type && (!strcmp(type, "localnet") || !strcmp(type, "l2gateway")
+                     || !strcmp(type, "vtep")))) {
+        feed_forget(f, &row->uuid);
+        return;
+    }
+    s->interface = name;
+    say_addresses(f, row, s);
+    if (peer) {
+        say_addresses(f, patch_by_name(f, peer), s);
+    }
+    ovn_port_says(f, feed_read(f, row, C_PORT_EXTERNAL_IDS), "Port_Binding",
+                  name, s);
+    if (type && !strcmp(type, "patch")) {
+        sheet_say(s, BINDING_TYPE, "router");
+        sheet_say(s, BINDING_NAME, peer);
+    }
+    sheet_say(s, BINDING_TYPE, type && !strcmp(type, "virtual") ? "virtual"
+                               : NULL);
+    sheet_say(s, BINDING_NAME, name);
+    /* One name for a network, whoever tells of its ports. */
+    s->text[BINDING_NETWORK] = NULL;
+    sheet_say(s, BINDING_NETWORK, datapath_name(f, dp));
+    say_chassis(f, row, s);
+    sheet_label(s, "parent-port", feed_text(f, row, C_PORT_PARENT));
+    sheet_label(s, "virtual-parent", feed_text(f, row,
+                                               C_PORT_VIRTUAL_PARENT));
+    feed_tell(f, &row->uuid, s);
 }
 
 /* The network of a router's port is that of the switch at its other end; its
@@ -360,6 +372,21 @@ name_port(struct feed *f, const struct ovsdb_idl_row *row)
     }
 }
 
+/* The end of a router in a switch has its addresses from the other end. */
+static void
+tell_peer(struct feed *f, const struct ovsdb_idl_row *row, struct sheet *s)
+{
+    const struct ovsdb_idl_row *dp = feed_ref(f, row, C_PORT_DATAPATH,
+                                              T_DATAPATH);
+    const char *peer = map_get(feed_read(f, row, C_PORT_OPTIONS), "peer");
+    const struct ovsdb_idl_row *other = dp && peer && is_router(f, dp)
+                                        ? patch_by_name(f, peer) : NULL;
+    if (other) {
+        sheet_clear(s, &f->n);
+        tell_port(f, other, s);
+    }
+}
+
 static void
 southbound_row(struct feed *f, unsigned int table,
                const struct ovsdb_idl_row *row, struct sheet *s)
@@ -384,6 +411,7 @@ southbound_row(struct feed *f, unsigned int table,
     case T_PORT:
         name_port(f, row);
         tell_port(f, row, s);
+        tell_peer(f, row, s);
         break;
     case T_MAC:
         tell_mac(f, row, s);

@@ -33,5 +33,6 @@ tests_unit_test_journal_LDADD = collector/libcollector.la lib/liblib.la \
 endif
 
 interop_tests += tests/interop/test_identity.py \
-	tests/interop/test_identity_ovsdb.py \
+	tests/interop/test_identity_ovn.py tests/interop/test_identity_ovsdb.py \
 	tests/interop/test_inventory.py
+EXTRA_DIST += tests/interop/ovn.py
