@@ -3,6 +3,7 @@
 senders: what they announce is what venturid has, route for route."""
 # timeout: 600
 
+import json
 import os
 import re
 import shutil
@@ -74,6 +75,51 @@ class Bird:
         text = self.ctl("show", "route", "export", "venturi")
         return set(re.findall(r"^([0-9a-f.:]+/\d+)", text, re.M))
 
+    def table(self, v6=False):
+        """The same, as table() has it: communities are in its words, path
+        and next hop what it puts in when it exports."""
+        text = self.ctl("show", "route", "table",
+                        "master6" if v6 else "master4", "export", "venturi",
+                        "all")
+        found, prefix = {}, None
+        for line in text.splitlines():
+            match = re.match(r"([0-9a-f.:]+/\d+)\s", line)
+            if match:
+                prefix = match.group(1)
+                found[prefix] = [[], []]
+            for i, name in enumerate(("community", "large_community")):
+                match = re.match(r"\s+BGP.%s: (.*)" % name, line)
+                if match:
+                    found[prefix][i] = [
+                        c.replace(", ", ":").replace(",", ":") for c in
+                        re.findall(r"\(([0-9, ]+)\)", match.group(1))]
+        hop = "fd00::2" if v6 else "10.0.0.2"
+        return {p: [("65002", hop, tuple(sorted(c)), tuple(sorted(large)))]
+                for p, (c, large) in found.items()}
+
+
+def table(venturid, peer, family="ipv4-unicast"):
+    """What we have of a peer: for each prefix path, next hop, communities."""
+    found, cursor = {}, None
+    while True:
+        answer = venturid.rpc("route.table", peer=peer, family=family,
+                              limit=1000, **({"cursor": cursor} if cursor
+                                             else {}))
+        for route in answer["routes"]:
+            found.setdefault(route["prefix"], []).append((
+                route["as_path"], route["next_hop"],
+                tuple(sorted(route["communities"])),
+                tuple(sorted(route["large_communities"]))))
+        cursor = answer["cursor"]
+        if not cursor:
+            return {p: sorted(routes) for p, routes in found.items()}
+
+
+def same(ours, theirs, what):
+    """Route for route."""
+    for prefix in sorted(set(ours) | set(theirs)):
+        equal(ours.get(prefix), theirs.get(prefix), "%s: %s" % (what, prefix))
+
 
 def nets(n):
     return ["10.%d.%d.0/24" % (100 + i // 256, i % 256) for i in range(n)]
@@ -97,6 +143,9 @@ def test_bird():
                == ["ipv4-unicast", "ipv6-unicast"], what="both complete")
     entry = neighbor(venturid, "10.0.0.2")
     equal(entry["enhanced_refresh"], True, "enhanced refresh")
+    same(table(venturid, "10.0.0.2"), bird.table(), "BIRD")
+    same(table(venturid, "10.0.0.2", "ipv6-unicast"), bird.table(True),
+         "BIRD, IPv6")
     bird.reconfigure(nets(17), v6[:3])
     routes(venturid, "10.0.0.2", 17)
     routes(venturid, "10.0.0.2", 3, "ipv6-unicast")
@@ -181,6 +230,8 @@ router bgp 65003
  neighbor 10.0.0.1 ebgp-multihop
  neighbor 10.0.0.1 update-source 10.0.0.3
  neighbor 10.0.0.1 timers connect 1
+ neighbor 10.0.0.1 password frr's
+ bgp graceful-restart
  neighbor 10.0.0.4 remote-as 65004
  neighbor 10.0.0.4 ebgp-multihop
  neighbor 10.0.0.4 update-source 10.0.0.3
@@ -203,7 +254,8 @@ router bgp 65003
  exit
 """)
     venturid = daemon(lab, [{"address": "10.0.0.3", "remote-as": 65003,
-                             "source-address": OURS, "connect-retry": 1}],
+                             "source-address": OURS, "connect-retry": 1,
+                             "password": "frr's"}],
                       bmp={"listen": [OURS + ":11019"]})
     Process("bgpd", [FRR + "/bgpd", "-f", conf, "-Z", "-S", "-n", "-l",
                      "10.0.0.3", "-M", "bmp", "--vty_socket", vty, "-i",
@@ -216,12 +268,27 @@ router bgp 65003
     entry = neighbor(venturid, "10.0.0.3")
     equal("ipv4-unicast" in entry["add_path"], True, "add-path")
     equal(entry["capabilities"]["hostname"], "frr", "hostname")
+    equal(entry["md5"], True, "md5")
+    equal("graceful-restart" in entry["capabilities"]["names"], True,
+          str(entry["capabilities"]))
     # GoBGP tells FRR, FRR tells us: by BGP and by BMP.
     gobgp = Gobgp(lab, "10.0.0.4", 65004, "10.0.0.3", 65003)
     for net in ("192.0.2.0/24", "198.51.100.0/24"):
         gobgp.ctl("global", "rib", "add", net, "nexthop", "10.0.0.4",
                   "community", "65004:9")
     routes(venturid, "10.0.0.3", 4, timeout=60)
+
+    def advertised(family):
+        """As vtysh says."""
+        text = lab.run("vtysh", "--vty_socket", vty, "-c", "show bgp %s "
+                       "neighbors 10.0.0.1 advertised-routes json" % family)
+        sent = json.loads(text)["advertisedRoutes"]
+        return {p: [("65003 " + r["path"]).strip()] for p, r in sent.items()}
+
+    for family, name in (("ipv4 unicast", "ipv4-unicast"),
+                         ("ipv6 unicast", "ipv6-unicast")):
+        same({p: [r[0] for r in rows] for p, rows in table(
+            venturid, "10.0.0.3", name).items()}, advertised(family), "FRR")
 
     def peer():
         for router in venturid.rpc("bmp.routers")["routers"]:
@@ -243,7 +310,8 @@ router bgp 65003
 
 
 class Gobgp:
-    def __init__(self, lab, address, asn, other, other_as, bmp=""):
+    def __init__(self, lab, address, asn, other, other_as, bmp="",
+                 password=""):
         need(GOBGPD)
         self.lab = lab
         conf = write(lab, "gobgp-%d.toml" % asn, """
@@ -255,6 +323,7 @@ class Gobgp:
   [neighbors.config]
     neighbor-address = "%s"
     peer-as = %d
+    auth-password = "%s"
   [neighbors.transport.config]
     local-address = "%s"
   [neighbors.timers.config]
@@ -272,7 +341,13 @@ class Gobgp:
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "ipv6-unicast"
-%s""" % (asn, address, address, other, other_as, address, bmp))
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "l3vpn-ipv4-unicast"
+  [[neighbors.afi-safis]]
+    [neighbors.afi-safis.config]
+      afi-safi-name = "l2vpn-evpn"
+%s""" % (asn, address, address, other, other_as, password, address, bmp))
         self.api = "%s:50051" % address
         self.process = Process("gobgpd", [
             GOBGPD, "-f", conf, "--api-hosts", self.api, "--pprof-disable"],
@@ -291,10 +366,13 @@ def test_gobgp():
     """GoBGP by BGP and by BMP at the same time."""
     lab = BgpLab()
     venturid = daemon(lab, [{"address": "10.0.0.5", "remote-as": 65005,
-                             "source-address": OURS, "connect-retry": 1}],
+                             "source-address": OURS, "connect-retry": 1,
+                             "password": "go", "families": [
+                                 "ipv4-unicast", "ipv6-unicast",
+                                 "vpnv4-unicast", "l2vpn-evpn"]}],
                       bmp={"listen": [OURS + ":11019"],
                            "views": ["in-pre", "in-post", "local"]})
-    gobgp = Gobgp(lab, "10.0.0.5", 65005, OURS, 65000, """
+    gobgp = Gobgp(lab, "10.0.0.5", 65005, OURS, 65000, password="go", bmp="""
 [[bmp-servers]]
   [bmp-servers.config]
     address = "10.0.0.1"
@@ -309,6 +387,47 @@ def test_gobgp():
               "nexthop", "fd00::5")
     routes(venturid, "10.0.0.5", 20)
     routes(venturid, "10.0.0.5", 1, "ipv6-unicast")
+    equal(neighbor(venturid, "10.0.0.5")["md5"], True, "md5")
+
+    def sent(family):
+        """What gobgp says it told us."""
+        text = gobgp.ctl("neighbor", OURS, "adj-out", "-a", family, "-j")
+        found = {}
+        for path in [p for paths in json.loads(text).values()
+                     for p in paths]:
+            numbers = [n for a in path["attrs"] if a["type"] == 2
+                       for s in a["as_paths"] for n in s["asns"]]
+            found[path["nlri"]["prefix"]] = [" ".join(map(str, numbers))]
+        return found
+
+    for family, name in (("ipv4", "ipv4-unicast"), ("ipv6", "ipv6-unicast")):
+        same({p: [r[0] for r in rows] for p, rows in table(
+            venturid, "10.0.0.5", name).items()}, sent(family), "GoBGP")
+    # VPNs and EVPN: route distinguishers and targets are kept, and an
+    # address is found in all of them.
+    gobgp.ctl("global", "rib", "add", "-a", "vpnv4", "10.51.0.0/16", "label",
+              "77", "rd", "65005:1", "rt", "65005:2", "nexthop", "10.0.0.5")
+    gobgp.ctl("global", "rib", "add", "-a", "evpn", "macadv",
+              "02:00:00:00:00:01", "10.51.0.9", "etag", "5", "label", "900",
+              "rd", "65005:3", "rt", "65005:4", "encap", "vxlan")
+    gobgp.ctl("global", "rib", "add", "-a", "evpn", "prefix", "10.51.0.0/24",
+              "gw", "10.51.0.1", "etag", "5", "label", "901", "rd",
+              "65005:5", "rt", "65005:6", "encap", "vxlan")
+    gobgp.ctl("global", "rib", "add", "-a", "evpn", "multicast", "10.0.0.5",
+              "etag", "5", "rd", "65005:7", "rt", "65005:8", "encap",
+              "vxlan", "pmsi", "ingress-repl", "900", "10.0.0.5")
+    routes(venturid, "10.0.0.5", 1, "vpnv4-unicast")
+    routes(venturid, "10.0.0.5", 3, "l2vpn-evpn")
+    found = {(r["family"], r["rd"], r["prefix"], r.get("evpn_type"),
+              r.get("label"), [c for c in r["ext_communities"]
+                               if c.startswith("rt:")][0])
+             for r in venturid.rpc("route.lookup", address="10.51.0.9")
+             ["routes"]}
+    equal(found, {
+        ("vpnv4-unicast", "65005:1", "10.51.0.0/16", None, 77, "rt:65005:2"),
+        ("l2vpn-evpn", "65005:3", "10.51.0.9/32", 2, 900, "rt:65005:4"),
+        ("l2vpn-evpn", "65005:5", "10.51.0.0/24", 5, 901, "rt:65005:6")},
+          "10.51.0.9")
     wait_until(lambda: venturid.rpc("bmp.routers")["routers"], 30,
                "GoBGP by BMP")
 
@@ -338,32 +457,51 @@ def test_exabgp():
              "large-community [65006:1:2] extended-community "
              "[target:65006:3] path-information 0.0.0.%d;" % (i, k)
              for i in range(10) for k in (1, 2)]
+    lines += ["route 2001:db8:6:%d::/64 next-hop fd00::6;" % i
+              for i in range(1, 6)]
     conf = write(lab, "exabgp.conf", """
 neighbor 10.0.0.1 {
   router-id 10.0.0.6;
   local-address 10.0.0.6;
   local-as 65006;
   peer-as 65000;
-  capability { add-path send/receive; route-refresh enable; }
-  family { ipv4 unicast; }
+  md5-password "exa";
+  capability { add-path send/receive; route-refresh enable;
+               graceful-restart 30; }
+  family { ipv4 unicast; ipv6 unicast; }
   static { %s }
 }
 """ % "\n".join(lines))
     venturid = daemon(lab, [{"address": "10.0.0.6", "remote-as": 65006,
-                             "passive": True}])
-    Process("exabgp", ["env", "exabgp.daemon.user=root",
+                             "passive": True, "password": "exa"}])
+    exabgp = Process("exabgp", ["env", "exabgp.daemon.user=root",
                        "exabgp.api.cli=false", "exabgp.log.destination="
                        "stdout", "exabgp.tcp.port=179",
                        "exabgp.daemon.drop=false", EXABGP, conf],
             os.path.join(lab.dir, "exabgp.log"), lab.name)
     await_state(venturid, "10.0.0.6", timeout=60)
     routes(venturid, "10.0.0.6", 20)
-    equal(neighbor(venturid, "10.0.0.6")["add_path"], ["ipv4-unicast"],
-          "add-path")
+    routes(venturid, "10.0.0.6", 5, "ipv6-unicast")
+    entry = neighbor(venturid, "10.0.0.6")
+    equal(entry["add_path"][0], "ipv4-unicast", "add-path")
+    equal(entry["md5"], True, "md5")
+    same(table(venturid, "10.0.0.6"), {
+        "10.60.%d.0/24" % i: 2 * [("65006", "10.0.0.6", ("65006:1",),
+                                   ("65006:1:2",))] for i in range(10)},
+         "ExaBGP")
+    same(table(venturid, "10.0.0.6", "ipv6-unicast"), {
+        "2001:db8:6:%d::/64" % i: [("65006", "fd00::6", (), ())]
+        for i in range(1, 6)}, "ExaBGP, IPv6")
     venturid.rpc("bgp.reset", address="10.0.0.6")
     wait_until(lambda: neighbor(venturid, "10.0.0.6")["counters"]
                ["established"] == 2, 60)
     routes(venturid, "10.0.0.6", 20)
+    # It dies: its routes wait for it.
+    exabgp.popen.kill()
+    wait_until(lambda: neighbor(venturid, "10.0.0.6")["state"]
+               != "Established")
+    equal(neighbor(venturid, "10.0.0.6")["routes"]["ipv4-unicast"], 20,
+          "routes of one that restarts")
     venturid.stop()
 
 
