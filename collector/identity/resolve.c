@@ -101,9 +101,36 @@ find_anywhere(const struct identity *t, uint32_t index, const struct addr *a,
     return found && !two && may_be(found->group->tenant, a, p) ? found : NULL;
 }
 
+/* One endpoint, perhaps told by two sources. */
+static bool
+same_endpoint(const struct identity_face *a, const struct identity_face *b)
+{
+    return b && (a == b || (*identity_interface(a)
+                            && !strcmp(identity_interface(a),
+                                       identity_interface(b))));
+}
+
+/* Of those that have the key, in one network even, the one whose port or MAC
+ * address the end has. */
+static const struct identity_face *
+find_own(const struct identity *t, uint32_t index,
+         const struct identity_face *const hint[3], struct when w)
+{
+    for (int i = 0; index && i < MAX_WALK && (hint[0] || hint[1]); i++) {
+        const struct binding *b = binding_at(t, index);
+        if (holds(b, w) && (same_endpoint(b->face, hint[0])
+                            || same_endpoint(b->face, hint[1]))) {
+            return b->face;
+        }
+        index = atomic_load_explicit(&b->next_same, memory_order_acquire);
+    }
+    return NULL;
+}
+
 static const struct identity_face *
 find_key(const struct identity *t, const struct addr *key, uint8_t kind,
-         uint8_t len, const struct addr *a, struct place p, struct when w)
+         uint8_t len, const struct addr *a, struct place p,
+         const struct identity_face *const hint[3], struct when w)
 {
     uint32_t index = slots_find(t, &t->by_any, key, kind, len, 0,
                                 binding_hash(t, key, kind, len, 0));
@@ -114,6 +141,10 @@ find_key(const struct identity *t, const struct addr *key, uint8_t kind,
     if (!atomic_load_explicit(&b->next_same, memory_order_acquire)) {
         return holds(b, w) && (b->scope == p.scope || !b->scope
                                || may_be(b->tenant, a, p)) ? b->face : NULL;
+    }
+    const struct identity_face *own = find_own(t, index, hint, w);
+    if (own) {
+        return own;
     }
     uint32_t scopes[2] = { p.scope, 0 };
     for (int i = p.scope ? 0 : 1; i < 2; i++) {
@@ -158,14 +189,15 @@ next_length(const struct identity *t, int len)
 
 static const struct identity_face *
 find_address(const struct identity *t, const struct addr *a, struct place p,
-             struct when w)
+             const struct identity_face *const hint[3], struct when w)
 {
     const struct identity_face *f = find_key(t, a, IDENTITY_KEY_ADDRESS, 128,
-                                             a, p, w);
+                                             a, p, hint, w);
     for (int len = next_length(t, 128); !f && len >= 0;
          len = next_length(t, len)) {
         struct addr m = masked(a, (unsigned int) len);
-        f = find_key(t, &m, IDENTITY_KEY_PREFIX, (uint8_t) len, a, p, w);
+        f = find_key(t, &m, IDENTITY_KEY_PREFIX, (uint8_t) len, a, p, hint,
+                     w);
     }
     return f;
 }
@@ -228,7 +260,8 @@ resolve_end(const struct identity *t, const struct identity_end *e,
             struct when w)
 {
     const struct identity_face *f = e->has_addr
-                                    ? find_address(t, &e->addr, p, w) : NULL;
+                                    ? find_address(t, &e->addr, p, hint, w)
+                                    : NULL;
     /* One of which no address is known is told by its MAC address, or port. */
     for (int i = 1; i >= 0 && !f; i--) {
         if (hint[i] && hint[i]->by_mac) {

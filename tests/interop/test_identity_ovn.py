@@ -111,9 +111,9 @@ def test_two_chassis():
     equal(wrong, [], "nobody is taken for another one")
 
     # The port moves to the other chassis: one endpoint all the time.
+    moved = time.time()
     run("ip", "-n", chassis[0].name, "link", "delete", "blue1")
     chassis[0].ovs.vsctl("del-port", "br-int", "blue1")
-    moved = time.time()
     chassis[1].plug("blue1m", "blue-1", mac_of("blue", 1), "10.0.0.1/24")
 
     def hosts(**at):

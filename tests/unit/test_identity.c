@@ -244,6 +244,45 @@ test_overlap(void)
     end();
 }
 
+/* One network, or none, and one address twice: the port and the MAC address
+ * tell, also where another source has bound them. */
+static void
+test_same_network(void)
+{
+    begin();
+    uint32_t br = dict_intern(dict, "br0", 3);
+    uint32_t port[2] = { dict_intern(dict, "p0", 2),
+                         dict_intern(dict, "p1", 2) };
+    for (int i = 0; i < 2; i++) {
+        const char *id = i ? "one" : "zero";
+        struct identity_key k[2] = {
+            identity_key_port(br, port[i]),
+            identity_key_mac(0x020000000010 + (uint64_t) i) };
+        struct identity_key address_key = key("10.0.0.5");
+        struct identity_endpoint e = {
+            .source = "ovsdb", .id = id, .interface = id,
+            .text = { [IDENTITY_NETWORK] = "br0" }, .keys = k, .n_keys = 2,
+            .from_us = 1, .to_us = IDENTITY_OPEN };
+        CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), 0);
+        e.source = "ovn-sb";
+        e.text[IDENTITY_NAME] = id;
+        e.keys = &address_key;
+        e.n_keys = 1;
+        CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), 0);
+    }
+    struct identity_end a = { .addr = address("10.0.0.5"), .has_addr = true };
+    struct identity_end b = { .addr = address("10.0.0.6"), .has_addr = true };
+    for (int i = 0; i < 2; i++) {
+        a.bridge = br;
+        a.port = port[i];
+        CU_ASSERT_STRING_EQUAL(resolve(&a, &b, NOW, 0), i ? "one" : "zero");
+        a.port = 0;
+        a.mac = 0x020000000010 + (uint64_t) i;
+        CU_ASSERT_STRING_EQUAL(resolve(&a, &b, NOW, 0), i ? "one" : "zero");
+    }
+    end();
+}
+
 /* What OVS knows of a port and what the orchestrator knows become one. */
 static void
 test_merge(void)
@@ -574,7 +613,7 @@ test_readers(void)
 }
 
 UNIT_MAIN("identity", UNIT_TEST(test_interval), UNIT_TEST(test_change),
-          UNIT_TEST(test_prefix), UNIT_TEST(test_overlap),
+          UNIT_TEST(test_prefix), UNIT_TEST(test_overlap), UNIT_TEST(test_same_network),
           UNIT_TEST(test_merge), UNIT_TEST(test_trust),
           UNIT_TEST(test_generation), UNIT_TEST(test_expire),
           UNIT_TEST(test_bad), UNIT_TEST(test_random),
