@@ -38,16 +38,17 @@ cli_show_neighbors(struct cli *cli, struct json_object *o)
 {
     struct json_object *list = cli_at(o, "neighbors");
     struct table *t = table_create();
-    static const char *const names[] = { "address", "AS", "state", "since",
-                                         "routes", "updates", "flaps",
-                                         "last error" };
+    static const char *const names[] = { "address", "name", "AS", "state",
+                                         "since", "routes", "updates",
+                                         "flaps", "last error" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        table_column(t, names[i], i == 1 || (i > 3 && i < 7));
+        table_column(t, names[i], i == 2 || (i > 4 && i < 8));
     }
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *n = json_object_array_get_idx(list, i);
         bool waits = cli_at(n, "waiting") != NULL;
         table_cell(t, cli_text(n, "address"));
+        table_cell(t, cli_text(n, "description"));
         table_cell(t, cli_text(n, "remote_as"));
         table_cell(t, cli_text(n, "state"));
         table_cell(t, cli_text(n, "changed"));
