@@ -10,7 +10,8 @@ interop_tests += tests/interop/test_accuracy.py \
 	tests/interop/test_provision_traps.py \
 	tests/interop/test_policy.py tests/interop/test_probe.py \
 	tests/interop/test_restart.py tests/interop/test_routes.py \
-	tests/interop/test_guide.py tests/interop/test_reload.py tests/interop/test_tenants.py \
+	tests/interop/test_guide.py tests/interop/test_package.py \
+	tests/interop/test_reload.py tests/interop/test_tenants.py \
 	tests/interop/test_top.py \
 	tests/interop/test_quickstart_demo.py
 
