@@ -457,9 +457,13 @@ cli_show_profile(struct cli *cli, struct json_object *o)
 int
 cli_show_channel(struct cli *cli, struct json_object *o)
 {
+    const char *name = cli->operands[0];        /* "PROFILE/CHANNEL" */
     struct table *t = table_create();
+    char profile[128];
+
+    snprintf(profile, sizeof profile, "%.*s", (int) strcspn(name, "/"), name);
     channel_columns(t);
-    channel_row(t, "", o);
+    channel_row(t, profile, o);
     put_table(cli, t);
     return EXIT_OK;
 }
