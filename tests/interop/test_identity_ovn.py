@@ -68,6 +68,8 @@ def test_two_chassis():
     wait_until(lambda: len([e for e in listed(daemon, "ovn-sb")
                             if e["type"] == "vm" and e["host"]]) == 4, 40,
                lambda: listed(daemon, "ovn-sb"))
+    wait_until(lambda: [m["said_by"].get("port") for m in who(
+        daemon, "10.0.0.1")] == ["ovsdb"] * 2, 20)
     found = who(daemon, "10.0.0.1")
     equal(sorted((m["name"], m["tenant"], m["network"], m["host"], m["type"],
                   m["source"]) for m in found),
@@ -109,6 +111,31 @@ def test_two_chassis():
     wait_until(lambda: [r for r in rows() if r in wanted] == wanted, 40, rows)
     wrong = [r for r in rows() if r[0] and r not in wanted]
     equal(wrong, [], "nobody is taken for another one")
+
+    # What OVN 23.03 drops says so, and in which switch.
+    for c in chassis:
+        c.ovs.vsctl("clear", "Bridge", "br-int", "ipfix", "--", "--id=@b",
+                    "get", "Bridge", "br-int", "--", "--id=@x", "create",
+                    "IPFIX", 'targets="192.0.2.1:4739"', "--", "create",
+                    "Flow_Sample_Collector_Set", "id=123", "bridge=@b",
+                    "ipfix=@x")
+    ovn.nbctl("set", "NB_Global", ".", "options:debug_drop_domain_id=1",
+              "options:debug_drop_collector_set=123")
+
+    def drops():
+        for tenant in PROJECT:
+            guests[tenant, 1].run("ip", "neigh", "replace", "10.0.0.99",
+                                  "lladdr", "02:00:00:00:00:99", "dev",
+                                  "eth0")
+            guests[tenant, 1].run("ping", "-c1", "-W1", "10.0.0.99",
+                                  check=False)
+        return sorted({(r["why_network"], r["src_endpoint"])
+                       for r in daemon.flows(
+                           by=["why_network", "src_endpoint"],
+                           metrics=["packets"], observations="all",
+                           filter="why drop and dst host 10.0.0.99")})
+    wait_until(lambda: drops() == [("blue-net", "blue-vm1"),
+                                   ("red-net", "red-vm1")], 40, drops)
 
     # The port moves to the other chassis: one endpoint all the time.
     moved = time.time()
