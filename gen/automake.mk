@@ -27,4 +27,4 @@ dist_man_MANS += doc/venturi-gen.1
 EXTRA_DIST += tests/interop/generator.py
 interop_tests += tests/interop/test_gen.py tests/interop/test_ingest.py \
 	tests/interop/test_bad_input.py tests/interop/test_kill9.py \
-	tests/interop/test_diskfull.py
+	tests/interop/test_diskfull.py tests/interop/test_store_faults.py

@@ -37,6 +37,12 @@ endif
 interop_tests += tests/interop/test_queries.py \
 	tests/interop/test_query_load.py tests/interop/test_query_values.py
 
+bench_programs += tests/bench/bench_scale
+tests_bench_bench_scale_SOURCES = tests/bench/bench_scale.c \
+	tests/unit/store_util.h
+tests_bench_bench_scale_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(COMMON_LIBS) -lm
+
 bench_programs += tests/bench/bench_rollup
 tests_bench_bench_rollup_SOURCES = tests/bench/bench_rollup.c \
 	tests/unit/store_util.h

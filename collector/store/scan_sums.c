@@ -5,15 +5,19 @@
 #include "lib/dict.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What sums of all questions together may take, in parts of store/memory; more
- * is left to DuckDB, which can put it aside.  Few groups are always kept. */
+ * is put aside.  Few groups are always kept. */
 #define SUMS_MEMORY 2
 #define SUMS_FEW 10000
+/* And what one question may put aside. */
+#define SUMS_ASIDE 16
 /* A table of more groups is added to others by partitions. */
 #define SPLIT_GROUPS 32768
 
@@ -39,6 +43,8 @@ struct scan_sums {
     bool decided;               /* How to go on when all were through. */
     bool split;                 /* By partitions. */
     _Atomic unsigned next_part;
+    int fd;                     /* Of what is put aside; -1: none. */
+    _Atomic uint64_t end;       /* Of that file. */
 };
 
 struct sums_worker {
@@ -56,6 +62,7 @@ scan_sums_create(void)
 {
     struct scan_sums *u = calloc(1, sizeof *u);
     if (u) {
+        u->fd = -1;
         u->addrs = sums_addrs_create();
         pthread_mutex_init(&u->lock, NULL);
         pthread_cond_init(&u->changed, NULL);
@@ -78,6 +85,9 @@ scan_sums_destroy(struct scan_sums *u, struct store *s)
     }
     if (u->bytes) {
         atomic_fetch_sub(&s->sums_bytes, u->bytes);
+    }
+    if (u->fd >= 0) {
+        close(u->fd);
     }
     sums_addrs_destroy(u->addrs);
     pthread_cond_destroy(&u->changed);
@@ -350,6 +360,40 @@ finish_adding(struct worker *w)
     return e;
 }
 
+/* The file for what does not fit into memory; it has no name.  -1: none. */
+static int
+open_aside(struct scan_sums *u, struct store *s)
+{
+    char path[4096];
+
+    pthread_mutex_lock(&u->lock);
+    if (u->fd < 0 && !store_scratch(s, path, sizeof path)) {
+        u->fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    }
+    pthread_mutex_unlock(&u->lock);
+    return u->fd;
+}
+
+/* Puts groups that are too many for memory into a file.  0 or a negative errno:
+ * they are where they were, unless it is -ENOMEM. */
+static int
+put_aside(struct worker *w)
+{
+    struct scan_sums *u = w->use->sums;
+    struct sums *sums = w->sums->sums;
+    struct store *s = w->use->scan->store;
+
+    if (atomic_load(&u->end) > SUMS_ASIDE * s->config.memory_limit) {
+        return -EFBIG;
+    }
+    int e = sums_split(sums), fd = open_aside(u, s);
+    if (!e) {
+        e = fd < 0 ? -EIO : sums_spill(sums, fd, &u->end);
+    }
+    account(w);
+    return e;
+}
+
 /* Adds what there is until it must be told.  0 or a negative errno. */
 static int
 add_all(struct worker *w)
@@ -379,6 +423,12 @@ add_all(struct worker *w)
         }
         if (account(w) && (sums_count(v->sums) > SUMS_FEW
                            || sums_is_split(v->sums))) {
+            e = put_aside(w);
+            if (e == -ENOMEM) {
+                return e;
+            } else if (!e) {
+                continue;
+            }
             rewind_groups(v);
             v->state = FLUSHING;
             return 0;

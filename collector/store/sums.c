@@ -20,6 +20,7 @@ sums_create(const struct sums_spec *spec, struct sums_addrs *addrs)
     }
     s->spec = *spec;
     s->addrs = addrs;
+    s->fd = -1;
     sums_place_keys(s);
     for (unsigned i = 0; i < spec->n_metrics; i++) {
         s->flags |= spec->metrics[i] < N_COLUMNS
@@ -54,6 +55,7 @@ sums_destroy(struct sums *s)
         sums_clear_keys(s);
         sums_clear_parts(s);
         free(s->best);
+        free(s->piece);
         free(s);
     }
 }

@@ -89,6 +89,12 @@ void sums_reset(struct sums *);
 bool sums_is_split(const struct sums *);
 int sums_split(struct sums *);
 
+/* Writes what is in partitions to the end of a file, which other threads may do
+ * as well, and gives its memory back; it is read from there when it is needed.
+ * 0; -ENOMEM, after which the sums are good for nothing; or another negative
+ * errno, with nothing changed. */
+int sums_spill(struct sums *, int fd, _Atomic uint64_t *end);
+
 /* Makes the table that of partition 'part' of all of these.  0 or -ENOMEM. */
 int sums_collect(struct sums *, struct sums *const *all, unsigned n,
                  unsigned part);
@@ -99,8 +105,10 @@ struct sums_cursor {
     const void *chunk;
     uint32_t row;
     unsigned part;
+    bool began;                 /* What of the partition is in memory. */
+    size_t piece;               /* And of what is in a file. */
 };
-bool sums_next_row(const struct sums *, struct sums_cursor *,
+bool sums_next_row(struct sums *, struct sums_cursor *,
                    int64_t *time_us, struct sums_value *keys,
                    struct sums_value *metrics);
 

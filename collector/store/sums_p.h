@@ -62,6 +62,13 @@ struct chunk {
 struct arena {
     struct arena *next;
     size_t used;
+    uint64_t offset;            /* In the file, once it is there. */
+};
+
+/* Chunks of one partition that are in a file. */
+struct spilled {
+    uint64_t *offsets;
+    size_t n, allocated;
 };
 
 struct sums {
@@ -91,6 +98,9 @@ struct sums {
     struct chunk *parts[SUMS_PARTS];
     struct arena *arenas;
     uint64_t n_arenas, n_split; /* Groups and records in them. */
+    struct spilled spilled[SUMS_PARTS];
+    int fd;                     /* Of the file; -1: none. */
+    struct chunk *piece;        /* What was read of it last. */
     uint64_t n_table;           /* Records since the table was empty. */
     bool bypass;                /* Groups would hardly be met again. */
 

@@ -3,9 +3,11 @@
 #include "collector/store/sums_p.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* A table of more groups than fit into caches is waited for with each record.
  * Groups are put into partitions then, by their hash, one after the other in
@@ -114,6 +116,95 @@ add_rows(struct sums *s, const struct chunk *c)
     return 0;
 }
 
+/* ---- In a file. ---- */
+
+static void
+free_arenas(struct sums *s)
+{
+    while (s->arenas) {
+        struct arena *a = s->arenas;
+        s->arenas = a->next;
+        free(a);
+    }
+    s->n_arenas = 0;
+    memset(s->parts, 0, sizeof s->parts);
+}
+
+static bool
+remember(struct spilled *x, uint64_t offset)
+{
+    if (x->n == x->allocated) {
+        size_t n = x->allocated ? 2 * x->allocated : 16;
+        uint64_t *p = realloc(x->offsets, n * sizeof *p);
+        if (!p) {
+            return false;
+        }
+        x->offsets = p;
+        x->allocated = n;
+    }
+    x->offsets[x->n++] = offset;
+    return true;
+}
+
+static int
+write_all(int fd, const void *data, size_t size, uint64_t offset)
+{
+    const uint8_t *p = data;
+    while (size) {
+        ssize_t n = pwrite(fd, p, size, (off_t) offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        } else if (n <= 0) {
+            return n ? -errno : -EIO;
+        }
+        p += n;
+        size -= (size_t) n;
+        offset += (uint64_t) n;
+    }
+    return 0;
+}
+
+int
+sums_spill(struct sums *s, int fd, _Atomic uint64_t *end)
+{
+    for (struct arena *a = s->arenas; a; a = a->next) {
+        a->offset = atomic_fetch_add(end, ARENA_BYTES);
+        int e = write_all(fd, a, a->used, a->offset);
+        if (e) {
+            return e;
+        }
+    }
+    s->fd = fd;
+    for (unsigned i = 0; i < SUMS_PARTS; i++) {
+        for (struct chunk *c = s->parts[i], *next; c; c = next) {
+            /* An arena begins where its size says. */
+            size_t at = (uintptr_t) c % ARENA_BYTES;
+            struct arena *a = (void *) ((uint8_t *) c - at);
+            if (!remember(&s->spilled[i], a->offset + at)) {
+                return -ENOMEM;
+            }
+            next = c->next;
+            s->parts[i] = next; /* It is nowhere twice. */
+        }
+    }
+    free_arenas(s);
+    return 0;
+}
+
+/* Chunk 'i' of a partition, out of the file.  NULL: it cannot be read. */
+static const struct chunk *
+read_piece(struct sums *s, const struct sums *of, unsigned part, size_t i)
+{
+    s->piece = s->piece ? s->piece : malloc(CHUNK_BYTES);
+    ssize_t n = s->piece ? pread(of->fd, s->piece, CHUNK_BYTES,
+                                 (off_t) of->spilled[part].offsets[i]) : -1;
+    /* The last chunk of an arena may be where the file ends. */
+    return n >= (ssize_t) sizeof *s->piece && s->piece->n <= of->chunk_rows
+           && (size_t) n >= sizeof *s->piece
+                            + (size_t) s->piece->n * of->size * 8
+           ? s->piece : NULL;
+}
+
 int
 sums_collect(struct sums *s, struct sums *const *all, unsigned n,
              unsigned part)
@@ -126,6 +217,7 @@ sums_collect(struct sums *s, struct sums *const *all, unsigned n,
         for (struct chunk *c = all[i]->parts[part]; c; c = c->next) {
             rows += c->n;
         }
+        rows += all[i]->spilled[part].n * s->chunk_rows;
     }
     if (!sums_reserve(s, rows)) {
         return -ENOMEM;
@@ -134,12 +226,16 @@ sums_collect(struct sums *s, struct sums *const *all, unsigned n,
         for (struct chunk *c = all[i]->parts[part]; !e && c; c = c->next) {
             e = add_rows(s, c);
         }
+        for (size_t k = 0; !e && k < all[i]->spilled[part].n; k++) {
+            const struct chunk *c = read_piece(s, all[i], part, k);
+            e = c ? add_rows(s, c) : -EIO;
+        }
     }
     return e;
 }
 
 bool
-sums_next_row(const struct sums *s, struct sums_cursor *c,
+sums_next_row(struct sums *s, struct sums_cursor *c,
               int64_t *time_us, struct sums_value *keys,
               struct sums_value *metrics)
 {
@@ -147,12 +243,23 @@ sums_next_row(const struct sums *s, struct sums_cursor *c,
 
     while (!chunk || c->row >= chunk->n) {
         c->row = 0;
-        chunk = chunk ? chunk->next : NULL;
-        if (!chunk && c->part >= SUMS_PARTS) {
+        if (chunk && !c->piece) {
+            chunk = chunk->next;
+        } else if (!c->began) {
+            c->began = true;
+            chunk = s->parts[c->part];
+        } else {
+            chunk = NULL;
+        }
+        if (!chunk && c->piece < s->spilled[c->part].n) {
+            chunk = read_piece(s, s, c->part, c->piece++);
+        } else if (!chunk && ++c->part >= SUMS_PARTS) {
+            c->part = SUMS_PARTS - 1;   /* It stays at the end. */
             c->chunk = NULL;
             return false;
         } else if (!chunk) {
-            chunk = s->parts[c->part++];
+            c->began = false;
+            c->piece = 0;
         }
         c->chunk = chunk;
     }
@@ -165,11 +272,10 @@ sums_next_row(const struct sums *s, struct sums_cursor *c,
 void
 sums_clear_parts(struct sums *s)
 {
-    while (s->arenas) {
-        struct arena *a = s->arenas;
-        s->arenas = a->next;
-        free(a);
+    free_arenas(s);
+    s->n_split = 0;
+    for (unsigned i = 0; i < SUMS_PARTS; i++) {
+        free(s->spilled[i].offsets);
+        s->spilled[i] = (struct spilled) { .n = 0 };
     }
-    s->n_arenas = s->n_split = 0;
-    memset(s->parts, 0, sizeof s->parts);
 }
