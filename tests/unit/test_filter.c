@@ -202,6 +202,17 @@ test_nfdump(void)
                                            "2)" },
         { "flowdir egress", "direction = 1" },
         { "observation domain id 123", "observation_domain_id = 123" },
+        { "observation domain 123", "observation_domain_id = 123" },
+        { "Observation Point > 3", "observation_point_id > 3" },
+        { "tunnel vxlan", "tunnel_type = 1" },
+        { "tunnel type vxlan", "tunnel_type = 1" },
+        { "tunnel  vni 5001", "vni = 5001" },
+        { "src tunnel ip 10.0.0.1", "tunnel_src_addr in 10.0.0.1/32" },
+        { "in interface eth0", "in_if_name = 'eth0'" },
+        { "interface  name eth0", "(in_if_name = 'eth0' | out_if_name = "
+                                   "'eth0')" },
+        { "bridge interface", "bridge = 'interface'" },
+        { "bridge tunnel and tunnel vni 1", "(bridge = 'tunnel' & vni = 1)" },
         { "observation point id > 4", "observation_point_id > 4" },
         { "in mac 00:11:22:33:44:55", "(src_mac = 73588229205 | dst_mac = "
                                       "73588229205)" },
