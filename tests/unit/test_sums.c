@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "lib/dict.h"
 #include "tests/unit/store_util.h"
@@ -207,7 +208,10 @@ test_parts(void)
         uint32_t n = 0, kept = 0, missing = 0;
         struct sums_value (*stay)[2] = calloc(2000, sizeof *stay);
         int64_t t;
+        FILE *file = tmpfile();
+        _Atomic uint64_t end = 0;
 
+        CU_ASSERT_FATAL(file != NULL);
         CU_ASSERT_EQUAL(sums_merge(whole, o), 0);
         for (uint32_t g = 0; g < sums_count(whole); g++) {
             CU_ASSERT(sums_get(whole, g, &t, keys, m));
@@ -221,6 +225,10 @@ test_parts(void)
             CU_ASSERT_EQUAL(sums_split(all[i]), 0);
             CU_ASSERT(sums_is_split(all[i]));
             CU_ASSERT_EQUAL(sums_count(all[i]), 0);
+            if (top == 6 || (top == 12 && i)) { /* Not all in memory. */
+                CU_ASSERT_EQUAL(sums_spill(all[i], fileno(file), &end), 0);
+                CU_ASSERT(sums_is_split(all[i]));
+            }
             while (sums_next_row(all[i], &c, &t, keys, m)) {
                 sums_of[0] += m[0].u;
                 sums_of[1] += m[1].u;
@@ -263,6 +271,16 @@ test_parts(void)
             CU_ASSERT_EQUAL(kept, n);
             CU_ASSERT(sums_of[0] == flows && sums_of[1] == bytes_);
         }
+        /* A file that cannot be read is an error, not an answer. */
+        if (top == 6) {
+            bool failed = false;
+            CU_ASSERT_EQUAL(ftruncate(fileno(file), 0), 0);
+            for (unsigned part = 0; part < SUMS_PARTS; part++) {
+                failed |= sums_collect(s, all, 2, part) == -EIO;
+            }
+            CU_ASSERT(failed);
+        }
+        fclose(file);
         sums_destroy(all[0]);
         sums_destroy(all[1]);
         sums_destroy(o);
