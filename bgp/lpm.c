@@ -145,6 +145,8 @@ lpm_init(struct lpm *t, struct arena *a, bool fast)
         if (p == MAP_FAILED) {
             return -ENOMEM;
         }
+        /* Each lookup is somewhere else in it. */
+        madvise(p, size, MADV_HUGEPAGE);
         t->jump = p;
         t->jump_len = (uint8_t *) (t->jump + JUMP_SIZE);
     }
