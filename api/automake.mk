@@ -52,11 +52,13 @@ api_libapi_la_SOURCES = \
 	api/methods_session.c \
 	api/methods_route.c \
 	api/methods_route_history.c \
+	api/methods_route_import.c \
 	api/route_json.c api/route_json.h \
 	api/methods_system.c \
 	api/model.c api/model.h \
 	api/profile.c api/profile.h \
 	api/rate.c api/rate.h \
+	api/reply.c \
 	api/schema.c api/schema.h \
 	api/server.c api/server.h api/server_p.h \
 	api/subscribe.c api/subscribe.h \
@@ -93,6 +95,8 @@ venturictl_SOURCES = \
 	api/cli/command.c api/cli/command.h \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode.h \
+	api/cli/decode_bgp.c api/cli/decode_bgp.h api/cli/decode_bgp_p.h \
+	api/cli/decode_bgp_text.c \
 	api/cli/decode_show.c \
 	api/cli/doctor.c \
 	api/cli/events.c \
@@ -111,7 +115,8 @@ venturictl_SOURCES = \
 venturictl_CPPFLAGS = $(AM_CPPFLAGS) $(JSONC_CFLAGS) $(ZLIB_CFLAGS) \
 	$(CURSES_CFLAGS)
 venturictl_LDADD = api/libapi.la collector/libcollector.la lib/liblib.la \
-	$(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CURSES_LIBS) $(COMMON_LIBS)
+	$(JSONC_LIBS) $(SSL_LIBS) $(ZLIB_LIBS) $(CURSES_LIBS) \
+	$(BZ2_LIBS) $(COMMON_LIBS)
 
 bashcompdir = $(datadir)/bash-completion/completions
 nodist_bashcomp_DATA = api/cli/completion/venturictl
@@ -155,6 +160,7 @@ tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/ask.c api/cli/bgp.c api/cli/client.c api/cli/command.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \
+	api/cli/decode_bgp.c api/cli/decode_bgp_text.c \
 	api/cli/complete.c api/cli/counters.c api/cli/data.c \
 	api/cli/endpoints.c api/cli/events.c api/cli/export.c api/cli/flows.c \
 	api/cli/front.c api/cli/import.c api/cli/route.c \

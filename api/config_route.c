@@ -67,6 +67,25 @@ get_views(struct json_object *list, struct stamp_config *c,
     return maps ? 0 : -ENOMEM;
 }
 
+static int
+get_watch(struct json_object *list, struct config_route *c,
+          struct config_error *e)
+{
+    size_t n = list ? json_object_array_length(list) : 0;
+    c->watch = calloc(n + 1, sizeof *c->watch);
+    for (size_t i = 0; c->watch && i < n; i++) {
+        const char *text = json_object_get_string(
+            json_object_array_get_idx(list, i));
+        if (prefix_parse(text, &c->watch[c->n_watch++])) {
+            snprintf(e->path, sizeof e->path, ROOT "/watch");
+            snprintf(e->message, sizeof e->message, "%.64s is not a prefix; "
+                     "expected such as 203.0.113.0/24", text);
+            return -EINVAL;
+        }
+    }
+    return c->watch ? 0 : -ENOMEM;
+}
+
 int
 config_route_make(struct json_object *root, struct config_route **out,
                   struct config_error *error)
@@ -85,6 +104,10 @@ config_route_make(struct json_object *root, struct config_route **out,
                       &c->history_us);
     size_parse(json_object_get_string(json_member(h, "size")),
                &c->history_bytes);
+    int result = get_watch(json_member(o, "watch"), c, error);
+    if (result) {
+        return result;
+    }
     c->views.defaults = get_names(json_member(o, "default-view"),
                                   &c->views.n_defaults);
     return c->views.defaults ? get_views(json_member(o, "view"), &c->views, error)
@@ -100,6 +123,7 @@ config_route_destroy(struct config_route *c)
         }
         free((void *) (uintptr_t) c->views.maps);
         free_names(c->views.defaults, c->views.n_defaults);
+        free(c->watch);
         free(c);
     }
 }

@@ -10,6 +10,8 @@ struct json_object;
 struct config_route {
     struct stamp_config views;  /* Ours, with all that it points to. */
     uint64_t memory;            /* routes/memory, bytes. */
+    struct prefix *watch;       /* routes/watch */
+    size_t n_watch;
     bool history;               /* routes/history */
     int64_t history_us;
     uint64_t history_bytes;

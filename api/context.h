@@ -29,6 +29,7 @@ struct profiles;
 struct query_pool;
 struct rollup;
 struct rib;
+struct route_imports;
 struct routelog;
 struct source_table;
 struct store;
@@ -65,6 +66,7 @@ struct api_context {
     struct turns *turns;                /* lib/turns.h */
     struct rib *rib;                    /* bgp/rib.h */
     struct routelog *route_history;     /* bgp/routelog.h */
+    struct route_imports *route_imports;        /* bgp/route_import.h */
     struct bgp_speaker *speaker;        /* bgp/speaker.h */
     struct bmp_server *bmp;             /* bgp/bmp.h */
     /* What OVSDB says about sources, as it is when the main thread looks (it

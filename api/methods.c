@@ -14,41 +14,9 @@ const struct rpc_method *const method_tables[] = {
     methods_subscription, methods_profile,
     methods_export, methods_policy, methods_probe, methods_endpoint,
     methods_watch, methods_bgp, methods_route, methods_route_history,
+    methods_route_import,
     NULL
 };
-
-void
-reply_string(struct json_object *o, const char *name, const char *text)
-{
-    json_object_object_add(o, name,
-                           text ? json_object_new_string(text) : NULL);
-}
-
-void
-reply_int(struct json_object *o, const char *name, int64_t value)
-{
-    json_object_object_add(o, name, json_object_new_int64(value));
-}
-
-void
-reply_uint(struct json_object *o, const char *name, uint64_t value)
-{
-    json_object_object_add(o, name, json_object_new_uint64(value));
-}
-
-void
-reply_bool(struct json_object *o, const char *name, bool value)
-{
-    json_object_object_add(o, name, json_object_new_boolean(value));
-}
-
-void
-reply_time(struct json_object *o, const char *name, int64_t us)
-{
-    char buf[TIME_STRLEN];
-
-    reply_string(o, name, us ? time_format_us(us, buf) : NULL);
-}
 
 void
 reply_filter_error(struct rpc_call *call, const struct filter_error *e)

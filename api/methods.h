@@ -31,6 +31,7 @@ extern const struct rpc_method methods_bgp[];       /* methods_bgp.c */
 extern const struct rpc_method methods_session[];   /* methods_session.c */
 extern const struct rpc_method methods_route[];     /* methods_route.c */
 extern const struct rpc_method methods_route_history[];
+extern const struct rpc_method methods_route_import[];
 extern const struct rpc_method methods_subscription[];      /* subscribe.c */
 
 /* All of them, in the order of the manual; ends with NULL. */

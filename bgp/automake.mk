@@ -20,7 +20,7 @@ bgp_tests = \
 	tests/unit/test_rib \
 	tests/unit/test_stamp
 bgp_test_libs = bgp/libbgp.la lib/liblib.la $(CUNIT_LIBS) $(ZLIB_LIBS) \
-	$(COMMON_LIBS)
+	$(BZ2_LIBS) $(COMMON_LIBS)
 check_PROGRAMS += $(bgp_tests)
 unit_tests += $(bgp_tests)
 tests_unit_test_routelog_SOURCES = tests/unit/test_routelog.c
@@ -43,4 +43,10 @@ bench_programs += tests/bench/bench_rib
 tests_bench_bench_rib_SOURCES = tests/bench/bench_rib.c \
 	tests/bench/routes.c tests/bench/routes.h
 tests_bench_bench_rib_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
-	$(COMMON_LIBS)
+	$(BZ2_LIBS) $(COMMON_LIBS)
+
+bench_programs += tests/bench/bench_routelog
+tests_bench_bench_routelog_SOURCES = tests/bench/bench_routelog.c \
+	tests/bench/routes.c tests/bench/routes.h
+tests_bench_bench_routelog_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
+	$(BZ2_LIBS) $(COMMON_LIBS)

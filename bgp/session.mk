@@ -7,8 +7,11 @@ bgp_libbgp_la_SOURCES += \
 	bgp/bmp_message.c bgp/bmp_message.h \
 	bgp/bmp_router.c bgp/bmp_router.h \
 	bgp/message.c bgp/message.h \
+	bgp/mrt.c bgp/mrt.h \
 	bgp/nlri.c \
 	bgp/open.c \
+	bgp/packed.c bgp/packed.h \
+	bgp/route_import.c bgp/route_import.h \
 	bgp/session.c bgp/session.h bgp/session_p.h \
 	bgp/session_open.c \
 	bgp/session_stale.c \
@@ -39,14 +42,22 @@ fuzz_programs += tests/fuzz/fuzz_bgp
 tests_fuzz_fuzz_bgp_SOURCES = tests/fuzz/fuzz_bgp.c tests/fuzz/replay_main.c
 tests_fuzz_fuzz_bgp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_bgp_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
-	$(COMMON_LIBS)
+	$(BZ2_LIBS) $(COMMON_LIBS)
 
 interop_tests += tests/interop/test_bgp_errors.py \
 	tests/interop/test_bgp_peers.py tests/interop/test_bgp_wire.py \
-	tests/interop/test_route_history.py
+	tests/interop/test_route_history.py \
+	tests/interop/test_decode_routes.py \
+	tests/interop/test_route_import.py
 
 fuzz_programs += tests/fuzz/fuzz_bmp
 tests_fuzz_fuzz_bmp_SOURCES = tests/fuzz/fuzz_bmp.c tests/fuzz/replay_main.c
 tests_fuzz_fuzz_bmp_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 tests_fuzz_fuzz_bmp_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
-	$(COMMON_LIBS)
+	$(BZ2_LIBS) $(COMMON_LIBS)
+
+fuzz_programs += tests/fuzz/fuzz_mrt
+tests_fuzz_fuzz_mrt_SOURCES = tests/fuzz/fuzz_mrt.c tests/fuzz/replay_main.c
+tests_fuzz_fuzz_mrt_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_mrt_LDADD = bgp/libbgp.la lib/liblib.la $(ZLIB_LIBS) \
+	$(BZ2_LIBS) $(COMMON_LIBS)

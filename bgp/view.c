@@ -59,7 +59,11 @@ static bool
 is_named(const struct rib_peer *p, const char *name)
 {
     struct addr a;
+    size_t n = strlen(name);
+    /* "rrc00" is all that "rrc00 192.0.2.1" and others were imported with. */
     return !strcmp(p->name, name)
+           || (p->info.kind == BGP_PEER_FILE && !strncmp(p->name, name, n)
+               && p->name[n] == ' ')
            || (!addr_parse(name, &a)
                && (addr_equal(&a, &p->info.address)
                    || (p->info.kind == BGP_PEER_BMP

@@ -8,6 +8,7 @@ venturid_SOURCES = \
 	daemon/observe.c daemon/observe.h \
 	daemon/options.c daemon/options.h \
 	daemon/privilege.c daemon/privilege.h \
+	daemon/route_events.c daemon/route_events.h \
 	daemon/routing.c daemon/routing.h \
 	daemon/watch.c daemon/watch.h \
 	daemon/turns.c

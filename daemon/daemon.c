@@ -91,6 +91,8 @@ daemon_publish_context(struct daemon *d)
     d->context.decode_counters = &d->decode_counters;
     d->context.input = d->input;
     d->context.rib = d->routing ? routing_rib(d->routing) : NULL;
+    d->context.route_imports = d->routing ? routing_imports(d->routing)
+                                          : NULL;
     d->context.route_history = d->routing ? routing_history(d->routing)
                                           : NULL;
     d->context.speaker = d->routing ? routing_speaker(d->routing) : NULL;

@@ -10,10 +10,12 @@
 #include "api/config_route.h"
 #include "bgp/bmp.h"
 #include "bgp/rib.h"
+#include "bgp/route_import.h"
 #include "bgp/routelog.h"
 #include "bgp/speaker.h"
 #include "bgp/stamp.h"
 #include "collector/input/tls.h"
+#include "daemon/route_events.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -29,6 +31,8 @@ struct routing {
     struct bgp_speaker *speaker;
     struct stamper *stamper;
     struct bmp_server *bmp;
+    struct route_events *events;
+    struct route_imports *imports;
     struct routelog *history;
     ev_timer history_tick;      /* Tables that are complete by now. */
     ev_prepare look;            /* Is there something to clear up? */
@@ -150,14 +154,21 @@ routing_create(struct ev_loop *loop, struct dict *dict)
     r->look.data = r->work.data = r->views.data = r;
     r->rib = rib_create(&(struct rib_config) { .dict = dict });
     r->stamper = r->rib ? stamper_create(r->rib, dict) : NULL;
-    if (r->stamper) {
+    r->events = route_events_create();
+    if (r->stamper && r->events) {
+        struct rib_watch watch = route_events_watch(r->events);
+        rib_add_watch(r->rib, &watch);
         struct bgp_sink sink = rib_sink(r->rib);
-        struct bgp_speaker_hooks hooks = { .aux = r, .n_routes = n_routes };
-        struct bmp_hooks bmp_hooks = { .aux = r, .tls = &bmp_tls };
+        struct bgp_speaker_hooks hooks = {
+            .aux = r, .n_routes = n_routes, .event = route_events_session,
+        };
+        struct bmp_hooks bmp_hooks = { .aux = r, .tls = &bmp_tls,
+                                       .event = route_events_router };
         r->speaker = bgp_speaker_create(loop, &sink, &hooks);
         r->bmp = bmp_server_create(loop, &sink, &bmp_hooks);
+        r->imports = route_imports_create(loop, &sink);
     }
-    if (!r->speaker || !r->bmp) {
+    if (!r->speaker || !r->bmp || !r->imports) {
         routing_destroy(r);
         return NULL;
     }
@@ -177,8 +188,10 @@ routing_stop(struct routing *r)
     ev_timer_stop(r->loop, &r->history_tick);
     bgp_speaker_destroy(r->speaker);
     bmp_server_destroy(r->bmp);
+    route_imports_destroy(r->imports);
     r->speaker = NULL;
     r->bmp = NULL;
+    r->imports = NULL;
 }
 
 void
@@ -191,6 +204,7 @@ routing_destroy(struct routing *r)
     routelog_close(r->history);
     stamper_destroy(r->stamper);
     rib_destroy(r->rib);
+    route_events_destroy(r->events);
     free(r);
 }
 
@@ -204,7 +218,9 @@ int
 routing_configure(struct routing *r, const struct config_bgp *c,
                   const struct config_route *routes, char **error)
 {
-    if (stamper_configure(r->stamper, &routes->views)) {
+    if (stamper_configure(r->stamper, &routes->views)
+        || route_events_configure(r->events, routes->watch,
+                                  routes->n_watch)) {
         return -ENOMEM;
     }
     rib_set_memory(r->rib, routes->memory);
@@ -257,4 +273,10 @@ struct routelog *
 routing_history(const struct routing *r)
 {
     return r->history;
+}
+
+struct route_imports *
+routing_imports(const struct routing *r)
+{
+    return r->imports;
 }

@@ -12,6 +12,7 @@ struct config_route;
 struct dict;
 struct ev_loop;
 struct rib;
+struct route_imports;
 struct routelog;
 struct routing;
 
@@ -39,5 +40,6 @@ struct rib *routing_rib(const struct routing *);
 struct bgp_speaker *routing_speaker(const struct routing *);
 struct bmp_server *routing_bmp(const struct routing *);
 struct routelog *routing_history(const struct routing *);
+struct route_imports *routing_imports(const struct routing *);
 
 #endif /* daemon/routing.h */

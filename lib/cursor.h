@@ -25,7 +25,9 @@ static inline struct cursor
 cur_init(const void *data, size_t size)
 {
     const uint8_t *p = data;
-    return (struct cursor) { .p = p, .end = p + size, .bad = false };
+    /* NULL with 0 is a cursor at its end, and no arithmetic. */
+    return (struct cursor) { .p = p, .end = size ? p + size : p,
+                             .bad = false };
 }
 
 /* The bytes left to read. */

@@ -55,6 +55,24 @@
       "flows are written again")                                        \
     X(store_damaged, "store.damaged", ERROR,                            \
       "a file of the store cannot be read and was set aside")           \
+    X(bgp_up, "bgp.up", NOTICE,                                         \
+      "a BGP session came up")                                          \
+    X(bgp_down, "bgp.down", WARNING,                                    \
+      "a BGP session ended, and why")                                   \
+    X(bgp_warning, "bgp.warning", WARNING,                              \
+      "a neighbour comes near its limit of routes (max-prefixes)")      \
+    X(bgp_malformed, "bgp.malformed", WARNING,                          \
+      "a neighbour sends what is malformed")                            \
+    X(bmp_up, "bmp.up", NOTICE,                                         \
+      "a router begins to speak BMP")                                   \
+    X(bmp_down, "bmp.down", WARNING,                                    \
+      "a router's BMP connection ended")                                \
+    X(bmp_peer_up, "bmp.peer-up", INFO,                                 \
+      "a router that speaks BMP has a session with a peer")             \
+    X(bmp_peer_down, "bmp.peer-down", NOTICE,                           \
+      "a router that speaks BMP lost its session with a peer")          \
+    X(route_changed, "route.changed", INFO,                             \
+      "a route inside of routes/watch changed")                         \
     X(alert_raised, "alert.raised", WARNING,                            \
       "a rule is met; the severity is the rule's")                      \
     X(alert_cleared, "alert.cleared", INFO,                             \

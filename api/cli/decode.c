@@ -10,9 +10,10 @@
 
 #include <json-c/json.h>
 #include <urcu.h>
-#include <zlib.h>
 
+#include "api/cli/decode_bgp.h"
 #include "api/value.h"
+#include "bgp/packed.h"
 #include "collector/decode/capture.h"
 #include "collector/decode/decoder.h"
 #include "collector/decode/pcap.h"
@@ -30,6 +31,8 @@
 
 #define MAX_SOURCES 65536
 #define MAX_DATAGRAM 65535
+#define HEAD_SIZE 64            /* To tell what a file is. */
+#define PIECE 65536
 #define MAX_STREAM (256u << 20) /* A file of IPFIX messages. */
 
 const struct cli_option cli_decode_options[] = {
@@ -57,6 +60,7 @@ struct decode {
     struct decoder_counters n;
     struct decoder *decoder;
     struct capture *capture;
+    struct routes_show *routes; /* BGP, BMP, MRT. */
     struct flow_batch *batch;
     struct correct correct;
     struct decoder_watch watch;
@@ -69,10 +73,9 @@ struct decode {
 
 /* A file, perhaps compressed, with its first bytes given back. */
 struct file {
-    gzFile gz;
-    uint8_t head[PCAP_MAGIC_SIZE];
+    struct packed *packed;
+    uint8_t head[HEAD_SIZE];
     size_t n_head, at_head;
-    bool failed;
 };
 
 static size_t
@@ -83,29 +86,20 @@ file_read(void *file, void *buf, size_t n)
     size_t got = f->n_head - f->at_head < n ? f->n_head - f->at_head : n;
     memcpy(p, f->head + f->at_head, got);
     f->at_head += got;
-    while (got < n) {
-        int more = gzread(f->gz, p + got, (unsigned) (n - got));
-        if (more <= 0) {
-            f->failed |= more < 0;
-            break;
-        }
-        got += (size_t) more;
-    }
-    return got;
+    return got + packed_read(f->packed, p + got, n - got);
 }
 
 static bool
 file_open(struct file *f, const char *name)
 {
-    *f = (struct file) { .gz = NULL };
+    *f = (struct file) { .packed = NULL };
     int fd = strcmp(name, "-") ? open(name, O_RDONLY | O_CLOEXEC)
                                : dup(STDIN_FILENO);
     if (fd < 0) {
         return false;
     }
-    f->gz = gzdopen(fd, "rb");
-    if (!f->gz) {
-        close(fd);
+    f->packed = packed_open(fd);
+    if (!f->packed) {
         errno = ENOMEM;
         return false;
     }
@@ -266,9 +260,8 @@ decode_capture(struct decode *d, struct file *f, const char *name)
     while ((status = pcap_next(pcap, &frame)) == PCAP_FRAME) {
         capture_frame(d->capture, &frame);
     }
-    if (f->failed) {
-        int ignored;
-        complain(d, name, gzerror(f->gz, &ignored));
+    if (packed_error(f->packed)) {
+        complain(d, name, packed_error(f->packed));
         d->not_readable++;
         result = EXIT_DAEMON;
     } else if (status == PCAP_BAD) {
@@ -312,9 +305,8 @@ decode_plain(struct decode *d, struct file *f, const char *name)
 {
     size_t n;
     uint8_t *data = file_read_all(f, MAX_STREAM, &n);
-    if (!data || f->failed) {
-        int ignored;
-        complain(d, name, data ? gzerror(f->gz, &ignored)
+    if (!data || packed_error(f->packed)) {
+        complain(d, name, data ? packed_error(f->packed)
                                : strerror(ENOMEM));
         d->not_readable++;
         free(data);
@@ -347,6 +339,29 @@ decode_plain(struct decode *d, struct file *f, const char *name)
     return result;
 }
 
+/* A file of BGP or BMP messages, or of MRT records, of any size. */
+static int
+decode_routes(struct decode *d, struct file *f, const char *name)
+{
+    uint8_t *buf = malloc(PIECE);
+    size_t n;
+    int result = EXIT_OK;
+    while (buf && (n = file_read(f, buf, PIECE))) {
+        routes_show_file(d->routes, buf, n);
+    }
+    const char *wrong = routes_show_file(d->routes, NULL, 0);
+    if (!buf || packed_error(f->packed)) {
+        complain(d, name, buf ? packed_error(f->packed) : strerror(ENOMEM));
+        d->not_readable++;
+        result = EXIT_DAEMON;
+    } else if (wrong) {
+        complain(d, name, wrong);
+        d->torn_file++;
+    }
+    free(buf);
+    return result;
+}
+
 static int
 decode_file(struct decode *d, const char *name)
 {
@@ -356,9 +371,11 @@ decode_file(struct decode *d, const char *name)
         d->not_readable++;
         return EXIT_DAEMON;
     }
-    int result = f.n_head == sizeof f.head && pcap_magic(f.head)
-                 ? decode_capture(d, &f, name) : decode_plain(d, &f, name);
-    gzclose(f.gz);
+    int result = f.n_head >= 4 && pcap_magic(f.head)
+                 ? decode_capture(d, &f, name)
+                 : !d->protocol && routes_show_looks(f.head, f.n_head)
+                 ? decode_routes(d, &f, name) : decode_plain(d, &f, name);
+    packed_close(f.packed);
     return result;
 }
 
@@ -453,6 +470,7 @@ print_summary(struct decode *d)
     add_count(o, "counter_records", t.counter);
     add_count(o, "options_records", t.options);
     add_count(o, "templates", t.templates);
+    routes_show_summary(d->routes, o, errors);
     json_object_object_add(o, "errors", errors);
     json_object_object_add(o, "exporters", t.exporters);
     fprintf(d->cli->out, "%s\n", json_object_to_json_string_ext(
@@ -470,9 +488,13 @@ decode_init(struct decode *d)
     d->templates = template_cache_create(4 * TEMPLATE_SHARE, TEMPLATE_TOTAL);
     d->batch = batch_create();
     d->capture = capture_create(on_datagram, d);
+    d->routes = routes_show_create(d->summary ? NULL : d->cli->out);
     if (!d->dict || !d->sources || !d->templates || !d->batch
-        || !d->capture) {
+        || !d->capture || !d->routes) {
         return false;
+    }
+    if (!d->protocol) {
+        capture_set_tap(d->capture, routes_show_tap(d->routes));
     }
     d->watch = (struct decoder_watch) { on_options, on_counters, d };
     struct decoder_config c = {
@@ -489,6 +511,7 @@ static void
 decode_clear(struct decode *d)
 {
     capture_destroy(d->capture);
+    routes_show_destroy(d->routes);
     decoder_destroy(d->decoder);
     batch_destroy(d->batch);
     template_cache_destroy(d->templates);

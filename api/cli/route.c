@@ -2,8 +2,11 @@
 
 #include "api/cli/show.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <json-c/json.h>
 
@@ -241,4 +244,106 @@ cli_show_route_history(struct cli *cli, struct json_object *result)
         fprintf(cli->out, "older: --cursor %s\n", cli_text(result, "cursor"));
     }
     return EXIT_OK;
+}
+
+/* ---- Imports. ---- */
+
+const struct cli_option cli_route_import_options[] = {
+    { "name", 'N', "NAME", "of the import; without it, of the file up to its "
+      "first dot", NULL },
+    { "damaged", 'd', NULL, "take what can be read of a file that breaks off",
+      NULL },
+    END
+};
+
+/* "rib" of "/tmp/rib.20261123.bz2". */
+static void
+set_name(struct cli *cli, struct json_object *params, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    const char *base = slash ? slash + 1 : file;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int) strcspn(base, "."), base);
+    cli_set_string(params, "name", cli_value(cli, "name")
+                                   ? cli_value(cli, "name") : name);
+}
+
+int
+cli_route_import(struct cli *cli)
+{
+    struct json_object *params = json_object_new_object();
+    struct json_object *reply = NULL;
+    if (cli->n_operands != 1) {
+        json_object_put(params);
+        cli_usage(cli, "give one file");
+        return EXIT_USAGE;
+    }
+    const char *file = cli->operands[0];
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        json_object_put(params);
+        fprintf(cli->err, "venturictl: %s: %s\n", file, strerror(errno));
+        return EXIT_DAEMON;
+    }
+    set_name(cli, params, file);
+    if (cli_value(cli, "damaged")) {
+        json_object_object_add(params, "damaged",
+                               json_object_new_boolean(true));
+    }
+    cli_set_running(cli, params);
+    cli->method = "route.import";
+    int status = cli_ask(cli, cli->method, params, fd, &reply);
+    close(fd);
+    if (status == EXIT_DAEMON && reply) {
+        cli_show_error(cli, reply);
+    } else if (status == EXIT_OK && cli->format != FORMAT_TABLE) {
+        cli_show_json(cli, reply);
+    } else if (status == EXIT_OK) {
+        fprintf(cli->out, "%s: %s routes of %s peers%s%s%s\n",
+                cli_text(reply, "name"), cli_text(reply, "announced"),
+                cli_text(reply, "peers"),
+                json_object_get_boolean(cli_at(reply, "replaced"))
+                ? ", in the place of those from before" : "",
+                cli_at(reply, "damage") ? "; the file " : "",
+                cli_at(reply, "damage") ? cli_text(reply, "damage") : "");
+    }
+    json_object_put(reply);
+    return status;
+}
+
+int
+cli_show_route_imports(struct cli *cli, struct json_object *result)
+{
+    static const char *const names[] = { "peer", "as", "routes" };
+    struct json_object *list = cli_at(result, "imports");
+    struct table *t = table_create();
+    table_column(t, "import", false);
+    table_column(t, "imported", false);
+    for (size_t i = 0; i < 3; i++) {
+        table_column(t, names[i], i > 0);
+    }
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *o = json_object_array_get_idx(list, i);
+        struct json_object *peers = cli_at(o, "peers");
+        for (size_t k = 0; k < json_object_array_length(peers); k++) {
+            struct json_object *p = json_object_array_get_idx(peers, k);
+            table_cell(t, cli_text(o, "name"));
+            table_cell(t, cli_text(o, "imported"));
+            for (size_t c = 0; c < 3; c++) {
+                table_cell(t, cli_text(p, names[c]));
+            }
+        }
+    }
+    cli_print_table(cli, t, "no MRT file was imported");
+    return EXIT_OK;
+}
+
+bool
+cli_build_route_forget(struct cli *cli, struct json_object *params)
+{
+    if (cli->n_operands != 1) {
+        return cli_usage(cli, "give the name of one import");
+    }
+    cli_set_string(params, "name", cli->operands[0]);
+    return true;
 }

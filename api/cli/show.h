@@ -153,6 +153,10 @@ int cli_show_routes(struct cli *, struct json_object *result);
 extern const struct cli_option cli_route_history_options[];
 bool cli_build_route_history(struct cli *, struct json_object *params);
 int cli_show_route_history(struct cli *, struct json_object *result);
+extern const struct cli_option cli_route_import_options[];
+int cli_route_import(struct cli *);
+int cli_show_route_imports(struct cli *, struct json_object *result);
+bool cli_build_route_forget(struct cli *, struct json_object *params);
 
 /* import.c */
 extern const struct cli_option cli_import_options[];

@@ -43,12 +43,31 @@ void capture_destroy(struct capture *); /* NULL is fine. */
 
 void capture_frame(struct capture *, const struct pcap_frame *);
 
+/* Streams of other protocols. */
+struct capture_stream {
+    struct addr src, dst;
+    uint16_t src_port, dst_port;
+    bool from_start;            /* The capture has its beginning. */
+};
+struct capture_tap {
+    void *aux;
+    /* The first octets of a stream, which bytes() gets, too: a handle, or NULL
+     * if it is none of yours. */
+    void *(*begin)(void *aux, const struct capture_stream *,
+                   const uint8_t *, size_t);
+    void (*bytes)(void *stream, const uint8_t *, size_t, int64_t time_us);
+    /* Octets are missing here. */
+    void (*gap)(void *stream);
+    void (*end)(void *stream);
+};
+void capture_set_tap(struct capture *, const struct capture_tap *);
+
 /* The file has ended: nothing that waits will come any more. */
 void capture_finish(struct capture *);
 
 const struct capture_counters *capture_counters(const struct capture *);
 
-/* True if 'n' bytes can be an Ethernet frame with a UDP datagram in it, whose
+/* True if 'n' bytes can be an Ethernet frame with UDP or TCP in it: length or
  * checksum of the IP header is right. */
 bool capture_looks_ethernet(const uint8_t *, size_t n);
 

@@ -57,7 +57,10 @@ struct waiting {
 struct stream {
     struct addr src, dst;
     uint16_t src_port, dst_port;
+    bool from_start;
+    bool syn_data;              /* Nothing has come after a SYN with data. */
     bool used, dead;            /* Dead: what comes is not looked at. */
+    void *tap;                  /* Somebody else's; NULL: IPFIX. */
     uint64_t age;
     int64_t time_us;
     uint32_t next;              /* Sequence number that comes next. */
@@ -73,6 +76,7 @@ void capture_tcp(struct capture *, struct segment *);
 void capture_tcp_finish(struct capture *);
 
 struct capture {
+    const struct capture_tap *tap;
     capture_datagram_fn *each;
     void *aux;
     struct capture_counters n;

@@ -25,6 +25,28 @@ drop_waiting(struct stream *s)
     s->waiting_bytes = 0;
 }
 
+/* What waits comes after octets that never came.  The tap goes on behind
+ * them. */
+static void take_waiting(struct stream *);
+
+static void
+skip_gap(struct stream *s)
+{
+    const struct capture_tap *tap = s->capture->tap;
+    while (s->n_waiting) {
+        uint32_t next = s->waiting[0].seq;
+        for (unsigned i = 1; i < s->n_waiting; i++) {
+            if ((int32_t) (s->waiting[i].seq - next) < 0) {
+                next = s->waiting[i].seq;
+            }
+        }
+        counter_inc(&s->capture->n.stream_gap);
+        tap->gap(s->tap);
+        s->next = next;
+        take_waiting(s);
+    }
+}
+
 /* The rest of the stream is not looked at. */
 static void
 give_up(struct stream *s, counter_t *reason)
@@ -42,6 +64,11 @@ static void
 end(struct stream *s)
 {
     struct capture_counters *n = &s->capture->n;
+    if (s->tap) {
+        skip_gap(s);
+        s->capture->tap->end(s->tap);
+        s->dead = true;
+    }
     if (!s->dead && s->n_waiting) {
         give_up(s, &n->stream_gap);
     } else if (!s->dead && ipfix_stream_partial(&s->ipfix)) {
@@ -68,7 +95,7 @@ find_stream(struct capture *cap, const struct segment *seg,
         }
     }
     if (oldest->used) {
-        if (!oldest->dead) {
+        if (!oldest->dead && !oldest->tap) {
             give_up(oldest, &cap->n.stream_limit);
         }
         end(oldest);
@@ -100,13 +127,25 @@ deliver(struct stream *s, const uint8_t *p, size_t n)
     if (s->dead || !n) {
         return;
     }
+    const struct capture_tap *tap = s->capture->tap;
     bool first = !s->begun;
     s->begun = true;
+    if (first && tap) {
+        struct capture_stream info = { s->src, s->dst, s->src_port,
+                                       s->dst_port, s->from_start };
+        s->tap = tap->begin(tap->aux, &info, p, n);
+    }
+    if (s->tap) {
+        tap->bytes(s->tap, p, n, s->time_us);
+        return;
+    }
     if (ipfix_stream_feed(&s->ipfix, p, n, on_message, s)) {
         give_up(s, first ? &s->capture->n.not_ipfix
                          : &s->capture->n.stream_gap);
     }
 }
+
+static void take(struct stream *, uint32_t seq, const uint8_t *, size_t);
 
 static void
 wait_for_gap(struct stream *s, uint32_t seq, const uint8_t *p, size_t n)
@@ -119,7 +158,11 @@ wait_for_gap(struct stream *s, uint32_t seq, const uint8_t *p, size_t n)
         && s->waiting_bytes + n <= MAX_WAITING) {
         copy = malloc(n);
     }
-    if (!copy) {
+    if (!copy && s->tap && s->n_waiting) {
+        skip_gap(s);
+        take(s, seq, p, n);
+        return;
+    } else if (!copy) {
         give_up(s, &s->capture->n.stream_gap);
         return;
     }
@@ -184,6 +227,12 @@ capture_tcp(struct capture *cap, struct segment *seg)
     }
     if (tcp.flags & SYN) {
         s->next = tcp.seq + 1;
+        s->from_start = true;
+        s->syn_data = n != 0;
+    } else if (n && s->syn_data) {
+        /* Captures that were made up: SYN has data and does not count. */
+        s->next -= s->begun && tcp.seq == s->next - 1;
+        s->syn_data = false;
     }
     if (n) {
         counter_inc(&cap->n.tcp);

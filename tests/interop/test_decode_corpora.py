@@ -156,6 +156,8 @@ def test_every_file():
         others["options"] += kinds.count("options")
         others["counters"] += kinds.count("counters")
         for record in records:
+            if record.get("record") in ("bgp", "bmp", "mrt"):
+                continue        # test_decode_routes.py
             if None in record.values() or "exporter" not in record:
                 raise Failure("%s: %s" % (entry["path"], record))
         n += 1

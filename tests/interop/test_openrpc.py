@@ -27,6 +27,7 @@ NOT_FOUND = -32004
 ELSEWHERE = {
     "session.login": -32009,            # The token of the example is nobody's.
     "flow.import": -32602,              # A file must come along.
+    "route.import": -32602,             # And here.
 }
 
 # Whose examples come first, so that there is what an example is about.

@@ -182,5 +182,46 @@ def test_a_table_and_many_changes():
     daemon.stop()
 
 
+def events(daemon, **kwargs):
+    return daemon.rpc("event.list", **kwargs)["events"]
+
+
+def kinds(daemon):
+    return [e["kind"] for e in events(daemon)]
+
+
+def test_events_of_sessions_and_routes():
+    lab = Lab()
+    config = dict(CONFIG, routes={"watch": ["203.0.113.0/24"]})
+    config["bgp"] = dict(CONFIG["bgp"], neighbor=[
+        dict(CONFIG["bgp"]["neighbor"][0], **{"max-prefixes": 2})])
+    daemon = Daemon(lab, config=config)
+    bird = Bird(lab, 64501)
+    wait_until(lambda: "bgp.up" in kinds(daemon), 30, "bgp.up")
+    wait_until(lambda: [c for c in history(daemon) if c["kind"] == "table"],
+               30, "the first table")
+    # Two of at most two routes.
+    wait_until(lambda: "bgp.warning" in kinds(daemon), 30, "bgp.warning")
+    bird.change(64777)
+    wait_until(lambda: "route.changed" in kinds(daemon), 30,
+               lambda: "route.changed: %s" % events(daemon))
+    changed = [e for e in events(daemon) if e["kind"] == "route.changed"]
+    equal(len(changed), 1, "changes; a first table is none")
+    equal((changed[0]["subject"], changed[0]["detail"]["change"],
+           changed[0]["detail"]["peer"], changed[0]["detail"]["before"],
+           changed[0]["detail"]["after"]),
+          ("203.0.113.0/24", "changed", "border",
+           "64500 64501 15169 via 127.0.0.2",
+           "64500 64777 15169 via 127.0.0.2"), "what changed")
+    bird.process.stop()
+    wait_until(lambda: "bgp.down" in kinds(daemon), 30, "bgp.down")
+    down = [e for e in events(daemon) if e["kind"] == "bgp.down"][-1]
+    equal((down["subject"], down["detail"]["name"], down["detail"]["as"]),
+          ("127.0.0.2", "border", 64500), "whose session")
+    if not down["detail"]["reason"]:
+        raise Failure("no reason: %s" % down)
+    daemon.stop()
+
+
 if __name__ == "__main__":
     main()

@@ -583,6 +583,7 @@ test_methods(void)
         "subscription.list",            /* Of a connection: call. */
         "event.subscribe", "event.list",        /* events [--follow] */
         "flow.import", "flow.export",   /* import, export-data */
+        "route.import",                 /* route import */
         "rpc.cancel",                   /* Ctrl-C */
         "session.login",                /* --token-file */
     };
