@@ -92,7 +92,8 @@ read_filter(struct reading *r)
     }
 }
 
-/* "src_addr", "src_addr/24", "src_addr/24/56", "proto_name", "dst_service". */
+/* "src_addr", "src_addr/24", "src_addr/24/56", "proto_name", "dst_service",
+ * "src_label.role". */
 static const struct column *
 parse_key(const char *text, struct query_key *key)
 {
@@ -113,6 +114,16 @@ parse_key(const char *text, struct query_key *key)
             key->form = FORM_NAME;
             return &columns[names[i].column];
         }
+    }
+    bool src = !strncmp(text, "src_label.", 10);
+    if (src || !strncmp(text, "dst_label.", 10)) {
+        size_t n = strlen(text + 10);
+        if (!n || n >= sizeof key->label) {
+            return NULL;
+        }
+        key->form = FORM_LABEL;
+        memcpy(key->label, text + 10, n);
+        return &columns[src ? COL_src_labels : COL_dst_labels];
     }
     const char *slash = strchr(text, '/');
     if (!slash || (size_t) (slash - text) >= sizeof name) {
@@ -1102,8 +1113,8 @@ static const struct rpc_param query_params[] = {
     { "filter", PARAM_STRING, false, "which flows, in the filter language; "
       "all is the default", NULL },
     { "by", PARAM_ARRAY, false, "columns to group by; also src_addr/24 or "
-      "src_addr/24/56 (prefixes; IPv6: 64), proto_name, src_service, "
-      "dst_service; none is the default: one row of totals", "{\"type\":\"array\",\"items\":"
+      "src_addr/24/56 (prefixes; IPv6: 64), src_label.KEY, proto_name, "
+      "src_service, dst_service; none is the default: one row of totals", "{\"type\":\"array\",\"items\":"
       "{\"type\":\"string\"},\"maxItems\":16}" },
     { "metrics", PARAM_ARRAY, false, "what to sum up; also bps, pps, fps "
       "(averages), first, last, min(X), max(X), distinct(COLUMN), p95(bps), "

@@ -60,6 +60,8 @@ filter_complete_token(struct filter_parse *fp, const char *name)
         for (unsigned i = 0; i < 6; i++) {
             add(fp, compares[i]);
         }
+    } else if (!strcmp(name, "label.KEY")) {
+        add(fp, "label.");
     } else if (!strncmp(name, "duration,", 9)) {
         for (int v = FV_COLUMN + 1; v < N_FILTER_VALUES; v++) {
             add(fp, filter_value_name((enum filter_value) v));

@@ -242,6 +242,27 @@ has_word(const char *text, const char *word)
     return false;
 }
 
+/* Whether 'text', as labels are written, has 'label': ",k=v,", or ",k=" for any
+ * value.  A comma within a value has a backslash, and what follows it has one
+ * before each "=": it is no label. */
+static bool
+has_label(const char *text, const char *label)
+{
+    size_t n = strlen(++label);
+    bool whole = n && label[n - 1] == ',';
+
+    n -= whole;
+    for (const char *p = text;; p++) {
+        if (!strncmp(p, label, n) && (!whole || p[n] == ',' || !p[n])) {
+            return true;
+        }
+        p = strchr(p, ',');
+        if (!p) {
+            return false;
+        }
+    }
+}
+
 /* Rows that follow each other have few names: what was found out about one is
  * remembered for the batch. */
 #define SEEN 256
@@ -265,7 +286,9 @@ term_text(const struct step *s, const struct flow_batch *b, unsigned words,
             if (seen[at] != id) {
                 const char *text = dict_text(s->dict, id);
                 seen[at] = id;
-                found[at] = s->word ? has_word(text, s->word)
+                found[at] = s->word && *s->word == ','
+                            ? has_label(text, s->word)
+                            : s->word ? has_word(text, s->word)
                             : !regexec(s->pattern, text, 0, NULL, 0);
             }
             out[w] |= (uint64_t) found[at] << i;
@@ -354,7 +377,7 @@ add_search(struct filter_program *p, const struct filter *t)
     if (p->failed) {
         return;
     }
-    if (t->cmp == CMP_HAS_WORD) {
+    if (t->cmp != CMP_MATCHES) {
         s->word = strdup(t->text);
         p->failed = !s->word;
         return;
@@ -383,7 +406,8 @@ add_term(struct filter_program *p, const struct filter *t)
         s->column = t->column;  /* Without kernel: absent. */
         return;
     }
-    if (t->cmp == CMP_HAS_WORD || t->cmp == CMP_MATCHES) {
+    if (t->cmp == CMP_HAS_WORD || t->cmp == CMP_MATCHES
+        || t->cmp == CMP_HAS_LABEL) {
         add_search(p, t);
         return;
     }

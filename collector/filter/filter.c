@@ -574,6 +574,114 @@ make_search(struct filter_parse *fp, enum filter_kind kind,
     return f && cmp == CMP_NE ? filter_make(fp, FILTER_NOT, f, NULL) : f;
 }
 
+bool
+filter_label_escape(char *out, size_t size, const char *text, size_t len)
+{
+    size_t used = strlen(out);
+    for (size_t i = 0; i < len; i++) {
+        bool mark = strchr(",=\\", text[i]) != NULL;
+        if (!text[i] || used + mark + 2 > size) {
+            return false;
+        }
+        if (mark) {
+            out[used++] = '\\';
+        }
+        out[used++] = text[i];
+    }
+    out[used] = '\0';
+    return true;
+}
+
+/* Of one side. */
+static struct filter *
+make_label(struct filter_parse *fp, enum column_id id, const char *label)
+{
+    struct filter *f = make_term(fp, id, CMP_HAS_LABEL);
+    if (f && !(f->text = strdup(label))) {
+        filter_fail(fp, fp->at, "", "out of memory");
+        filter_destroy(f);
+        f = NULL;
+    }
+    return f;
+}
+
+struct filter *
+filter_make_label(struct filter_parse *fp, const struct filter_word *key,
+                  enum filter_side side, enum filter_cmp cmp,
+                  const struct filter_word *word,
+                  const struct filter_span *where,
+                  const struct filter_span *span)
+{
+    char label[2 * MAX_WORD] = ",";
+    size_t skip = strlen("label.");
+    if (*key->text != 'l') {            /* "src_label.KEY" */
+        if (side != SIDE_ANY) {
+            filter_fail(fp, where->start, "label.KEY", "the side is said "
+                        "twice");
+            return NULL;
+        }
+        side = *key->text == 's' ? SIDE_SRC : SIDE_DST;
+        skip += strlen("src_");
+    }
+    if (cmp != CMP_EQ && cmp != CMP_NE) {
+        filter_fail(fp, span->start, "=, !=", "labels have no order: they "
+                    "take = and != only");
+        return NULL;
+    }
+    bool fits = filter_label_escape(label, sizeof label - 2, key->text + skip,
+                                    key->len - skip);
+    if (fits) {
+        strcat(label, "=");
+        fits = filter_label_escape(label, sizeof label - 2, word->text,
+                                   word->len);
+    }
+    if (!fits) {
+        filter_fail(fp, span->start, "", "this value is too long");
+        return NULL;
+    }
+    strcat(label, ",");
+    struct filter *f = NULL;
+    if (side != SIDE_DST) {
+        f = make_label(fp, COL_src_labels, label);
+        if (!f) {
+            return NULL;
+        }
+    }
+    if (side != SIDE_SRC) {
+        struct filter *g = make_label(fp, COL_dst_labels, label);
+        if (!g) {
+            filter_destroy(f);
+            return NULL;
+        }
+        f = f ? filter_make(fp, side == SIDE_BOTH ? FILTER_AND : FILTER_OR,
+                            f, g) : g;
+    }
+    return f && cmp == CMP_NE ? filter_make(fp, FILTER_NOT, f, NULL) : f;
+}
+
+struct filter *
+filter_make_labels(struct filter_parse *fp, const struct filter_word *key,
+                   enum filter_side side, struct filter_list *list,
+                   const struct filter_span *where)
+{
+    struct filter *all = NULL;
+    for (struct filter_list *l = list; l; l = l->next) {
+        struct filter *f = filter_make_label(fp, key, side, CMP_EQ, &l->word,
+                                             where, &l->span);
+        if (f && all) {
+            f = filter_make(fp, FILTER_OR, all, f);
+        } else if (!f) {
+            filter_destroy(all);
+        }
+        all = f;
+        if (!all) {
+            break;
+        }
+    }
+    filter_list_destroy(list);
+    return all;
+}
+
 struct filter *
 filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
                  enum filter_io io, enum filter_side side,

@@ -18,8 +18,9 @@ enum filter_op { FILTER_ANY, FILTER_AND, FILTER_OR, FILTER_NOT, FILTER_TERM };
 enum filter_cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE,
                   CMP_IN_PREFIX, CMP_BITS_ALL, CMP_BITS_NONE, CMP_IS_NULL,
                   /* NAME columns: a word of the text, between blanks; an
-                   * extended regular expression that matches in it. */
-                  CMP_HAS_WORD, CMP_MATCHES };
+                   * extended regular expression that matches in it; labels
+                   * ("k=v,k2=v2") that have ",k=v,", or with ",k=" the key. */
+                  CMP_HAS_WORD, CMP_MATCHES, CMP_HAS_LABEL };
 
 /* What a term compares: a column, or a number that is computed from columns of
  * the record, rounded down; never absent.  nfdump's meanings. */
@@ -65,6 +66,11 @@ bool filter_equal(const struct filter *, const struct filter *);
  * memory. */
 struct filter *filter_join(enum filter_op, struct filter *left,
                            struct filter *right);
+
+/* Appends a key or value of labels as labels are written, with a backslash before
+ * ",", "=" and "\", to the 'size' octets of 'out'.  False if there is no
+ * room. */
+bool filter_label_escape(char *out, size_t size, const char *text, size_t len);
 
 /* The name of a computed value, NULL for FV_COLUMN. */
 const char *filter_value_name(enum filter_value);

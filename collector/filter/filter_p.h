@@ -141,6 +141,19 @@ struct filter *filter_make_io(struct filter_parse *, enum filter_io,
                               const struct filter_word *,
                               const struct filter_span *where,
                               const struct filter_span *);
+/* "label.role web": 'key' is the whole word; src_label. and dst_label. say the
+ * side, too. */
+struct filter *filter_make_label(struct filter_parse *,
+                                 const struct filter_word *key,
+                                 enum filter_side, enum filter_cmp,
+                                 const struct filter_word *,
+                                 const struct filter_span *where,
+                                 const struct filter_span *);
+/* One of a list.  Takes over the list. */
+struct filter *filter_make_labels(struct filter_parse *,
+                                  const struct filter_word *key,
+                                  enum filter_side, struct filter_list *,
+                                  const struct filter_span *where);
 struct filter *filter_make_null(struct filter_parse *, enum column_id);
 struct filter *filter_make_number(struct filter_parse *, enum column_id,
                                   uint64_t number);

@@ -92,6 +92,7 @@ int filter_lex(FILTER_YYSTYPE *, FILTER_YYLTYPE *, struct filter_parse *);
 %token <value> COMPUTED "duration, bps, pps, bpp"
 %token <word> PHRASE "nat, asa, mpls"
 %token <column> COLUMN "column"
+%token <word> LABEL "label.KEY"
 %token <word> WORD "value"
 %token BAD "invalid text"
 
@@ -132,6 +133,10 @@ term:
     { CHECK($$ = filter_make_kind(fp, $2, IO_ANY, $1, $3, &$4, &@4)); }
   | side KIND compare WORD WORD
     { CHECK($$ = filter_make_netmask(fp, $2, $1, &$4, &$5, &@5)); }
+  | side LABEL compare WORD
+    { CHECK($$ = filter_make_label(fp, &$2, $1, $3, &$4, &@2, &@4)); }
+  | side LABEL "in" "[" list "]"
+    { CHECK($$ = filter_make_labels(fp, &$2, $1, $5, &@2)); }
   | side KIND "in" "[" list "]"
     { CHECK($$ = filter_make_list(fp, $2, IO_ANY, $1, COL_src_addr, $5)); }
   | dir "in" KIND "[" list "]"

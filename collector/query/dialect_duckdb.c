@@ -47,6 +47,17 @@ elapsed_ms(FILE *f, bool begin)
 }
 
 static void
+label(FILE *f, enum sql_label part)
+{
+    static const char *const parts[] = {
+        [SQL_LABEL_COLUMN] = "regexp_replace(regexp_extract(',' || (",
+        [SQL_LABEL_PATTERN] = "), ",
+        [SQL_LABEL_END] = ", 1), '\\\\([,=\\\\])', '\\1', 'g')",
+    };
+    fputs(parts[part], f);
+}
+
+static void
 percentile(FILE *f, const char *column, uint64_t n)
 {
     uint64_t rank = n - n / 20; /* ceil(0.95 n), from 1. */
@@ -66,5 +77,6 @@ const struct sql_dialect sql_duckdb = {
     .bucket = bucket,
     .wide = wide,
     .elapsed_ms = elapsed_ms,
+    .label = label,
     .percentile = percentile,
 };

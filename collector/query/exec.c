@@ -195,6 +195,7 @@ make_sums(const struct query *q, bool alone, struct sums_spec *s)
         s->keys[i].v4_len = q->key[i].v4_len;
         s->keys[i].v6_len = q->key[i].v6_len;
         if (columns[q->by[i]].type == COLUMN_T_TIME
+            || q->key[i].form == FORM_LABEL
             || (q->confine && confine_end(q->by[i]) >= 0)) {
             return false;
         }

@@ -8,6 +8,31 @@
 /* The groups of a result as a filter: one term per key, "and" within a group,
  * "or" between them. */
 
+/* That a label has a value, or is not there at all. */
+static struct filter *
+label_term(struct filter *f, const struct query_key *k,
+           const struct query_value *v)
+{
+    size_t n = v->null ? 0 : strlen(v->text);
+    size_t size = 2 * (strlen(k->label) + n) + 8;
+
+    f->cmp = CMP_HAS_LABEL;
+    f->text = malloc(size);
+    if (!f->text) {
+        free(f);
+        return NULL;
+    }
+    strcpy(f->text, ",");
+    filter_label_escape(f->text, size, k->label, strlen(k->label));
+    strcat(f->text, "=");
+    if (v->null) {
+        return filter_join(FILTER_NOT, f, NULL);
+    }
+    filter_label_escape(f->text, size, v->text, n);
+    strcat(f->text, ",");
+    return f;
+}
+
 static struct filter *
 make_term(const struct query *q, unsigned i, const struct query_value *v)
 {
@@ -19,6 +44,9 @@ make_term(const struct query *q, unsigned i, const struct query_value *v)
     }
     f->op = FILTER_TERM;
     f->column = q->by[i];
+    if (k->form == FORM_LABEL) {
+        return label_term(f, k, v);
+    }
     f->cmp = v->null ? CMP_IS_NULL : CMP_EQ;
     if (v->null) {
         return f;

@@ -67,6 +67,10 @@ check_keys(const struct query *q)
                 || k->v6_len > 128)) {
             return "a prefix that there is not";
         }
+        if (k->form == FORM_LABEL
+            && q->by[i] != COL_src_labels && q->by[i] != COL_dst_labels) {
+            return "a label of what has none";
+        }
     }
     return NULL;
 }
@@ -166,6 +170,9 @@ key_column(const struct query *q, unsigned i, struct query_column *out)
             snprintf(out->name + n, sizeof out->name - (size_t) n, "/%u",
                      k->v6_len);
         }
+    } else if (k->form == FORM_LABEL) {
+        snprintf(out->name, sizeof out->name, "%.3s_label.%s", c->name,
+                 k->label);
     } else if (k->form == FORM_NAME) {
         size_t len = strlen(c->name);
         bool port = len > 5 && !strcmp(c->name + len - 5, "_port");

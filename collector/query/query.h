@@ -30,6 +30,7 @@ enum query_form {
     FORM_PLAIN,
     FORM_PREFIX,                /* ADDR: by prefixes of a length. */
     FORM_NAME,                  /* Protocols and ports, shown by name. */
+    FORM_LABEL,                 /* Labels: the value of one. */
 };
 
 /* What is made of a metric. */
@@ -47,9 +48,12 @@ enum query_fn {
 
 #define QUERY_V6_LEN 64         /* Of "src_addr/24" for IPv6. */
 
+#define QUERY_MAX_LABEL 256     /* Octets of a label's key. */
+
 struct query_key {
     uint8_t form;               /* enum query_form. */
     uint8_t v4_len, v6_len;     /* FORM_PREFIX. */
+    char label[QUERY_MAX_LABEL];        /* FORM_LABEL: its key. */
 };
 
 struct query_calc {
@@ -113,7 +117,7 @@ struct query_value {
 };
 
 struct query_column {
-    char name[64];
+    char name[QUERY_MAX_LABEL + 16];
     enum column_type type;      /* U64 for metrics, TIME for buckets. */
     const char *unit;
     const struct column *column;        /* NULL for "flows" and "time". */

@@ -185,6 +185,10 @@ put_text(struct compiler *c, const struct filter *t, const char *column)
         fprintf(c->out, "contains(' ' || %s || ' ', ' ' || ", column);
         put_parameter(c, COLUMN_T_NAME, bind_);
         fputs(" || ' ')", c->out);
+    } else if (t->cmp == CMP_HAS_LABEL) {
+        fprintf(c->out, "contains(',' || %s || ',', ", column);
+        put_parameter(c, COLUMN_T_NAME, bind_);
+        fputs(")", c->out);
     } else {
         fprintf(c->out, "%s = ", column);
         put_parameter(c, COLUMN_T_NAME, bind_);
@@ -562,12 +566,65 @@ put_mask(struct compiler *c, unsigned len)
     put_parameter(c, COLUMN_T_ADDR, b);
 }
 
+/* A text that lives as long as the statement. */
+static const char *
+keep_text(struct compiler *c, const char *text)
+{
+    struct sql *s = c->sql;
+    char **larger = realloc(s->texts, (s->n_texts + 1) * sizeof *larger);
+    char *copy = larger ? strdup(text) : NULL;
+    if (larger) {
+        s->texts = larger;
+    }
+    if (!copy) {
+        c->failed = true;
+        return "";
+    }
+    return s->texts[s->n_texts++] = copy;
+}
+
+/* The value of a label; nothing where there is none. */
+static void
+put_label(struct compiler *c, unsigned i)
+{
+    const char *key = c->q->key[i].label;
+    char label[2 * QUERY_MAX_LABEL + 8] = ",", pattern[2 * sizeof label + 32];
+    size_t n = 0;
+
+    filter_label_escape(label, sizeof label - 1, key, strlen(key));
+    strcat(label, "=");
+    for (const char *s = label; *s; s++) {
+        if (strchr("\\.*+?^$|()[]{}", *s)) {
+            pattern[n++] = '\\';
+        }
+        pattern[n++] = *s;
+    }
+    snprintf(pattern + n, sizeof pattern - n, "((?:[^\\\\,]|\\\\.)*)");
+    fputs("CASE WHEN contains(',' || (", c->out);
+    put_side(c, c->q->by[i]);
+    fputs("), ", c->out);
+    put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
+        .kind = BIND_TEXT, .text = keep_text(c, label) });
+    fputs(") THEN ", c->out);
+    c->d->label(c->out, SQL_LABEL_COLUMN);
+    put_side(c, c->q->by[i]);
+    c->d->label(c->out, SQL_LABEL_PATTERN);
+    put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
+        .kind = BIND_TEXT, .text = keep_text(c, pattern) });
+    c->d->label(c->out, SQL_LABEL_END);
+    fputs(" END", c->out);
+}
+
 static void
 put_key(struct compiler *c, unsigned i)
 {
     const struct query_key *k = &c->q->key[i];
     struct prefix v4 = { { { [10] = 0xff, [11] = 0xff } }, 96 };
 
+    if (k->form == FORM_LABEL) {
+        put_label(c, i);
+        return;
+    }
     if (k->form != FORM_PREFIX) {
         put_side(c, c->q->by[i]);
         return;
@@ -1102,6 +1159,10 @@ sql_compile(const struct query *q, const struct sql_source *sources,
 void
 sql_clear(struct sql *sql)
 {
+    for (size_t i = 0; i < sql->n_texts; i++) {
+        free(sql->texts[i]);
+    }
+    free(sql->texts);
     free(sql->text);
     free(sql->binds);
     memset(sql, 0, sizeof *sql);

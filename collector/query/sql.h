@@ -27,7 +27,7 @@ struct sql_source {
 
 enum sql_bind_kind { BIND_NUMBER, BIND_TIME, BIND_ADDR, BIND_TEXT };
 
-/* A value for parameter 1, 2, ...; text is borrowed from the query. */
+/* A value for parameter 1, 2, ...; text is borrowed, from the query mostly. */
 struct sql_bind {
     enum sql_bind_kind kind;
     union {
@@ -42,7 +42,12 @@ struct sql {
     char *text;
     struct sql_bind *binds;
     size_t n_binds, allocated;
+    char **texts;               /* That binds point to, and no query has. */
+    size_t n_texts;
 };
+
+/* What stands before the parts of a label's value. */
+enum sql_label { SQL_LABEL_COLUMN, SQL_LABEL_PATTERN, SQL_LABEL_END };
 
 struct sql_dialect {
     const char *name;
@@ -60,6 +65,9 @@ struct sql_dialect {
     /* Around two times with a comma between: whole milliseconds from the first
      * to the second, 0 if it is earlier. */
     void (*elapsed_ms)(FILE *, bool begin);
+    /* Around a column of labels, and a pattern whose first group is the value as
+     * it is written: what it was before it was written. */
+    void (*label)(FILE *, enum sql_label);
     /* The aggregate that is the 95th percentile (nearest rank) of 'n' values:
      * those of 'column', and zeros. */
     void (*percentile)(FILE *, const char *column, uint64_t n);

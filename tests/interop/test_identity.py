@@ -78,6 +78,25 @@ def test_flows_are_named_for_their_time():
                             observations="all", filter=where,
                             **{"from": "-2h", "to": "+1h"})
         equal([r["src_endpoint"] for r in rows], [odd], where)
+    # By label, also with what is special in labels.
+    for where in ("label.role db", "src label.role = db", "src_label.role db",
+                  "label.role in [web db]", "not label.role web and tenant red",
+                  "label.role != web and tenant red"):
+        rows = daemon.flows(by=["src_label.role", "src_label.a=b",
+                                "dst_label.role"],
+                            metrics=["flows"], observations="all",
+                            filter=where, **{"from": "-2h", "to": "+1h"})
+        equal([list(r.values()) for r in rows], [["db", "c,d", None, 1]],
+              where)
+    for where in ("label.role d", "dst label.role db", "label.rol db",
+                  "label.role web"):
+        equal(daemon.flows(metrics=["flows"], observations="all",
+                           filter=where, **{"from": "-2h", "to": "+1h"})
+              [0]["flows"], 0, where)
+    series = daemon.rpc("flow.series", by=["src_label.role"], bucket="5m",
+                        metrics=["flows"], observations="all",
+                        **{"from": "-2h", "to": "+1h", "top": 3})
+    assert "db" in str(series), series
     daemon.stop()
 
 

@@ -15,7 +15,7 @@ print(FILE *out, const struct filter *f)
         [CMP_GT] = ">", [CMP_GE] = ">=", [CMP_IN_PREFIX] = "in",
         [CMP_BITS_ALL] = "has", [CMP_BITS_NONE] = "lacks",
         [CMP_IS_NULL] = "null", [CMP_HAS_WORD] = "word",
-        [CMP_MATCHES] = "~",
+        [CMP_MATCHES] = "~", [CMP_HAS_LABEL] = "label",
     };
     char buf[PREFIX_STRLEN];
 
@@ -120,6 +120,14 @@ test_terms(void)
         { "next-hop 192.0.2.1", "(src_bgp_next_hop in 192.0.2.1/32 | "
           "bgp_next_hop in 192.0.2.1/32)" },
         { "dst origin igp", "dst_origin = 0" },
+        { "label.role web", "(src_labels label ',role=web,' | "
+          "dst_labels label ',role=web,')" },
+        { "src label.a/b-c.d != 'x,y=\\'", "!src_labels label "
+          "',a/b-c.d=x\\,y\\=\\\\,'" },
+        { "dst_label.role in [a b]", "(dst_labels label ',role=b,' | "
+          "dst_labels label ',role=a,')" },
+        { "src and dst label.r x", "(src_labels label ',r=x,' & "
+          "dst_labels label ',r=x,')" },
         { "src peer-as 64500", "src_peer_as = 64500" },
         { "bridge br-int", "bridge = 'br-int'" },
         { "bridge != 'and or'", "bridge != 'and or'" },

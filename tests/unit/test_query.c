@@ -164,6 +164,11 @@ eval(const struct filter *f, struct flow_batch *b, uint32_t row)
         snprintf(word, sizeof word, " %s ", f->text);
         return !null && strstr(text, word);
     }
+    case CMP_HAS_LABEL: {
+        char text[256];
+        snprintf(text, sizeof text, ",%s,", dict_text(dict, (uint32_t) v));
+        return !null && strstr(text, f->text);
+    }
     case CMP_MATCHES: {
         regex_t re;
         CU_ASSERT_EQUAL(regcomp(&re, f->text, REG_EXTENDED), 0);
