@@ -1,11 +1,13 @@
 noinst_LTLIBRARIES += api/libapi.la
 api_libapi_la_SOURCES = \
 	api/access.c api/access.h \
+	api/alert.c api/alert.h api/alert_p.h api/alert_detail.c \
 	api/audit.c api/audit.h \
 	api/caller.c api/caller.h \
 	api/client.c \
 	api/config.c api/config.h \
 	api/config_bgp.c api/config_bgp.h \
+	api/config_alert.c api/config_alert.h \
 	api/config_event.c api/config_event.h \
 	api/config_route.c api/config_route.h \
 	api/config_api.c api/config_api.h \
@@ -14,6 +16,7 @@ api_libapi_la_SOURCES = \
 	api/config_probe.c api/config_probe.h \
 	api/confine.c api/confine.h \
 	api/context.h \
+	api/deliver.c api/deliver.h \
 	api/discover.c \
 	api/doctor.c api/doctor.h \
 	api/events.h \
@@ -31,6 +34,7 @@ api_libapi_la_SOURCES = \
 	api/method.h \
 	api/metrics.c api/metrics.h \
 	api/methods.c api/methods.h \
+	api/methods_alert.c \
 	api/methods_bgp.c \
 	api/methods_config.c \
 	api/endpoint.c api/endpoint.h \
@@ -87,6 +91,7 @@ api/yang/venturi_yang.c: api/yang/venturi.yang
 
 bin_PROGRAMS += venturictl
 venturictl_SOURCES = \
+	api/cli/alerts.c \
 	api/cli/ask.c \
 	api/cli/bgp.c \
 	api/cli/client.c api/cli/client.h \
@@ -157,6 +162,7 @@ api_tests = \
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
+	api/cli/alerts.c \
 	api/cli/ask.c api/cli/bgp.c api/cli/client.c api/cli/command.c \
 	api/cli/commands.c \
 	api/cli/decode.c api/cli/decode_show.c api/cli/doctor.c \

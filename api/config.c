@@ -17,6 +17,7 @@
 
 #include "api/config_bgp.h"
 #include "api/config_api.h"
+#include "api/config_alert.h"
 #include "api/config_event.h"
 #include "api/config_identity.h"
 #include "api/config_inventory.h"
@@ -576,6 +577,7 @@ config_destroy(struct config *c)
     free(c->data_format);
     free(c->user);
     probe_config_destroy(c->probe);
+    config_alert_destroy(c->alert);
     config_bgp_destroy(c->bgp);
     config_route_destroy(c->routes);
     config_inventory_destroy(c->inventory);
@@ -933,6 +935,9 @@ config_make(struct json_object *full, const struct config_override *override,
     }
     if (!err) {
         err = config_event_make(root, c, e);
+    }
+    if (!err) {
+        err = config_alert_make(root, &c->alert, e);
     }
     if (!err) {
         err = config_bgp_make(root, &c->bgp, e);

@@ -16,6 +16,7 @@
 #include "ovsdb/export.h"
 
 struct json_object;
+struct config_alert;            /* api/config_alert.h */
 struct config_api;
 struct config_store;
 struct element_mapping;         /* collector/template/element.h */
@@ -84,6 +85,7 @@ struct config {
     int64_t event_retention_us; /* event/retention. */
     uint64_t event_bytes;       /* event/size. */
     int64_t silence_us;         /* event/exporter-silence; 0: never. */
+    struct config_alert *alert; /* Never NULL. */
     struct probe_config *probe; /* probe/softflowd, or NULL: none. */
     struct config_bgp *bgp;     /* bgp and bmp; never NULL. */
     struct config_route *routes;        /* Never NULL. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct alerts;
 struct audit;
 struct bgp_speaker;
 struct bmp_server;
@@ -50,6 +51,7 @@ struct api_context {
     struct query_pool *queries;
     struct rollup *rollup;              /* collector/query/rollup.h */
     struct profiles *profiles;          /* api/profile.h */
+    struct alerts *alerts;              /* api/alert.h */
     struct events *events;              /* api/events.h */
     struct live *live;                  /* api/live.h */
     struct imports *imports;            /* api/import.h */

@@ -10,7 +10,7 @@
 const struct rpc_method *const method_tables[] = {
     methods_system, methods_doctor, methods_config, methods_session,
     methods_exporter, methods_counters, methods_flow, methods_import,
-    methods_data, methods_live, methods_event,
+    methods_data, methods_live, methods_event, methods_alert,
     methods_subscription, methods_profile,
     methods_export, methods_policy, methods_probe, methods_endpoint,
     methods_watch, methods_bgp, methods_route, methods_route_history,

@@ -17,6 +17,7 @@ extern const struct rpc_method methods_config[];    /* methods_config.c */
 extern const struct rpc_method methods_exporter[];  /* methods_exporter.c */
 extern const struct rpc_method methods_counters[];  /* methods_counters.c */
 extern const struct rpc_method methods_endpoint[];  /* methods_endpoint.c */
+extern const struct rpc_method methods_alert[];     /* methods_alert.c */
 extern const struct rpc_method methods_event[];     /* methods_event.c */
 extern const struct rpc_method methods_watch[];     /* methods_watch.c */
 extern const struct rpc_method methods_flow[];      /* methods_flow.c */

@@ -4,6 +4,7 @@ collector_libcollector_la_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS) \
 	$(URCU_CFLAGS)
 collector_libcollector_la_LIBADD =
 
+include collector/alert/automake.mk
 include collector/channel/automake.mk
 include collector/decode/automake.mk
 include collector/event/automake.mk

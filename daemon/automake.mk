@@ -4,6 +4,7 @@ venturid_SOURCES = \
 	daemon/bridges.c daemon/collect.c daemon/probes.c daemon/reload.c daemon/state.c \
 	daemon/daemon.c daemon/daemon.h daemon/daemon_p.h \
 	daemon/names.c daemon/names.h \
+	daemon/alerts.c daemon/alerts.h \
 	daemon/events.c daemon/events.h \
 	daemon/observe.c daemon/observe.h \
 	daemon/options.c daemon/options.h \

@@ -41,6 +41,7 @@
 #include "collector/template/persist.h"
 #include "collector/template/template.h"
 #include "daemon/names.h"
+#include "daemon/alerts.h"
 #include "daemon/events.h"
 #include "daemon/options.h"
 #include "daemon/routing.h"
@@ -84,6 +85,7 @@ daemon_publish_context(struct daemon *d)
     d->context.inventories = d->inventories;
     d->context.live = d->live;
     d->context.events = daemon_events_api(d->events);
+    d->context.alerts = daemon_alerts_api(d->alerts);
     d->context.imports = d->imports;
     d->context.exports = d->exports;
     d->context.sources = d->sources;
@@ -442,8 +444,11 @@ create_tables(struct daemon *d, const struct config *c)
     d->taps = d->dict ? tap_set_create(d->dict, taps_ready, d) : NULL;
     d->live = d->taps ? live_create(d->taps, d->dict) : NULL;
     d->stages[5] = (struct stage) { "taps", tap_process, d->taps };
+    d->alerts = d->dict ? daemon_alerts_create(d->loop, d->dict) : NULL;
+    d->stages[6] = (struct stage) { "alerts", daemon_alerts_process,
+                                    d->alerts };
     return d->names && d->sources && d->templates && d->live && d->why
-           ? 0 : -ENOMEM;
+           && d->alerts ? 0 : -ENOMEM;
 }
 
 static int
@@ -474,7 +479,7 @@ start(struct daemon *d)
     if (daemon_drop_privileges(d, c) || daemon_open_records(d)
         || daemon_open_events(d, c)
         || daemon_open_store(d, c) || daemon_open_profiles(d)
-        || daemon_open_identities(d, c)) {
+        || daemon_open_identities(d, c) || daemon_open_alerts(d, c)) {
         return -1;
     }
     daemon_restore_templates(d);
@@ -570,6 +575,8 @@ daemon_destroy(struct daemon *d)
     store_close(d->store);
     privilege_override(&d->privilege, true);    /* To remove sockets. */
     live_destroy(d->live);
+    daemon_alerts_stop(d->alerts);
+    d->context.alerts = NULL;
     daemon_events_stop(d->events);
     d->context.events = NULL;
     inventories_destroy(d->inventories);
@@ -588,6 +595,7 @@ daemon_destroy(struct daemon *d)
     history_close(d->history);
     template_cache_destroy(d->templates);
     source_table_destroy(d->sources);
+    daemon_alerts_destroy(d->alerts);
     identity_destroy(d->identity);
     names_stop(d->names);
     watching_destroy(d->watching);

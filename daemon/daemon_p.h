@@ -60,7 +60,7 @@ struct daemon {
     struct template_cache *templates;
     struct decoder_counters decode_counters;
     struct correct correct;
-    struct stage stages[6];
+    struct stage stages[7];
     uint64_t observation_gen;
 
     struct input *input;
@@ -80,6 +80,7 @@ struct daemon {
     struct tap_set *taps;
     struct live *live;
     struct daemon_events *events;
+    struct daemon_alerts *alerts;
     struct imports *imports;
     struct exports *exports;
     struct ovsdb *ovsdb;
@@ -159,6 +160,7 @@ int daemon_load_owner(struct daemon *);
 int daemon_drop_privileges(struct daemon *, const struct config *);
 int daemon_open_records(struct daemon *);
 int daemon_open_events(struct daemon *, const struct config *);
+int daemon_open_alerts(struct daemon *, const struct config *);
 int daemon_open_store(struct daemon *, const struct config *);
 int daemon_open_profiles(struct daemon *);
 /* Without it there are routes all the same. */

@@ -3,6 +3,7 @@
 #include "daemon/events.h"
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,14 @@
 #include "api/export_state.h"
 #include "collector/event/exporters.h"
 #include "collector/event/journal.h"
+#include "daemon/alerts.h"
 #include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/log.h"
 
 #define LOOK_S 2.               /* At exporters and exports. */
-#define SAVE_ROUNDS 30          /* Of looking, until exporters are saved. */
+#define SAVE_ROUNDS 30          /* Of looking, until exporters are saved; */
+#define NEWS_ROUNDS 3           /* if something became of them. */
 #define RETRY_S .1              /* For those who do not keep up. */
 
 struct daemon_events {
@@ -26,12 +29,14 @@ struct daemon_events {
     ev_async on_ready;          /* Events were kept. */
     ev_timer retry, look;
     struct api_context *context;
+    struct daemon_alerts *alerts;
     struct event_journal *journal;
     struct events *events;
     struct exporter_watch *exporters;
     struct export_watch *exports;
     int64_t silence_us;
-    unsigned rounds;
+    unsigned rounds;            /* Since they were saved. */
+    bool news;
 };
 
 /* On the journal's thread. */
@@ -79,6 +84,14 @@ save_exporters(struct daemon_events *e)
 }
 
 static void
+on_exporter(void *events, const struct exporter_change *c)
+{
+    struct daemon_events *e = events;
+    e->news = true;
+    daemon_alerts_exporter(e->alerts, c);
+}
+
+static void
 on_look(struct ev_loop *loop, ev_timer *w, int revents)
 {
     struct daemon_events *e = w->data;
@@ -88,13 +101,15 @@ on_look(struct ev_loop *loop, ev_timer *w, int revents)
     (void) revents;
     if (e->context->sources) {
         exporter_watch_sources(e->exporters, e->context->sources, now_us,
-                               e->silence_us, exporter_change_post, NULL);
+                               e->silence_us, on_exporter, e);
     }
     if (e->context->ovsdb) {
         export_watch_step(e->exports, e->context, now_us);
     }
-    if (++e->rounds % SAVE_ROUNDS == 0) {
+    if (++e->rounds >= (e->news ? NEWS_ROUNDS : SAVE_ROUNDS)) {
         save_exporters(e);
+        e->rounds = 0;
+        e->news = false;
     }
 }
 
@@ -128,7 +143,8 @@ start_watchers(struct daemon_events *e)
 
 struct daemon_events *
 daemon_events_open(struct ev_loop *loop, const char *dir,
-                   const struct config *c, struct api_context *context)
+                   const struct config *c, struct api_context *context,
+                   struct daemon_alerts *alerts)
 {
     struct event_limits limits = limits_of(c);
     char error[EVENT_ERROR_SIZE] = "out of memory", path[4300];
@@ -139,6 +155,7 @@ daemon_events_open(struct ev_loop *loop, const char *dir,
     }
     e->loop = loop;
     e->context = context;
+    e->alerts = alerts;
     e->silence_us = c->silence_us;
     start_watchers(e);
     e->journal = event_journal_open(dir, &limits, clock_wall_us(), error);

@@ -5,15 +5,18 @@
 
 struct api_context;
 struct config;
+struct daemon_alerts;
 struct daemon_events;                                   /* Opaque. */
 struct ev_loop;
 struct events;
 
-/* Opens what is in 'dir'.  'context' is looked at later.  NULL after logging
+/* Opens what is in 'dir'.  'context' is looked at later; the alerts
+ * hear of exporters.  NULL after logging
  * why. */
 struct daemon_events *daemon_events_open(struct ev_loop *, const char *dir,
                                          const struct config *,
-                                         struct api_context *context);
+                                         struct api_context *context,
+                                         struct daemon_alerts *);
 void daemon_events_configure(struct daemon_events *, const struct config *);
 struct events *daemon_events_api(struct daemon_events *);
 

@@ -17,6 +17,7 @@
 #include "collector/identity/journal.h"
 #include "collector/store/store.h"
 #include "collector/template/element.h"
+#include "daemon/alerts.h"
 #include "daemon/events.h"
 #include "daemon/routing.h"
 #include "lib/log.h"
@@ -271,6 +272,7 @@ daemon_apply_config(void *daemon_, const struct config *old,
     daemon_configure_probes(d, new_);
     daemon_events_configure(d->events, new_);
     inventories_configure(d->inventories, new_->inventory);
+    daemon_alerts_configure(d->alerts, new_);
     daemon_set_levels(d->options, new_);
     daemon_name_sources(d, new_);
     daemon_publish_context(d);

@@ -33,6 +33,7 @@
 #include "collector/query/query.h"
 #include "collector/store/store.h"
 #include "collector/template/persist.h"
+#include "daemon/alerts.h"
 #include "daemon/events.h"
 #include "daemon/watch.h"
 #include "lib/clock.h"
@@ -96,7 +97,8 @@ int
 daemon_make_dirs(struct daemon *d)
 {
     static const char *const ours[] = { "flows", "meta", "export",
-                                        "identity", "events", "routes" };
+                                        "identity", "events", "routes",
+                                        "alerts" };
     const char *failed = d->state_dir;
     char path[4096];
     int error = privilege_make_dir(&d->privilege, d->state_dir);
@@ -285,11 +287,20 @@ daemon_open_profiles(struct daemon *d)
 }
 
 int
+daemon_open_alerts(struct daemon *d, const struct config *c)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/alerts", d->store_dir);
+    return daemon_alerts_open(d->alerts, path, c, &d->context);
+}
+
+int
 daemon_open_events(struct daemon *d, const struct config *c)
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/events", d->store_dir);
-    d->events = daemon_events_open(d->loop, path, c, &d->context);
+    d->events = daemon_events_open(d->loop, path, c, &d->context,
+                                   d->alerts);
     return d->events ? 0 : -EIO;
 }
 

@@ -96,6 +96,23 @@ struct cli_follower {
 int cli_follow(struct cli *, struct json_object *params,
                const struct cli_follower *);
 
+/* alerts.c */
+extern const struct cli_option cli_alert_list_options[];
+extern const struct cli_option cli_alert_comment_options[];
+extern const struct cli_option cli_alert_mute_options[];
+extern const struct cli_option cli_alert_rule_options[];
+bool cli_build_alert_list(struct cli *, struct json_object *params);
+bool cli_build_alert_show(struct cli *, struct json_object *params);
+bool cli_build_alert_number(struct cli *, struct json_object *params);
+bool cli_build_alert_mute(struct cli *, struct json_object *params);
+bool cli_build_alert_rule(struct cli *, struct json_object *params);
+bool cli_build_alert_rule_delete(struct cli *, struct json_object *params);
+int cli_show_alerts(struct cli *, struct json_object *result);
+int cli_show_alert(struct cli *, struct json_object *result);
+int cli_show_alert_of(struct cli *, struct json_object *result);
+int cli_show_mutes(struct cli *, struct json_object *result);
+int cli_show_alert_rules(struct cli *, struct json_object *result);
+
 /* events.c */
 extern const struct cli_option cli_events_options[];
 int cli_events(struct cli *);

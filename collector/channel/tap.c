@@ -343,9 +343,9 @@ tap_take(struct tap *t, struct tap_value *rows, size_t max,
 
 /* ---- Workers. ---- */
 
-static void
-copy_value(const struct flow_batch *b, enum column_id id, unsigned row,
-           struct tap_value *v)
+void
+tap_value_get(const struct flow_batch *b, enum column_id id, unsigned row,
+              struct tap_value *v)
 {
     const struct column *c = &columns[id];
     const uint8_t *p = (const uint8_t *) b + c->offset
@@ -415,7 +415,7 @@ put_rows(struct tap *t, const struct flow_batch *b, const uint64_t *bits,
             struct tap_value *v = &t->rows[(t->first + t->n) % t->room
                                            * t->n_fields];
             for (unsigned i = 0; i < t->n_fields; i++) {
-                copy_value(b, t->fields[i], row, &v[i]);
+                tap_value_get(b, t->fields[i], row, &v[i]);
                 if (is_masked(t->want, sees, t->fields[i], row)) {
                     v[i] = (struct tap_value) { .null = true };
                 }

@@ -47,6 +47,10 @@ struct tap_value {
     };
 };
 
+/* A value of a row. */
+void tap_value_get(const struct flow_batch *, enum column_id, unsigned row,
+                   struct tap_value *);
+
 /* 'ready' is called on a worker when rows have come since the last call of
  * tap_set_rearm(); not again before it.  NULL if out of memory. */
 struct tap_set *tap_set_create(struct dict *, void (*ready)(void *aux),

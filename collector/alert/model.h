@@ -1,0 +1,57 @@
+/* collector/alert/model.h -- what is usual.
+ *
+ * Rates are looked at as powers of two: what is twice as much is one more,
+ * whether it is much or little.  Of each minute the highest second counts, since
+ * it is seconds that are judged.  A level is a mean and a mean deviation, both
+ * exponentially weighted; one sample moves them by four deviations at most, so
+ * that a spike does not become usual.
+ *
+ * The hour matters: a season has 48 hours, those of working days and those of
+ * weekends, learned from the sum of all keys; what a key does is compared after
+ * the season is taken out. */
+#ifndef COLLECTOR_ALERT_MODEL_H
+#define COLLECTOR_ALERT_MODEL_H 1
+
+#include <stdint.h>
+
+#define ALERT_HOURS 48
+#define ALERT_KNOWN_MINUTES 10  /* After so many a key is judged by itself. */
+#define ALERT_DEVIATIONS 6.f    /* So far from the mean is never usual. */
+
+struct alert_level {
+    float mean, dev;
+    uint32_t n;                 /* Samples. */
+};
+
+/* 'memory': so many samples back it remembers. */
+void alert_level_learn(struct alert_level *, float x, float memory);
+/* Beyond this it is not usual, for a ratio given as a power of two. */
+float alert_level_limit(const struct alert_level *, float log2_ratio);
+
+struct alert_season {
+    struct alert_level all, hour[ALERT_HOURS];
+};
+
+/* An hour of the season, and the one that is nearest to it at its edges: what
+ * begins every night at two may be five minutes early. */
+#define ALERT_EDGE_MINUTES 10
+struct alert_hour {
+    uint8_t here, near_;        /* The same in the middle. */
+};
+struct alert_hour alert_hour_of(unsigned weekday, unsigned minute_of_day);
+/* The local time. */
+struct alert_hour alert_hour_at(int64_t time_s);
+
+void alert_season_learn(struct alert_season *, const struct alert_hour *,
+                        float x);
+/* How much above (below) the mean the hour usually is; and the more of it and the
+ * near one. */
+float alert_season_offset(const struct alert_season *,
+                          const struct alert_hour *);
+float alert_season_most(const struct alert_season *,
+                        const struct alert_hour *);
+
+float alert_log2(double rate);  /* log2(1 + rate) */
+double alert_exp2(float x);     /* And back. */
+
+#endif /* collector/alert/model.h */

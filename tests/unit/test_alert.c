@@ -1,0 +1,544 @@
+#include <config.h>
+
+#include "collector/alert/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "collector/alert/model.h"
+#include "collector/alert/seen.h"
+#include "collector/alert/table.h"
+#include "collector/filter/filter.h"
+#include "lib/dict.h"
+#include "tests/unit/alert_day.h"
+
+#include "tests/unit/unit.h"
+
+#define MONDAY_S INT64_C(1793577600)
+
+struct told {
+    unsigned raised, cleared, usual;
+    uint64_t alert;
+    char rule[ALERT_NAME];
+    struct tap_value key[ALERT_KEYS];
+    double rate, limit, expected, share;
+    unsigned n_top, flaps;
+    struct addr dst;
+};
+
+static void
+tell(void *told, const struct alert_change *c)
+{
+    struct told *t = told;
+    if (!c->raised) {
+        t->cleared++;
+        t->usual += c->usual;
+        return;
+    }
+    t->raised++;
+    t->alert = c->alert;
+    t->rate = c->rate;
+    t->limit = c->limit;
+    t->expected = c->expected;
+    t->flaps = c->flaps;
+    t->n_top = c->capture ? c->capture->n : 0;
+    t->dst = c->capture ? c->capture->value[ALERT_CTX_dst_addr].addr
+                        : (struct addr) { { 0 } };
+    t->share = c->capture ? c->capture->top[0].volume / c->capture->total : 0;
+    snprintf(t->rule, sizeof t->rule, "%s", c->rule->name);
+    memcpy(t->key, c->key, sizeof t->key);
+}
+
+static struct alert_rule
+rule(enum alert_type type, const char *by)
+{
+    struct alert_rule r;
+    memcpy(&r, &alert_rule_default, sizeof r);
+    strcpy(r.name, "r");
+    r.type = type;
+    r.learn_s = 0;
+    if (by) {
+        CU_ASSERT_EQUAL(alert_key_parse(by, &r.keys[0]), 0);
+        r.n_keys = 1;
+    }
+    return r;
+}
+
+static struct dict *dict;
+static struct flow_batch *batch;
+
+static struct alert_engine *
+engine(const struct alert_rule *r, size_t n)
+{
+    struct alert_engine *e = alert_engine_create(dict);
+    struct filter_error error;
+    struct told t = { 0 };
+    size_t bad;
+    CU_ASSERT_EQUAL_FATAL(alert_engine_set(e, r, n, &bad, &error, tell, &t),
+                          0);
+    return e;
+}
+
+/* A record of so many bits that took so long. */
+static void
+flow(uint32_t dst, double bits, double seconds)
+{
+    uint32_t i = batch->n++;
+    batch->flow_end[i] = MONDAY_S * 1000000;
+    batch->flow_start[i] = batch->flow_end[i] - (int64_t) (seconds * 1e6);
+    batch->canonical[i] = 1;
+    BATCH_SET(batch, dst_addr, i, day_addr(10, dst));
+    BATCH_SET(batch, src_addr, i, day_addr(172, 1));
+    BATCH_SET(batch, proto, i, 17);
+    BATCH_SET(batch, src_port, i, 53);
+    BATCH_SET(batch, dst_port, i, 4000);
+    batch->bytes[i] = (uint64_t) (bits / 8);
+    batch->packets[i] = 1;
+}
+
+static void
+second(struct alert_engine *e, int64_t *now, struct told *t)
+{
+    alert_process(e, batch);
+    batch_reset(batch);
+    alert_engine_tick(e, ++*now, 1, tell, t);
+}
+
+static void
+test_keys(void)
+{
+    static const struct {
+        const char *text;
+        int result;
+        unsigned bits4, bits6;
+    } list[] = {
+        { "dst_addr", 0, 32, 128 }, { "src_addr/24", 0, 24, 64 },
+        { "src_addr/24/56", 0, 24, 56 }, { "src_addr/48", 0, 32, 48 },
+        { "src_tenant", 0, 32, 128 }, { "bytes", -EINVAL, 0, 0 },
+        { "nothing", -EINVAL, 0, 0 }, { "src_tenant/8", -EINVAL, 0, 0 },
+        { "dst_addr/", -EINVAL, 0, 0 }, { "dst_addr/24/", -EINVAL, 0, 0 },
+        { "dst_addr/33/200", -EINVAL, 0, 0 }, { "", -EINVAL, 0, 0 },
+        { "dst_addr/24x", -EINVAL, 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct alert_key k = { 0 };
+        int got = alert_key_parse(list[i].text, &k);
+        CU_ASSERT_EQUAL(got, list[i].result);
+        if (!got) {
+            CU_ASSERT_EQUAL(k.bits4, list[i].bits4);
+            CU_ASSERT_EQUAL(k.bits6, list[i].bits6);
+        }
+    }
+}
+
+static void
+test_threshold(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    r.above = 1e6;
+    r.clear_s = 5;
+    struct alert_engine *e = engine(&r, 1);
+    second(e, &now, &t);
+    flow(1, 1e6, 0);            /* Not more than it. */
+    flow(2, 900e3, 0);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 0);
+    flow(1, 900e3, 0);
+    flow(1, 600e3, .5);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 1);
+    CU_ASSERT_DOUBLE_EQUAL(t.rate, 1.5e6, 100);
+    CU_ASSERT_DOUBLE_EQUAL(t.limit, 1e6, 1);
+    struct addr a = day_addr(10, 1);
+    CU_ASSERT_TRUE(addr_equal(&t.key[0].addr, &a));
+    CU_ASSERT_TRUE(addr_equal(&t.dst, &a));
+    CU_ASSERT_EQUAL(t.n_top, 1);
+    CU_ASSERT_DOUBLE_EQUAL(t.share, 1, .01);
+    /* It goes on: nothing new; then it is over after five seconds. */
+    flow(1, 2e6, 0);
+    second(e, &now, &t);
+    for (int i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(t.cleared, 0);
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.cleared, 1);
+    CU_ASSERT_EQUAL(t.raised, 1);
+    /* Again: it flaps, and clears later. */
+    flow(1, 2e6, 0);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 2);
+    CU_ASSERT_EQUAL(t.flaps, 1);
+    for (int i = 0; i < 11; i++) {
+        CU_ASSERT_EQUAL(t.cleared, 1);
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.cleared, 2);
+    alert_engine_destroy(e);
+}
+
+/* What took a minute is not a spike, though it comes at once. */
+static void
+test_spread(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    r.above = 1.2e6;
+    struct alert_engine *e = engine(&r, 1);
+    for (int i = 0; i < 300; i++) {
+        if (i % 60 == 0) {
+            flow(1, 60e6, 60);          /* 1 Mbit/s all the time. */
+        }
+        if (i == 100) {
+            flow(2, 3600e6, 3600);
+        }
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 0);
+    struct alert_rule lower = rule(ALERT_THRESHOLD, "dst_addr");
+    lower.above = .9e6;
+    t = (struct told) { 0 };
+    alert_engine_destroy(e);
+    e = engine(&lower, 1);
+    for (int i = 0; i < 300; i++) {
+        if (i % 60 == 0) {
+            flow(1, 60e6, 60);
+        }
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 1);       /* And never over. */
+    CU_ASSERT_EQUAL(t.cleared, 0);
+    alert_engine_destroy(e);
+}
+
+static void
+test_hold_filter_prefix_names(void)
+{
+    struct alert_rule r[3] = { rule(ALERT_THRESHOLD, "dst_addr/24"),
+                               rule(ALERT_THRESHOLD, NULL),
+                               rule(ALERT_THRESHOLD, "dst_tenant") };
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    strcpy(r[0].name, "prefix");
+    r[0].above = 1e6;
+    r[0].filter = (char *) "proto udp";
+    r[0].hold_s = 3;
+    strcpy(r[1].name, "none");
+    r[1].above = 1;
+    r[1].filter = (char *) "proto tcp";
+    strcpy(r[2].name, "tenant");
+    r[2].above = 50e6;
+    struct alert_engine *e = engine(r, 3);
+    for (int i = 0; i < 4; i++) {
+        CU_ASSERT_EQUAL(t.raised, 0);
+        flow(1, 600e3, 0);
+        flow(200, 600e3, 0);
+        flow(256, 600e3, 0);
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 1);
+    CU_ASSERT_STRING_EQUAL(t.rule, "prefix");
+    struct addr a = day_addr(10, 0);
+    CU_ASSERT_TRUE(addr_equal(&t.key[0].addr, &a));
+    uint32_t blue = dict_passing(dict, "blue", 4);
+    flow(1, 60e6, 0);
+    BATCH_SET(batch, dst_tenant, 0, blue);
+    flow(1, 40e6, 0);           /* Nobody's. */
+    second(e, &now, &t);
+    CU_ASSERT_STRING_EQUAL(t.rule, "tenant");
+    CU_ASSERT_FALSE(t.key[0].null);
+    CU_ASSERT_EQUAL(t.key[0].u, blue);
+    /* A rule that goes clears its alerts; others stay as they are. */
+    struct filter_error error;
+    size_t bad;
+    CU_ASSERT_EQUAL(alert_engine_set(e, r, 1, &bad, &error, tell, &t), 0);
+    CU_ASSERT_EQUAL(t.cleared, 1);
+    r[0].filter = (char *) "proto udp and";
+    CU_ASSERT_EQUAL(alert_engine_set(e, r, 1, &bad, &error, tell, &t),
+                    -EINVAL);
+    CU_ASSERT_EQUAL(bad, 0);
+    CU_ASSERT_EQUAL(t.cleared, 1);
+    alert_engine_destroy(e);
+}
+
+/* A million keys: the table stays as it is, and what is large is found. */
+static void
+test_million_keys(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    struct told t = { 0 };
+    struct alert_rule_status s;
+    int64_t now = MONDAY_S;
+    r.above = 50e6;
+    r.table = 1024;
+    struct alert_engine *e = engine(&r, 1);
+    uint64_t memory = alert_engine_memory(e);
+    for (uint32_t i = 0; i < 1000000; i++) {
+        flow(i, 800, 0);
+        if (i % 100 == 0) {
+            flow(77, 5e5, 0);
+        }
+        if (batch->n > 2000) {
+            alert_process(e, batch);
+            batch_reset(batch);
+        }
+        if (i % 20000 == 19999) {       /* 50,000 keys a second, or so. */
+            second(e, &now, &t);
+        }
+    }
+    CU_ASSERT_EQUAL(t.raised, 1);
+    struct addr a = day_addr(10, 77);
+    CU_ASSERT_TRUE(addr_equal(&t.key[0].addr, &a));
+    CU_ASSERT_EQUAL(alert_engine_memory(e), memory);
+    CU_ASSERT_TRUE(alert_engine_status(e, "r", &s));
+    CU_ASSERT_EQUAL(s.keys, 1024);
+    CU_ASSERT_TRUE(s.evicted > 1000);
+    alert_engine_destroy(e);
+}
+
+/* More keys than one rule may have alerts. */
+static void
+test_too_many_alerts(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    r.above = 1e6;
+    struct alert_engine *e = engine(&r, 1);
+    for (uint32_t i = 0; i < 1000; i++) {
+        flow(i, 2e6, 0);
+    }
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, ALERT_ACTIVE_MAX);
+    CU_ASSERT_EQUAL(counter_get(&alert_engine_counters(e)->refused),
+                    1000 - ALERT_ACTIVE_MAX);
+    alert_engine_destroy(e);
+}
+
+static void
+test_new(void)
+{
+    struct alert_rule r = rule(ALERT_NEW, "dst_addr");
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    r.learn_s = 60;
+    r.minimum = 1000;
+    r.clear_s = 10;
+    struct alert_engine *e = engine(&r, 1);
+    for (int i = 0; i < 61; i++) {
+        flow(1, 5000, 0);
+        flow(2, 500, 0);        /* Below the minimum. */
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 0);
+    flow(1, 5000, 0);
+    flow(2, 5000, 0);
+    flow(3, 5000, 0);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 2);
+    for (int i = 0; i < 20; i++) {
+        flow(3, 5000, 0);
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 2);
+    CU_ASSERT_EQUAL(t.cleared, 2);
+    alert_engine_destroy(e);
+}
+
+static void
+test_model(void)
+{
+    struct alert_level l = { 0 };
+    for (int i = 0; i < 200; i++) {
+        alert_level_learn(&l, i % 2 ? 20.f : 21.f, 1440);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(l.mean, 20.5, .1);
+    float before = l.mean;
+    alert_level_learn(&l, 40, 1440);    /* A spike moves it by little. */
+    CU_ASSERT_TRUE(l.mean - before < .02f);
+    CU_ASSERT_TRUE(alert_level_limit(&l, 2) > l.mean + 2);
+    CU_ASSERT_DOUBLE_EQUAL(alert_exp2(alert_log2(12345)), 12345, 1);
+    /* Monday 00:05 is close to Sunday's 23 h. */
+    struct alert_hour h = alert_hour_of(1, 5);
+    CU_ASSERT_EQUAL(h.here, 0);
+    CU_ASSERT_EQUAL(h.near_, 24 + 23);
+    h = alert_hour_of(5, 23 * 60 + 55);
+    CU_ASSERT_EQUAL(h.here, 23);
+    CU_ASSERT_EQUAL(h.near_, 24);
+    h = alert_hour_of(0, 0);
+    CU_ASSERT_EQUAL(h.near_, 24 + 23);
+    h = alert_hour_of(3, 12 * 60 + 30);
+    CU_ASSERT_EQUAL(h.here, 12);
+    CU_ASSERT_EQUAL(h.near_, 12);
+    struct alert_season s = { 0 };
+    for (int day = 0; day < 5; day++) {
+        for (unsigned m = 0; m < 1440; m++) {
+            h = alert_hour_of(1 + (unsigned) day, m);
+            alert_season_learn(&s, &h, m / 60 == 3 ? 25.f : 20.f);
+        }
+    }
+    h = alert_hour_of(2, 3 * 60 + 30);
+    CU_ASSERT_DOUBLE_EQUAL(alert_season_offset(&s, &h), 4.9, .3);
+    h = alert_hour_of(2, 2 * 60 + 55);
+    CU_ASSERT_DOUBLE_EQUAL(alert_season_most(&s, &h), 4.9, .3);
+    h = alert_hour_of(2, 12 * 60);
+    CU_ASSERT_DOUBLE_EQUAL(alert_season_offset(&s, &h), -.1, .15);
+}
+
+/* An hour with much traffic each night is usual; the same at noon is not. */
+static void
+test_time_of_day(void)
+{
+    struct alert_rule r = rule(ALERT_BASELINE, NULL);
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    r.minimum = 1e6;
+    r.ratio = 4;
+    r.learn_s = 3 * 86400;
+    struct alert_engine *e = engine(&r, 1);
+    for (int64_t s = 0; s < 5 * 86400; s += 10) {
+        bool night = s / 3600 % 24 == 2;
+        bool noon = s / 86400 == 4 && s / 3600 % 24 == 12;
+        double bits = night ? 40e6 : noon ? 40e6 : 2e6;
+        flow(1, bits * (.9 + .02 * (double) (s / 10 % 10)), 0);
+        alert_process(e, batch);
+        batch_reset(batch);
+        now = MONDAY_S + s;
+        if (noon && !t.raised) {
+            CU_ASSERT_EQUAL(t.raised, 0);
+        }
+        alert_engine_tick(e, now, 1, tell, &t);
+        if (!noon && s / 86400 <= 4 && s / 3600 < 4 * 24 + 12) {
+            CU_ASSERT_EQUAL_FATAL(t.raised, 0);
+        }
+    }
+    CU_ASSERT_EQUAL(t.raised, 1);
+    CU_ASSERT_TRUE(t.expected > 1e6 && t.expected < 4e6);
+    alert_engine_destroy(e);
+}
+
+/* What was learned and raised is there after a restart; damage takes no more
+ * than what follows it. */
+static void
+test_state(void)
+{
+    struct alert_rule r[3] = { rule(ALERT_THRESHOLD, "dst_tenant"),
+                               rule(ALERT_BASELINE, "dst_addr"),
+                               rule(ALERT_NEW, "dst_tenant") };
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    strcpy(r[0].name, "a");
+    r[0].above = 1e6;
+    strcpy(r[1].name, "b");
+    r[1].minimum = 1e6;
+    r[1].filter = (char *) "proto udp";
+    strcpy(r[2].name, "c");
+    r[2].learn_s = 3600;
+    struct alert_engine *e = engine(r, 3);
+    uint32_t name = dict_passing(dict, "we \"b%=\n", 8);
+    for (int i = 0; i < 1200; i++) {
+        flow(1, 10e6, 0);
+        BATCH_SET(batch, dst_tenant, 0, name);
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 1);
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    CU_ASSERT_EQUAL(alert_engine_save(e, f), 0);
+    fclose(f);
+    alert_engine_destroy(e);
+
+    e = engine(r, 3);
+    f = fmemopen(text, size, "r");
+    CU_ASSERT_EQUAL(alert_engine_load(e, f), 0);
+    fclose(f);
+    struct alert_rule_status s;
+    alert_engine_status(e, "a", &s);
+    CU_ASSERT_EQUAL(s.active, 1);
+    t = (struct told) { 0 };
+    flow(1, 10e6, 0);
+    BATCH_SET(batch, dst_tenant, 0, name);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 0);       /* It is raised already. */
+    flow(1, 900e6, 0);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 2);       /* And what is usual is known. */
+    CU_ASSERT_STRING_EQUAL(t.rule, "b");
+    CU_ASSERT_TRUE(t.alert >= 2);
+    alert_engine_destroy(e);
+
+    for (size_t n = 0; n < size; n += size > 5000 ? 997 : 1) {
+        e = engine(r, 3);
+        f = fmemopen(text, n ? n : 1, "r");
+        CU_ASSERT_EQUAL(alert_engine_load(e, f), -EBADMSG);
+        fclose(f);
+        alert_engine_destroy(e);
+    }
+    /* Another filter counts something else: it learns anew. */
+    r[1].filter = (char *) "proto tcp";
+    e = engine(r, 3);
+    f = fmemopen(text, size, "r");
+    CU_ASSERT_EQUAL(alert_engine_load(e, f), 0);
+    fclose(f);
+    alert_engine_status(e, "b", &s);
+    CU_ASSERT_EQUAL(s.keys, 0);
+    alert_engine_destroy(e);
+    free(text);
+}
+
+static uint64_t
+mixed(uint64_t i)
+{
+    uint8_t key[ALERT_KEY_SIZE] = { 0 };
+    memcpy(key, &i, sizeof i);
+    return alert_hash(key, 0);
+}
+
+static void
+test_seen(void)
+{
+    struct alert_seen s;
+    unsigned wrong = 0;
+    CU_ASSERT_EQUAL(alert_seen_init(&s, 0), 0);
+    for (uint64_t i = 0; i < 800000; i++) {
+        alert_seen_add(&s, mixed(i));
+    }
+    for (uint64_t i = 0; i < 1000000; i++) {
+        bool has = alert_seen_has(&s, mixed(i));
+        CU_ASSERT_TRUE_FATAL(has || i >= 800000);
+        wrong += i >= 800000 && has;
+    }
+    CU_ASSERT_TRUE(wrong < 4000);       /* Of 200,000: 2 %. */
+    alert_seen_age(&s, 50, 100);
+    CU_ASSERT_TRUE(alert_seen_has(&s, mixed(1)));
+    alert_seen_age(&s, 100, 100);
+    CU_ASSERT_FALSE(alert_seen_has(&s, mixed(1)));
+    alert_seen_clear(&s);
+}
+
+int
+main(void)
+{
+    static const struct unit_test tests[] = {
+        UNIT_TEST(test_keys), UNIT_TEST(test_threshold),
+        UNIT_TEST(test_spread), UNIT_TEST(test_hold_filter_prefix_names),
+        UNIT_TEST(test_million_keys), UNIT_TEST(test_too_many_alerts),
+        UNIT_TEST(test_new), UNIT_TEST(test_model),
+        UNIT_TEST(test_time_of_day), UNIT_TEST(test_state),
+        UNIT_TEST(test_seen),
+    };
+    dict = dict_create(1 << 16, 4 << 20);
+    batch = batch_create();
+    batch_reset(batch);
+    batch_zero_rows(batch, 0, BATCH_ROWS);
+    int status = unit_run("alert", tests, sizeof tests / sizeof tests[0]);
+    batch_destroy(batch);
+    dict_destroy(dict);
+    return status;
+}
