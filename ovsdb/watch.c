@@ -18,7 +18,10 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#define PROBE_MS 5000           /* Of silence, before the server is asked. */
+/* Of silence, before the server is asked.  A server of OVN with many rows may be
+ * busy with sending them for longer than a switch's ever is. */
+#define SWITCH_PROBE_MS 5000
+#define OVN_PROBE_MS 60000
 #define MAX_TOLD (1u << 21)     /* Endpoints of one database. */
 #define MIN_NAMES 8192
 #define FLUSH_EVERY 256         /* Events. */
@@ -530,7 +533,8 @@ feed_open(struct feed *f)
         ovsdb_idl_track_add_column(f->idl, f->kind->column[i]);
     }
     ovsdb_idl_set_remote(f->idl, f->remote, true);
-    ovsdb_idl_set_probe_interval(f->idl, PROBE_MS);
+    ovsdb_idl_set_probe_interval(f->idl, f->kind == &feed_switch
+                                         ? SWITCH_PROBE_MS : OVN_PROBE_MS);
     void *aux = f->watch->config.aux;
     f->generation = f->watch->config.generation(aux, f->source);
     if (f->kind == &feed_southbound) {
