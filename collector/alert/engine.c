@@ -13,7 +13,7 @@
 #include "collector/filter/filter.h"
 #include "lib/dict.h"
 
-#define SURE_MINUTES 120        /* Of its own, to be judged by them alone. */
+#define SURE_MINUTES 1440       /* Of its own, to be judged by them alone. */
 #define CHUNK 64                /* Rows at a time: a word of the bitmap. */
 #define HOT .25f                /* Of the limit: looked at closely. */
 #define CLEAR_BELOW .8          /* Of the limit: then it is over. */
@@ -563,7 +563,7 @@ limit_of(const struct alert_watch *w, const struct alert_level *l)
         double usual = alert_exp2(alert_level_limit(
                            l, alert_log2(r->ratio - 1)) + w->most);
         limit = usual > limit ? usual : limit;
-        /* An hour is little to judge by: others of its kind count, too. */
+        /* A little time is little to judge by: others count, too. */
         if (l->n < SURE_MINUTES && isfinite(w->unknown_limit)
             && limit < (double) w->unknown_limit) {
             limit = (double) w->unknown_limit;
