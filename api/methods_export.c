@@ -214,13 +214,15 @@ change_to_json(const struct export_change *c)
     return o;
 }
 
+/* Adds to '*pending' what would be written of that. */
 static struct json_object *
 plan_to_json(const struct export_plan *plan, const struct scope *scope,
-             bool all)
+             bool all, size_t *pending)
 {
     const char *bridge = scope->bridge, *policy = scope->policy;
     struct json_object *o = json_object_new_object();
     struct json_object *changes = json_object_new_array();
+    uint64_t n_pending = 0;
     for (size_t i = 0; i < plan->n_changes; i++) {
         const struct export_change *c = &plan->changes[i];
         bool shown = all || c->state == STATE_PENDING
@@ -228,11 +230,13 @@ plan_to_json(const struct export_plan *plan, const struct scope *scope,
         if (shown && (!bridge || !strcmp(bridge, c->bridge))
             && (!policy || (c->policy && !strcmp(policy, c->policy)))) {
             json_object_array_add(changes, change_to_json(c));
+            n_pending += c->state == STATE_PENDING;
         }
     }
+    *pending += n_pending;
     reply_string(o, "remote", plan->remote);
     reply_uint(o, "generation", plan->generation);
-    reply_uint(o, "pending", plan->n_pending);
+    reply_uint(o, "pending", n_pending);
     json_object_object_add(o, "changes", changes);
     json_object_object_add(o, "warnings", texts_to_json(plan->warnings,
                                                         plan->n_warnings));
@@ -248,26 +252,25 @@ scope_param(struct rpc_call *call, struct ovsdb *ovsdb,
 }
 
 /* Plans of the databases that have been read; the others are listed with the
- * reason.  Returns the number of changes that would be written. */
+ * reason.  'made' are plans that are there already, one per database, or NULL;
+ * they are destroyed.  Returns the number of changes that would be written. */
 static size_t
 add_plans(struct ovsdb *ovsdb, const struct scope *scope, bool all,
-          struct json_object *plans, struct json_object *unreachable)
+          struct export_plan **made, struct json_object *plans,
+          struct json_object *unreachable)
 {
     size_t pending = 0;
     for (size_t i = 0; i < n_remotes(ovsdb); i++) {
         const struct ovs_snapshot *s = ovsdb_snapshot(ovsdb, i);
+        struct export_plan *plan = made ? made[i] : ovsdb_plan(ovsdb, i);
         if (s && !s->connected) {
             json_object_array_add(unreachable, remote_to_json(s));
         }
-        if (s && (s->connected || s->n_bridges)) {
-            struct export_plan *plan = ovsdb_plan(ovsdb, i);
-            if (plan) {
-                pending += plan->n_pending;
-                json_object_array_add(plans,
-                                      plan_to_json(plan, scope, all));
-            }
-            export_plan_destroy(plan);
+        if (plan && s && (s->connected || s->n_bridges)) {
+            json_object_array_add(plans, plan_to_json(plan, scope, all,
+                                                      &pending));
         }
+        export_plan_destroy(plan);
         ovsdb_snapshot_unref(s);
     }
     return pending;
@@ -285,7 +288,8 @@ export_plan(struct rpc_call *call, struct json_object *params)
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
     bool all = flag_param(params, "all");
-    size_t pending = add_plans(ovsdb, &scope, all, plans, unreachable);
+    size_t pending = add_plans(ovsdb, &scope, all, NULL, plans,
+                               unreachable);
     struct json_object *list = plan_probes(rpc_context(call), scope.bridge,
                                            scope.policy, all, &pending);
     reply_uint(o, "pending", pending);
@@ -315,18 +319,27 @@ export_apply(struct rpc_call *call, struct json_object *params)
         return;
     }
     const struct api_context *c = rpc_context(call);
-    int error = ovsdb ? ovsdb_apply_to(ovsdb, scope.bridge, scope.policy) : 0;
+    /* Before anything is written, so that the answer says what is. */
+    struct export_plan **made = calloc(n_remotes(ovsdb) + 1, sizeof *made);
+    int error = ovsdb ? ovsdb_apply_to(ovsdb, scope.bridge, scope.policy, made)
+                      : 0;
     error = error || !c->order_probes ? error
             : c->order_probes(c->probes_aux, true, scope.bridge,
                               scope.policy);
     if (error) {
+        for (size_t i = 0; made && i < n_remotes(ovsdb); i++) {
+            export_plan_destroy(made[i]);
+        }
+        free(made);
         fail_order(call, error);
         return;
     }
     struct json_object *o = json_object_new_object();
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
-    size_t pending = add_plans(ovsdb, &scope, false, plans, unreachable);
+    size_t pending = add_plans(ovsdb, &scope, false, made, plans,
+                               unreachable);
+    free(made);
     struct json_object *list = plan_probes(c, scope.bridge, scope.policy,
                                            false, &pending);
     reply_uint(o, "pending", pending);

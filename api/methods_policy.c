@@ -119,22 +119,70 @@ insert_policy(struct json_object *list, size_t at, struct json_object *policy)
 /* "/venturi:venturi/export/policy[name='x']/sflow/sampling" is, for who set
  * policy x, "policy/sflow/sampling". */
 static void
-fail_edit(struct edit *e, int err, const struct config_error *error)
+fail_edit(struct edit *e, const char *name, int err,
+          const struct config_error *error)
 {
-    static const char list[] = "/export/policy";
+    static const char list[] = "/export/policy", key[] = "[name='";
     const char *rest = strstr(error->path, list);
-    char where[600];
+    char where[600], other[80] = "";
 
     rest = rest ? rest + sizeof list - 1 : NULL;
     if (rest && *rest == '[') {
         const char *end = strstr(rest, "']");
+        if (end && !strncmp(rest, key, sizeof key - 1)) {
+            rest += sizeof key - 1;
+            if ((size_t) (end - rest) != strlen(name)
+                || strncmp(rest, name, (size_t) (end - rest))) {
+                /* What is wrong now is another policy. */
+                snprintf(other, sizeof other, " %.*s", (int) (end - rest),
+                         rest);
+            }
+        }
         rest = end ? end + 2 : "";
     }
-    snprintf(where, sizeof where, "policy%s", rest ? rest : "");
+    snprintf(where, sizeof where, "policy%s%s", other, rest ? rest : "");
     rpc_fail(e->call, err == -EINVAL ? RPC_INVALID_PARAMS
              : err == -ESTALE ? RPC_CONFLICT : RPC_FAILED,
              err == -EINVAL ? where : NULL, "%s: %s",
              rest ? where : error->path, error->message);
+}
+
+static bool
+has_text(struct json_object *list, const char *text)
+{
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        if (!strcmp(json_object_get_string(json_object_array_get_idx(list,
+                                                                     i)),
+                    text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the policies say that nothing follows, in any of the databases: a
+ * policy without a bridge is no error, but who typed it should know. */
+static struct json_object *
+idle_policies(struct ovsdb *ovsdb)
+{
+    struct json_object *all = NULL;
+    for (size_t i = 0; ovsdb && i < ovsdb_n_remotes(ovsdb); i++) {
+        struct export_plan *plan = ovsdb_plan(ovsdb, i);
+        if (!plan) {
+            continue;           /* Never read. */
+        }
+        struct json_object *list = json_object_new_array();
+        for (size_t j = 0; j < plan->n_warnings; j++) {
+            if (!all || has_text(all, plan->warnings[j])) {
+                json_object_array_add(list, json_object_new_string(
+                                          plan->warnings[j]));
+            }
+        }
+        json_object_put(all);
+        all = list;
+        export_plan_destroy(plan);
+    }
+    return all ? all : json_object_new_array();
 }
 
 /* Puts the edited tree into effect and answers. */
@@ -145,7 +193,7 @@ edit_commit(struct edit *e, const char *name)
     reply_config_author(e->call, e->store);
     int err = config_edit(e->store, e->tree, false, &error);
     if (err) {
-        fail_edit(e, err, &error);
+        fail_edit(e, name, err, &error);
         return;
     }
     reply_config_audit(e->call, e->store);
@@ -162,6 +210,8 @@ edit_commit(struct edit *e, const char *name)
     reply_bool(o, "builtin", builtin);
     reply_bool(o, "applying", config_current(e->store)->export_apply);
     json_object_object_add(o, "policies", json_object_get(list));
+    json_object_object_add(o, "warnings",
+                           idle_policies(rpc_context(e->call)->ovsdb));
     json_object_put(tree);
     rpc_reply(e->call, o);
 }
@@ -578,13 +628,14 @@ bridge_remove(struct rpc_call *call, struct json_object *params)
     "\"applying\"],\"properties\":{\"policy\":{\"type\":\"string\"},"       \
     "\"builtin\":{\"type\":\"boolean\"},"                                   \
     "\"applying\":{\"type\":\"boolean\"},"                                  \
+    "\"warnings\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"      \
     "\"policies\":{\"type\":\"array\",\"items\":" POLICY_SCHEMA "}}}"
 #define POLICY_EXAMPLE                                                      \
     "{\"name\":\"edge\",\"match\":{\"bridges\":[\"br-*\"]},"                \
     "\"sflow\":{\"sampling\":64,\"targets\":[\"local\"]}}"
 #define POLICIES_EXAMPLE                                                    \
     "{\"policy\":\"edge\",\"builtin\":false,\"applying\":true,"             \
-    "\"policies\":[" POLICY_EXAMPLE "]}"
+    "\"policies\":[" POLICY_EXAMPLE "],\"warnings\":[]}"
 #define PROTOCOL_PARAM                                                      \
     { "protocol", PARAM_STRING, true, "netflow, sflow or ipfix",            \
       "{\"enum\":[\"netflow\",\"sflow\",\"ipfix\"]}" }

@@ -799,17 +799,32 @@ give_order(struct ovsdb *o, bool apply, const char *bridge,
     return error;
 }
 
-int
-ovsdb_apply(struct ovsdb *o)
+/* Called with the mutex. */
+static struct export_plan *
+make_plan(struct ovsdb *o, size_t i)
 {
-    return ovsdb_apply_to(o, NULL, NULL);
+    if (i >= o->n_remotes || !o->remotes[i].snap) {
+        return NULL;
+    }
+    const struct export_self self = ovsdb_self(o);
+    return export_plan_make(o->remotes[i].snap, o->policies, &self);
 }
 
 int
-ovsdb_apply_to(struct ovsdb *o, const char *bridge, const char *policy)
+ovsdb_apply(struct ovsdb *o)
+{
+    return ovsdb_apply_to(o, NULL, NULL, NULL);
+}
+
+int
+ovsdb_apply_to(struct ovsdb *o, const char *bridge, const char *policy,
+               struct export_plan **plans)
 {
     pthread_mutex_lock(&o->mutex);
     int error = give_order(o, true, bridge, policy);
+    for (size_t i = 0; plans && i < o->n_remotes; i++) {
+        plans[i] = error ? NULL : make_plan(o, i);
+    }
     if (!error) {
         o->apply |= !bridge && !policy;
         ovsdb_forget_pauses(o);
@@ -845,12 +860,8 @@ ovsdb_remove(struct ovsdb *o, const char *bridge, const char *policy,
 struct export_plan *
 ovsdb_plan(struct ovsdb *o, size_t i)
 {
-    struct export_plan *plan = NULL;
     pthread_mutex_lock(&o->mutex);
-    if (i < o->n_remotes && o->remotes[i].snap) {
-        const struct export_self self = ovsdb_self(o);
-        plan = export_plan_make(o->remotes[i].snap, o->policies, &self);
-    }
+    struct export_plan *plan = make_plan(o, i);
     pthread_mutex_unlock(&o->mutex);
     return plan;
 }

@@ -72,8 +72,11 @@ void ovsdb_set_policies(struct ovsdb *, const struct export_policies *);
 /* From now on differences are written (as with config.apply).  Returns 0, or a
  * negative errno if that can't be kept in 'orders_path': then nothing is done. */
 int ovsdb_apply(struct ovsdb *);
-/* The same for one bridge, or for the bridges of one policy; NULL: any. */
-int ovsdb_apply_to(struct ovsdb *, const char *bridge, const char *policy);
+/* The same for one bridge, or for the bridges of one policy; NULL: any.
+ * 'plans', unless NULL, has a place for each remote and gets what
+ * ovsdb_plan() gives there, from before the first write. */
+int ovsdb_apply_to(struct ovsdb *, const char *bridge, const char *policy,
+                   struct export_plan **plans);
 
 /* Removes what is ours from every bridge (only from 'bridge', only from the
  * bridges of 'policy', if not NULL), and stops writing there until

@@ -507,8 +507,15 @@ static const struct cli_option bridge_options[] = {
     { NULL, 0, NULL, NULL, NULL }
 };
 
+static const struct cli_option scope_options[] = {
+    { "bridge", 'b', "NAME", "only this bridge", NULL },
+    { "policy", 'p', "NAME", "only bridges of this policy", NULL },
+    { NULL, 0, NULL, NULL, NULL }
+};
+
 static const struct cli_option plan_options[] = {
     { "bridge", 'b', "NAME", "only this bridge", NULL },
+    { "policy", 'p', "NAME", "only bridges of this policy", NULL },
     { "all", 'A', NULL, "also what needs no change", NULL },
     { NULL, 0, NULL, NULL, NULL }
 };
@@ -517,6 +524,7 @@ static bool
 build_bridge(struct cli *cli, struct json_object *params)
 {
     cli_set_string(params, "bridge", cli_value(cli, "bridge"));
+    cli_set_string(params, "policy", cli_value(cli, "policy"));
     if (cli_value(cli, "all")) {
         json_object_object_add(params, "all", json_object_new_boolean(true));
     }
@@ -547,11 +555,7 @@ show_diff(struct cli *cli, struct json_object *change)
         fprintf(cli->out, "    %s: %s -> %s\n", text_at(d, "column"),
                 text_at(d, "old"), text_at(d, "new"));
     }
-    list = at(change, "warnings");
-    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-        fprintf(cli->out, "    warning: %s\n", json_object_get_string(
-                    json_object_array_get_idx(list, i)));
-    }
+    cli_show_warnings(cli, at(change, "warnings"), "    ");
 }
 
 static int
@@ -602,21 +606,17 @@ show_plan(struct cli *cli, struct json_object *o)
                     text_at(c, "reason"));
             show_diff(cli, c);
         }
+        cli_show_warnings(cli, at(p, "warnings"), "  ");
     }
     struct json_object *probes = at(o, "probes");
     for (size_t i = 0; probes && i < json_object_array_length(probes); i++) {
         struct json_object *p = json_object_array_get_idx(probes, i);
-        struct json_object *warnings = at(p, "warnings");
         fprintf(cli->out, "%s probe: %s (%s)\n", text_at(p, "interface"),
                 text_at(p, "action"), text_at(p, "reason"));
         if (at(p, "command")) {
             fprintf(cli->out, "    %s\n", text_at(p, "command"));
         }
-        for (size_t j = 0; warnings && j < json_object_array_length(warnings);
-             j++) {
-            fprintf(cli->out, "    warning: %s\n", json_object_get_string(
-                        json_object_array_get_idx(warnings, j)));
-        }
+        cli_show_warnings(cli, at(p, "warnings"), "    ");
     }
     show_unreachable(cli, at(o, "unreachable"));
     return EXIT_OK;
@@ -1030,14 +1030,15 @@ const struct cli_command cli_commands[] = {
       "venturictl export plan --bridge br-int", build_bridge, show_plan,
       NULL },
     { "export apply", "export.apply", NULL,
-      "write what the plan says, and keep it so", NULL, NULL, NULL,
-      show_plan, NULL },
+      "write what the plan says, and keep it so", scope_options,
+      "venturictl export apply --policy edge", build_bridge, show_plan,
+      NULL },
     { "export status", "export.status", NULL,
       "each bridge and protocol: is it in place, does data arrive",
       bridge_options, NULL, build_bridge, show_status, NULL },
     { "export remove", "export.remove", "[PROTOCOL BRIDGE]",
       "export a protocol from a bridge no longer; or take away from bridges "
-      "all that venturid wrote, until export apply", bridge_options,
+      "all that venturid wrote, until export apply", scope_options,
       "venturictl export remove sflow br0", cli_build_remove,
       cli_show_remove, NULL },
     { "export list", "export.status", "[PROTOCOL]",

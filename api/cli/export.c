@@ -113,19 +113,18 @@ bool
 cli_build_remove(struct cli *cli, struct json_object *params)
 {
     const char *bridge = cli_value(cli, "bridge");
+    const char *policy = cli_value(cli, "policy");
 
     if (cli->n_operands) {
-        if (bridge || cli->n_operands != 2) {
+        if (bridge || policy || cli->n_operands != 2) {
             return cli_usage(cli, "give a protocol and a bridge, or --bridge, "
-                             "or nothing");
+                             "or --policy, or nothing");
         }
         cli->method = "export.bridge.remove";
         return set_protocol_and_bridge(cli, params);
     }
-    if (bridge) {
-        json_object_object_add(params, "bridge",
-                               json_object_new_string(bridge));
-    }
+    cli_set_string(params, "bridge", bridge);
+    cli_set_string(params, "policy", policy);
     return true;
 }
 
@@ -153,6 +152,16 @@ cli_show_adopt(struct cli *cli, struct json_object *o)
     return EXIT_OK;
 }
 
+void
+cli_show_warnings(struct cli *cli, struct json_object *list,
+                  const char *indent)
+{
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        fprintf(cli->out, "%swarning: %s\n", indent, json_object_get_string(
+                    json_object_array_get_idx(list, i)));
+    }
+}
+
 /* A policy was changed: what now? */
 static void
 say_changed(struct cli *cli, struct json_object *o, const char *what)
@@ -164,6 +173,7 @@ say_changed(struct cli *cli, struct json_object *o, const char *what)
     if (json_object_get_boolean(cli_at(o, "builtin"))) {
         fputs("no policy is left: the built-in default applies\n", cli->out);
     }
+    cli_show_warnings(cli, cli_at(o, "warnings"), "");
 }
 
 int
@@ -304,6 +314,36 @@ cli_show_deleted(struct cli *cli, struct json_object *o)
     return EXIT_OK;
 }
 
+/* The ids of the sets that a policy asks for. */
+static void
+policy_samples_cell(struct table *t, struct json_object *samples)
+{
+    struct json_object *ids = json_object_new_array();
+    for (size_t i = 0; samples && i < json_object_array_length(samples);
+         i++) {
+        json_object_array_add(ids, json_object_get(cli_at(
+            json_object_array_get_idx(samples, i), "id")));
+    }
+    char *text = join(ids);
+    table_cell(t, text && *text ? text : "-");
+    free(text);
+    json_object_put(ids);
+}
+
+/* Which program probes Linux bridges, and where it sends to. */
+static void
+policy_probe_cell(struct table *t, struct json_object *probe)
+{
+    struct json_object *softflowd = cli_at(probe, "softflowd");
+    char text[128];
+    if (softflowd) {
+        snprintf(text, sizeof text, "softflowd to %s",
+                 cli_at(softflowd, "target") ? cli_text(softflowd, "target")
+                                             : "local");
+    }
+    table_cell(t, softflowd ? text : probe ? "none" : "-");
+}
+
 int
 cli_show_policies(struct cli *cli, struct json_object *o)
 {
@@ -317,6 +357,8 @@ cli_show_policies(struct cli *cli, struct json_object *o)
     for (size_t i = 0; i < 3; i++) {
         table_column(t, protocols[i], false);
     }
+    table_column(t, "flow-sample", false);
+    table_column(t, "probe", false);
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *p = json_object_array_get_idx(list, i);
         struct json_object *match = cli_at(p, "match");
@@ -331,6 +373,8 @@ cli_show_policies(struct cli *cli, struct json_object *o)
             table_cell(t, !e ? "-" : targets && *targets ? targets : "local");
             free(targets);
         }
+        policy_samples_cell(t, cli_at(p, "flow-sample"));
+        policy_probe_cell(t, cli_at(p, "probe"));
         free(bridges);
         free(exclude);
     }

@@ -181,5 +181,8 @@ int cli_import(struct cli *);
 
 /* export.c: probes; of export.status, nothing is said if there are none. */
 int cli_show_probes(struct cli *, struct json_object *result);
+/* A list of texts, each on a line "warning: ..." behind 'indent'. */
+void cli_show_warnings(struct cli *, struct json_object *list,
+                       const char *indent);
 
 #endif /* api/cli/show.h */

@@ -280,9 +280,9 @@ command(struct ovsdb *o, char *line)
     } else if (!strcmp(line, "apply")) {
         ovsdb_apply(o);
     } else if (!strncmp(line, "apply-to bridge ", 16)) {
-        ovsdb_apply_to(o, line + 16, NULL);
+        ovsdb_apply_to(o, line + 16, NULL, NULL);
     } else if (!strncmp(line, "apply-to policy ", 16)) {
-        ovsdb_apply_to(o, NULL, line + 16);
+        ovsdb_apply_to(o, NULL, line + 16, NULL);
     } else if (!strncmp(line, "remove-policy ", 14)) {
         do_remove(o, "", line + 14);
     } else if (!strncmp(line, "remove", 6)) {

@@ -8,10 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 from harness import (BUILDDIR, Daemon, Failure, Lab, Ovs, Process, equal,
-                     main, on_cleanup, wait_until)
+                     main, on_cleanup, run, wait_until)
 
 OVSDB_GONE = (r"ovsdb\|WARN", r"reconnect\|WARN", r"jsonrpc\|WARN",
               r"stream\w*\|WARN", r"ovsdb_cs\|WARN", r"ovsdb_idl\|WARN")
@@ -114,6 +113,42 @@ def test_remote_by_network():
     daemon.stop()
 
 
+def test_remote_that_is_silent():
+    """Packets vanish on the way, as behind a firewall that drops them; a
+    server that is there does not speak TLS."""
+    lab = Lab()
+    # At the other end of that wire nobody has the address.
+    lab.run("ip", "link", "add", "sink0", "type", "veth", "peer", "name",
+            "sink1")
+    lab.run("ip", "address", "add", "203.0.113.1/24", "dev", "sink0")
+    for name in ("sink0", "sink1"):
+        lab.run("ip", "link", "set", name, "up")
+    lab.run("ip", "neigh", "replace", "203.0.113.2", "lladdr",
+            "02:00:00:00:00:02", "dev", "sink0")
+    pem = [os.path.join(lab.dir, name) for name in ("key.pem", "cert.pem")]
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+        "2", "-subj", "/CN=venturi-test", "-keyout", pem[0], "-out", pem[1])
+    for name in pem:
+        os.chmod(name, 0o644)
+    code = ("import socket\ns = socket.socket()\ns.bind(('127.0.0.1', 6642))\n"
+            "s.listen()\nprint('listening', flush=True)\nwhile True:\n"
+            "    c = s.accept()[0]\n    c.recv(1)\n"
+            "    c.sendall(b'HTTP/1.0 400 Bad Request\\r\\n\\r\\n')\n"
+            "    c.close()\n")
+    server = Process("no-tls", [sys.executable, "-c", code],
+                     os.path.join(lab.dir, "no-tls.out"), lab.name)
+    wait_until(lambda: "listening" in server.text(), what="a server")
+    remotes = ["tcp:203.0.113.2:6640", "ssl:127.0.0.1:6642"]
+    daemon = Daemon(lab, remotes, {"ovsdb": {"tls": {
+        "private-key": pem[0], "certificate": pem[1], "ca": pem[1]}}},
+        expect=OVSDB_GONE)
+    wait_line(daemon, "ovsdb", "fail", "no answer", "firewall",
+              subject=remotes[0], timeout=60)
+    wait_line(daemon, "ovsdb", "fail", "TLS handshake failed", "certificates",
+              subject=remotes[1], timeout=60)
+    daemon.stop()
+
+
 def test_foreign_row_and_targets():
     """Somebody else's rows: whose, where to, by which agent."""
     lab = Lab()
@@ -191,11 +226,6 @@ def test_all_is_well():
     for format_ in ("--json", "--csv"):
         status, text = venturictl(daemon, format_, "doctor")
         equal(status, 0, "exit status:\n" + text)
-    begin = time.monotonic()
-    daemon.rpc("system.doctor")
-    if time.monotonic() - begin > 1:
-        raise Failure("system.doctor took %.1f s"
-                      % (time.monotonic() - begin))
     daemon.stop()
 
 
@@ -218,4 +248,5 @@ def test_silent_sflow():
 
 
 if __name__ == "__main__":
-    main(needs=("root", "ovs", "venturid", "venturictl", "socat", "setpriv"))
+    main(needs=("root", "ovs", "venturid", "venturictl", "socat", "setpriv",
+                "openssl"))

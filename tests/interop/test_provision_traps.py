@@ -6,9 +6,10 @@ whole venturid takes part; doc/provisioning.md lists them all."""
 import os
 import re
 import shutil
+import subprocess
 import time
 
-from harness import (Daemon, Failure, Lab, Ovs, RpcError, equal, main,
+from harness import (BUILDDIR, Daemon, Failure, Lab, Ovs, RpcError, equal, main,
                      wait_until)
 
 DAC_OVERRIDE = 1 << 1
@@ -217,6 +218,66 @@ def test_no_rights_is_no_storm():
     daemon.stop()
 
 
+def venturictl(daemon, *args):
+    return subprocess.run(
+        [os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api, *args],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=30, check=False).stdout
+
+
+def test_what_is_told():
+    """A policy without a bridge is told of by who takes it, and in the plan in
+    words; a plan for one bridge or policy counts only that; "apply" says what
+    it writes, however fast it is written."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    ovs.add_bridge("br0")
+    ovs.add_bridge("br1")
+    daemon = Daemon(lab, ovs.remote, {"export": {"mode": "plan", "policy": [
+        {"name": "one", "match": {"bridges": ["br1"]}, "netflow": {}},
+        {"name": "rest", "sflow": {}, "flow-sample": [
+            {"id": 7, "ipfix": {}}]}]}})
+    wait_until(lambda: daemon.rpc("export.plan")["pending"] == 3,
+               what="a plan")
+    for scope, n in (("br0", 2), ("br1", 1)):
+        equal(daemon.rpc("export.plan", bridge=scope)["pending"], n, scope)
+    for scope, n in (("one", 1), ("rest", 2)):
+        equal(daemon.rpc("export.plan", policy=scope)["pending"], n, scope)
+    idle = "policy idle matches no bridge here"
+    told = daemon.rpc("export.policy.set", policy={
+        "name": "idle", "match": {"bridges": ["zz*"]}, "sflow": {}})
+    equal(told["warnings"], [idle], "warnings")
+    text = venturictl(daemon, "export", "policy", "set", "idle",
+                      '{"match": {"bridges": ["zz*"]}, "ipfix": {}}')
+    if "warning: " + idle not in text:
+        raise Failure(text)
+    text = venturictl(daemon, "export", "plan")
+    if "  warning: " + idle not in text:
+        raise Failure(text)
+    text = venturictl(daemon, "export", "policy", "list")
+    if not re.search(r"^policy .* flow-sample +probe$", text, re.M) \
+       or not re.search(r"^rest .* 7 +-$", text, re.M):
+        raise Failure(text)
+    # What would be wrong then is the policy behind, and it is named.
+    error = refused(daemon, "export.policy.set", policy={
+        "name": "late", "match": {"bridges": ["zz*"]}, "sflow": {}})
+    if "policy idle/match: collides with policy late" not in str(error):
+        raise Failure(str(error))
+    text = venturictl(daemon, "export", "apply", "--policy", "one")
+    if ": 1 to write" not in text or "br1 netflow: create" not in text:
+        raise Failure(text)
+    await_state(daemon, "br1", *PLACED, protocol="netflow")
+    equal(ovs.rows("sFlow"), [], "rows of the other policy")
+    text = venturictl(daemon, "export", "apply", "--bridge", "br0")
+    if ": 2 to write" not in text:
+        raise Failure(text)
+    await_state(daemon, "br0", *PLACED)
+    equal(venturictl(daemon, "export", "remove", "--policy", "one"),
+          "1 row removed\n", "remove")
+    equal((len(ovs.rows("NetFlow")), len(ovs.rows("sFlow"))), (0, 1), "rows")
+    daemon.stop()
+
+
 def test_silent_sample():
     """A Flow_Sample_Collector_Set that nothing feeds is silent, with the
     reason, and not receiving because its bridge is."""
@@ -371,4 +432,4 @@ def test_plan_warns():
 
 
 if __name__ == "__main__":
-    main(needs=("root", "ovs", "venturid"))
+    main(needs=("root", "ovs", "venturid", "venturictl"))
