@@ -661,8 +661,8 @@ test_matching(void)
     p->list[0].name = strdup("quiet");
     strings_add(&p->list[0].bridges, &p->list[0].n_bridges, "br0001");
     p->list[1] = d->list[0];
-    free(d->list);
-    free(d);
+    d->n = 0;
+    export_policies_destroy(d);
     strings_add(&p->list[1].exclude, &p->list[1].n_exclude, "*2");
     struct export_plan *plan = export_plan_make(s, p, &self);
     CU_ASSERT_EQUAL(change(plan, 0, EXPORT_SFLOW)->action, ACTION_CREATE);
