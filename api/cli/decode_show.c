@@ -10,12 +10,14 @@
 #include "collector/exporter/counter_log.h"
 #include "collector/exporter/interface_counters.h"
 #include "collector/template/registry.h"
+#include "collector/template/structured.h"
 #include "collector/template/template.h"
 #include "lib/clock.h"
 #include "lib/column.h"
 #include "lib/cursor.h"
 #include "lib/dict.h"
 #include "lib/source.h"
+#include "lib/text.h"
 
 /* Options records and counter samples as JSON, one a line, with a member
  * "record" that flow records do not have. */
@@ -113,6 +115,18 @@ put_integer(FILE *f, const uint8_t *p, size_t n, bool sign)
     }
 }
 
+/* A list (RFC 6313), in words.  False if it is malformed. */
+static bool
+put_list(FILE *f, enum registry_type type, const uint8_t *p, size_t n)
+{
+    struct text t = { .n = 0 };
+    bool good = structured_format(&t, type, p, n, NULL, NULL);
+    if (good) {
+        value_put_string(f, text_finish(&t));
+    }
+    return good;
+}
+
 /* By its type, or, where the size is not right for it, in hex. */
 static void
 put_field(FILE *f, enum registry_type type, const uint8_t *p, size_t n)
@@ -136,7 +150,7 @@ put_field(FILE *f, enum registry_type type, const uint8_t *p, size_t n)
         put_time(f, type, p, n);
     } else if ((type == REG_V4 && n == 4) || (type == REG_V6 && n == 16)) {
         put_address(f, p, n);
-    } else {
+    } else if (!structured_is(type) || !put_list(f, type, p, n)) {
         put_hex(f, p, n);
     }
 }
