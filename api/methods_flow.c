@@ -13,6 +13,7 @@
 #include "api/context.h"
 #include "api/value.h"
 #include "collector/filter/filter.h"
+#include "collector/identity/again.h"
 #include "collector/query/query.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
@@ -391,6 +392,30 @@ read_integer(struct reading *r, const char *name, int64_t max, int64_t *value)
     }
 }
 
+/* Whose names the ends have. */
+static void
+read_resolve(struct reading *r)
+{
+    static const char *const words[] = {
+        [RESOLVE_STORED] = "stored", [RESOLVE_THEN] = "then",
+        [RESOLVE_NOW] = "now",
+    };
+    struct json_object *v = member(r, "resolve");
+    const char *word = v ? json_object_get_string(v) : words[0];
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (!strcmp(word, words[i])) {
+            r->q->resolve = (uint8_t) i;
+            if (i != RESOLVE_STORED && rpc_caller(r->call)->confine) {
+                /* An address may have been another tenant's. */
+                REFUSE(r, "resolve", "who is confined to tenants sees flows "
+                       "as they are stored");
+            }
+            return;
+        }
+    }
+    REFUSE(r, "resolve", "\"stored\", \"then\" or \"now\" is expected");
+}
+
 static void
 read_rest(struct reading *r)
 {
@@ -422,6 +447,9 @@ read_rest(struct reading *r)
     }
     v = member(r, "tier");
     q->only_raw = v && !strcmp(json_object_get_string(v), "raw");
+    if (!r->failed) {
+        read_resolve(r);
+    }
 }
 
 typedef void read_fn(struct reading *);
@@ -1105,6 +1133,12 @@ flow_filter_check(struct rpc_call *call, struct json_object *params)
 
 /* ---- The table. ---- */
 
+#define RESOLVE                                                         \
+    { "resolve", PARAM_STRING, false, "who the ends are: as stored, when " \
+      "the flow came (the default); then, for the time of the flow by what " \
+      "is known today; now, who has the addresses at this moment",      \
+      "{\"enum\":[\"stored\",\"then\",\"now\"]}" }
+
 static const struct rpc_param query_params[] = {
     { "from", PARAM_TIME, false, "flows that ended then or later; -1h is the "
       "default", NULL },
@@ -1137,6 +1171,7 @@ static const struct rpc_param query_params[] = {
     { "observations", PARAM_STRING, false, "canonical counts each packet "
       "once, all counts every record; canonical is the default",
       "{\"enum\":[\"canonical\",\"all\"]}" },
+    RESOLVE,
     { "totals", PARAM_BOOLEAN, false, "also tell the sums over all groups, "
       "and over those that are not shown", NULL },
     { "compare", PARAM_STRING, false, "previous, or a duration: also "
@@ -1164,7 +1199,8 @@ static const struct rpc_param query_params[] = {
       "{\"type\":\"integer\",\"minimum\":1,\"maximum\":3600000}" },     \
     { "observations", PARAM_STRING, false, "canonical counts each "     \
       "packet once, all counts every record; canonical is the default", \
-      "{\"enum\":[\"canonical\",\"all\"]}" }
+      "{\"enum\":[\"canonical\",\"all\"]}" },                            \
+    RESOLVE
 
 static const struct rpc_param series_params[] = {
     TIMES_AND_FILTER,

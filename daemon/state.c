@@ -322,6 +322,7 @@ daemon_open_identities(struct daemon *d, const struct config *c)
         return -1;
     }
     identity_journal_set_retention(d->identities, c->retention_us / 1000000);
+    query_pool_set_identities(d->queries, d->identities);
     d->inventories = inventories_create(d->identities, d->dict);
     d->watching = watching_create(d->identities, d->dict, d->why);
     return d->inventories && d->watching ? 0 : -ENOMEM;

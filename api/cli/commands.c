@@ -324,6 +324,8 @@ static const struct cli_option flows_options[] = {
     { "totals", 'T', NULL, "also the rest and the total", NULL },
     { "all-observations", 'A', NULL, "count packets at every place where they "
       "were seen", NULL },
+    { "resolve", 'r', "WHEN", "who the ends are: stored, when the flow came "
+      "(the default); then, by what is known today; now", "stored then now" },
     { NULL, 0, NULL, NULL, NULL }
 };
 
@@ -365,6 +367,7 @@ build_flows(struct cli *cli, struct json_object *params)
     if (cli_value(cli, "all-observations")) {
         cli_set_string(params, "observations", "all");
     }
+    cli_set_string(params, "resolve", cli_value(cli, "resolve"));
     if (cli->n_operands) {
         cli->filter = join_operands(cli);
         cli_set_string(params, "filter", cli->filter);

@@ -62,6 +62,10 @@ cli_set_filter(struct cli *cli, struct json_object *params)
 #define OBSERVATIONS                                                    \
     { "all-observations", 'A', NULL, "records of every place where "    \
       "packets were seen", NULL }
+#define RESOLVE                                                         \
+    { "resolve", 'r', "WHEN", "who the ends are: stored, when the flow "    \
+      "came (the default); then, by what is known today; now",          \
+      "stored then now" }
 #define END { NULL, 0, NULL, NULL, NULL }
 
 const struct cli_option cli_records_options[] = {
@@ -71,7 +75,7 @@ const struct cli_option cli_records_options[] = {
     { "top", 'n', "N", "records a page; 100 is the default", NULL },
     { "oldest", 'O', NULL, "the oldest first", NULL },
     { "cursor", 0, "CURSOR", "go on behind the page that told it", NULL },
-    OBSERVATIONS, END
+    OBSERVATIONS, RESOLVE, END
 };
 
 bool
@@ -89,6 +93,7 @@ cli_build_records(struct cli *cli, struct json_object *params)
     if (cli_value(cli, "all-observations")) {
         cli_set_string(params, "observations", "all");
     }
+    cli_set_string(params, "resolve", cli_value(cli, "resolve"));
     cli_set_filter(cli, params);
     return cli_set_range(cli, params)
            && cli_set_integer(cli, params, "limit", "top")
@@ -103,7 +108,7 @@ const struct cli_option cli_series_options[] = {
       CLI_WORDS_METRICS },
     { "top", 'n', "N", "so many groups; 10 is the default", NULL },
     { "bucket", 'B', "DURATION", "step", "1s 1m 5m 1h 1d" },
-    OBSERVATIONS, END
+    OBSERVATIONS, RESOLVE, END
 };
 
 bool
@@ -116,6 +121,7 @@ cli_build_series(struct cli *cli, struct json_object *params)
     if (cli_value(cli, "all-observations")) {
         cli_set_string(params, "observations", "all");
     }
+    cli_set_string(params, "resolve", cli_value(cli, "resolve"));
     cli_set_filter(cli, params);
     return cli_set_range(cli, params) && cli_set_integer(cli, params, "top", "top")
            && cli_set_running(cli, params);

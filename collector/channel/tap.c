@@ -393,8 +393,12 @@ is_masked(const struct want *w, uint64_t sees[2][EVAL_WORDS],
           enum column_id id, unsigned row)
 {
     int end = w->confine ? confine_end(id) : -1;
+    uint64_t bits = end < 0 ? UINT64_MAX
+                    : end == CONFINE_BOTH ? sees[0][row / 64]
+                                            & sees[1][row / 64]
+                    : sees[end][row / 64];
 
-    return end >= 0 && !(sees[end][row / 64] >> row % 64 & 1);
+    return !(bits >> row % 64 & 1);
 }
 
 /* Puts in what there is room and leave for.  Returns how many rows. */

@@ -130,6 +130,10 @@ confine_end(enum column_id id)
     case COL_dst_labels:
     case COL_out_if_name:
         return 1;
+    case COL_why_name:          /* Of an ACL or a network of either end. */
+    case COL_why_policy:
+    case COL_why_network:
+        return CONFINE_BOTH;
     default:
         return -1;
     }
@@ -140,6 +144,10 @@ confine_sees(const struct confine *c, int end)
 {
     struct filter *all = NULL;
 
+    if (end == CONFINE_BOTH) {
+        return filter_join(FILTER_AND, confine_sees(c, 0),
+                           confine_sees(c, 1));
+    }
     for (size_t i = 0; i < c->n; i++) {
         struct filter *t = calloc(1, sizeof *t);
         if (!t || !(t->text = strdup(c->names[i]))) {

@@ -28,11 +28,13 @@ size_t confine_count(const struct confine *);
 const char *confine_name(const struct confine *, size_t);
 bool confine_has(const struct confine *, const char *tenant);
 
-/* Whose end a column names: 0 the source's, 1 the destination's; -1: it names
- * neither, and is shown. */
+/* Whose end a column names: 0 the source's, 1 the destination's, CONFINE_BOTH
+ * what may be of either; -1: it names neither, and is shown. */
+#define CONFINE_BOTH 2
 int confine_end(enum column_id);
 
-/* That an end (0, 1) is of these tenants; NULL if out of memory. */
+/* That an end (0, 1), or each of CONFINE_BOTH, is of these tenants; NULL if out
+ * of memory. */
 struct filter *confine_sees(const struct confine *, int end);
 
 /* A tree of its own for exactly those flows that are visible and, masked, match

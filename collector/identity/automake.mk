@@ -1,4 +1,5 @@
 collector_libcollector_la_SOURCES += \
+	collector/identity/again.c collector/identity/again.h \
 	collector/identity/binding.c \
 	collector/identity/face.c \
 	collector/identity/identity.c collector/identity/identity.h \

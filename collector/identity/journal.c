@@ -852,6 +852,120 @@ identity_journal_find(struct identity_journal *j,
     return f.n;
 }
 
+/* ---- All of it. ---- */
+
+#define EACH_SLICE 2000         /* Endpoints for which lookups wait. */
+
+struct telling_all {
+    struct identity_journal *j;
+    int64_t from_us, to_us;
+    bool (*each)(void *, const struct past_interval *, uint8_t);
+    void *aux;
+    bool over;
+    size_t n;                   /* Of the slice. */
+};
+
+static void
+tell_one(struct telling_all *a, const struct identity_key *key,
+         const struct identity_face *face, const char *source,
+         int64_t from_us, int64_t to_us)
+{
+    if (a->over || from_us >= a->to_us || to_us <= a->from_us) {
+        return;
+    }
+    struct identity_endpoint e = endpoint_of(face, source);
+    struct past_interval v = { .key = *key, .from_us = from_us,
+                               .to_us = to_us, .source = e.source,
+                               .id = e.id, .interface = e.interface };
+    memcpy(v.text, e.text, sizeof v.text);
+    a->over = !a->each(a->aux, &v, identity_rank_of(a->j->table, source));
+}
+
+static void
+tell_closed(void *aux, const struct identity_interval *v)
+{
+    tell_one(aux, &v->key, v->face, v->source, v->from_us, v->to_us);
+}
+
+static bool
+tell_row(void *aux, const struct identity_row *row)
+{
+    struct telling_all *a = aux;
+    for (size_t i = 0; i < row->n_keys; i++) {
+        tell_one(a, &row->keys[i], row->effective, row->source,
+                 row->key_from[i], row->to_us);
+    }
+    return !a->over && ++a->n < EACH_SLICE;
+}
+
+static bool
+tell_past(void *aux, const struct past_interval *v)
+{
+    struct telling_all *a = aux;
+    a->over = !a->each(a->aux, v, identity_journal_rank_of(a->j, v->source));
+    return !a->over;
+}
+
+/* Files are opened anew, so that they may go meanwhile: those that do not any
+ * more exist were made part of another one, which is read then. */
+static void
+tell_files(struct telling_all *a)
+{
+    uint64_t number[MAX_RUNS * 2], next = 0;
+    bool again = true;
+    while (again && !a->over) {
+        again = false;
+        pthread_mutex_lock(&a->j->mutex);
+        size_t n = a->j->n_runs;
+        memcpy(number, a->j->run_number, n * sizeof *number);
+        pthread_mutex_unlock(&a->j->mutex);
+        for (size_t i = 0; i < n && !a->over; i++) {
+            struct past_run *r = number[i] < next ? NULL
+                                 : open_past(a->j, number[i]);
+            if (r) {
+                past_each(r, a->from_us, a->to_us, tell_past, a);
+                past_close(r);
+            } else if (number[i] >= next) {
+                again = true;
+            }
+        }
+        for (size_t i = 0; i < n; i++) {
+            next = number[i] >= next ? number[i] + 1 : next;
+        }
+    }
+}
+
+uint8_t
+identity_journal_rank_of(struct identity_journal *j, const char *source)
+{
+    pthread_mutex_lock(&j->mutex);
+    uint8_t rank = identity_rank_of(j->table, source);
+    pthread_mutex_unlock(&j->mutex);
+    return rank;
+}
+
+void
+identity_journal_each(struct identity_journal *j, int64_t from_us,
+                      int64_t to_us,
+                      bool (*each)(void *, const struct past_interval *,
+                                   uint8_t),
+                      void *aux)
+{
+    struct telling_all a = { .j = j, .from_us = from_us, .to_us = to_us,
+                             .each = each, .aux = aux };
+    uint64_t cursor = 0;
+    do {
+        a.n = 0;
+        pthread_mutex_lock(&j->mutex);
+        cursor = identity_each(j->table, cursor, tell_row, &a);
+        pthread_mutex_unlock(&j->mutex);
+    } while (cursor && !a.over);
+    pthread_mutex_lock(&j->mutex);
+    identity_each_closed(j->table, INT64_MAX, tell_closed, &a);
+    pthread_mutex_unlock(&j->mutex);
+    tell_files(&a);
+}
+
 void
 identity_journal_locked(struct identity_journal *j,
                         void (*look)(void *aux, const struct identity *),

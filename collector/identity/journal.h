@@ -67,6 +67,17 @@ size_t identity_journal_find(struct identity_journal *,
                                           const struct identity_found *),
                              void *aux);
 
+/* Every interval that overlaps [from, to), wherever it is kept and in no order,
+ * with the rank of its source; some may come twice.  'each' must not call the
+ * journal, and ends it with false.  Takes long where there are many; writers and
+ * lookups wait only while what is in memory is told, a slice at a time. */
+void identity_journal_each(struct identity_journal *, int64_t from_us,
+                           int64_t to_us,
+                           bool (*each)(void *aux,
+                                        const struct past_interval *,
+                                        uint8_t rank),
+                           void *aux);
+
 /* Runs 'look' while nothing is written. */
 void identity_journal_locked(struct identity_journal *,
                              void (*look)(void *aux,
@@ -77,6 +88,8 @@ void identity_journal_locked(struct identity_journal *,
  * ranked so; what was told before keeps its merged members until it changes. */
 int identity_journal_rank(struct identity_journal *, const char *source,
                           uint8_t rank);
+uint8_t identity_journal_rank_of(struct identity_journal *,
+                                 const char *source);
 uint64_t identity_journal_generation(struct identity_journal *,
                                      const char *source);
 

@@ -547,6 +547,33 @@ past_find(struct past_run *r, const struct identity_key *key, int64_t at_us,
     return n;
 }
 
+bool
+past_each(struct past_run *r, int64_t from_us, int64_t to_us,
+          bool (*each)(void *, const struct past_interval *), void *aux)
+{
+    char *copy = to_us <= r->h.min_from || from_us >= r->h.max_to
+                 ? NULL : malloc(MAX_TEXTS + 16);
+    bool more = true;
+    struct row row;
+    for (uint64_t i = 0; copy && more && i < r->h.n; i++) {
+        if (!row_at(r, i, &row)) {
+            i = (i / ROWS + 1) * ROWS - 1;      /* The rest of the page. */
+            continue;
+        }
+        struct past_interval v = {
+            .key = { .kind = row.kind, .len = row.len },
+            .from_us = row.from, .to_us = row.to,
+        };
+        memcpy(v.key.addr.b, row.addr, sizeof row.addr);
+        if (row.from < to_us && row.to > from_us
+            && texts_at(r, row.text, copy, &v)) {
+            more = each(aux, &v);
+        }
+    }
+    free(copy);
+    return more;
+}
+
 const uint64_t *
 past_lengths(const struct past_run *r)
 {

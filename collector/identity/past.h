@@ -40,6 +40,11 @@ size_t past_find(struct past_run *, const struct identity_key *,
                  int64_t at_us,
                  void (*each)(void *aux, const struct past_interval *),
                  void *aux);
+/* All intervals that overlap [from, to), until 'each' answers false.  Returns
+ * whether it never did. */
+bool past_each(struct past_run *, int64_t from_us, int64_t to_us,
+               bool (*each)(void *aux, const struct past_interval *),
+               void *aux);
 /* Prefix lengths that the file has, as bits. */
 const uint64_t *past_lengths(const struct past_run *);
 

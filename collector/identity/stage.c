@@ -131,13 +131,11 @@ name_row(const struct identity *t, struct flow_batch *b, uint32_t row)
 }
 
 void
-identity_process(void *aux, struct flow_batch *b)
+identity_name_batch(const struct identity *t, struct flow_batch *b)
 {
-    const struct identity *t = aux;
     if (!atomic_load_explicit(&t->in_use, memory_order_relaxed)) {
         return;                 /* Nobody has told of anybody. */
     }
-    rcu_read_lock();
     for (uint32_t row = 0; row < b->n; row += RUN) {
         uint32_t end = row + RUN < b->n ? row + RUN : b->n;
         fetch(t, b, row, end);
@@ -145,5 +143,30 @@ identity_process(void *aux, struct flow_batch *b)
             name_row(t, b, i);
         }
     }
+}
+
+void
+identity_process(void *aux, struct flow_batch *b)
+{
+    rcu_read_lock();
+    identity_name_batch(aux, b);
     rcu_read_unlock();
+}
+
+void
+identity_stage_columns(void (*reads)(void *, enum column_id),
+                       void (*fills)(void *, enum column_id), void *aux)
+{
+    static const enum column_id read[] = {
+        COL_src_addr, COL_dst_addr, COL_src_mac, COL_dst_mac, COL_bridge,
+        COL_in_if_name, COL_out_if_name, COL_vni, COL_flow_start,
+        COL_flow_end,
+    };
+    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) {
+        reads(aux, read[i]);
+    }
+    for (size_t i = 0; i < N_OUTPUTS; i++) {
+        fills(aux, outputs[i].column[0]);
+        fills(aux, outputs[i].column[1]);
+    }
 }

@@ -1,6 +1,7 @@
 collector_libcollector_la_SOURCES += \
 	collector/query/dialect_duckdb.c \
 	collector/query/exec.c \
+	collector/query/resolver.c collector/query/resolver.h \
 	collector/query/export.c collector/query/export.h \
 	collector/query/groups.c \
 	collector/query/insert.h \

@@ -11,6 +11,7 @@
 #include "collector/filter/confine.h"
 #include "collector/query/query.h"
 #include "collector/query/insert.h"
+#include "collector/query/resolver.h"
 #include "collector/query/rollup_plan.h"
 #include "collector/query/sql.h"
 #include "collector/store/scan.h"
@@ -45,6 +46,7 @@ struct job {
 struct query_pool {
     struct store *store;
     struct rollup *rollup;      /* Or NULL. */
+    struct identity_journal *identities;        /* Or NULL. */
     pthread_mutex_t mutex;
     pthread_cond_t more;
     struct job *head, **tail;   /* Waiting. */
@@ -66,6 +68,7 @@ struct run {
     const _Atomic bool *stop;   /* Or NULL. */
     struct query_result *r;     /* Of the job: the status is told here. */
     struct rollup *rollup;
+    struct query_resolver *resolver;    /* Or NULL. */
     struct store_view view;
     struct rollup_plan plan;    /* Of the statement at hand. */
     unsigned tiers;             /* That were read: TIER_... */
@@ -179,7 +182,8 @@ is_over(void *aux)
 
 /* Whether the store can sum up by itself what a query asks for. */
 static bool
-make_sums(const struct query *q, bool alone, struct sums_spec *s)
+make_sums(const struct run *run, const struct query *q, bool alone,
+          struct sums_spec *s)
 {
     if (q->records.on || q->previous_us || q->bidirectional
         || q->n_by > SUMS_MAX_KEYS || q->n_metrics > SUMS_MAX_METRICS) {
@@ -196,6 +200,7 @@ make_sums(const struct query *q, bool alone, struct sums_spec *s)
         s->keys[i].v6_len = q->key[i].v6_len;
         if (columns[q->by[i]].type == COLUMN_T_TIME
             || q->key[i].form == FORM_LABEL
+            || query_resolver_fills(run->resolver, q->by[i])
             || (q->confine && confine_end(q->by[i]) >= 0)) {
             return false;
         }
@@ -227,6 +232,7 @@ open_scan(struct run *run, const struct query *q, struct sql_source *source,
         .filter = run->plan.raw ? run->plan.raw : q->filter,
         .canonical = !q->all_observations,
         .n_ranges = 1, .ranges = { { q->from_us, q->to_us } },
+        .stage = query_resolver_stage(run->resolver),
         .over = is_over, .aux = run,
     };
     if (q->previous_us) {
@@ -234,7 +240,7 @@ open_scan(struct run *run, const struct query *q, struct sql_source *source,
         spec.ranges[1].from_us = q->from_us - q->previous_us;
         spec.ranges[1].to_us = q->to_us - q->previous_us;
     }
-    source->sums = make_sums(q, alone, &sums);
+    source->sums = make_sums(run, q, alone, &sums);
     spec.sums = source->sums ? &sums : NULL;
     run->scan = scan_open(&run->view, &spec);
     if (!run->scan) {
@@ -480,6 +486,7 @@ execute(struct run *run, const struct query *asked, struct query_result *r)
     const struct query *q = &confined;
     int e = query_confine(asked, &confined);
 
+    confined.only_raw |= run->resolver != NULL;
     r->n_columns = query_columns(q, r->columns);
     e = e ? e : must_end(run) ? -ECANCELED : prepare(run, q);
     if (!e) {
@@ -745,6 +752,22 @@ run_series(struct run *run, struct query_result *r)
     return e;
 }
 
+/* Who the ends are, if they are to be as they are known now. */
+static int
+open_resolver(struct run *run, struct identity_journal *identities)
+{
+    int e = query_resolver_create(identities, &run->job->q, is_over, run,
+                                  &run->resolver);
+    if (e == -E2BIG) {
+        fail(run->r, QUERY_TOO_BIG, "too much is known of endpoints in that "
+             "time to resolve anew; ask for a shorter time, or for what is "
+             "stored");
+    } else if (e == -ECANCELED && !must_end(run)) {
+        fail(run->r, QUERY_FAILED, "given up");
+    }
+    return e;
+}
+
 static void
 run_job(struct query_pool *pool, struct job *job, struct query_result *r)
 {
@@ -763,6 +786,7 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
     run.told_us = clock_mono_us();
     r->n_columns = query_columns(q, r->columns);
     int e = must_end(&run) ? -ECANCELED : open_view(&run, pool->store);
+    e = e ? e : open_resolver(&run, pool->identities);
     if (!e && q->top) {
         e = run_series(&run, r);
     } else if (!e) {
@@ -784,6 +808,7 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
     if (run.view.store) {
         store_view_close(&run.view);
     }
+    query_resolver_destroy(run.resolver);
 }
 
 /* The pool. */
@@ -883,6 +908,13 @@ void
 query_pool_set_rollup(struct query_pool *pool, struct rollup *r)
 {
     pool->rollup = r;
+}
+
+void
+query_pool_set_identities(struct query_pool *pool,
+                          struct identity_journal *identities)
+{
+    pool->identities = identities;
 }
 
 void

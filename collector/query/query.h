@@ -14,6 +14,7 @@
 #include "lib/column.h"
 
 struct confine;
+struct identity_journal;
 struct store;
 struct query_pool;
 
@@ -100,6 +101,7 @@ struct query {
     /* A series: 'bucket_us' of the first 'top' groups, and of all. */
     unsigned top;
     bool only_raw;              /* Not out of rollups. */
+    uint8_t resolve;            /* enum identity_resolve: who the ends are. */
     bool unordered;             /* All groups, as they come. */
     struct query_records records;
 };
@@ -172,6 +174,10 @@ struct query_pool *query_pool_create(struct store *, unsigned threads,
 /* Queries are answered out of these as well; before the first one. */
 struct rollup;
 void query_pool_set_rollup(struct query_pool *, struct rollup *);
+/* Out of these ends are named anew; before the first query, and for as long as
+ * the pool lives. */
+void query_pool_set_identities(struct query_pool *,
+                               struct identity_journal *);
 void query_pool_destroy(struct query_pool *);   /* Cancels what runs. */
 
 /* Starts 'q', whose contents it takes over (also on failure).  'done' is

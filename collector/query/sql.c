@@ -92,6 +92,12 @@ static void
 put_sees(struct compiler *c, int end)
 {
     const struct confine *confine = c->q->confine;
+    if (end == CONFINE_BOTH) {
+        put_sees(c, 0);
+        fputs(" AND ", c->out);
+        put_sees(c, 1);
+        return;
+    }
     enum column_id id = end ? COL_dst_tenant : COL_src_tenant;
     bool ids = is_id(c, id);
 

@@ -57,6 +57,7 @@ scan_open(struct store_view *v, const struct scan_spec *spec)
         x->sums = *spec->sums;
     }
     pthread_mutex_init(&x->dict_lock, NULL);
+    x->dict = spec->stage ? spec->stage->dict : NULL;
     if (spec->filter && spec->filter->op != FILTER_ANY) {
         prune_columns(spec->filter, use_column, x);
         for (unsigned i = 0; i < N_COLUMNS && !x->dict; i++) {
@@ -68,6 +69,10 @@ scan_open(struct store_view *v, const struct scan_spec *spec)
                     return NULL;
                 }
             }
+        }
+        for (unsigned i = 0; spec->stage && i < N_COLUMNS; i++) {
+            x->fresh |= column_set_has(&x->used, i)
+                        && column_set_has(&spec->stage->fills, i);
         }
         x->program = filter_compile(spec->filter, x->dict);
         if (!x->program) {
@@ -99,7 +104,9 @@ scan_close(struct scan *x)
     }
     pthread_mutex_unlock(&x->store->scans_lock);
     filter_program_destroy(x->program);
-    dict_destroy(x->dict);
+    if (!x->spec.stage) {
+        dict_destroy(x->dict);
+    }
     pthread_mutex_destroy(&x->dict_lock);
     free(x);
 }
@@ -155,6 +162,10 @@ want_block(const struct scan *x, struct worker *w, const struct block_head *h)
                      && !c->min.u)) {
         return false;
     }
+    if (x->fresh) {
+        w->all = false;         /* The block's own values say nothing. */
+        return true;
+    }
     enum prune prune = prune_filter(p->filter, h);
     w->all = prune == PRUNE_ALL;
     return prune != PRUNE_NONE;
@@ -203,6 +214,32 @@ apply_canonical(const struct flow_batch *b, uint64_t bits[EVAL_WORDS])
     }
 }
 
+/* Fills the columns of the stage.  0 or a negative errno. */
+static int
+run_stage(const struct scan_stage *s, struct worker *w)
+{
+    int e = 0;
+    for (unsigned i = 0; !e && i < N_COLUMNS; i++) {
+        if (column_set_has(&s->reads, i)) {
+            e = read_column(w, i);
+        }
+        if (column_set_has(&s->fills, i)) {
+            memset(w->batch->valid[i], 0, sizeof w->batch->valid[i]);
+        }
+    }
+    if (!e) {
+        s->run(s->aux, w->batch);
+    }
+    return e;
+}
+
+/* Whether the stage has filled a column. */
+static bool
+is_filled(const struct scan *x, unsigned id)
+{
+    return x->spec.stage && column_set_has(&x->spec.stage->fills, id);
+}
+
 /* Makes the list of rows of the frame that match.  0 or a negative errno. */
 static int
 select_rows(const struct scan *x, struct worker *w)
@@ -213,6 +250,9 @@ select_rows(const struct scan *x, struct worker *w)
 
     b->n = w->rows;
     w->n = 0;
+    if (x->spec.stage && (e = run_stage(x->spec.stage, w))) {
+        return e;
+    }
     if (w->all && !w->ranges && !w->canonical) {
         for (uint32_t i = 0; i < w->rows; i++) {
             w->index[i] = (uint16_t) i;
@@ -223,7 +263,7 @@ select_rows(const struct scan *x, struct worker *w)
     memset(bits, 0xff, sizeof bits);
     if (!w->all) {
         for (unsigned i = 0; !e && i < N_COLUMNS; i++) {
-            if (column_set_has(&x->used, i)) {
+            if (column_set_has(&x->used, i) && !is_filled(x, i)) {
                 e = read_column(w, i);
             }
         }
@@ -410,7 +450,7 @@ scan_next_frame(struct worker *w)
         w->rows = block_frame_rows(w->block->segblock->head, w->frame);
         int e = select_rows(x, w);
         for (unsigned i = 0; !e && w->n && i < use->n_columns; i++) {
-            if (use->columns[i] < N_COLUMNS) {
+            if (use->columns[i] < N_COLUMNS && !is_filled(x, use->columns[i])) {
                 e = read_rows(w, use->columns[i]);
             }
         }

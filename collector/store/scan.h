@@ -11,10 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collector/store/schema.h"
+
+struct dict;
 struct filter;
+struct flow_batch;
 struct scan;
 struct store_view;
 struct sums_spec;
+
+/* Columns that are filled anew before the filter looks at them. */
+struct scan_stage {
+    void (*run)(void *aux, struct flow_batch *);        /* By any thread. */
+    void *aux;
+    struct dict *dict;          /* Of names; outlives the scan. */
+    struct column_set reads, fills;
+};
 
 struct scan_spec {
     const struct filter *filter;        /* NULL: everything. */
@@ -25,6 +37,7 @@ struct scan_spec {
      * a group may come more than once, with parts of its sums, unless 'top'
      * left some out. */
     const struct sums_spec *sums;
+    const struct scan_stage *stage;     /* Outlives the scan; or NULL. */
     /* Asked now and then, by any thread, unless NULL: give up? */
     bool (*over)(void *aux);
     void *aux;

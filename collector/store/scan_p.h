@@ -19,6 +19,7 @@ struct scan {
     struct dict *dict;          /* NULL: no names are read. */
     pthread_mutex_t dict_lock;
     struct column_set used;     /* By the filter. */
+    bool fresh;                 /* It uses what the stage fills. */
     struct sums_spec sums;      /* If 'spec.sums'. */
     _Atomic uint64_t rows, damaged;
     _Atomic size_t passed;      /* Blocks. */

@@ -101,7 +101,7 @@ def test_remote_by_network():
     wait_until(lambda: "listening" in closing.text(), what="a server")
     remotes = ["tcp:127.0.0.1:6640", "tcp:127.0.0.1:6641",
                "tcp:198.51.100.1:6640", "ssl:127.0.0.1:6641"]
-    missing = os.path.join(lab.dir, "no-such-key.pem")
+    missing = "/nonexistent/no-such-key.pem"
     daemon = Daemon(lab, remotes, {"ovsdb": {"tls": {
         "private-key": missing, "certificate": missing, "ca": missing}}},
         expect=OVSDB_GONE)

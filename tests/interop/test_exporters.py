@@ -155,11 +155,22 @@ def pmacctd(protocol, **settings):
     wire = Wire()
     name = os.path.join(wire.lab.dir, "pmacctd.conf")
     settings = dict({"daemonize": "false", "pcap_interface": "host1",
-                     "pcap_filter": FILTER, "snaplen": "300"}, **settings)
+                     "pcap_filter": "%s or udp dst port %d"
+                     % (FILTER, PORT + 1), "snaplen": "300"}, **settings)
     with open(name, "w", encoding="ascii") as f:
         for key, value in settings.items():
             f.write("%s: %s\n" % (key, value))
     process = wire.exporter("pmacctd", "-f", name)
+    if "sfprobe" in settings["plugins"]:
+        # What it captures before its plugin listens is lost: others first.
+        first = ipfix.udp(wire.host.name)
+
+        def listens():
+            first.sendto(b"x", ("10.77.0.254", PORT + 1))
+            return wire.daemon.flows(metrics=["packets"], observations="all",
+                                     filter="dst port %d" % (PORT + 1))
+        wait_until(lambda: (listens() or [{}])[0].get("packets"),
+                   what="the first sample", interval=.2)
     wire.traffic()
     if "sfprobe" in settings["plugins"]:
         # It sends samples as they come, and what is left each second.  At its

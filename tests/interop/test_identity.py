@@ -2,6 +2,7 @@
 """Who is behind an address: an orchestrator tells, flows are named for their
 own time, and what was acknowledged survives kill -9."""
 
+import json
 import signal
 import struct
 import time
@@ -97,6 +98,77 @@ def test_flows_are_named_for_their_time():
                         metrics=["flows"], observations="all",
                         **{"from": "-2h", "to": "+1h", "top": 3})
     assert "db" in str(series), series
+    daemon.stop()
+
+
+def test_resolve_anew():
+    """What was told after a flow came names it, if that is asked for."""
+    lab = Lab()
+    daemon = Daemon(lab)
+    now = time.time()
+    none = bytes(6)
+    daemon.rpc("endpoint.upsert", source="nova", endpoints=[
+        endpoint("a", "10.0.0.5", tenant="blue",
+                 valid_from="%.3f" % (now - 30000))])
+    send(lab, [((10, 0, 0, 5), now - 20000, none),      # Long ago
+               ((10, 0, 0, 5), now - 600, none),
+               ((10, 0, 0, 6), now - 600, none)])       # Nobody's, as yet
+    span = {"from": "-1d", "to": "+1h", "observations": "all"}
+
+    def names(resolve=None, **more):
+        rows = daemon.flows(by=["src_addr", "src_endpoint", "src_label.role"],
+                            metrics=["flows"], **dict(
+                                span, **more,
+                                **({"resolve": resolve} if resolve else {})))
+        return sorted([r["src_addr"], r["src_endpoint"], r["src_label.role"],
+                       r["flows"]] for r in rows)
+    wait_until(lambda: sum(r[3] for r in names()) == 3, what="three flows")
+    stored = [["10.0.0.5", "a", None, 2], ["10.0.0.6", None, None, 1]]
+    equal(names(), stored, "as they came")
+    equal(names("then"), stored, "nothing was told since")
+
+    # Late knowledge: .6 was there all the time; .5 was another's before.
+    daemon.rpc("endpoint.upsert", source="nova", endpoints=[
+        endpoint("b", "10.0.0.6", labels={"role": "db"},
+                 valid_from="%.3f" % (now - 3000)),
+        endpoint("z", "10.0.0.5", valid_from="%.3f" % (now - 50000),
+                 valid_to="%.3f" % (now - 30001))])
+    daemon.rpc("endpoint.delete", source="nova", ids=["a"],
+               at="%.3f" % (now - 10))
+    daemon.rpc("endpoint.upsert", source="nova", endpoints=[
+        endpoint("c", "10.0.0.5", valid_from="%.3f" % (now - 5))])
+    equal(names(), stored, "stored stays")
+    then = [["10.0.0.5", "a", None, 2], ["10.0.0.6", "b", "db", 1]]
+    equal(names("then"), then, "then")
+    equal(names("now"), [["10.0.0.5", "c", None, 2],
+                         ["10.0.0.6", "b", "db", 1]], "now")
+    # Filters look at what is resolved, not at what blocks have.
+    for resolve, where, n in (
+            ("stored", "endpoint b", 0), ("then", "endpoint b", 1),
+            ("then", "label.role db", 1), ("now", "endpoint a", 0),
+            ("now", "src endpoint c", 2), ("then", "not endpoint a", 1),
+            ("then", "src_tenant blue", 2), ("now", "tenant blue", 0),
+            ("now", "src host 10.0.0.5", 2)):
+        got = daemon.flows(metrics=["flows"], resolve=resolve, filter=where,
+                           **span)
+        equal(got[0]["flows"], n, "%s, %s" % (resolve, where))
+    records = daemon.rpc("flow.records", fields=["src_addr", "src_endpoint"],
+                         resolve="now", **span)
+    equal(sorted(set(map(str, (row[-1] for row in records["rows"])))),
+          ["b", "c"], "records")
+    series = daemon.rpc("flow.series", by=["src_endpoint"], metrics=["flows"],
+                        bucket="1h", resolve="now", **span)
+    assert '"c"' in json.dumps(series), series
+    # After a restart, and when the past is in files.
+    daemon.stop()
+    daemon.start()
+    equal(names("then"), then, "after a restart")
+    try:
+        names("tomorrow")
+    except RpcError as e:
+        equal((e.code, e.data["member"]), (-32602, "resolve"), "a wrong word")
+    else:
+        raise AssertionError("accepted")
     daemon.stop()
 
 

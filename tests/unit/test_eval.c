@@ -479,6 +479,9 @@ make_masked(void)
         { COL_dst_endpoint, COL_dst_tenant, COL_dst_network, COL_dst_host,
           COL_dst_labels, COL_out_if_name },
     };
+    static const enum column_id of_either[3] = {
+        COL_why_name, COL_why_policy, COL_why_network,
+    };
     for (unsigned k = 0; k < N_BATCHES; k++) {
         const struct flow_batch *b = rows[k];
         masked[k] = batch_create();
@@ -492,6 +495,9 @@ make_masked(void)
                 if (!ends[c / 6]) {
                     masked[k]->valid[hidden[c / 6][c % 6]][i / 64] &= ~bit;
                 }
+            }
+            for (unsigned c = 0; c < 3 && !(ends[0] && ends[1]); c++) {
+                masked[k]->valid[of_either[c]][i / 64] &= ~bit;
             }
         }
     }
