@@ -2,7 +2,7 @@ noinst_LTLIBRARIES += collector/libcollector.la
 collector_libcollector_la_SOURCES =
 collector_libcollector_la_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS) \
 	$(URCU_CFLAGS)
-collector_libcollector_la_LIBADD =
+collector_libcollector_la_LIBADD = $(ZLIB_LIBS)
 
 include collector/alert/automake.mk
 include collector/channel/automake.mk
