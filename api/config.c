@@ -413,6 +413,7 @@ get_hosts(struct json_object *root, struct config *c, struct config_error *e)
     struct json_object *remotes = at(root, "ovsdb/remote");
     size_t n = list ? json_object_array_length(list) : 0;
 
+    free(c->policies->hosts);   /* The default policies' room, empty. */
     c->policies->hosts = calloc(n + 1, sizeof *c->policies->hosts);
     for (size_t i = 0; c->policies->hosts && i < n; i++) {
         struct json_object *o = json_object_array_get_idx(list, i);

@@ -560,6 +560,7 @@ daemon_destroy(struct daemon *d)
     }
     tell_systemd("STOPPING=1\nSTATUS=Writes what is left");
     probe_destroy(d->probe);            /* They send their last flows. */
+    orders_clear(&d->probe_orders);
     ovsdb_stop(d->ovsdb);
     watching_stop(d->watching);
     routing_stop(d->routing);           /* Says goodbye. */

@@ -390,8 +390,10 @@ trim(struct event_journal *j, int64_t now_us)
         size -= f->size;
         counter_inc(&j->n.expired);
     }
-    j->n_files -= gone;
-    memmove(j->files, j->files + gone, j->n_files * sizeof *j->files);
+    if (gone) {  // Without files, there is no array.
+        j->n_files -= gone;
+        memmove(j->files, j->files + gone, j->n_files * sizeof *j->files);
+    }
 }
 
 struct event_journal *

@@ -68,8 +68,11 @@ def test_two_chassis():
     wait_until(lambda: len([e for e in listed(daemon, "ovn-sb")
                             if e["type"] == "vm" and e["host"]]) == 4, 40,
                lambda: listed(daemon, "ovn-sb"))
-    wait_until(lambda: [m["said_by"].get("port") for m in who(
-        daemon, "10.0.0.1")] == ["ovsdb"] * 2, 20)
+    # The three databases connect in any order.
+    wait_until(lambda: [
+        (m["said_by"].get("name"), m["said_by"].get("port"))
+        for m in who(daemon, "10.0.0.1")] == [("ovn-nb", "ovsdb")] * 2, 20,
+               lambda: who(daemon, "10.0.0.1"))
     found = who(daemon, "10.0.0.1")
     equal(sorted((m["name"], m["tenant"], m["network"], m["host"], m["type"],
                   m["source"]) for m in found),
