@@ -58,6 +58,7 @@ scan_open(struct store_view *v, const struct scan_spec *spec)
     }
     pthread_mutex_init(&x->dict_lock, NULL);
     x->dict = spec->stage ? spec->stage->dict : NULL;
+    x->n_refs = 1;
     if (spec->filter && spec->filter->op != FILTER_ANY) {
         prune_columns(spec->filter, use_column, x);
         for (unsigned i = 0; i < N_COLUMNS && !x->dict; i++) {
@@ -89,6 +90,25 @@ scan_open(struct store_view *v, const struct scan_spec *spec)
     return x;
 }
 
+/* A statement is over when its last task is, but DuckDB's thread destroys what
+ * belongs to the task only then, a few instructions later; of a COPY that
+ * failed, perhaps never.  So each use holds the scan. */
+static void
+scan_unref(struct scan *x)
+{
+    struct store *s = x->store;
+    pthread_mutex_lock(&s->scans_lock);
+    bool last = !--x->n_refs;
+    pthread_mutex_unlock(&s->scans_lock);
+    if (last) {
+        if (!x->spec.stage) {
+            dict_destroy(x->dict);
+        }
+        pthread_mutex_destroy(&x->dict_lock);
+        free(x);
+    }
+}
+
 void
 scan_close(struct scan *x)
 {
@@ -103,12 +123,9 @@ scan_close(struct scan *x)
         }
     }
     pthread_mutex_unlock(&x->store->scans_lock);
-    filter_program_destroy(x->program);
-    if (!x->spec.stage) {
-        dict_destroy(x->dict);
-    }
-    pthread_mutex_destroy(&x->dict_lock);
-    free(x);
+    filter_program_destroy(x->program);     /* The stage's names end now. */
+    x->program = NULL;
+    scan_unref(x);
 }
 
 void
@@ -513,9 +530,11 @@ static void
 destroy_use(void *aux)
 {
     struct use *use = aux;
+    struct scan *x = use->scan;
 
-    scan_sums_destroy(use->sums, use->scan->store);
+    scan_sums_destroy(use->sums, x->store);
     free(use);
+    scan_unref(x);
 }
 
 static void
@@ -564,6 +583,9 @@ on_init(duckdb_init_info info)
         x->dict = names_create();
     }
     pthread_mutex_unlock(&x->dict_lock);
+    pthread_mutex_lock(&x->store->scans_lock);
+    x->n_refs++;                /* Workers, too, are gone before their use. */
+    pthread_mutex_unlock(&x->store->scans_lock);
     duckdb_init_set_init_data(info, use, destroy_use);
     if (names && !x->dict) {
         duckdb_init_set_error(info, "out of memory");

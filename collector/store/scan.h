@@ -44,7 +44,8 @@ struct scan_spec {
 };
 
 /* The view and the filter must outlive the scan, and the scan all statements
- * about it.  NULL if out of memory. */
+ * about it: scan_close() comes after they were destroyed.  (Threads of DuckDB
+ * that are about to let go of one may still do that.)  NULL if out of memory. */
 struct scan *scan_open(struct store_view *, const struct scan_spec *);
 void scan_close(struct scan *);
 

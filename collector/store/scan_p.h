@@ -18,6 +18,8 @@ struct scan {
     struct filter_program *program;     /* NULL: no filter. */
     struct dict *dict;          /* NULL: no names are read. */
     pthread_mutex_t dict_lock;
+    /* Its owner, and uses; under the store's 'scans_lock'. */
+    unsigned n_refs;
     struct column_set used;     /* By the filter. */
     bool fresh;                 /* It uses what the stage fills. */
     struct sums_spec sums;      /* If 'spec.sums'. */
