@@ -107,7 +107,7 @@ test_csv(void)
     IS(t, "192.0.2.2", NAME, "c");
     identity_destroy(t.table);
 
-    t = tell_as(INVENTORY_AUTO, "vni\tnetwork\n5001\tblue\n", 24, "acme");
+    t = tell_as(INVENTORY_AUTO, "vni\tnetwork\n5001\tblue\n", 22, "acme");
     CU_ASSERT_EQUAL(t.r.accepted, 1);
     struct identity_key k = identity_key_vni(5001);
     struct identity_interval v;
