@@ -757,7 +757,8 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"probes\":{\"type\":\"array\",\"items\":{\"type\":\"object\","      \
     "\"required\":[\"interface\",\"action\",\"reason\",\"warnings\"],"      \
     "\"properties\":{\"interface\":{\"type\":\"string\"},"                  \
-    "\"action\":{\"enum\":[\"none\",\"start\",\"stop\",\"skip\"]},"         \
+    "\"action\":{\"enum\":[\"none\",\"start\",\"restart\","                 \
+    "\"stop\",\"skip\"]},"                                                  \
     "\"policy\":" TEXT_OR_NULL ",\"reason\":{\"type\":\"string\"},"         \
     "\"command\":" TEXT_OR_NULL ",\"warnings\":{\"type\":\"array\","        \
     "\"items\":{\"type\":\"string\"}}}}}}}"

@@ -144,6 +144,11 @@ action_of(const struct probe_slot *s, char *reason, size_t size)
         snprintf(reason, size, "%s", s->held ? s->held : s->selected
                  ? "the interface is down" : "no policy asks for it");
         return "stop";
+    } else if (s->pending) {
+        const char *problem = s->pending->problem;
+        snprintf(reason, size, "%s", problem ? problem
+                 : "another command line; not before export.apply");
+        return problem ? "stop" : "restart";
     } else if (s->pid) {
         snprintf(reason, size, "as %s%s wants it", who, policy);
         return "none";
@@ -194,7 +199,9 @@ plan_probes(const struct api_context *c, const char *interface,
 {
     struct json_object *list = json_object_new_array();
     for (size_t i = 0; i < n_slots(c); i++) {
-        const struct probe_slot *s = slot_at(c, i);
+        /* As it will be. */
+        struct probe_slot next = *slot_at(c, i), *s = &next;
+        next.config = next.pending ? next.pending : next.config;
         char reason[400];
         const char *action = action_of(s, reason, sizeof reason);
         bool due = strcmp(action, "none") && strcmp(action, "skip");

@@ -47,7 +47,7 @@ daemon_configure_probes(struct daemon *d, const struct config *c)
                 p->policy ? p->policy : "/softflowd", p->problem);
         }
     }
-    /* "mode": "plan" is for what does not run yet. */
+    /* "mode": "plan" starts nothing, and lets run what runs; see hold(). */
     if (c->export_apply != d->probes_mode_apply) {
         d->probes_mode_apply = c->export_apply;
         d->probes_applied = c->export_apply && !d->orders_damaged;
@@ -61,7 +61,7 @@ daemon_configure_probes(struct daemon *d, const struct config *c)
 }
 
 static const char *
-hold(void *d_, const char *interface, const char *policy)
+hold(void *d_, const char *interface, const char *policy, bool *frozen)
 {
     const struct daemon *d = d_;
     bool asked;
@@ -69,6 +69,7 @@ hold(void *d_, const char *interface, const char *policy)
                            policy, &asked)) {
         return "removed (export.remove); export.apply starts it again";
     }
+    *frozen = !d->probes_applied && !asked;
     const struct probe_table *t = probe_table(d->probe);
     for (size_t i = 0; i < t->n; i++) {
         asked |= t->slots[i].pid && !strcmp(t->slots[i].name, interface);

@@ -211,6 +211,7 @@ static void
 slot_clear(struct probe_slot *s)
 {
     probe_config_destroy(s->config);
+    probe_config_destroy(s->pending);
 }
 
 void
@@ -223,14 +224,21 @@ probe_table_clear(struct probe_table *t)
 }
 
 /* Takes over what is wanted of it; another command line needs another
- * process. */
+ * process, which a 'frozen' one does not get. */
 static void
-slot_configure(struct probe_slot *s, const struct probe_config *c)
+slot_configure(struct probe_slot *s, const struct probe_config *c,
+               bool frozen)
 {
     bool same = probe_config_same_command(s->config, c);
     struct probe_config *copy = clone_one(c);
     if (!copy) {
         return;                 /* As it was, until the next time. */
+    }
+    probe_config_destroy(s->pending);
+    s->pending = NULL;
+    if (frozen && s->pid && !same) {
+        s->pending = copy;
+        return;
     }
     bool first = !s->config;
     probe_config_destroy(s->config);
@@ -270,10 +278,12 @@ probe_table_update(struct probe_table *t, const struct probe_config *config,
         }
         memcpy(s->name, l->name, sizeof s->name);
         s->bridge = l->bridge;
-        slot_configure(s, c);
+        bool frozen = false;
+        const char *held = hold ? hold(aux, s->name, c->policy, &frozen)
+                                : NULL;
+        slot_configure(s, c, frozen);
         s->selected = s->config != NULL;
-        s->held = s->config && s->config->problem ? s->config->problem
-                  : hold ? hold(aux, s->name, c->policy) : NULL;
+        s->held = s->config && s->config->problem ? s->config->problem : held;
         s->up = l->up;
     }
 }

@@ -90,6 +90,8 @@ struct probe_slot {
     const char *held;           /* Why it is not to run, though selected; or
                                  * NULL.  Static, or of 'config'. */
     struct probe_config *config;        /* What decided; owned, alone. */
+    struct probe_config *pending;       /* What decides now but for a process
+                                         * that must stay; owned, or NULL. */
     enum probe_state state;
     pid_t pid;                  /* 0: none. */
     int64_t started_ms, retry_ms, told_ms;      /* Monotonic. */
@@ -106,13 +108,14 @@ struct probe_table {
 };
 
 /* Whether a probe must not run for the moment although it is asked for: why, in
- * words that stay; NULL: it may. */
+ * words that stay; NULL: it may.  Sets '*frozen' (false before) if one that runs
+ * must keep its command line. */
 typedef const char *probe_hold_func(void *aux, const char *interface,
-                                    const char *policy);
+                                    const char *policy, bool *frozen);
 
 /* Brings the table up to date with links and wishes ('config' NULL: none;
  * 'hold' may be NULL).  Those whose command line differs now are told to end,
- * and start anew. */
+ * and start anew, unless they are frozen: then 'pending' waits. */
 void probe_table_update(struct probe_table *, const struct probe_config *,
                         const struct probe_links *, probe_hold_func *hold,
                         void *aux);

@@ -194,6 +194,34 @@ def cli(daemon, *args):
         stdout=subprocess.PIPE, text=True, check=True, timeout=30).stdout
 
 
+def plan_keeps_what_runs(daemon, tree):
+    """With "mode": "plan" another command line waits for export.apply."""
+    def edit(**export):
+        daemon.rpc("config.edit", config={"venturi:venturi": {
+            "export": export}})
+
+    def plan():
+        return {p["interface"]: p for p in daemon.rpc("export.plan")["probes"]
+                if p["action"] != "none"}
+    edit(mode="apply")          # And back: nothing is applied any more.
+    edit(mode="plan")
+    before = wait_probe(daemon, "br-two", "running")
+    slow = tree["export"]["policy"][1]
+    slow["probe"]["softflowd"]["sampling"] = 16
+    edit(policy=[slow])
+    two = wait_until(lambda: plan().get("br-two"), what="a plan of br-two")
+    equal((two["action"], two["reason"]), (
+        "restart", "another command line; not before export.apply"), "plan")
+    if " -s 16 " not in two["command"]:
+        raise Failure("command line " + two["command"])
+    equal(wait_probe(daemon, "br-two", "running")["pid"], before["pid"],
+          "process before export.apply")
+    daemon.rpc("export.apply", bridge="br-two")
+    wait_until(lambda: probes(daemon)["br-two"]["pid"]
+               not in (0, None, before["pid"]), what="another process")
+    equal(plan(), {}, "plan after export.apply")
+
+
 def test_policy():
     """A policy's probes: planned, applied, proven by data, removed by hand and
     over a restart, applied again.  No OVSDB is needed for that."""
@@ -234,6 +262,7 @@ def test_policy():
     wait_probe(daemon, "br-two", "running", policy="slow")
     if "br-no" in probes(daemon):
         raise Failure("a policy says that br-no gets none")
+    plan_keeps_what_runs(daemon, tree)
 
     # Data proves it, and carries the bridge's name.
     def received():

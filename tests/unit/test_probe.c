@@ -181,8 +181,9 @@ test_restart_and_failure(void)
 }
 
 static const char *
-hold_br0(void *why, const char *interface, const char *policy)
+hold_br0(void *why, const char *interface, const char *policy, bool *frozen)
 {
+    CU_ASSERT_FALSE(*frozen);
     CU_ASSERT_STRING_EQUAL(policy, "first");
     return strcmp(interface, "br0") ? NULL : *(const char **) why;
 }
@@ -238,6 +239,57 @@ test_policies(void)
     CU_ASSERT_STRING_EQUAL(copy->next->next->policy, "third");
     CU_ASSERT_PTR_NULL(copy->next->next->next);
     probe_config_destroy(copy);
+    probe_table_clear(&t);
+    probe_links_clear(&links);
+}
+
+static const char *
+freeze(void *yes, const char *interface, const char *policy, bool *frozen)
+{
+    (void) interface;
+    (void) policy;
+    *frozen = *(bool *) yes;
+    return NULL;
+}
+
+/* A probe that runs and is frozen keeps its process and its command line; what
+ * is wanted of it waits, and comes when it may. */
+static void
+test_frozen(void)
+{
+    static struct probe_table t;
+    struct probe_links links = { .n = 0 };
+    struct asked a = { .next_pid = 100 };
+    struct probe_config other = config;
+    bool yes = true;
+
+    other.sampling = config.sampling + 7;
+    put(&links, 5, "br0", true);
+    probe_table_update(&t, &config, &links, freeze, &yes);
+    step(&t, &a, 0);
+    CU_ASSERT_EQUAL(t.slots[0].state, PROBE_RUNNING);
+    for (int i = 0; i < 2; i++) {
+        probe_table_update(&t, &other, &links, freeze, &yes);
+        step(&t, &a, 10);
+        CU_ASSERT_EQUAL(t.slots[0].state, PROBE_RUNNING);
+        CU_ASSERT_EQUAL(t.slots[0].config->sampling, config.sampling);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(t.slots[0].pending);
+        CU_ASSERT_EQUAL(t.slots[0].pending->sampling, other.sampling);
+        CU_ASSERT_EQUAL(a.terms, 0);
+    }
+    /* What it is wanted to be again does not wait. */
+    probe_table_update(&t, &config, &links, freeze, &yes);
+    CU_ASSERT_PTR_NULL(t.slots[0].pending);
+    probe_table_update(&t, &other, &links, freeze, &yes);
+    yes = false;
+    probe_table_update(&t, &other, &links, freeze, &yes);
+    CU_ASSERT_PTR_NULL(t.slots[0].pending);
+    CU_ASSERT_EQUAL(t.slots[0].config->sampling, other.sampling);
+    step(&t, &a, 20);
+    CU_ASSERT_EQUAL(a.terms, 1);
+    probe_exited(&t.slots[0], 0, 30, NULL);
+    step(&t, &a, 30);
+    CU_ASSERT_EQUAL(a.starts, 2);
     probe_table_clear(&t);
     probe_links_clear(&links);
 }
@@ -369,5 +421,6 @@ test_netlink(void)
 
 UNIT_MAIN("probe", UNIT_TEST(test_selection), UNIT_TEST(test_life),
           UNIT_TEST(test_restart_and_failure), UNIT_TEST(test_policies),
+          UNIT_TEST(test_frozen),
           UNIT_TEST(test_limit),
           UNIT_TEST(test_command), UNIT_TEST(test_netlink))
