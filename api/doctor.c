@@ -228,6 +228,32 @@ version_number(const char *text)
            && major < 1000 && minor < 100 ? major * 100 + minor : 0;
 }
 
+/* What to do about a database that is reached by TCP or TLS, and is not. */
+static const char *const network_remedies[N_CAUSES] = {
+    [CAUSE_OTHER] = "check address, port and firewall, that ovsdb-server "
+        "listens there (ovs-appctl -t ovsdb-server ovsdb-server/list-remotes), "
+        "and certificates if it is ssl:",
+    [CAUSE_REFUSED] = "check the port; on that host: ovs-appctl -t "
+        "ovsdb-server ovsdb-server/list-remotes; if it is not there: ovs-vsctl "
+        "set-manager ptcp:6640 (pssl:6640 for TLS)",
+    [CAUSE_NO_ROUTE] = "check the address in ovsdb/remote, and the way to it: "
+        "ip route get ADDRESS",
+    [CAUSE_NO_ANSWER] = "check the address in ovsdb/remote, that its host is "
+        "up, and that firewalls on the way let TCP to that port pass",
+    [CAUSE_CLOSES] = "if the server listens with pssl: write ssl: instead of "
+        "tcp: in ovsdb/remote, and set ovsdb/tls; if not, check the port",
+    [CAUSE_PROTOCOL] = "check the port: an ovsdb-server must listen there; if "
+        "it does with pssl, use ssl: in ovsdb/remote",
+    [CAUSE_TLS_CLOSES] = "if the server listens with ptcp: write tcp: instead "
+        "of ssl: in ovsdb/remote; if not, have ovsdb/tls/certificate signed by "
+        "the CA that the server trusts (ovs-vsctl get-ssl)",
+    [CAUSE_HANDSHAKE] = "set ovsdb/tls/ca to the CA that signed the server's "
+        "certificate; what it presents, and until when: openssl s_client "
+        "-connect ADDRESS:PORT; if it listens with ptcp, use tcp:",
+    [CAUSE_TLS_FILES] = "set ovsdb/tls/private-key, certificate and ca to PEM "
+        "files that the user of venturid may read, then restart venturid",
+};
+
 static void
 check_database(struct doctor *d, const struct doctor_remote *r)
 {
@@ -237,9 +263,7 @@ check_database(struct doctor *d, const struct doctor_remote *r)
         say(d, DOCTOR_OVSDB, DOCTOR_FAIL, r->remote, "not connected: %s\n%s",
             s && s->reason ? s->reason : "no answer yet",
             r->socket ? "see the line about its socket"
-            : "check address, port and firewall, that ovsdb-server listens "
-            "there (ovs-appctl -t ovsdb-server ovsdb-server/list-remotes), "
-            "and certificates if it is ssl:");
+            : network_remedies[s ? s->cause : CAUSE_OTHER]);
         return;
     }
     unsigned version = version_number(s->ovs_version);

@@ -176,6 +176,21 @@ struct ovs_bridge {
 struct region;
 
 /* What one OVSDB server says.  Immutable, reference-counted. */
+/* Why a database that is reached by TCP or TLS is not, as far as the error
+ * tells. */
+enum ovsdb_cause {
+    CAUSE_OTHER,                /* Also: a unix socket, or connected. */
+    CAUSE_REFUSED,
+    CAUSE_NO_ROUTE,
+    CAUSE_NO_ANSWER,
+    CAUSE_CLOSES,               /* The server ends the connection. */
+    CAUSE_PROTOCOL,             /* What answers speaks something else. */
+    CAUSE_TLS_CLOSES,           /* The same of a server that should speak */
+    CAUSE_HANDSHAKE,            /* TLS; its handshake failed. */
+    CAUSE_TLS_FILES,            /* Ours are not set, or can't be read. */
+    N_CAUSES
+};
+
 struct ovs_snapshot {
     struct region *region;        /* What bridges and orphans consist of. */
     uint64_t generation;        /* Grows with each change. */
@@ -184,6 +199,7 @@ struct ovs_snapshot {
     bool connected;
     int64_t since_ms;           /* Monotonic: when 'connected' changed. */
     char *reason;               /* Why not connected, in words; or NULL. */
+    enum ovsdb_cause cause;     /* The same, for a remedy. */
     char *ovs_version, *db_version, *system_id, *hostname;  /* "" unknown. */
     char **external_ids;        /* Of Open_vSwitch: "key=value", sorted. */
     size_t n_external_ids;

@@ -154,40 +154,70 @@ ovsdb_set_tls(const char *private_key, const char *certificate,
     stream_ssl_set_ca_cert_file(ca_certificate, false);
 }
 
-/* Why a server that is reached by TCP or TLS is not, and what that means (heap);
- * NULL: the error says it well enough, or there is none yet. */
-static char *
-network_reason(const struct remote *r, int error)
+/* errno values, as the IDL reports them, and what they mean. */
+static const struct {
+    int error;
+    enum ovsdb_cause tcp, tls;
+} causes[] = {
+    { ECONNREFUSED, CAUSE_REFUSED, CAUSE_REFUSED },
+    { ENETUNREACH, CAUSE_NO_ROUTE, CAUSE_NO_ROUTE },
+    { EHOSTUNREACH, CAUSE_NO_ROUTE, CAUSE_NO_ROUTE },
+    { ETIMEDOUT, CAUSE_NO_ANSWER, CAUSE_NO_ANSWER },
+    { EOF, CAUSE_CLOSES, CAUSE_TLS_CLOSES },
+    { EPIPE, CAUSE_CLOSES, CAUSE_TLS_CLOSES },
+    { ECONNRESET, CAUSE_CLOSES, CAUSE_TLS_CLOSES },
+    { EPROTO, CAUSE_PROTOCOL, CAUSE_HANDSHAKE },
+    { ENOPROTOOPT, CAUSE_OTHER, CAUSE_TLS_FILES },
+};
+
+static enum ovsdb_cause
+network_cause(const struct remote *r, int error)
 {
-    bool tls = !strncmp(r->name, "ssl:", 4);
     if (!strncmp(r->name, "unix:", 5)) {
-        return NULL;
-    } else if (tls && error == ENOPROTOOPT && tls_problem) {
-        return xasprintf("TLS can't start: %s", tls_problem);
-    } else if (error == ECONNREFUSED) {
-        return xstrdup("Connection refused: that host is there, and nobody "
-                       "listens on that port");
-    } else if (error == ENETUNREACH || error == EHOSTUNREACH) {
+        return CAUSE_OTHER;
+    } else if (!error && r->since_ms
+               && clock_mono_ms() - r->since_ms > 10000) {
+        return CAUSE_NO_ANSWER;
+    }
+    bool tls = !strncmp(r->name, "ssl:", 4);
+    for (size_t i = 0; i < ARRAY_SIZE(causes); i++) {
+        if (causes[i].error == error) {
+            return tls ? causes[i].tls : causes[i].tcp;
+        }
+    }
+    return CAUSE_OTHER;
+}
+
+/* What a cause means (heap); NULL: the error says it well enough, or there is
+ * none yet. */
+static char *
+network_reason(enum ovsdb_cause cause, int error)
+{
+    static const char *const texts[N_CAUSES] = {
+        [CAUSE_REFUSED] = "Connection refused: that host is there, and nobody "
+            "listens on that port",
+        [CAUSE_NO_ANSWER] = "no answer: a wrong address, or a firewall that "
+            "drops what we send",
+        [CAUSE_CLOSES] = "the server closes the connection: it speaks TLS "
+            "there (then ssl:), or is no ovsdb-server",
+        [CAUSE_TLS_CLOSES] = "the server closes the connection: it does not "
+            "speak TLS there (then tcp:), or does not accept our certificate "
+            "(its log says which)",
+        [CAUSE_PROTOCOL] = "Protocol error: what answers there is no "
+            "ovsdb-server, or speaks TLS (then ssl:)",
+        [CAUSE_HANDSHAKE] = "the TLS handshake failed: the server's "
+            "certificate is not of the CA in ovsdb/tls/ca, or has expired, or "
+            "it does not speak TLS there",
+    };
+    if (cause == CAUSE_NO_ROUTE) {
         return xasprintf("%s: this host knows no way to that address",
                          ovs_strerror(error));
-    } else if (error == ETIMEDOUT || (!error && r->since_ms
-               && clock_mono_ms() - r->since_ms > 10000)) {
-        return xstrdup("no answer: a wrong address, or a firewall that drops "
-                       "what we send");
-    } else if (error == EOF || error == EPIPE || error == ECONNRESET) {
-        return xstrdup(tls ? "the server closes the connection: it does not "
-                       "speak TLS there (then tcp:), or does not accept our "
-                       "certificate (its log says which)"
-                       : "the server closes the connection: it speaks TLS "
-                       "there (then ssl:), or is no ovsdb-server");
-    } else if (error == EPROTO) {
-        return xstrdup(tls ? "the TLS handshake failed: the server's "
-                       "certificate is not of the CA in ovsdb/tls/ca, or has "
-                       "expired, or it does not speak TLS there"
-                       : "Protocol error: what answers there is no "
-                       "ovsdb-server, or speaks TLS (then ssl:)");
+    } else if (cause == CAUSE_TLS_FILES) {
+        return tls_problem ? xasprintf("TLS can't start: %s", tls_problem)
+            : xstrdup("TLS needs a private key, a certificate and the "
+                      "certificate of the CA; one is not set or not valid");
     }
-    return NULL;
+    return texts[cause] ? xstrdup(texts[cause]) : NULL;
 }
 
 /* Why there is no connection, in words (heap). */
@@ -200,7 +230,7 @@ disconnected_reason(const struct remote *r)
         return reason;
     }
     int error = ovsdb_idl_get_last_error(r->idl);
-    char *remote_reason = network_reason(r, error);
+    char *remote_reason = network_reason(network_cause(r, error), error);
     if (remote_reason) {
         return remote_reason;
     }
@@ -210,10 +240,6 @@ disconnected_reason(const struct remote *r)
     if (error > 0 && ovsdb_idl_is_connected(r->idl)) {
         return xasprintf("the server has no usable Open_vSwitch database "
                          "(%s)", ovs_strerror(error));
-    }
-    if (error == ENOPROTOOPT && !strncmp(r->name, "ssl:", 4)) {
-        return xstrdup("TLS needs a private key, a certificate and the "
-                       "certificate of the CA; one is not set or not valid");
     }
     return error > 0 ? xasprintf("%s", ovs_strerror(error))
                      : xstrdup("connecting");
@@ -247,6 +273,8 @@ snapshot_make(struct remote *r, bool connected, char *reason)
     s->local = r->local;
     s->connected = connected;
     s->reason = reason;
+    s->cause = connected ? CAUSE_OTHER
+               : network_cause(r, ovsdb_idl_get_last_error(r->idl));
     s->since_ms = r->since_ms;
     s->generation = ++r->generation;
     return s;

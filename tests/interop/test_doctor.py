@@ -105,11 +105,12 @@ def test_remote_by_network():
     daemon = Daemon(lab, remotes, {"ovsdb": {"tls": {
         "private-key": missing, "certificate": missing, "ca": missing}}},
         expect=OVSDB_GONE)
-    for remote, reason in zip(remotes, (
+    for remote, reason, remedy in zip(remotes, (
             "nobody listens on that port", "the server closes the connection",
-            "knows no way", re.escape(missing) + ": No such file")):
-        wait_line(daemon, "ovsdb", "fail", reason, "certificates",
-                  subject=remote)
+            "knows no way", re.escape(missing) + ": No such file"), (
+            "set-manager ptcp:6640", "write ssl: instead of tcp:",
+            "ip route get", "set ovsdb/tls/private-key")):
+        wait_line(daemon, "ovsdb", "fail", reason, remedy, subject=remote)
     daemon.stop()
 
 
@@ -144,7 +145,8 @@ def test_remote_that_is_silent():
         expect=OVSDB_GONE)
     wait_line(daemon, "ovsdb", "fail", "no answer", "firewall",
               subject=remotes[0], timeout=60)
-    wait_line(daemon, "ovsdb", "fail", "TLS handshake failed", "certificates",
+    wait_line(daemon, "ovsdb", "fail", "TLS handshake failed",
+              "set ovsdb/tls/ca .*use tcp:",
               subject=remotes[1], timeout=60)
     daemon.stop()
 

@@ -102,6 +102,42 @@ test_socket(void)
     expect(&d, DOCTOR_SOCKET, DOCTOR_PASS, "CAP_DAC_OVERRIDE", "");
 }
 
+/* Each cause has a remedy of its own. */
+static void
+test_network(void)
+{
+    static const char *const remedies[N_CAUSES] = {
+        [CAUSE_OTHER] = "check address, port and firewall",
+        [CAUSE_REFUSED] = "ovs-vsctl set-manager ptcp:6640",
+        [CAUSE_NO_ROUTE] = "ip route get",
+        [CAUSE_NO_ANSWER] = "firewalls on the way",
+        [CAUSE_CLOSES] = "write ssl: instead of tcp:",
+        [CAUSE_PROTOCOL] = "an ovsdb-server must listen there",
+        [CAUSE_TLS_CLOSES] = "write tcp: instead of ssl:",
+        [CAUSE_HANDSHAKE] = "set ovsdb/tls/ca to the CA that signed",
+        [CAUSE_TLS_FILES] = "may read, then restart venturid",
+    };
+    struct doctor d = { .n = 0 };
+    struct ovs_snapshot snap = { .connected = false,
+                                 .reason = (char *) "why" };
+    struct doctor_remote r = { .remote = "ssl:192.0.2.1:6640",
+                               .snapshot = &snap, .user = "venturi" };
+    for (int c = 0; c < N_CAUSES; c++) {
+        snap.cause = (enum ovsdb_cause) c;
+        doctor_remote(&d, &r, NULL);
+        for (int other = 0; other < N_CAUSES; other++) {
+            CU_ASSERT_EQUAL(other == c, strstr(line(
+                &d, DOCTOR_OVSDB)->remedy, remedies[other]) != NULL);
+        }
+        expect(&d, DOCTOR_OVSDB, DOCTOR_FAIL, "not connected: why",
+               remedies[c]);
+    }
+    r.snapshot = NULL;
+    doctor_remote(&d, &r, NULL);
+    expect(&d, DOCTOR_OVSDB, DOCTOR_FAIL, "no answer yet",
+           remedies[CAUSE_OTHER]);
+}
+
 static void
 test_database(void)
 {
@@ -424,7 +460,8 @@ test_udp_taken(void)
     CU_ASSERT_FALSE(doctor_udp_taken("", &lo, 4739));
 }
 
-UNIT_MAIN("doctor", UNIT_TEST(test_socket), UNIT_TEST(test_database),
+UNIT_MAIN("doctor", UNIT_TEST(test_socket), UNIT_TEST(test_network),
+          UNIT_TEST(test_database),
           UNIT_TEST(test_rows), UNIT_TEST(test_data), UNIT_TEST(test_agent),
           UNIT_TEST(test_target), UNIT_TEST(test_listen),
           UNIT_TEST(test_sources), UNIT_TEST(test_host), UNIT_TEST(test_probe),
