@@ -211,6 +211,8 @@ change_to_json(const struct export_change *c)
                            texts_to_json(c->warnings, c->n_warnings));
     add_rate(o, "records_per_second", c->records_per_s);
     add_rate(o, "bytes_per_second", c->bytes_per_s);
+    add_rate(o, "records_per_100000_packets", c->records_per_100k);
+    add_rate(o, "bytes_per_100000_packets", c->bytes_per_100k);
     return o;
 }
 
@@ -743,6 +745,8 @@ export_status(struct rpc_call *call, struct json_object *params)
     TEXT_OR_NULL ",\"new\":" TEXT_OR_NULL "}}},"                            \
     "\"records_per_second\":" RATE_OR_NULL ","                              \
     "\"bytes_per_second\":" RATE_OR_NULL ","                                \
+    "\"records_per_100000_packets\":" RATE_OR_NULL ","                      \
+    "\"bytes_per_100000_packets\":" RATE_OR_NULL ","                        \
     "\"warnings\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}}}}"
 #define PLANS_SCHEMA                                                        \
     "{\"type\":\"object\",\"required\":[\"pending\",\"plans\","             \
@@ -770,7 +774,9 @@ export_status(struct rpc_call *call, struct json_object *params)
     "\"reason\":\"policy default asks for it\",\"diff\":[{\"column\":"      \
     "\"targets\",\"old\":null,\"new\":\"127.0.0.1:6343\"}],"                \
     "\"warnings\":[],\"records_per_second\":20,"                            \
-    "\"bytes_per_second\":5600}],\"warnings\":[]}],\"unreachable\":[],"      \
+    "\"bytes_per_second\":5600,\"records_per_100000_packets\":195,"         \
+    "\"bytes_per_100000_packets\":54297}],"                                 \
+    "\"warnings\":[]}],\"unreachable\":[],"                                 \
     "\"probes\":[]}"
 
 #define STATUS_SCHEMA                                                       \

@@ -343,6 +343,8 @@ struct export_change {
     size_t n_warnings;
     double records_per_s;       /* What it will send, by what passed lately; */
     double bytes_per_s;         /* < 0: not known. */
+    double records_per_100k;    /* The same of 100,000 packets that pass, */
+    double bytes_per_100k;      /* without counters. */
     struct export_row *desired; /* The row as it will be; NULL unless
                                  * something is to be written. */
 };

@@ -17,6 +17,27 @@ value_or(const struct export_value *v, int64_t other)
     return v->set ? v->number : other;
 }
 
+/* Without what passed: what a round number of packets would come to. */
+static void
+load_per_100k(struct subject *s)
+{
+    const struct export_value *v = s->out->desired->value;
+    if (s->table == EXPORT_SFLOW) {
+        s->out->records_per_100k
+            = 100000.0 / (double) value_or(&v[OPT_SF_SAMPLING], 400);
+        s->out->bytes_per_100k = s->out->records_per_100k * (double) (
+            SFLOW_SAMPLE + value_or(&v[OPT_SF_HEADER], 128));
+    } else if (s->table == EXPORT_IPFIX
+               && !(value_or(&v[OPT_IX_CACHE_ACTIVE_TIMEOUT], 0)
+                    && value_or(&v[OPT_IX_CACHE_MAX_FLOWS], 0))) {
+        s->out->records_per_100k
+            = 100000.0 / (double) value_or(&v[OPT_IX_SAMPLING], 400)
+              * (double) (value_or(&v[OPT_IX_INPUT_SAMPLING], 1)
+                          + value_or(&v[OPT_IX_OUTPUT_SAMPLING], 1));
+        s->out->bytes_per_100k = s->out->records_per_100k * IPFIX_RECORD;
+    }
+}
+
 static void
 load_sflow(struct subject *s)
 {
@@ -54,8 +75,11 @@ load_ipfix(struct subject *s)
 void
 plan_load(struct subject *s)
 {
-    if (!s->bridge || s->bridge->in_pps < 0 || s->bridge->out_pps < 0
-        || s->out->sample) {
+    if (!s->bridge || s->out->sample) {
+        return;
+    }
+    load_per_100k(s);
+    if (s->bridge->in_pps < 0 || s->bridge->out_pps < 0) {
         return;
     }
     if (s->table == EXPORT_SFLOW) {

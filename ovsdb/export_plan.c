@@ -669,6 +669,10 @@ add_warnings(struct subject *s)
     if (s->table == EXPORT_NETFLOW) {
         WARN(s, "NetFlow makes every IPv4 megaflow exact: one datapath flow "
              "per connection and direction, more upcalls, more memory");
+        /* 30 records of 48 octets share 52 of headers. */
+        WARN(s, "packets do not tell how many records NetFlow makes: each "
+             "1,000 short connections/s will make about 2,000 records/s and "
+             "100 kB/s");
     } else {
         if (v[sampling].set && v[sampling].number == 1) {
             WARN(s, "sampling 1 sends every packet through ovs-vswitchd");
@@ -683,6 +687,11 @@ add_warnings(struct subject *s)
     }
     if (s->table == EXPORT_SFLOW) {
         warn_agent(s);
+        if (s->out->records_per_s < 0 && s->out->records_per_100k >= 0) {
+            WARN(s, "each 100,000 packets/s that come in will make about %.0f "
+                 "samples/s and %.0f kB/s", s->out->records_per_100k,
+                 s->out->bytes_per_100k / 1000);
+        }
     }
     warn_identity(s);
     if (s->out->records_per_s >= 0) {
@@ -1144,6 +1153,7 @@ plan_add_change(struct planner *pl, struct export_plan *plan, size_t bridge)
     c->bridge = b ? plan->names[bridge] : NULL;
     c->bridge_index = bridge;
     c->records_per_s = c->bytes_per_s = -1;
+    c->records_per_100k = c->bytes_per_100k = -1;
     c->bridge_uuid = c->sample_uuid = "";
     if (b) {
         c->bridge_uuid = plan_text(pl, plan, b->uuid);

@@ -426,6 +426,11 @@ def test_plan_warns():
         for member in ("records_per_second", "bytes_per_second"):
             if member not in c:
                 raise Failure("no %s in %s" % (member, c))
+        # Sampling 1, 128 octets of each packet; in and out.
+        equal((c["records_per_100000_packets"],
+               c["bytes_per_100000_packets"]), {
+            "netflow": (None, None), "sflow": (100000, 27800000),
+            "ipfix": (200000, 60000000)}[c["protocol"]], c["protocol"])
     equal([ovs.rows(t) for t in ("NetFlow", "sFlow", "IPFIX")],
           [[], [], []], "rows")
     daemon.stop()

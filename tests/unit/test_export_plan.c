@@ -1011,6 +1011,18 @@ test_auto_and_load(void)
     CU_ASSERT_EQUAL(c->desired->value[OPT_SF_SAMPLING].number,
                     AUTO_SAMPLING);
     CU_ASSERT(c->records_per_s < 0);
+    CU_ASSERT_DOUBLE_EQUAL(c->records_per_100k, 195.3, 0.1);
+    CU_ASSERT_DOUBLE_EQUAL(c->bytes_per_100k, 54297, 1);
+    CU_ASSERT(has_text(c->warnings, c->n_warnings,
+                       "about 195 samples/s and 54 kB/s"));
+    const struct export_change *ix = change(plan, 0, EXPORT_IPFIX);
+    CU_ASSERT_DOUBLE_EQUAL(ix->records_per_100k, 390.6, 0.1);
+    CU_ASSERT_DOUBLE_EQUAL(ix->bytes_per_100k, 117187.5, 1);
+    CU_ASSERT(has_text(ix->warnings, ix->n_warnings, "391 records/s"));
+    const struct export_change *nf = change(plan, 0, EXPORT_NETFLOW);
+    CU_ASSERT(nf->records_per_100k < 0 && nf->bytes_per_100k < 0);
+    CU_ASSERT(has_text(nf->warnings, nf->n_warnings,
+                       "2,000 records/s and 100 kB/s"));
     export_plan_destroy(plan);
 
     s->bridges[0].auto_sampling = 2048;
