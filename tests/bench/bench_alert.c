@@ -123,14 +123,16 @@ int
 main(int argc, char *argv[])
 {
     int days = argc > 1 ? atoi(argv[1]) : 2;
+    int gap_s = argc > 4 ? atoi(argv[4]) : 1200;
     double rate = argc > 2 ? atof(argv[2]) : 60;
+    uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 42;
     struct dict *dict = dict_create(1 << 16, 4 << 20);
     struct alert_engine *e = make_engine(dict, 0, n_alert_builtin, 50);
     struct seen s = { .address = UINT32_MAX };
     struct day d;
 
     setenv("TZ", "UTC", 1);
-    day_init(&d, 42, rate, MONDAY_S);
+    day_init(&d, seed, rate, MONDAY_S);
     d.give = give;
     d.aux = e;
     double begin = thread_s();
@@ -150,11 +152,13 @@ main(int argc, char *argv[])
 
     /* Spikes of addresses that chance picks, all kinds, in the next day. */
     static const int sizes[] = { 20, 50, 100, 200, 500 };       /* Mbit/s */
+    enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+    unsigned found[N_SIZES] = { 0 }, at_once[N_SIZES] = { 0 };
     s = (struct seen) { .address = UINT32_MAX };
-    for (size_t z = 0; z < sizeof sizes / sizeof sizes[0]; z++) {
-        unsigned found = 0, at_once = 0;
-        for (int i = 0; i < SPIKES; i++) {
-            for (int k = 0; k < 160; k++) {
+    /* In turn, so that each size comes at all times of the day. */
+    for (int i = 0; i < SPIKES; i++) {
+        for (size_t z = 0; z < N_SIZES; z++) {
+            for (int k = 0; k < gap_s; k++) {
                 day_second(&d);
                 s.now_s = d.now_s;
                 s.address = UINT32_MAX;
@@ -170,13 +174,15 @@ main(int argc, char *argv[])
                 bool before = s.found;
                 s.now_s = d.now_s;
                 alert_engine_tick(e, d.now_s, 1, tell, &s);
-                found += !before && s.found && k <= 2;
-                at_once += !before && s.found && k == 1;
+                found[z] += !before && s.found && k <= 2;
+                at_once[z] += !before && s.found && k == 1;
             }
         }
+    }
+    for (size_t z = 0; z < N_SIZES; z++) {
         printf("spikes of %d Mbit/s, one address of %d: %u of %d within 2 s, "
                "%u at the end of their first second\n", sizes[z],
-               DAY_ADDRESSES, found, SPIKES, at_once);
+               DAY_ADDRESSES, found[z], SPIKES, at_once[z]);
     }
     printf("other alerts meanwhile: %" PRIu64 "\n", s.wrong);
     day_clear(&d);
