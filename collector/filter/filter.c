@@ -659,6 +659,17 @@ filter_make_label(struct filter_parse *fp, const struct filter_word *key,
     return f && cmp == CMP_NE ? filter_make(fp, FILTER_NOT, f, NULL) : f;
 }
 
+/* One more of a list: 'f' (NULL: it failed), or any of 'all' before it. */
+static struct filter *
+add_choice(struct filter_parse *fp, struct filter *all, struct filter *f)
+{
+    if (!f) {
+        filter_destroy(all);
+        return NULL;
+    }
+    return all ? filter_make(fp, FILTER_OR, all, f) : f;
+}
+
 struct filter *
 filter_make_labels(struct filter_parse *fp, const struct filter_word *key,
                    enum filter_side side, struct filter_list *list,
@@ -668,12 +679,7 @@ filter_make_labels(struct filter_parse *fp, const struct filter_word *key,
     for (struct filter_list *l = list; l; l = l->next) {
         struct filter *f = filter_make_label(fp, key, side, CMP_EQ, &l->word,
                                              where, &l->span);
-        if (f && all) {
-            f = filter_make(fp, FILTER_OR, all, f);
-        } else if (!f) {
-            filter_destroy(all);
-        }
-        all = f;
+        all = add_choice(fp, all, f);
         if (!all) {
             break;
         }
@@ -996,12 +1002,7 @@ filter_make_list(struct filter_parse *fp, int kind, enum filter_io io,
               ? filter_make_column(fp, column, CMP_EQ, &l->word, &l->span)
               : filter_make_kind(fp, (enum filter_kind) kind, io, side,
                                  CMP_EQ, &l->word, &l->span);
-        if (f && all) {
-            f = filter_make(fp, FILTER_OR, all, f);
-        } else if (!f) {
-            filter_destroy(all);
-        }
-        all = f;
+        all = add_choice(fp, all, f);
         if (!all) {
             break;
         }

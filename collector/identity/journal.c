@@ -863,6 +863,8 @@ struct telling_all {
     void *aux;
     bool over;
     size_t n;                   /* Of the slice. */
+    char *source;               /* Of the last row of a file, and its rank: */
+    uint8_t rank;               /* not every row takes the lock. */
 };
 
 static void
@@ -902,7 +904,12 @@ static bool
 tell_past(void *aux, const struct past_interval *v)
 {
     struct telling_all *a = aux;
-    a->over = !a->each(a->aux, v, identity_journal_rank_of(a->j, v->source));
+    if (!a->source || strcmp(a->source, v->source)) {
+        free(a->source);
+        a->source = strdup(v->source);
+        a->rank = identity_journal_rank_of(a->j, v->source);
+    }
+    a->over = !a->each(a->aux, v, a->rank);
     return !a->over;
 }
 
@@ -964,6 +971,7 @@ identity_journal_each(struct identity_journal *j, int64_t from_us,
     identity_each_closed(j->table, INT64_MAX, tell_closed, &a);
     pthread_mutex_unlock(&j->mutex);
     tell_files(&a);
+    free(a.source);
 }
 
 void
