@@ -177,7 +177,10 @@ supervise(char *const argv[], int in, unsigned timeout_ms)
     if (!pid) {
         become(argv, in);
     }
-    for (unsigned ms = 0; pid > 0; ms += LOOK_MS) {
+    if (pid < 0) {
+        _exit(126);
+    }
+    for (unsigned ms = 0;; ms += LOOK_MS) {
         const struct timespec pause = { 0, LOOK_MS * 1000000L };
         int status;
         if (waitpid(pid, &status, WNOHANG) == pid) {
@@ -191,7 +194,6 @@ supervise(char *const argv[], int in, unsigned timeout_ms)
         }
         nanosleep(&pause, NULL);
     }
-    _exit(126);
 }
 
 static int

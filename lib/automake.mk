@@ -8,7 +8,7 @@ lib_liblib_la_SOURCES = \
 	lib/counter.h \
 	lib/cursor.h \
 	lib/dict.c lib/dict.h \
-	lib/event.c lib/event.h \
+	lib/event.c lib/event.h lib/event_counters.h \
 	lib/log.c lib/log.h \
 	lib/ring.c lib/ring.h \
 	lib/source.c lib/source.h \

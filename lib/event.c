@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "lib/event.h"
+#include "lib/event_counters.h"
 
 #include <errno.h>
 #include <inttypes.h>

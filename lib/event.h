@@ -17,8 +17,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "lib/counter.h"
-
 /* Names are words with a dot; X(ID, NAME, SEVERITY, DOC). */
 #define EVENT_KINDS(X)                                                  \
     X(daemon_started, "daemon.started", INFO,                           \
@@ -124,17 +122,6 @@ struct event_member {
 #define EVENT_QUEUE 1024        /* That wait to be kept. */
 #define EVENT_BURST 256         /* Of one kind at once, ... */
 #define EVENT_RATE 16           /* ... and that many a second after it. */
-
-#define EVENT_COUNTERS(X)                                               \
-    X(posted, "Events that were queued to be kept")                     \
-    X(suppressed, "Events beyond what one kind may post")               \
-    X(lost, "Events for which the queue had no room")
-
-struct event_counters {
-    EVENT_COUNTERS(COUNTER_MEMBER)
-};
-extern const struct counter_def event_counter_defs[];
-extern struct event_counters event_counters;
 
 struct event {
     enum event_kind kind;

@@ -27,11 +27,12 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # What "make check" and "make distcheck" need on top of these; nfdump and
 # tshark are second opinions about what venturi-gen sends; softflowd, pmacctd
 # and fprobe are exporters, bird2, frr, gobgpd
-# and exabgp BGP speakers, bgpdump a reader of MRT, that nobody here wrote.
+# and exabgp BGP speakers, bgpdump a reader of MRT, ovn a network, that nobody
+# here wrote; clang is the other compiler.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
     xz-utils procps socat tmux curl jq wrk python3-jsonschema nfdump
     nfdump-sflow tshark softflowd pmacct fprobe
-    bird2 frr gobgpd exabgp bgpdump"
+    bird2 frr gobgpd exabgp bgpdump ovn-central ovn-host clang"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"

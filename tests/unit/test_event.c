@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "lib/event.h"
+#include "lib/event_counters.h"
 
 #include <dirent.h>
 #include <fcntl.h>
