@@ -19,7 +19,8 @@ tests_unit_test_filter_LDADD = collector/libcollector.la lib/liblib.la \
 
 check_PROGRAMS += tests/unit/test_eval
 unit_tests += tests/unit/test_eval
-tests_unit_test_eval_SOURCES = tests/unit/test_eval.c tests/unit/store_util.h
+tests_unit_test_eval_SOURCES = tests/unit/test_eval.c \
+	tests/unit/query_util.h tests/unit/store_util.h
 tests_unit_test_eval_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_eval_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)

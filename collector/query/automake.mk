@@ -15,7 +15,7 @@ if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_query
 unit_tests += tests/unit/test_query
 tests_unit_test_query_SOURCES = tests/unit/test_query.c \
-	tests/unit/store_util.h
+	tests/unit/query_util.h tests/unit/store_util.h
 tests_unit_test_query_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_query_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
@@ -23,7 +23,7 @@ tests_unit_test_query_LDADD = collector/libcollector.la lib/liblib.la \
 check_PROGRAMS += tests/unit/test_rollup
 unit_tests += tests/unit/test_rollup
 tests_unit_test_rollup_SOURCES = tests/unit/test_rollup.c \
-	tests/unit/store_util.h
+	tests/unit/query_util.h tests/unit/store_util.h
 tests_unit_test_rollup_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_rollup_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
@@ -40,7 +40,7 @@ interop_tests += tests/interop/test_queries.py \
 
 bench_programs += tests/bench/bench_scale
 tests_bench_bench_scale_SOURCES = tests/bench/bench_scale.c \
-	tests/unit/store_util.h
+	tests/unit/query_util.h tests/unit/store_util.h
 tests_bench_bench_scale_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(COMMON_LIBS) -lm
 

@@ -16,6 +16,7 @@ collector_libcollector_la_SOURCES += \
 	collector/store/sums.c collector/store/sums.h \
 	collector/store/sums_key.c collector/store/sums_p.h \
 	collector/store/sums_part.c \
+	collector/store/sums_top.c \
 	collector/store/table.c collector/store/table.h \
 	collector/store/utf8.c collector/store/utf8.h \
 	collector/store/view.c collector/store/view.h \
@@ -34,6 +35,13 @@ unit_tests += tests/unit/test_sums
 tests_unit_test_sums_SOURCES = tests/unit/test_sums.c \
 	tests/unit/store_util.h
 tests_unit_test_sums_LDADD = collector/libcollector.la lib/liblib.la \
+	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
+
+check_PROGRAMS += tests/unit/test_sums_top
+unit_tests += tests/unit/test_sums_top
+tests_unit_test_sums_top_SOURCES = tests/unit/test_sums_top.c \
+	tests/unit/query_util.h tests/unit/store_util.h
+tests_unit_test_sums_top_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 
 check_PROGRAMS += tests/unit/test_store

@@ -177,11 +177,12 @@ int block_read_v4(struct block_reader *, enum column_id, unsigned frame,
 const struct block_head *block_reader_head(const struct block_reader *);
 
 /* Whether a column of addresses is a table in this block; and the positions in
- * it of a frame's rows, with which of them are valid in the batch.  The table
- * stays until the reader turns to another block. */
+ * it of a frame's rows, like block_read_rows(), with which of them are valid in
+ * the batch.  The table stays until the reader turns to another block. */
 bool block_has_table(const struct block_reader *, enum column_id);
 int block_read_table(struct block_reader *, enum column_id, unsigned frame,
-                     struct flow_batch *, uint32_t positions[FRAME_ROWS],
-                     const struct addr **table, uint32_t *n);
+                     struct flow_batch *, const uint16_t *index, uint32_t n,
+                     uint32_t positions[FRAME_ROWS],
+                     const struct addr **table, uint32_t *n_entries);
 
 #endif /* collector/store/block.h */

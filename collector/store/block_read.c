@@ -155,7 +155,7 @@ same_column(const struct block_reader *r, const struct block_column *c,
 /* Positions in a table, some or all of them, checked. */
 static bool
 read_codes(struct block_reader *r, const struct loaded *l, unsigned frame,
-           uint32_t n)
+           uint32_t n, uint32_t *codes)
 {
     uint32_t bad = 0;
 
@@ -165,16 +165,16 @@ read_codes(struct block_reader *r, const struct loaded *l, unsigned frame,
             return false;
         }
         for (uint32_t k = 0; k < r->n_index; k++) {
-            r->codes[r->index[k]] = (uint32_t) v[r->index[k]];
+            codes[r->index[k]] = (uint32_t) v[r->index[k]];
             bad |= v[r->index[k]] >= l->n_entries;
         }
         return !bad;
     }
-    if (!pack_read_u32(&l->numbers, frame, n, r->codes)) {
+    if (!pack_read_u32(&l->numbers, frame, n, codes)) {
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {
-        bad |= r->codes[i] >= l->n_entries;
+        bad |= codes[i] >= l->n_entries;
     }
     return !bad;
 }
@@ -191,7 +191,7 @@ read_numbers(struct block_reader *r, const struct block_column *c,
         }
         return 0;
     } else if (c->kind == KIND_TABLE) {
-        if (!read_codes(r, l, frame, n)) {
+        if (!read_codes(r, l, frame, n, r->codes)) {
             return -EBADMSG;
         }
         if (r->index) {
@@ -219,37 +219,28 @@ read_numbers(struct block_reader *r, const struct block_column *c,
            ? restore(r, c, frame, n, depth, v) : -EBADMSG;
 }
 
-/* Values that are close together get to their rows, from the last on; others get
- * one that means nothing. */
-#define SPREAD(T)                                                       \
-    do {                                                                \
-        T *v = out;                                                     \
-        for (uint32_t row = rows; n && row-- > 0; ) {                   \
-            v[row] = v[n - 1];                                          \
-            n -= nulls[row / 64] >> row % 64 & 1;                       \
-        }                                                               \
-    } while (0)
-
+/* Values that are close together get to their rows, from the last on, run by
+ * run; what other rows have means nothing. */
 static void
-spread(void *out, size_t size, const uint64_t *nulls, uint32_t rows,
+spread(void *values, size_t size, const uint64_t *nulls, uint32_t rows,
        uint32_t n)
 {
-    switch (size) {
-    case 1:
-        SPREAD(uint8_t);
-        break;
-    case 2:
-        SPREAD(uint16_t);
-        break;
-    case 4:
-        SPREAD(uint32_t);
-        break;
-    case 8:
-        SPREAD(uint64_t);
-        break;
-    default:
-        SPREAD(struct addr);
-        break;
+    uint8_t *v = values;
+
+    for (uint32_t w = (rows + 63) / 64; w-- > 0 && n; ) {
+        uint64_t bits = nulls[w];
+        while (bits) {
+            unsigned above = (unsigned) __builtin_clzll(bits);
+            uint64_t gap = ~(bits << above);
+            uint32_t run = gap ? (uint32_t) __builtin_clzll(gap) : 64;
+            uint32_t row = w * 64 + 64 - above - run;
+            if (row == n - run) {
+                return;         /* So are all before. */
+            }
+            n -= run;
+            memmove(v + row * size, v + n * size, run * size);
+            bits &= (UINT64_C(1) << (64 - above - run)) - 1;
+        }
     }
 }
 
@@ -274,7 +265,7 @@ static int
 look_up(struct block_reader *r, const struct block_column *c,
         const struct loaded *l, unsigned frame, uint32_t n, void *out)
 {
-    if (!read_codes(r, l, frame, n)) {
+    if (!read_codes(r, l, frame, n, r->codes)) {
         return -EBADMSG;
     } else if (columns[c->id].type == COLUMN_T_NAME) {
         LOOK_UP(uint32_t, l->entries.names);
@@ -577,7 +568,8 @@ block_read_v4(struct block_reader *r, enum column_id id, unsigned frame,
 
 int
 block_read_table(struct block_reader *r, enum column_id id, unsigned frame,
-                 struct flow_batch *b, uint32_t positions[FRAME_ROWS],
+                 struct flow_batch *b, const uint16_t *index, uint32_t n,
+                 uint32_t positions[FRAME_ROWS],
                  const struct addr **table, uint32_t *n_entries)
 {
     if (!block_has_table(r, id) || frame >= block_frames(r->head)) {
@@ -587,18 +579,17 @@ block_read_table(struct block_reader *r, enum column_id id, unsigned frame,
     if (l->error) {
         return l->error;
     }
-    uint32_t rows = block_frame_rows(r->head, frame), bad = 0;
-    uint32_t n = frame_count(r->head, l, frame);
-    if (n > rows || !pack_read_u32(&l->numbers, frame, n, positions)) {
+    uint32_t count = frame_count(r->head, l, frame);
+    if (count > block_frame_rows(r->head, frame)) {
         return -EBADMSG;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        bad |= positions[i] >= l->n_entries;
-    }
-    if (bad) {
+    pick(r, id, frame, index, n);
+    bool ok = read_codes(r, l, frame, count, positions);
+    r->index = NULL;
+    if (!ok) {
         return -EBADMSG;
     }
-    set_validity(r, l, id, frame, b, positions, sizeof positions[0], n);
+    set_validity(r, l, id, frame, b, positions, sizeof positions[0], count);
     *table = l->entries.addrs;
     *n_entries = l->n_entries;
     return 0;

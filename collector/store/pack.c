@@ -431,28 +431,36 @@ pack_is_constant(const struct packed *x, size_t i, size_t n, uint64_t *value)
 
 /* Four lanes of multiplications, so that none waits for the one before; each
  * step loses nothing of what was there. */
+#define CHECKSUM_ODD UINT64_C(0x9e3779b97f4a7c15)
+
+static inline uint64_t
+checksum_step(uint64_t lane, const uint8_t *p)
+{
+    uint64_t x = lane ^ load64(p);
+    return (x << 29 | x >> 35) * CHECKSUM_ODD;
+}
+
 uint64_t
 pack_checksum(const void *data, size_t size)
 {
-    static const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
     const uint8_t *p = data;
-    uint64_t lane[4] = { size, 1, 2, 3 }, x;
+    /* Not an array: the compiler would keep it in memory. */
+    uint64_t a = size, b = 1, c = 2, d = 3;
+    uint8_t rest[32] = { 0 };
 
     for (; size >= 32; size -= 32, p += 32) {
-        for (unsigned k = 0; k < 4; k++) {
-            x = lane[k] ^ load64(p + 8 * k);
-            lane[k] = (x << 29 | x >> 35) * odd;
-        }
+        a = checksum_step(a, p);
+        b = checksum_step(b, p + 8);
+        c = checksum_step(c, p + 16);
+        d = checksum_step(d, p + 24);
     }
-    uint8_t rest[32] = { 0 };
     memcpy(rest, p, size);
+    uint64_t lane[4] = { checksum_step(a, rest), checksum_step(b, rest + 8),
+                         checksum_step(c, rest + 16),
+                         checksum_step(d, rest + 24) };
+    uint64_t x = 0;
     for (unsigned k = 0; k < 4; k++) {
-        x = lane[k] ^ load64(rest + 8 * k);
-        lane[k] = (x << 29 | x >> 35) * odd;
-    }
-    x = 0;
-    for (unsigned k = 0; k < 4; k++) {
-        x = (x ^ lane[k]) * odd;
+        x = (x ^ lane[k]) * CHECKSUM_ODD;
         x ^= x >> 32;
     }
     return x;

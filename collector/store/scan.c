@@ -18,6 +18,9 @@
 #define MAX_NAMES 1143000        /* An eighth of it is not for data. */
 #define MAX_NAME_BYTES ((size_t) 147 << 20)
 
+/* What is kept of rows that match while they are to be looked at again. */
+#define KEEP_BITS (UINT64_C(64) << 20)
+
 static struct scan *
 find_scan(struct store *s, uint64_t id)
 {
@@ -55,6 +58,7 @@ scan_open(struct store_view *v, const struct scan_spec *spec)
     x->spec = *spec;
     if (spec->sums) {
         x->sums = *spec->sums;
+        scan_sums_bound(x);
     }
     pthread_mutex_init(&x->dict_lock, NULL);
     x->dict = spec->stage ? spec->stage->dict : NULL;
@@ -257,6 +261,38 @@ is_filled(const struct scan *x, unsigned id)
     return x->spec.stage && column_set_has(&x->spec.stage->fills, id);
 }
 
+static void
+list_rows(struct worker *w, const uint64_t bits[EVAL_WORDS])
+{
+    for (uint32_t i = 0; i < w->rows; i += 64) {
+        uint64_t word = bits[i / 64];
+        if (w->rows - i < 64) {
+            word &= (UINT64_C(1) << (w->rows - i)) - 1;
+        }
+        for (; word; word &= word - 1) {
+            w->index[w->n++] = (uint16_t) (i + (uint32_t)
+                                           __builtin_ctzll(word));
+        }
+    }
+}
+
+/* So that nobody has to find them again, as long as that is not too much. */
+static void
+keep_bits(struct worker *w, const uint64_t bits[EVAL_WORDS])
+{
+    size_t size = BLOCK_FRAMES * EVAL_WORDS * sizeof bits[0];
+    struct reread *r = w->reread;
+
+    if (!r->bits && r->first == r->end
+        && atomic_fetch_add(&w->use->bits_bytes, size) < KEEP_BITS) {
+        r->bits = malloc(size);
+    }
+    if (r->bits) {
+        memcpy(r->bits + w->frame * EVAL_WORDS, bits,
+               EVAL_WORDS * sizeof bits[0]);
+    }
+}
+
 /* Makes the list of rows of the frame that match.  0 or a negative errno. */
 static int
 select_rows(const struct scan *x, struct worker *w)
@@ -267,6 +303,10 @@ select_rows(const struct scan *x, struct worker *w)
 
     b->n = w->rows;
     w->n = 0;
+    if (w->use->again && w->reread->bits) {
+        list_rows(w, w->reread->bits + w->frame * EVAL_WORDS);
+        return 0;
+    }
     if (x->spec.stage && (e = run_stage(x->spec.stage, w))) {
         return e;
     }
@@ -300,15 +340,11 @@ select_rows(const struct scan *x, struct worker *w)
             apply_canonical(b, bits);
         }
     }
-    for (uint32_t i = 0; !e && i < w->rows; i += 64) {
-        uint64_t word = bits[i / 64];
-        if (w->rows - i < 64) {
-            word &= (UINT64_C(1) << (w->rows - i)) - 1;
-        }
-        for (; word; word &= word - 1) {
-            w->index[w->n++] = (uint16_t) (i + (uint32_t)
-                                           __builtin_ctzll(word));
-        }
+    if (!e && w->keep) {
+        keep_bits(w, bits);
+    }
+    if (!e) {
+        list_rows(w, bits);
     }
     return e;
 }
@@ -435,6 +471,41 @@ scan_report(struct scan *x, const struct view_block *b, int e)
     atomic_fetch_add(&x->damaged, b->segblock->head->n_rows);
 }
 
+/* Turns to the next block that may have rows that match.  False: there is
+ * none. */
+static bool
+next_block(struct worker *w)
+{
+    struct use *use = w->use;
+    struct scan *x = use->scan;
+
+    while (!w->block && !(x->spec.over && x->spec.over(x->spec.aux))) {
+        size_t i = atomic_fetch_add(&use->next_block, 1);
+        if (i >= x->view->n_blocks) {
+            break;
+        }
+        const struct view_block *b = &x->view->blocks[i];
+        const struct block_head *h = b->segblock->head;
+        w->reread = use->reread ? &use->reread[i] : NULL;
+        if (!use->again) {
+            atomic_fetch_add(&x->passed, 1);
+        } else if (w->reread->first == w->reread->end) {
+            continue;
+        }
+        if (!want_block(x, w, h)) {
+            continue;
+        }
+        if (!use->again) {
+            atomic_fetch_add(&x->rows, h->n_rows);
+        }
+        w->block = b;
+        w->frame = use->again ? w->reread->first : 0;
+        w->end = use->again ? w->reread->end : block_frames(h);
+        block_reader_set(w->reader, h, segblock_fetch, b->segblock);
+    }
+    return w->block != NULL;
+}
+
 bool
 scan_next_frame(struct worker *w)
 {
@@ -442,27 +513,11 @@ scan_next_frame(struct worker *w)
     struct scan *x = use->scan;
 
     for (;;) {
-        if (w->block && ++w->frame >= block_frames(w->block->segblock->head)) {
+        if (w->block && ++w->frame >= w->end) {
             w->block = NULL;
         }
-        if (!w->block) {
-            if (x->spec.over && x->spec.over(x->spec.aux)) {
-                return false;
-            }
-            size_t i = atomic_fetch_add(&use->next_block, 1);
-            if (i >= x->view->n_blocks) {
-                return false;
-            }
-            atomic_fetch_add(&x->passed, 1);
-            const struct view_block *b = &x->view->blocks[i];
-            if (!want_block(x, w, b->segblock->head)) {
-                continue;
-            }
-            atomic_fetch_add(&x->rows, b->segblock->head->n_rows);
-            w->block = b;
-            w->frame = 0;
-            block_reader_set(w->reader, b->segblock->head, segblock_fetch,
-                             b->segblock);
+        if (!w->block && !next_block(w)) {
+            return false;
         }
         w->rows = block_frame_rows(w->block->segblock->head, w->frame);
         int e = select_rows(x, w);
@@ -533,6 +588,10 @@ destroy_use(void *aux)
     struct scan *x = use->scan;
 
     scan_sums_destroy(use->sums, x->store);
+    for (size_t i = 0; i < use->n_reread; i++) {
+        free(use->reread[i].bits);
+    }
+    free(use->reread);
     free(use);
     scan_unref(x);
 }
@@ -564,7 +623,7 @@ on_init(duckdb_init_info info)
         return;
     }
     use->scan = x;
-    if (x->spec.sums && !(use->sums = scan_sums_create())) {
+    if (x->spec.sums && !(use->sums = scan_sums_create(use))) {
         free(use);
         duckdb_init_set_error(info, "out of memory");
         return;

@@ -27,10 +27,20 @@ struct scan {
     _Atomic size_t passed;      /* Blocks. */
 };
 
+/* What is to be read once more of a block. */
+struct reread {
+    uint8_t first, end;         /* Frames; none if they are the same. */
+    uint64_t *bits;             /* Rows of the block that match, if known. */
+};
+
 /* One use of a scan in a statement. */
 struct use {
     struct scan *scan;
     _Atomic size_t next_block;
+    struct reread *reread;      /* Of each block, or NULL. */
+    size_t n_reread;
+    bool again;                 /* Only that is read. */
+    _Atomic uint64_t bits_bytes;
     unsigned n_columns;
     uint16_t columns[2 * N_COLUMNS];    /* N_COLUMNS: nothing is asked for. */
 
@@ -45,11 +55,13 @@ struct worker {
     struct block_reader *reader;
     struct flow_batch *batch;
     const struct view_block *block;     /* At hand, or NULL. */
+    struct reread *reread;      /* Of it, or NULL. */
+    bool keep;                  /* Rows that match will be asked for again. */
     bool all;                   /* Each of its rows matches. */
     bool ranges;                /* Times must be looked at. */
     bool canonical;             /* And that. */
     bool output_read;           /* Of the frame at hand. */
-    unsigned frame;
+    unsigned frame, end;        /* The one at hand; after the last. */
     uint32_t rows;              /* Of the frame. */
     uint16_t index[BATCH_ROWS]; /* Those that match. */
     uint32_t n;
@@ -65,8 +77,9 @@ void scan_report(struct scan *, const struct view_block *, int error);
 /* A name as a value of SQL. */
 duckdb_string_t scan_text(const struct scan *, uint32_t id);
 
-/* scan_sums.c */
-struct scan_sums *scan_sums_create(void);
+/* scan_sums.c: tells the sums what no value of the view exceeds. */
+void scan_sums_bound(struct scan *);
+struct scan_sums *scan_sums_create(struct use *);
 void scan_sums_destroy(struct scan_sums *, struct store *);
 void scan_sums_end(struct worker *);    /* Frees what is the worker's. */
 void scan_sums_bind(struct scan *, duckdb_bind_info);

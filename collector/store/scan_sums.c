@@ -22,9 +22,11 @@
 #define SPLIT_GROUPS 32768
 
 #define MAX_WORKERS 64
+#define LAST_PASS 3
 
-/* Threads add up blocks, each in sums of its own (ADDING).  When all are
- * through, few groups are brought together by one of them (LAST), many by all of
+/* Threads add up blocks, each in sums of its own (ADDING).  Where only the first
+ * of very many groups are wanted they do so in up to three passes (sums.h), for
+ * which they wait for each other.  When all are through, few groups are brought together by one of them (LAST), many by all of
  * them, partition by partition (PARTS).  Where memory or 64 bits do not suffice
  * DuckDB gets groups in parts: what one thread has so far (FLUSHING), records
  * one by one (SINGLE), and in the end what all have (DRAINING). */
@@ -45,6 +47,11 @@ struct scan_sums {
     _Atomic unsigned next_part;
     int fd;                     /* Of what is put aside; -1: none. */
     _Atomic uint64_t end;       /* Of that file. */
+
+    /* Passes. */
+    struct sums_top *top;       /* NULL: there is one. */
+    unsigned pass, n_waiting;   /* Threads that are through this one. */
+    struct sums *waiting[MAX_WORKERS];
 };
 
 struct sums_worker {
@@ -52,20 +59,58 @@ struct sums_worker {
     uint64_t bytes;             /* That it takes, as the store knows. */
     enum sums_state state;
     bool active;                /* Counted by the use. */
+    bool sketching;             /* From here on, in the first pass. */
     const struct view_block *fitting;   /* Its sums are known to fit. */
     uint32_t next;              /* Group, or row of the frame. */
     struct sums_cursor cursor;  /* In partitions. */
 };
 
+/* Whether all sums fit into 64 bits, even if bounds are added several times. */
+static bool
+all_fit(const struct scan *x)
+{
+    for (unsigned m = 0; m < x->sums.n_metrics; m++) {
+        uint64_t sum = 0;
+        unsigned id = x->sums.metrics[m];
+        for (size_t i = 0; i < x->view->n_blocks; i++) {
+            const struct block_head *h = x->view->blocks[i].segblock->head;
+            const struct block_column *c = id < N_COLUMNS
+                                           ? block_column(h, id) : NULL;
+            uint64_t max = c ? c->max.u : 1, most;
+            if (__builtin_mul_overflow(max, (uint64_t) h->n_rows, &most)
+                || __builtin_add_overflow(sum, most, &sum)
+                || sum > UINT64_MAX / 8) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Gets ready for passes, if they can be of use. */
+static void
+prepare_passes(struct scan_sums *u, struct use *use)
+{
+    const struct scan *x = use->scan;
+
+    if (sums_top_can(&x->sums) && all_fit(x)) {
+        use->reread = calloc(x->view->n_blocks + 1, sizeof *use->reread);
+        use->n_reread = use->reread ? x->view->n_blocks : 0;
+        u->top = use->reread ? sums_top_create() : NULL;
+    }
+}
+
 struct scan_sums *
-scan_sums_create(void)
+scan_sums_create(struct use *use)
 {
     struct scan_sums *u = calloc(1, sizeof *u);
     if (u) {
         u->fd = -1;
         u->addrs = sums_addrs_create();
+        u->pass = 1;
         pthread_mutex_init(&u->lock, NULL);
         pthread_cond_init(&u->changed, NULL);
+        prepare_passes(u, use);
         if (!u->addrs) {
             scan_sums_destroy(u, NULL);
             u = NULL;
@@ -90,6 +135,7 @@ scan_sums_destroy(struct scan_sums *u, struct store *s)
         close(u->fd);
     }
     sums_addrs_destroy(u->addrs);
+    sums_top_destroy(u->top);
     pthread_cond_destroy(&u->changed);
     pthread_mutex_destroy(&u->lock);
     free(u);
@@ -394,13 +440,108 @@ put_aside(struct worker *w)
     return e;
 }
 
+/* ---- Passes. ---- */
+
+/* All are through a pass: what comes next.  0 or -ENOMEM. */
+static int
+turn_pass(struct use *use)
+{
+    struct scan_sums *u = use->sums;
+    bool over = true;
+    int e = 0;
+
+    if (u->pass == 1) {
+        for (unsigned i = 0; i < u->n_waiting; i++) {
+            over &= !sums_is_sketched(u->waiting[i]);
+        }
+        if (!over && !sums_top_choose(u->top, u->waiting, u->n_waiting)) {
+            u->pass = LAST_PASS - 1;
+        }
+    } else if (u->pass == 2) {
+        e = sums_top_check(u->top, u->waiting, u->n_waiting, &over);
+    }
+    u->pass = over ? LAST_PASS + 1 : u->pass + 1;
+    u->n_waiting = 0;
+    use->again = true;
+    atomic_store(&use->next_block, over ? use->n_reread : 0);
+    pthread_cond_broadcast(&u->changed);
+    return e;
+}
+
+/* Waits until all are through the pass.  0: another one follows; 1: none does;
+ * or a negative errno. */
+static int
+end_pass(struct worker *w)
+{
+    struct scan_sums *u = w->use->sums;
+    int e = 0;
+
+    if (!u->top) {
+        return 1;
+    }
+    pthread_mutex_lock(&u->lock);
+    unsigned pass = u->pass;
+    if (u->n_waiting == MAX_WORKERS) {
+        e = -ENOMEM;            /* There are never so many. */
+    } else if (pass <= LAST_PASS) {
+        u->waiting[u->n_waiting++] = w->sums->sums;
+    }
+    while (!e && u->pass == pass && pass <= LAST_PASS && !u->failed
+           && !u->partial) {
+        if (u->n_waiting == u->n_active) {
+            e = turn_pass(w->use);
+        } else {
+            pthread_cond_wait(&u->changed, &u->lock);
+        }
+    }
+    e = e ? e : u->pass > LAST_PASS || u->failed || u->partial;
+    pthread_mutex_unlock(&u->lock);
+    w->sums->sketching = w->keep = false;
+    w->sums->fitting = NULL;
+    return e;
+}
+
+/* Adds the rows at hand.  0 or a negative errno: they cannot be read. */
+static int
+add_rows(struct worker *w)
+{
+    struct scan_sums *u = w->use->sums;
+    struct sums_worker *v = w->sums;
+    struct reread *r = w->reread;
+    int e;
+
+    if (w->use->again) {
+        e = sums_top_add(u->top, v->sums, w->reader, w->frame, w->batch,
+                         w->index, w->n);
+    } else if (v->sketching) {
+        e = sums_sketch(v->sums, w->reader, w->frame, w->batch, w->index,
+                        w->n);
+        if (!e) {
+            r->first = r->end ? r->first : (uint8_t) w->frame;
+            r->end = (uint8_t) (w->frame + 1);
+        }
+    } else {
+        e = sums_add(v->sums, w->reader, w->frame, w->batch, w->index, w->n);
+        v->sketching = u->top && sums_is_crowded(v->sums);
+        w->keep = v->sketching;
+    }
+    w->n = 0;
+    return e;
+}
+
 /* Adds what there is until it must be told.  0 or a negative errno. */
 static int
 add_all(struct worker *w)
 {
+    struct scan_sums *u = w->use->sums;
     struct sums_worker *v = w->sums;
+    int e = 0;
 
-    while (w->n || scan_next_frame(w)) {
+    while (!e) {
+        if (!w->n && !scan_next_frame(w)) {
+            e = end_pass(w);
+            continue;
+        }
         if (v->fitting != w->block || !w->frame) {
             /* A block, or its first frame: later ones fit as well. */
             v->fitting = NULL;
@@ -412,29 +553,25 @@ add_all(struct worker *w)
             return 0;
         }
         v->fitting = w->block;
-        int e = sums_add(v->sums, w->reader, w->frame, w->batch, w->index,
-                         w->n);
-        w->n = 0;
-        if (e == -ENOMEM) {
-            return e;
-        } else if (e) {
+        e = add_rows(w);
+        if (e && e != -ENOMEM) {
             scan_report(w->use->scan, w->block, e);
             w->block = NULL;
+            e = 0;
         }
-        if (account(w) && (sums_count(v->sums) > SUMS_FEW
-                           || sums_is_split(v->sums))) {
+        /* Passes before the last do not take much. */
+        bool few = u->top && u->pass < LAST_PASS && !sums_is_direct(v->sums);
+        if (!e && account(w) && !few && (sums_count(v->sums) > SUMS_FEW
+                                         || sums_is_split(v->sums))) {
             e = put_aside(w);
-            if (e == -ENOMEM) {
-                return e;
-            } else if (!e) {
-                continue;
+            if (e && e != -ENOMEM) {
+                rewind_groups(v);
+                v->state = FLUSHING;
+                return 0;
             }
-            rewind_groups(v);
-            v->state = FLUSHING;
-            return 0;
         }
     }
-    return finish_adding(w);
+    return e < 0 ? e : finish_adding(w);
 }
 
 /* The groups of another partition. */
@@ -576,6 +713,29 @@ scan_sums_run(duckdb_function_info info, duckdb_data_chunk chunk)
     } else {
         duckdb_data_chunk_set_size(chunk, rows);
     }
+}
+
+void
+scan_sums_bound(struct scan *x)
+{
+    struct sums_spec *p = &x->sums;
+    uint64_t most[SUMS_MAX_KEYS] = { 0 };
+
+    p->first_us = BLOCK_LAST_TIME_US;
+    for (size_t i = 0; i < x->view->n_blocks; i++) {
+        const struct block_head *h = x->view->blocks[i].segblock->head;
+        p->first_us = h->min_us < p->first_us ? h->min_us : p->first_us;
+        p->last_us = h->max_us > p->last_us ? h->max_us : p->last_us;
+        for (unsigned k = 0; k < p->n_keys; k++) {
+            const struct block_column *c = block_column(h, p->keys[k].column);
+            most[k] |= c ? c->max.u : 0;
+        }
+    }
+    /* Of names and addresses it is not asked. */
+    for (unsigned k = 0; k < p->n_keys; k++) {
+        p->keys[k].bits = (uint8_t) (64 - __builtin_clzll(most[k] | 1));
+    }
+    p->first_us = p->last_us < p->first_us ? 0 : p->first_us;
 }
 
 /* ---- Its columns. ---- */

@@ -56,6 +56,7 @@ sums_destroy(struct sums *s)
         sums_clear_parts(s);
         free(s->best);
         free(s->piece);
+        free(s->sketch);
         free(s);
     }
 }
@@ -75,7 +76,8 @@ sums_bytes(const struct sums *s)
            + s->allocated_slots * 4 + s->n_groups * 4
            + s->n_arenas * ARENA_BYTES
            + (s->known.slots ? ((uint64_t) s->known.mask + 1)
-                               * sizeof(struct addr_slot) : 0);
+                               * sizeof(struct addr_slot) : 0)
+           + (s->sketch ? SUMS_SKETCH_BYTES : 0);
 }
 
 uint32_t
@@ -358,15 +360,20 @@ int
 sums_add(struct sums *s, struct block_reader *r, unsigned frame,
          struct flow_batch *b, const uint16_t *index, uint32_t n)
 {
+    int e = sums_make_keys(s, r, frame, b, index, n);
+    return e ? e : sums_add_words(s, r, frame, b, index, n);
+}
+
+int
+sums_add_words(struct sums *s, struct block_reader *r, unsigned frame,
+               struct flow_batch *b, const uint16_t *index, uint32_t n)
+{
     int e = 0;
 
     for (unsigned m = 0; !e && m < s->spec.n_metrics; m++) {
         if (s->spec.metrics[m] < N_COLUMNS) {
             e = block_read_rows(r, s->spec.metrics[m], frame, b, index, n);
         }
-    }
-    if (!e) {
-        e = sums_make_keys(s, r, frame, b, index, n);
     }
     if (!e) {
         e = find_for_records(s, n);
@@ -422,9 +429,8 @@ sums_merge(struct sums *s, const struct sums *o)
     return e;
 }
 
-/* Keeps the 'n' largest numbers; the smallest of them is the first. */
-static void
-sift(uint64_t *heap, size_t n, uint64_t v)
+void
+sums_sift(uint64_t *heap, size_t n, uint64_t v)
 {
     size_t i = 0;
     for (;;) {
@@ -467,7 +473,7 @@ sums_cut(struct sums *s)
     for (uint32_t g = 0; g < s->n; g++) {
         uint64_t v = rank(s, sums_group(s, g));
         if (v > s->best[0]) {
-            sift(s->best, n, v);
+            sums_sift(s->best, n, v);
         }
     }
     s->cut = s->best[0];

@@ -18,11 +18,13 @@
 
 struct sums_spec {
     int64_t bucket_us;          /* Key "time"; 0: none. */
+    int64_t first_us, last_us;  /* No row has another time; 0, 0: not known. */
     unsigned n_keys;
     struct {
         enum column_id column;
         bool prefix;            /* Of an address: by these lengths. */
         uint8_t v4_len, v6_len;
+        uint8_t bits;           /* That no value needs more of; 0: not known. */
     } keys[SUMS_MAX_KEYS];
     unsigned n_metrics;
     unsigned metrics[SUMS_MAX_METRICS];     /* Column, N_COLUMNS: records. */
@@ -79,6 +81,45 @@ bool sums_get(const struct sums *, uint32_t i, int64_t *time_us,
 
 /* Forgets everything. */
 void sums_reset(struct sums *);
+
+/* ---- The largest of very many groups. ----
+ *
+ * Where only the first groups matter, most records need not be looked up in a
+ * table of groups.  A first pass adds what the order is by to *cells*, many
+ * groups to one, which fit into caches.  No group is larger than its cell, so a
+ * second pass takes up records of the largest cells only.  If the last group
+ * that is wanted is not smaller than every other cell, that is the answer; else
+ * a third pass takes up the cells that are not smaller than it. */
+
+/* Whether that is possible. */
+bool sums_top_can(const struct sums_spec *);
+/* Whether there are so many groups that it is quicker: never, if each has a place
+ * of its own. */
+bool sums_is_crowded(const struct sums *);
+bool sums_is_direct(const struct sums *);
+
+/* The first pass: like sums_add(), but to cells.  Groups that were added before
+ * stay. */
+int sums_sketch(struct sums *, struct block_reader *, unsigned frame,
+                struct flow_batch *, const uint16_t *index, uint32_t n);
+bool sums_is_sketched(const struct sums *);
+
+struct sums_top;                                        /* Opaque. */
+struct sums_top *sums_top_create(void);         /* NULL: out of memory. */
+void sums_top_destroy(struct sums_top *);
+
+/* All are through the first pass: chooses what the second takes up.  False: that
+ * is all there is, and a third is not needed. */
+bool sums_top_choose(struct sums_top *, struct sums *const *all, unsigned n);
+/* Adds rows that were sketched, of what was chosen; like sums_add(). */
+int sums_top_add(const struct sums_top *, struct sums *,
+                 struct block_reader *, unsigned frame, struct flow_batch *,
+                 const uint16_t *index, uint32_t n);
+/* All are through the second pass: *sure if they have all groups that matter.
+ * If not, chooses what a third pass takes up, after which they have.  (They have
+ * others, too, with parts of their sums.)  0 or -ENOMEM. */
+int sums_top_check(struct sums_top *, struct sums *const *all, unsigned n,
+                   bool *sure);
 
 /* ---- Partitions. ---- */
 

@@ -12,7 +12,14 @@
 /* ---- Where keys are. ---- */
 
 static unsigned
-key_bits(enum column_id id)
+bits_of(uint64_t v)
+{
+    return v ? 64 - (unsigned) __builtin_clzll(v) : 1;
+}
+
+/* 'known' is how many its values need, or 0. */
+static unsigned
+key_bits(enum column_id id, unsigned known)
 {
     switch (columns[id].type) {
     case COLUMN_T_ADDR:
@@ -20,10 +27,9 @@ key_bits(enum column_id id)
         return 32;
     case COLUMN_T_BOOL:
         return 2;
-    case COLUMN_T_MAC:
-        return 64;
     default:
-        return columns[id].size >= 8 ? 64 : 8u * columns[id].size + 1;
+        known = known ? known : 8u * columns[id].size;
+        return known >= 63 ? 64 : known + 1;
     }
 }
 
@@ -50,16 +56,16 @@ sums_place_keys(struct sums *s)
     unsigned n = 0, total = 0;
 
     if (s->spec.bucket_us) {
-        uint64_t last = (uint64_t) (BLOCK_LAST_TIME_US / s->spec.bucket_us);
-        unsigned bits = 1;
-        while (bits < 63 && last >> bits) {
-            bits++;
-        }
+        int64_t last = s->spec.last_us ? s->spec.last_us : BLOCK_LAST_TIME_US;
+        s->first_bucket = (uint64_t) (s->spec.first_us / s->spec.bucket_us);
+        unsigned bits = bits_of((uint64_t) (last / s->spec.bucket_us)
+                                - s->first_bucket);
         s->time = place(used, &n, bits);
         total += bits;
     }
     for (unsigned i = 0; i < s->spec.n_keys; i++) {
-        unsigned bits = key_bits(s->spec.keys[i].column);
+        unsigned bits = key_bits(s->spec.keys[i].column,
+                                 s->spec.keys[i].bits);
         s->keys[i] = place(used, &n, bits);
         total += bits;
         if (bits == 64) {
@@ -241,14 +247,26 @@ code_addr(struct sums *s, unsigned key, const struct addr *a)
     return code_wide(s, &masked, hash_addr(&masked));
 }
 
-/* Those that rows of a frame refer to, at table positions of which the first is
- * not coded; memory is waited for once for all of them. */
-static int
-code_entries(struct sums *s, unsigned key, uint32_t *ids,
-             const struct addr *entries, const uint16_t *rows, uint32_t n)
+/* What tells an address roughly from others. */
+static inline uint32_t
+rough_addr(const struct sums *s, unsigned key, const struct addr *a)
 {
+    struct addr masked = mask_addr(s, key, a);
+
+    return addr_is_v4(&masked) && v4_number(&masked) < CODE_NUMBER
+           ? v4_number(&masked) : (uint32_t) hash_addr(&masked);
+}
+
+/* Codes entries of the block's table that are not coded yet, of rows 'fresh'
+ * of the list; memory is waited for once for all of them. */
+static int
+code_entries(struct sums *s, unsigned key, const struct addr *entries,
+             const uint16_t *index, const uint16_t *fresh, uint32_t n)
+{
+    uint32_t *ids = s->ids[key];
+
     for (uint32_t i = 0; i < n; i++) {
-        s->masked[i] = mask_addr(s, key, &entries[s->codes[rows[i]]]);
+        s->masked[i] = mask_addr(s, key, &entries[s->codes[index[fresh[i]]]]);
         s->hash[i] = hash_addr(&s->masked[i]);
         if (s->known.slots) {
             __builtin_prefetch(&s->known.slots[(uint32_t) s->hash[i]
@@ -256,7 +274,7 @@ code_entries(struct sums *s, unsigned key, uint32_t *ids,
         }
     }
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t *id = &ids[s->codes[rows[i]]];
+        uint32_t *id = &ids[s->codes[index[fresh[i]]]];
         if (*id == NONE) {
             *id = code_wide(s, &s->masked[i], s->hash[i]);
             if (*id == NONE) {
@@ -285,6 +303,51 @@ has(const struct flow_batch *b, enum column_id id, uint32_t row)
     return !(columns[id].flags & CF_NULL) || batch_is_valid(b, id, row);
 }
 
+/* Codes of what a block's table has: IPv4 is itself, others are NONE yet. */
+static uint32_t *
+begin_ids(struct sums *s, unsigned key, const struct addr *entries,
+          uint32_t n)
+{
+    uint32_t mask = v4_mask(s, key);
+    uint32_t *ids = realloc(s->ids[key], n * sizeof *ids);
+    if (!ids) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t v = v4_number(&entries[i]) & mask;
+        ids[i] = addr_is_v4(&entries[i]) && v < CODE_NUMBER ? v : NONE;
+    }
+    s->ids[key] = ids;
+    s->n_ids[key] = n;
+    return ids;
+}
+
+/* Of few rows each is looked at by itself, not all that the table has. */
+#define FEW_PART 4
+
+/* Of a column of addresses that 's->codes' are positions in the table of. */
+static int
+add_few_addrs(struct sums *s, unsigned key, const struct addr *entries,
+              const struct flow_batch *b, const uint16_t *index, uint32_t n,
+              uint64_t *words, bool rough)
+{
+    enum column_id id = s->spec.keys[key].column;
+    unsigned shift = s->keys[key].shift;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct addr *a = &entries[s->codes[index[i]]];
+        uint32_t code = CODE_NULL;
+        if (has(b, id, index[i])) {
+            code = rough ? rough_addr(s, key, a) : code_addr(s, key, a);
+            if (code == NONE && !rough) {
+                return -ENOMEM;
+            }
+        }
+        words[i] |= (uint64_t) code << shift;
+    }
+    return 0;
+}
+
 /* Addresses that the block has a table of: each is coded once. */
 static int
 add_table_addrs(struct sums *s, unsigned key, struct block_reader *r,
@@ -294,37 +357,65 @@ add_table_addrs(struct sums *s, unsigned key, struct block_reader *r,
     enum column_id id = s->spec.keys[key].column;
     const struct addr *entries;
     uint32_t n_entries;
-    int e = block_read_table(r, id, frame, b, s->codes, &entries,
+    int e = block_read_table(r, id, frame, b, index, n, s->codes, &entries,
                              &n_entries);
+    const uint32_t *ids = s->ids[key];
+    if (!e && !s->n_ids[key] && n < b->n / FEW_PART) {
+        return add_few_addrs(s, key, entries, b, index, n, words, false);
+    } else if (!e && !s->n_ids[key]) {
+        ids = begin_ids(s, key, entries, n_entries);
+        e = ids ? 0 : -ENOMEM;
+    }
     if (e) {
         return e;
     }
-    if (!s->n_ids[key]) {
-        uint32_t *ids = realloc(s->ids[key], n_entries * sizeof *ids);
+    unsigned shift = s->keys[key].shift;
+    uint16_t fresh[FRAME_ROWS];
+    uint32_t n_fresh = 0;
+    bool complete = !(columns[id].flags & CF_NULL) || batch_all_valid(b, id);
+    for (uint32_t i = 0; i < n; i++) {
+        bool there = complete || batch_is_valid(b, id, index[i]);
+        uint32_t code = there ? ids[s->codes[index[i]]] : CODE_NULL;
+        fresh[n_fresh] = (uint16_t) i;
+        n_fresh += there && code == NONE;
+        words[i] |= (uint64_t) code << shift;
+    }
+    if (n_fresh) {
+        e = code_entries(s, key, entries, index, fresh, n_fresh);
+    }
+    for (uint32_t i = 0; !e && i < n_fresh; i++) {
+        uint64_t code = ids[s->codes[index[fresh[i]]]];
+        words[fresh[i]] ^= (NONE ^ code) << shift;
+    }
+    return e;
+}
+
+static int
+add_rough_table(struct sums *s, unsigned key, struct block_reader *r,
+                unsigned frame, struct flow_batch *b, const uint16_t *index,
+                uint32_t n, uint64_t *words)
+{
+    enum column_id id = s->spec.keys[key].column;
+    const struct addr *entries;
+    uint32_t n_entries;
+    int e = block_read_table(r, id, frame, b, index, n, s->codes, &entries,
+                             &n_entries);
+    if (!e && !s->n_rough_ids[key] && n < b->n / FEW_PART) {
+        return add_few_addrs(s, key, entries, b, index, n, words, true);
+    } else if (!e && !s->n_rough_ids[key]) {
+        uint32_t *ids = realloc(s->rough_ids[key], n_entries * sizeof *ids);
         if (!ids) {
             return -ENOMEM;
         }
-        uint32_t mask = v4_mask(s, key);
+        s->rough_ids[key] = ids;
+        s->n_rough_ids[key] = n_entries;
         for (uint32_t i = 0; i < n_entries; i++) {
-            uint32_t v = v4_number(&entries[i]) & mask;
-            ids[i] = addr_is_v4(&entries[i]) && v < CODE_NUMBER ? v : NONE;
+            ids[i] = rough_addr(s, key, &entries[i]);
         }
-        s->ids[key] = ids;
-        s->n_ids[key] = n_entries;
     }
-    uint32_t *ids = s->ids[key], n_fresh = 0;
+    const uint32_t *ids = s->rough_ids[key];
     unsigned shift = s->keys[key].shift;
-    uint16_t fresh[FRAME_ROWS];
     bool complete = !(columns[id].flags & CF_NULL) || batch_all_valid(b, id);
-    for (uint32_t i = 0; i < n; i++) {
-        if (complete || batch_is_valid(b, id, index[i])) {
-            fresh[n_fresh] = index[i];
-            n_fresh += ids[s->codes[index[i]]] == NONE;
-        }
-    }
-    if (n_fresh) {
-        e = code_entries(s, key, ids, entries, fresh, n_fresh);
-    }
     for (uint32_t i = 0; !e && i < n; i++) {
         uint32_t code = complete || batch_is_valid(b, id, index[i])
                         ? ids[s->codes[index[i]]] : CODE_NULL;
@@ -337,7 +428,7 @@ add_table_addrs(struct sums *s, unsigned key, struct block_reader *r,
 static int
 add_v4_addrs(struct sums *s, unsigned key, struct block_reader *r,
              unsigned frame, struct flow_batch *b, const uint16_t *index,
-             uint32_t n, uint64_t *words)
+             uint32_t n, uint64_t *words, bool rough)
 {
     enum column_id id = s->spec.keys[key].column;
     uint32_t mask = v4_mask(s, key);
@@ -350,7 +441,9 @@ add_v4_addrs(struct sums *s, unsigned key, struct block_reader *r,
             uint32_t be = __builtin_bswap32(v);
             struct addr a = addr_from_v4_bytes((const uint8_t *) &be);
             v = CODE_NULL;
-            if (has(b, id, index[i])) {
+            if (has(b, id, index[i]) && rough) {
+                v = rough_addr(s, key, &a);
+            } else if (has(b, id, index[i])) {
                 v = code_addr(s, key, &a);
                 e = v == NONE ? -ENOMEM : 0;
             }
@@ -362,7 +455,7 @@ add_v4_addrs(struct sums *s, unsigned key, struct block_reader *r,
 
 static int
 add_addrs(struct sums *s, unsigned key, const struct flow_batch *b,
-          const uint16_t *index, uint32_t n, uint64_t *words)
+          const uint16_t *index, uint32_t n, uint64_t *words, bool rough)
 {
     enum column_id id = s->spec.keys[key].column;
     const struct addr *v = (const void *) ((const uint8_t *) b
@@ -371,7 +464,9 @@ add_addrs(struct sums *s, unsigned key, const struct flow_batch *b,
 
     for (uint32_t i = 0; i < n; i++) {
         uint32_t code = CODE_NULL;
-        if (has(b, id, index[i])) {
+        if (has(b, id, index[i]) && rough) {
+            code = rough_addr(s, key, &v[index[i]]);
+        } else if (has(b, id, index[i])) {
             code = code_addr(s, key, &v[index[i]]);
             if (code == NONE) {
                 return -ENOMEM;
@@ -387,13 +482,14 @@ add_addrs(struct sums *s, unsigned key, const struct flow_batch *b,
         const T *v = (const void *) values;                             \
         if (complete) {                                                 \
             for (uint32_t i = 0; i < n; i++) {                          \
-                words[i] |= ((uint64_t) v[index[i]] + 1) << shift;      \
+                words[i] |= (((uint64_t) v[index[i]] + 1) & mask)       \
+                            << shift;                                   \
             }                                                           \
         } else {                                                        \
             for (uint32_t i = 0; i < n; i++) {                          \
                 uint64_t code = has(b, id, index[i])                    \
                                 ? (uint64_t) v[index[i]] + 1 : 0;       \
-                words[i] |= code << shift;                              \
+                words[i] |= (code & mask) << shift;                     \
             }                                                           \
         }                                                               \
     } while (0)
@@ -421,6 +517,8 @@ add_numbers(struct sums *s, unsigned key, const struct flow_batch *b,
         }
         return;
     }
+    /* A block may be damaged: no key gets into another's place. */
+    uint64_t mask = (UINT64_C(1) << p->bits) - 1;
     switch (columns[id].size) {
     case 1:
         ADD(uint8_t);
@@ -428,8 +526,11 @@ add_numbers(struct sums *s, unsigned key, const struct flow_batch *b,
     case 2:
         ADD(uint16_t);
         break;
-    default:
+    case 4:
         ADD(uint32_t);
+        break;
+    default:
+        ADD(uint64_t);
         break;
     }
 }
@@ -441,6 +542,7 @@ add_times(struct sums *s, struct block_reader *r, unsigned frame,
     uint64_t step = (uint64_t) s->spec.bucket_us;
     uint64_t from = 1, to = 0, code = 0;        /* Of the last one. */
     uint64_t *words = s->words[s->time.word];
+    uint64_t mask = (UINT64_C(1) << s->time.bits) - 1;
     int e = block_read_rows(r, COL_flow_end, frame, b, index, n);
 
     for (uint32_t i = 0; !e && i < n; i++) {
@@ -449,6 +551,7 @@ add_times(struct sums *s, struct block_reader *r, unsigned frame,
             code = t / step;
             from = code * step;
             to = from + step;
+            code = (code - s->first_bucket) & mask;
         }
         words[i] |= code << s->time.shift;
     }
@@ -457,29 +560,31 @@ add_times(struct sums *s, struct block_reader *r, unsigned frame,
 
 static int
 add_key(struct sums *s, unsigned key, struct block_reader *r, unsigned frame,
-        struct flow_batch *b, const uint16_t *index, uint32_t n)
+        struct flow_batch *b, const uint16_t *index, uint32_t n, bool rough)
 {
     enum column_id id = s->spec.keys[key].column;
     uint64_t *words = s->words[s->keys[key].word];
     bool addr = columns[id].type == COLUMN_T_ADDR;
 
     if (addr && block_has_table(r, id)) {
-        return add_table_addrs(s, key, r, frame, b, index, n, words);
+        return rough ? add_rough_table(s, key, r, frame, b, index, n, words)
+                     : add_table_addrs(s, key, r, frame, b, index, n, words);
     } else if (addr && block_has_v4(r, id)) {
-        return add_v4_addrs(s, key, r, frame, b, index, n, words);
+        return add_v4_addrs(s, key, r, frame, b, index, n, words, rough);
     }
     int e = block_read_rows(r, id, frame, b, index, n);
     if (!e && addr) {
-        e = add_addrs(s, key, b, index, n, words);
+        e = add_addrs(s, key, b, index, n, words, rough);
     } else if (!e) {
         add_numbers(s, key, b, index, n);
     }
     return e;
 }
 
-int
-sums_make_keys(struct sums *s, struct block_reader *r, unsigned frame,
-               struct flow_batch *b, const uint16_t *index, uint32_t n)
+static int
+make_keys(struct sums *s, struct block_reader *r, unsigned frame,
+          struct flow_batch *b, const uint16_t *index, uint32_t n,
+          bool rough)
 {
     const struct block_head *h = block_reader_head(r);
     int e = 0;
@@ -487,6 +592,7 @@ sums_make_keys(struct sums *s, struct block_reader *r, unsigned frame,
     if (h != s->head || !frame) {
         s->head = h;
         memset(s->n_ids, 0, sizeof s->n_ids);
+        memset(s->n_rough_ids, 0, sizeof s->n_rough_ids);
     }
     for (unsigned w = 0; w < s->n_words; w++) {
         memset(s->words[w], 0, n * sizeof s->words[w][0]);
@@ -495,9 +601,42 @@ sums_make_keys(struct sums *s, struct block_reader *r, unsigned frame,
         e = add_times(s, r, frame, b, index, n);
     }
     for (unsigned k = 0; !e && k < s->spec.n_keys; k++) {
-        e = add_key(s, k, r, frame, b, index, n);
+        e = add_key(s, k, r, frame, b, index, n, rough);
     }
     return e;
+}
+
+int
+sums_make_keys(struct sums *s, struct block_reader *r, unsigned frame,
+               struct flow_batch *b, const uint16_t *index, uint32_t n)
+{
+    return make_keys(s, r, frame, b, index, n, false);
+}
+
+int
+sums_make_rough_keys(struct sums *s, struct block_reader *r, unsigned frame,
+                     struct flow_batch *b, const uint16_t *index, uint32_t n)
+{
+    return make_keys(s, r, frame, b, index, n, true);
+}
+
+void
+sums_rough_group(const struct sums *s, const uint64_t *group,
+                 uint64_t words[MAX_WORDS])
+{
+    memcpy(words, group, s->n_words * sizeof words[0]);
+    for (unsigned k = 0; k < s->spec.n_keys; k++) {
+        const struct piece *p = &s->keys[k];
+        uint32_t code = (uint32_t) (group[p->word] >> p->shift);
+        if (columns[s->spec.keys[k].column].type == COLUMN_T_ADDR
+            && code >= CODE_NUMBER && code != CODE_NULL) {
+            uint64_t number = code - CODE_NUMBER;
+            uint64_t hash = hash_addr(&s->addrs->pages[number / ADDR_PAGE]
+                                                      [number % ADDR_PAGE]);
+            words[p->word] ^= (uint64_t) (code ^ (uint32_t) hash)
+                              << p->shift;
+        }
+    }
 }
 
 /* ---- And back. ---- */
@@ -527,7 +666,8 @@ sums_get_keys(const struct sums *s, const uint64_t *group, int64_t *time_us,
               struct sums_value *keys)
 {
     if (s->spec.bucket_us) {
-        *time_us = (int64_t) get_piece(&s->time, group) * s->spec.bucket_us;
+        *time_us = (int64_t) (get_piece(&s->time, group) + s->first_bucket)
+                   * s->spec.bucket_us;
     }
     for (unsigned k = 0; k < s->spec.n_keys; k++) {
         const struct piece *p = &s->keys[k];
@@ -548,5 +688,6 @@ sums_clear_keys(struct sums *s)
     table_free(&s->known);
     for (unsigned i = 0; i < SUMS_MAX_KEYS; i++) {
         free(s->ids[i]);
+        free(s->rough_ids[i]);
     }
 }

@@ -2,13 +2,19 @@
  *
  * sums.c      groups in a table, and what is asked of them
  * sums_key.c  keys of a frame as words
- * sums_part.c groups and records in partitions */
+ * sums_part.c groups and records in partitions
+ * sums_top.c  the largest of very many groups */
 #ifndef COLLECTOR_SUMS_P_H
 #define COLLECTOR_SUMS_P_H 1
 
 #include <pthread.h>
 
 #include "collector/store/sums.h"
+
+/* Cells that groups are put into by their hash (sums_top.c). */
+#define SUMS_CELL_BITS 18
+#define SUMS_CELLS (1u << SUMS_CELL_BITS)
+#define SUMS_SKETCH_BYTES (SUMS_CELLS * sizeof(uint64_t))
 
 #define MAX_WORDS (2 * SUMS_MAX_KEYS + 2)
 #define NONE UINT32_MAX
@@ -75,6 +81,7 @@ struct sums {
     struct sums_spec spec;
     struct sums_addrs *addrs;
     struct piece time;
+    uint64_t first_bucket;      /* Is 0 there. */
     struct piece keys[SUMS_MAX_KEYS];
     unsigned n_words;           /* Of keys, at least 1. */
     unsigned size;              /* Words of a group: keys, sums, flags. */
@@ -104,10 +111,13 @@ struct sums {
     uint64_t n_table;           /* Records since the table was empty. */
     bool bypass;                /* Groups would hardly be met again. */
 
+    /* Sums of metric 'order' by cells of groups; NULL: none. */
+    uint64_t *sketch;
+
     /* Of the block at hand: codes by position in its table of addresses. */
     const struct block_head *head;
-    uint32_t *ids[SUMS_MAX_KEYS];
-    size_t n_ids[SUMS_MAX_KEYS];
+    uint32_t *ids[SUMS_MAX_KEYS], *rough_ids[SUMS_MAX_KEYS];
+    size_t n_ids[SUMS_MAX_KEYS], n_rough_ids[SUMS_MAX_KEYS];
     /* Of the frame. */
     uint64_t words[MAX_WORDS][FRAME_ROWS];
     uint32_t codes[FRAME_ROWS];
@@ -148,6 +158,14 @@ sums_part(uint64_t hash)
 void sums_place_keys(struct sums *);
 int sums_make_keys(struct sums *, struct block_reader *, unsigned frame,
                    struct flow_batch *, const uint16_t *index, uint32_t n);
+/* The same, but addresses that have no code of their own are told apart by 32
+ * bits of their hash, for which nothing is looked up.  And such words of a
+ * group. */
+int sums_make_rough_keys(struct sums *, struct block_reader *,
+                         unsigned frame, struct flow_batch *,
+                         const uint16_t *index, uint32_t n);
+void sums_rough_group(const struct sums *, const uint64_t *group,
+                      uint64_t words[MAX_WORDS]);
 void sums_get_keys(const struct sums *, const uint64_t *group,
                    int64_t *time_us, struct sums_value *keys);
 void sums_clear_keys(struct sums *);
@@ -157,7 +175,13 @@ void sums_clear_keys(struct sums *);
 uint64_t *sums_add_row(struct sums *, uint32_t i, uint64_t hash);
 void sums_clear_parts(struct sums *);
 
-/* sums.c: finds the groups of 'n' words, making those that are new. */
+/* sums.c: adds rows whose keys are in s->words. */
+int sums_add_words(struct sums *, struct block_reader *, unsigned frame,
+                   struct flow_batch *, const uint16_t *index, uint32_t n);
+/* Of the 'n' largest numbers, the smallest being the first, puts 'v' in its
+ * place. */
+void sums_sift(uint64_t *heap, size_t n, uint64_t v);
+/* Finds the groups of 'n' words, making those that are new. */
 int sums_find(struct sums *, uint32_t n);
 bool sums_reserve(struct sums *, uint64_t n);
 void sums_empty_table(struct sums *);

@@ -10,7 +10,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -18,6 +17,7 @@
 #include "collector/query/query.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "tests/unit/query_util.h"
 #include "tests/unit/store_util.h"
 
 #define DAYS 30
@@ -110,22 +110,6 @@ fill_store(struct store *s, uint64_t flows)
 
 /* ---- Asking. ---- */
 
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    struct query_result *r;
-};
-
-static void
-on_done(void *aux, struct query_result *r)
-{
-    struct waiter *w = aux;
-    pthread_mutex_lock(&w->mutex);
-    w->r = r;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
-}
-
 static double
 cpu_s(void)
 {
@@ -172,8 +156,6 @@ ask(struct query_pool *pool, const struct question *x, int64_t from_us,
                        .descending = true, .limit = x->n_by ? 10 : 1000,
                        .all_observations = true, .n_by = x->n_by,
                        .bucket_us = x->bucket_us, .timeout_ms = 600000 };
-    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                        NULL };
     struct filter_error e;
 
     memcpy(q.by, x->by, x->n_by * sizeof q.by[0]);
@@ -181,20 +163,15 @@ ask(struct query_pool *pool, const struct question *x, int64_t from_us,
     q.filter = x->filter ? filter_parse(x->filter, &e) : NULL;
     double cpu = cpu_s();
     int64_t start_us = clock_mono_us();
-    query_start(pool, &q, on_done, &w);
-    pthread_mutex_lock(&w.mutex);
-    while (!w.r) {
-        pthread_cond_wait(&w.cond, &w.mutex);
-    }
-    pthread_mutex_unlock(&w.mutex);
+    struct query_result *r = util_ask(pool, &q);
     struct cost c = { cpu_s() - cpu,
                       (double) (clock_mono_us() - start_us) / 1e6,
-                      w.r->rows_scanned, w.r->segments,
-                      w.r->status == QUERY_OK };
+                      r->rows_scanned, r->segments,
+                      r->status == QUERY_OK };
     if (!c.ok) {
-        printf("  %s: %s\n", x->name, w.r->error);
+        printf("  %s: %s\n", x->name, r->error);
     }
-    query_result_destroy(w.r);
+    query_result_destroy(r);
     return c;
 }
 

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 
 #include "collector/filter/confine.h"
@@ -16,6 +15,7 @@
 #include "collector/store/scan.h"
 #include "collector/store/view.h"
 #include "lib/clock.h"
+#include "tests/unit/query_util.h"
 #include "tests/unit/store_util.h"
 #include "tests/unit/unit.h"
 
@@ -30,22 +30,6 @@ static char *dir;
 static struct flow_batch *rows[N_BATCHES];
 static const struct confine *confine;   /* NULL: who asks sees all. */
 static struct store_view view;  /* Its connection has the plain table. */
-
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    struct query_result *r;
-};
-
-static void
-on_done(void *aux, struct query_result *r)
-{
-    struct waiter *w = aux;
-    pthread_mutex_lock(&w->mutex);
-    w->r = r;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
-}
 
 /* Random flows; raw_bytes tells one row from every other, so that equal sums
  * mean equal rows. */
@@ -250,19 +234,12 @@ by_sql(struct filter *f)
 static struct query_result *
 ask(struct query q)
 {
-    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                        NULL };
-    query_start(pool, &q, on_done, &w);
-    pthread_mutex_lock(&w.mutex);
-    while (!w.r) {
-        pthread_cond_wait(&w.cond, &w.mutex);
+    struct query_result *r = util_ask(pool, &q);
+    if (r->status != QUERY_OK) {
+        fprintf(stderr, "%s\n", r->error);
     }
-    pthread_mutex_unlock(&w.mutex);
-    if (w.r->status != QUERY_OK) {
-        fprintf(stderr, "%s\n", w.r->error);
-    }
-    CU_ASSERT_EQUAL_FATAL(w.r->status, QUERY_OK);
-    return w.r;
+    CU_ASSERT_EQUAL_FATAL(r->status, QUERY_OK);
+    return r;
 }
 
 /* As a query is answered: the store's scan runs the filter. */

@@ -3,7 +3,6 @@
 #include "collector/query/query.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <regex.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "collector/store/pack.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "tests/unit/query_util.h"
 #include "tests/unit/store_util.h"
 #include "tests/unit/unit.h"
 
@@ -25,43 +25,10 @@ static char *dir;
 static struct flow_batch *rows[64];
 static unsigned n_batches;
 
-/* Waiting for an answer. */
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    struct query_result *r;
-    bool done;
-};
-
-static void
-on_done(void *aux, struct query_result *r)
-{
-    struct waiter *w = aux;
-    pthread_mutex_lock(&w->mutex);
-    w->r = r;
-    w->done = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
-}
-
-static struct query_result *
-wait_for(struct waiter *w)
-{
-    pthread_mutex_lock(&w->mutex);
-    while (!w->done) {
-        pthread_cond_wait(&w->cond, &w->mutex);
-    }
-    pthread_mutex_unlock(&w->mutex);
-    return w->r;
-}
-
 static struct query_result *
 ask(struct query *q)
 {
-    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                        NULL, false };
-    query_start(pool, q, on_done, &w);
-    struct query_result *r = wait_for(&w);
+    struct query_result *r = util_ask(pool, q);
     if (r->status != QUERY_OK) {
         fprintf(stderr, "query: %s\n", r->error);
     }
@@ -517,10 +484,7 @@ test_bad_queries(void)
     bad[5].metrics[0] = COL_proto;
     bad[6].n_metrics = 0;
     for (unsigned i = 0; i < 7; i++) {
-        struct waiter w = { PTHREAD_MUTEX_INITIALIZER,
-                            PTHREAD_COND_INITIALIZER, NULL, false };
-        query_start(pool, &bad[i], on_done, &w);
-        struct query_result *r = wait_for(&w);
+        struct query_result *r = util_ask(pool, &bad[i]);
         CU_ASSERT_EQUAL(r->status, QUERY_FAILED);
         CU_ASSERT(r->error[0] != '\0');
         query_result_destroy(r);
@@ -608,16 +572,12 @@ test_timeout_cancel_busy(void)
     q.by[2] = COL_src_port;
     q.by[3] = COL_bridge;
     q.n_by = 4;
-    w[0] = (struct waiter) { PTHREAD_MUTEX_INITIALIZER,
-                             PTHREAD_COND_INITIALIZER, NULL, false };
-    query_start(pool, &q, on_done, &w[0]);
-    struct query_result *r = wait_for(&w[0]);
+    struct query_result *r = util_ask(pool, &q);
     CU_ASSERT_EQUAL(r->status, QUERY_TIMEOUT);
     query_result_destroy(r);
 
     for (unsigned i = 0; i < 16; i++) {
-        w[i] = (struct waiter) { PTHREAD_MUTEX_INITIALIZER,
-                                 PTHREAD_COND_INITIALIZER, NULL, false };
+        w[i] = (struct waiter) WAITER_INIT;
         /* Each takes far longer than it takes to start them all. */
         q = make_query(NULL);
         q.by[0] = COL_src_addr;
@@ -802,8 +762,7 @@ test_while_hours_pass(void)
             struct query q = make_query(i % 2 ? "bridge br-int" : NULL);
             q.by[0] = i % 2 ? COL_in_if_name : COL_src_addr;
             q.n_by = 1;
-            w[i] = (struct waiter) { PTHREAD_MUTEX_INITIALIZER,
-                                     PTHREAD_COND_INITIALIZER, NULL, false };
+            w[i] = (struct waiter) WAITER_INIT;
             query_start(p, &q, on_done, &w[i]);
         }
         struct flow_batch *b = store_batch_get(other);

@@ -4,7 +4,6 @@
 #include "collector/query/rollup.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -12,6 +11,7 @@
 #include "collector/query/query.h"
 #include "collector/store/store.h"
 #include "lib/log.h"
+#include "tests/unit/query_util.h"
 #include "tests/unit/store_util.h"
 #include "tests/unit/unit.h"
 
@@ -23,46 +23,21 @@ static struct source source;
 static char *dir;
 static const struct rollup_limit no_limits[N_ROLLUPS];
 
-struct waiter {
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
-    struct query_result *r;
-    bool done;
-};
-
-static void
-on_done(void *aux, struct query_result *r)
-{
-    struct waiter *w = aux;
-    pthread_mutex_lock(&w->mutex);
-    w->r = r;
-    w->done = true;
-    pthread_cond_signal(&w->cond);
-    pthread_mutex_unlock(&w->mutex);
-}
-
 /* Asks a copy of 'q' whose filter is 'text'. */
 static struct query_result *
 ask(struct query_pool *pool, const struct query *q, const char *text,
     bool only_raw)
 {
-    struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                        NULL, false };
     struct query copy = *q;
     copy.filter = filter_parse(text, NULL);
     copy.only_raw = only_raw;
     CU_ASSERT_FATAL(copy.filter != NULL);
-    query_start(pool, &copy, on_done, &w);
-    pthread_mutex_lock(&w.mutex);
-    while (!w.done) {
-        pthread_cond_wait(&w.cond, &w.mutex);
+    struct query_result *r = util_ask(pool, &copy);
+    if (r->status != QUERY_OK) {
+        fprintf(stderr, "query: %s\n", r->error);
     }
-    pthread_mutex_unlock(&w.mutex);
-    if (w.r->status != QUERY_OK) {
-        fprintf(stderr, "query: %s\n", w.r->error);
-    }
-    CU_ASSERT_EQUAL_FATAL(w.r->status, QUERY_OK);
-    return w.r;
+    CU_ASSERT_EQUAL_FATAL(r->status, QUERY_OK);
+    return r;
 }
 
 /* Flows of some hours, as exporters send them: most end when they arrive, some
