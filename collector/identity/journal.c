@@ -542,6 +542,11 @@ replay(struct identity_journal *j, const char *what, uint64_t number,
     struct stat st;
     int fd = path ? open(path, (cut ? O_RDWR : O_RDONLY) | O_CLOEXEC) : -1;
     int error = 0;
+    bool writable = true;
+    if (fd < 0 && cut && path && errno == EROFS) {
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        writable = false;
+    }
     if (fd < 0 || fstat(fd, &st)) {
         error = fd < 0 && errno == ENOENT ? 0 : -errno;
     } else if (st.st_size) {
@@ -564,7 +569,8 @@ replay(struct identity_journal *j, const char *what, uint64_t number,
                 }
             }
             munmap(map, size);
-            if (cut && whole < size && ftruncate(fd, (off_t) whole)) {
+            if (cut && writable && whole < size
+                && ftruncate(fd, (off_t) whole)) {
                 error = -errno;
             }
             if (cut) {

@@ -330,6 +330,7 @@ segfile_open(struct segfile *f, const char *path, bool in_memory)
     memset(f, 0, sizeof *f);
     f->fd = open(path, O_RDWR | O_CLOEXEC);
     if (f->fd < 0 && errno != ENOENT) {
+        f->only_read = -errno;
         f->fd = open(path, O_RDONLY | O_CLOEXEC);
     }
     if (f->fd < 0) {
@@ -395,8 +396,9 @@ segfile_close(struct segfile *f)
 int
 segfile_write(struct segfile *f, const uint8_t *bytes, size_t size)
 {
-    int retval = write_all(f->fd, f->size, bytes, size);
-    if (retval) {
+    int retval = f->only_read ? f->only_read
+                              : write_all(f->fd, f->size, bytes, size);
+    if (retval && !f->only_read) {
         /* Should that fail, the next one is written over it. */
         (void) !ftruncate(f->fd, (off_t) f->size);
     }
@@ -422,7 +424,9 @@ int
 segfile_trim(struct segfile *f)
 {
     struct stat st;
-    if (fstat(f->fd, &st)) {
+    if (f->only_read) {
+        return f->only_read;
+    } else if (fstat(f->fd, &st)) {
         return -errno;
     }
     return (uint64_t) st.st_size > f->size
@@ -433,7 +437,7 @@ int
 segfile_truncate(struct segfile *f)
 {
     struct bytes b = { 0 };
-    int retval = segfile_header(&b);
+    int retval = f->only_read ? f->only_read : segfile_header(&b);
     if (!retval) {
         retval = ftruncate(f->fd, (off_t) b.size) ? -errno : 0;
     }

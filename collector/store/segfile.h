@@ -44,6 +44,7 @@ void segblocks_clear(struct segblocks *);
 
 struct segfile {
     int fd;                     /* -1: not open. */
+    int only_read;              /* Negative errno: why no more. */
     uint64_t size;              /* Up to the end of the last block. */
     bool ours;                  /* Its columns are those of this version. */
     struct block_columns columns;

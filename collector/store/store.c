@@ -89,6 +89,11 @@ open_dir(struct store *s, const char *dir, char **error)
     }
     int retval = 0;
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (s->lock_fd < 0 && errno == EROFS) {
+        /* What is there can be asked; that nothing is added is told by
+         * whoever tries. */
+        s->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (s->lock_fd < 0) {
         retval = fail(error, "cannot open", path, errno);
     } else if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
