@@ -1,6 +1,7 @@
 collector_libcollector_la_SOURCES += \
 	collector/exporter/correct.c collector/exporter/correct.h \
 	collector/input/input.c collector/input/input.h \
+	collector/input/pace.h \
 	collector/input/socket.c collector/input/socket.h \
 	collector/input/tcp.c collector/input/tcp.h \
 	collector/input/tls.c collector/input/tls.h

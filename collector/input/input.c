@@ -13,6 +13,7 @@
 #include <urcu.h>
 
 #include "collector/exporter/source_table.h"
+#include "collector/input/pace.h"
 #include "collector/input/socket.h"
 #include "collector/template/template.h"
 #include "lib/clock.h"
@@ -63,6 +64,7 @@ struct worker {
     struct ev_loop *loop;
     ev_timer flush;
     ev_async stop, change;
+    ev_tstamp turn;             /* When datagrams were taken last. */
     unsigned number;
     struct decoder *decoder;
     struct flow_batch *batch;   /* Being filled. */
@@ -265,14 +267,30 @@ start_flush_timer(struct worker *w)
     }
 }
 
+/* After 'n' datagrams of one turn; sockets of one turn count as one. */
+static void
+pace(struct worker *w, unsigned n)
+{
+    ev_tstamp gap = ev_now(w->loop) - w->turn;
+
+    if (gap > 0.) {
+        int64_t us = pace_us(n, gap < 1. ? (int64_t) (gap * 1e6) : 1000000);
+        w->turn = ev_now(w->loop);
+        ev_set_io_collect_interval(w->loop, (double) us * 1e-6);
+    }
+}
+
 static void
 on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) loop;
     (void) revents;
     struct port *port = io->data;
+    unsigned n_taken = 0;
+
     for (int i = 0; i < RX_ROUNDS; i++) {
         int n = receive_burst(port);
+        n_taken += n > 0 ? (unsigned) n : 0;
         if (n < RX_BURST) {
             if (n < 0 && n != -EAGAIN && n != -EINTR) {
                 LOG_RATE(input, WARN, "%s: receiving failed: %s",
@@ -281,6 +299,7 @@ on_readable(struct ev_loop *loop, ev_io *io, int revents)
             break;
         }
     }
+    pace(port->worker, n_taken);
     start_flush_timer(port->worker);
 }
 

@@ -12,6 +12,7 @@
 #include <urcu.h>
 
 #include "collector/exporter/source_table.h"
+#include "collector/input/pace.h"
 #include "collector/input/socket.h"
 #include "collector/template/template.h"
 #include "lib/dict.h"
@@ -334,6 +335,22 @@ test_multicast_addresses(void)
     CU_ASSERT_TRUE(socket_join(&group, 0, "no-such-if", 65536) < 0);
 }
 
+/* A worker waits where several datagrams come meanwhile, else never. */
+static void
+test_pace(void)
+{
+    CU_ASSERT_EQUAL(pace_us(1, 1000000), 0);        /* One a second. */
+    CU_ASSERT_EQUAL(pace_us(1, PACE_US), 0);
+    CU_ASSERT_EQUAL(pace_us(1, PACE_US / PACE_MIN), PACE_US);
+    CU_ASSERT_EQUAL(pace_us(1, PACE_US / PACE_MIN + 1), 0);
+    CU_ASSERT_EQUAL(pace_us(PACE_MIN, PACE_US), PACE_US);
+    CU_ASSERT_EQUAL(pace_us(PACE_MIN - 1, PACE_US), 0);
+    CU_ASSERT_EQUAL(pace_us(1024, 1000000), 0);     /* A burst, once. */
+    CU_ASSERT_EQUAL(pace_us(1024, 2 * PACE_US), PACE_US);
+    CU_ASSERT_EQUAL(pace_us(0, 10), 0);
+    CU_ASSERT_EQUAL(pace_us(1, -1), 0);             /* A clock set back. */
+}
+
 int
 main(void)
 {
@@ -342,6 +359,7 @@ main(void)
         UNIT_TEST(test_bad_addresses), UNIT_TEST(test_port_is_ours),
         UNIT_TEST(test_slow_sender), UNIT_TEST(test_not_allowed),
         UNIT_TEST(test_session_numbers), UNIT_TEST(test_multicast_addresses),
+        UNIT_TEST(test_pace),
     };
     rcu_register_thread();
     dict = dict_create(1000, 100000);
