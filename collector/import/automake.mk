@@ -2,6 +2,7 @@ collector_libcollector_la_SOURCES += \
 	collector/import/import.c collector/import/import.h \
 	collector/import/lzo.c collector/import/lzo.h \
 	collector/import/nfcapd.c collector/import/nfcapd.h \
+	collector/import/nfcapd_name.c \
 	collector/import/nfcapd_p.h collector/import/nfcapd_record.c
 
 if HAVE_CUNIT

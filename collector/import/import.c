@@ -44,6 +44,7 @@ struct import {
     unsigned n_burst;
     struct batch_receipt *receipt;
     bool storing;
+    struct nfcapd_names names;
     int64_t first_us, last_us;          /* Arrival of the flows; 0: none. */
     uint64_t skip;                      /* Rows that are there already. */
     uint64_t submitted;                 /* Rows, those skipped too. */
@@ -302,6 +303,7 @@ open_file(struct import *im)
         .aux = im,
         .size = (uint64_t) st.st_size,
         .dict = im->c.dict,
+        .names = &im->names,
         .now_us = clock_wall_us() + CORRECT_MAX_FUTURE_US,
     };
     struct nfcapd *f = nfcapd_open(&config, why, sizeof why);
@@ -477,6 +479,7 @@ destroy(struct import *im)
         close(im->c.fd);
     }
     batch_destroy(im->scratch);
+    nfcapd_names_clear(&im->names);
     batch_receipt_unref(im->receipt);
     free((char *) im->c.name);
     free((char *) im->c.journal);

@@ -43,6 +43,15 @@ struct nfcapd_counters {
 };
 extern const struct counter_def nfcapd_counter_defs[];
 
+/* Names of interfaces that a file has told of, by their numbers.  Begin with
+ * zeros. */
+struct nfcapd_names {
+    struct { uint32_t number, name; } *list;    /* Rising; ids of the dict. */
+    size_t n, allocated;
+    size_t n_exporters;         /* Only with one are they its. */
+};
+void nfcapd_names_clear(struct nfcapd_names *);
+
 struct nfcapd_config {
     /* Reads up to 'n' bytes at an offset; less only at the end of the file; a
      * negative errno on failure. */
@@ -52,6 +61,9 @@ struct nfcapd_config {
     void *aux;
     uint64_t size;              /* Of the file. */
     struct dict *dict;          /* Names go there. */
+    /* NULL, or what is learned: by a second reading flows have also names that
+     * the file tells after them.  Its owner clears it. */
+    struct nfcapd_names *names;
     int64_t now_us;             /* Nothing can have arrived later. */
 };
 

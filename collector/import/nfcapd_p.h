@@ -74,4 +74,10 @@ struct nfcapd {
 int nfcapd_records(struct nfcapd *, const uint8_t *p, size_t size,
                    struct flow_batch **b, size_t *at);
 
+/* nfcapd_name.c: reads a record with names of interfaces; gives them to those
+ * of a row. */
+void nfcapd_read_names(struct nfcapd *, const uint8_t *p, size_t size);
+void nfcapd_set_names(const struct nfcapd *, struct flow_batch *,
+                      uint32_t row);
+
 #endif /* collector/import/nfcapd_p.h */

@@ -673,7 +673,8 @@ add_reverse(struct flow *x)
 {
     static const enum column_id pairs[][2] = {
         { COL_src_addr, COL_dst_addr }, { COL_src_port, COL_dst_port },
-        { COL_in_if, COL_out_if }, { COL_src_as, COL_dst_as },
+        { COL_in_if, COL_out_if }, { COL_in_if_name, COL_out_if_name },
+        { COL_src_as, COL_dst_as },
         { COL_src_peer_as, COL_dst_peer_as },
         { COL_src_prefix_length, COL_dst_prefix_length },
         { COL_src_mac, COL_dst_mac }, { COL_in_vrf, COL_out_vrf },
@@ -750,6 +751,7 @@ finish(struct flow *x, uint8_t flags)
     b->canonical[i] = 1;
     set_sampling(x, flags & FLAG_SAMPLED);
     set_times(x);
+    nfcapd_set_names(f, b, i);
     counter_inc(&f->n.records);
     counter_add(&f->n.packets, b->packets[i]);
     counter_add(&f->n.bytes, b->bytes[i]);
@@ -871,6 +873,8 @@ nfcapd_records(struct nfcapd *f, const uint8_t *p, size_t size,
             read_sampler_record(f, p + *at, n);
         } else if (type == RECORD_SAMPLER_OLD) {
             read_sampler_old(f, p + *at, n);
+        } else if (type == RECORD_IF_NAME) {
+            nfcapd_read_names(f, p + *at, n);
         }
         if (wrong) {
             snprintf(f->damage, sizeof f->damage, "%s", wrong);

@@ -9,12 +9,14 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
 import nfcapd
 from harness import (BUILDDIR, Client, Daemon, Failure, Lab, RpcError,
-                     SRCDIR, Skip, equal, main, scratch_dir, wait_until)
+                     SRCDIR, Skip, equal, main, run, scratch_dir,
+                     wait_until)
 
 VENTURICTL = os.path.join(BUILDDIR, "venturictl")
 CORPORA = os.environ.get("VENTURI_CORPORA",
@@ -125,6 +127,68 @@ def test_corpora():
     if not n:
         raise Failure("no case was compared")
     print("%d cases" % n)
+
+
+def set_of(number, body):
+    """A set of NetFlow v9."""
+    body += bytes(-len(body) % 4)
+    return struct.pack("!HH", number, 4 + len(body)) + body
+
+
+def message(domain, *sets):
+    return struct.pack("!HHIIII", 9, len(sets), 1000000, int(time.time()), 0,
+                       domain) + b"".join(sets)
+
+
+def test_interface_names():
+    """Names that an exporter tells in options, after its first flows."""
+    nfcapd.need()
+    lab = Lab()
+    fields = ((8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (2, 4), (1, 4),
+              (10, 4), (14, 4), (22, 4), (21, 4))
+    flow_template = set_of(0, struct.pack("!HH", 256, len(fields)) + b"".join(
+        struct.pack("!HH", *f) for f in fields))
+    name_template = set_of(1, struct.pack("!9H", 257, 4, 8, 1, 4, 10, 4, 83,
+                                          32))
+    names = set_of(257, b"".join(
+        struct.pack("!II32s", 1, number, name) for number, name in (
+            (9, b"uplink"), (3, "gr\u00f6\u00dfe 0/3".encode()),
+            (7, b"x" * 32))))
+
+    def flow(in_if, out_if):
+        return set_of(256, struct.pack(
+            "!4s4sHHBIIIIII", b"\x0a\0\0\x01", b"\x0a\0\0\x02", 1234, 80, 6,
+            5, 500, in_if, out_if, 999000, 999500))
+    first = message(7, flow_template, flow(3, 9), flow(9, 3), flow(7, 5))
+    other = message(8, flow_template, flow(3, 9))
+    last = message(7, name_template, names, flow(9, 9))
+    for data, told in (((first, last), True), ((first, other, last), False)):
+        path = nfcapd.collect(lab, lambda d=data: nfcapd.send_payloads(lab,
+                                                                       d))
+        theirs = [tuple(line.split(";")) for line in run(
+            "nfdump", "-q", "-r", path, "-o",
+            "fmt:%in;%inam;%out;%onam").splitlines()]
+        theirs = sorted((int(a), b.strip(), int(c), d.strip())
+                        for a, b, c, d in theirs)
+        daemon = Daemon(lab)
+        imported(daemon, path)
+        ours = sorted(
+            (r["in_if"], r["in_if_name"], r["out_if"], r["out_if_name"])
+            for r in daemon.flows(
+                by=["in_if", "in_if_name", "out_if", "out_if_name"],
+                metrics=["flows"], **{"from": "2000-01-01", "to": "+1d"}))
+        equal({row[::2] for row in ours}, {row[::2] for row in theirs},
+              "interfaces")
+        if told:
+            # nfdump gives names to the flows after them.
+            equal(ours[-1], theirs[-1], "nfdump's names")
+            equal([row[1::2] for row in ours], [
+                ("größe 0/3", "uplink"), ("x" * 31, None),
+                ("uplink", "größe 0/3"), ("uplink", "uplink")], "names")
+        else:
+            equal({n for row in ours for n in row[1::2]}, {None},
+                  "names that are nobody's")
+        daemon.stop()
 
 
 def test_once():
