@@ -25,6 +25,9 @@
 #define SETTLE_US (INT64_C(120) * 1000000)
 #define PERIOD_S 60
 #define MAX_HOURS 100000
+/* How long an hour may take to come to its end when all ends. */
+#define CLOSE_MS 1000
+#define INTERRUPT_MS 100
 
 /* The rows of the tables begin with that of the step, then come these, then
  * the sums. */
@@ -483,6 +486,15 @@ open_hour(struct rollup *r, unsigned tier, int64_t hour,
     return e;
 }
 
+/* What is busy on the connection can be told to stop; NULL: nothing is. */
+static void
+set_busy(struct rollup *r, duckdb_connection conn)
+{
+    pthread_mutex_lock(&r->mutex);
+    r->conn = conn;
+    pthread_mutex_unlock(&r->mutex);
+}
+
 /* Adds up one hour, and the one before again if that is not right. */
 static int
 do_hour(struct rollup *r, unsigned tier, int64_t hour, char *error,
@@ -493,17 +505,21 @@ do_hour(struct rollup *r, unsigned tier, int64_t hour, char *error,
     if (e) {
         return e;
     }
+    set_busy(r, v.conn);
     e = add_hour(r, tier, &v, hour, error, size);
+    set_busy(r, NULL);
     store_view_close(&v);
     int64_t before = hour - HOUR_US;
     pthread_mutex_lock(&r->mutex);
     bool check = !e && rollup_hours_has(&r->done[tier], before);
     pthread_mutex_unlock(&r->mutex);
     if (check && !open_hour(r, tier, before, &v, error, size)) {
+        set_busy(r, v.conn);
         if (differs(r, tier, &v, before)) {
             counter_inc(&r->counters.again);
             e = add_hour(r, tier, &v, before, error, size);
         }
+        set_busy(r, NULL);
         store_view_close(&v);
     }
     return e;
@@ -761,6 +777,33 @@ rollup_open(struct store *store, const char *dir,
     return r;
 }
 
+/* Waits for the thread.  An hour of many flows takes a while even when its
+ * flows come no more: DuckDB is interrupted then, which leaks there, and the
+ * transaction is as if it had never been. */
+static void
+join(struct rollup *r)
+{
+    int64_t until_ms = CLOSE_MS;
+    struct timespec until;
+
+    for (;;) {
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += until_ms / 1000;
+        until.tv_nsec += until_ms % 1000 * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_timedjoin_np(r->thread, NULL, &until) != ETIMEDOUT) {
+            return;
+        }
+        pthread_mutex_lock(&r->mutex);
+        if (r->conn) {
+            duckdb_interrupt(r->conn);
+        }
+        pthread_mutex_unlock(&r->mutex);
+        until_ms = INTERRUPT_MS;
+    }
+}
+
 void
 rollup_close(struct rollup *r)
 {
@@ -772,7 +815,7 @@ rollup_close(struct rollup *r)
         r->stopping = true;
         pthread_cond_signal(&r->wake);
         pthread_mutex_unlock(&r->mutex);
-        pthread_join(r->thread, NULL);
+        join(r);
     }
     for (unsigned i = 0; i < N_ROLLUPS; i++) {
         free(r->done[i].list);

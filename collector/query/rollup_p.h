@@ -54,6 +54,7 @@ struct rollup {
     struct rollup_limit limits[N_ROLLUPS];
     struct hours done[N_ROLLUPS];
     uint64_t bytes[N_ROLLUPS];
+    duckdb_connection conn;     /* That adds up, or NULL. */
     _Atomic bool stopping;
 
     pthread_mutex_t working;    /* One at a time adds up.  Taken first. */
