@@ -2,6 +2,7 @@ collector_libcollector_la_SOURCES += \
 	collector/decode/capture.c collector/decode/capture.h \
 	collector/decode/capture_link.c collector/decode/capture_p.h \
 	collector/decode/capture_tcp.c \
+	collector/decode/capture_tunnel.c \
 	collector/decode/dataset.c \
 	collector/decode/decoder.c collector/decode/decoder.h \
 	collector/decode/decoder_p.h \
@@ -108,4 +109,5 @@ tests_bench_bench_exporters_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS)
 
 dist_doc_DATA += doc/decoding.md
-interop_tests += tests/interop/test_decode_corpora.py
+interop_tests += tests/interop/test_decode_corpora.py \
+	tests/interop/test_decode_captures.py

@@ -127,9 +127,13 @@ fragment(struct capture *cap, struct segment *s, uint32_t id, size_t at,
         f->total = at + n;
     }
     if (whole(f)) {
-        s->c = cur_init(f->data, f->total);
-        capture_transport(cap, s);
+        /* Out of the table first: it may hold a tunnel, with fragments. */
+        uint8_t *data = f->data;
+        s->c = cur_init(data, f->total);
+        f->data = NULL;
         forget(f);
+        capture_transport(cap, s);
+        free(data);
     }
 }
 
@@ -137,9 +141,10 @@ fragment(struct capture *cap, struct segment *s, uint32_t id, size_t at,
 
 /* Confines 'c' to what the header says is there. */
 static struct cursor
-body(struct capture *cap, struct cursor *c, size_t n)
+body(struct capture *cap, struct cursor *c, size_t n, bool *cut)
 {
-    if (n > cur_left(c)) {
+    *cut = n > cur_left(c);
+    if (*cut) {
         counter_inc(&cap->n.cut_short);
         n = cur_left(c);
     }
@@ -151,21 +156,29 @@ ipv4(struct capture *cap, struct cursor c, int64_t time_us)
 {
     const uint8_t *ip = cur_take(&c, 20);
     size_t head = ip ? (ip[0] & 15u) * 4u : 0;
-    if (head < 20 || (ip[9] != PROTO_TCP && ip[9] != PROTO_UDP)) {
+    if (head < 20) {
         counter_inc(&cap->n.not_ip);
         return;
     }
     size_t total = be16_at(ip + 2);
     uint16_t bits = be16_at(ip + 6);
     cur_skip(&c, head - 20);
+    if (ip[9] != PROTO_TCP && ip[9] != PROTO_UDP) {
+        if (bits & 0x3fff || !capture_tunnel_ip(cap, ip[9], c, time_us)) {
+            counter_inc(&cap->n.not_ip);
+        }
+        return;
+    }
+    bool cut;
     struct segment s = {
         .src = addr_from_v4_bytes(ip + 12),
         .dst = addr_from_v4_bytes(ip + 16),
         .proto = ip[9], .time_us = time_us,
         /* 0: the network card was to fill it in. */
         .c = body(cap, &c, total > head ? total - head
-                           : total ? 0 : cur_left(&c)),
+                           : total ? 0 : cur_left(&c), &cut),
     };
+    s.cut = cut;
     if (bits & 0x3fff) {
         fragment(cap, &s, be16_at(ip + 4), (bits & 0x1fff) * (size_t) 8,
                  bits & 0x2000);
@@ -177,8 +190,10 @@ ipv4(struct capture *cap, struct cursor c, int64_t time_us)
 static void
 ipv6(struct capture *cap, struct cursor c, int64_t time_us)
 {
-    enum { HOP = 0, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60 };
+    enum { HOP = 0, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51,
+           DESTINATION = 60 };
     const uint8_t *ip = cur_take(&c, 40);
+    bool cut;
     if (!ip) {
         counter_inc(&cap->n.not_ip);
         return;
@@ -186,14 +201,19 @@ ipv6(struct capture *cap, struct cursor c, int64_t time_us)
     struct segment s = {
         .src = addr_from_v6_bytes(ip + 8), .dst = addr_from_v6_bytes(ip + 24),
         .proto = ip[6], .time_us = time_us,
-        .c = body(cap, &c, be16_at(ip + 4)),
+        .c = body(cap, &c, be16_at(ip + 4), &cut),
     };
+    s.cut = cut;
     const uint8_t *piece = NULL;
     while (!s.c.bad && !piece) {
         const uint8_t *h;
         if (s.proto == HOP || s.proto == ROUTING || s.proto == DESTINATION) {
             h = cur_take(&s.c, 2);
             cur_skip(&s.c, h ? h[1] * 8u + 6 : 0);
+            s.proto = h ? h[0] : 0;
+        } else if (s.proto == AUTHENTICATION) {
+            h = cur_take(&s.c, 2);
+            cur_skip(&s.c, h ? h[1] * 4u + 6 : 0);
             s.proto = h ? h[0] : 0;
         } else if (s.proto == FRAGMENT) {
             piece = cur_take(&s.c, 8);
@@ -203,7 +223,10 @@ ipv6(struct capture *cap, struct cursor c, int64_t time_us)
         }
     }
     if (s.c.bad || (s.proto != PROTO_UDP && s.proto != PROTO_TCP)) {
-        counter_inc(&cap->n.not_ip);
+        if (s.c.bad || piece
+            || !capture_tunnel_ip(cap, s.proto, s.c, time_us)) {
+            counter_inc(&cap->n.not_ip);
+        }
     } else if (piece && (be16_at(piece + 2) & 0xfff9)) {
         uint16_t bits = be16_at(piece + 2);
         fragment(cap, &s, be32_at(piece + 4), bits & 0xfff8, bits & 1);
@@ -229,17 +252,21 @@ static void
 udp(struct capture *cap, struct segment *s)
 {
     uint16_t src_port = cur_u16(&s->c);
-    cur_skip(&s->c, 2);
+    uint16_t dst_port = cur_u16(&s->c);
     uint16_t size = cur_u16(&s->c);
     cur_skip(&s->c, 2);
-    if (s->c.bad || size < 8) {
+    if (s->c.bad || (size && size < 8)) {
         counter_inc(&cap->n.cut_short);
         return;
+    } else if (capture_tunnel_udp(cap, dst_port, s->c, s->time_us)) {
+        return;
     }
-    size_t n = size - 8u < cur_left(&s->c) ? size - 8u : cur_left(&s->c);
+    /* 0: as for IP, it was to be filled in. */
+    size_t n = size && size - 8u < cur_left(&s->c) ? size - 8u
+                                                   : cur_left(&s->c);
     struct datagram d = {
         .data = s->c.p, .size = n, .src = s->src, .src_port = src_port,
-        .received_us = s->time_us,
+        .received_us = s->time_us, .cut = s->cut && n + 8u < size,
     };
     counter_inc(&cap->n.udp);
     cap->each(cap->aux, &d);

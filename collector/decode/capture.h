@@ -1,8 +1,8 @@
 /* collector/decode/capture.h -- datagrams out of captured frames.
  *
  * Takes frames of any common link type apart: VLAN and MPLS, IPv4 and IPv6,
- * fragments (put together), UDP payloads, and TCP streams (put in order) that
- * carry IPFIX messages.  Everything that waits for more is bounded; what has
+ * tunnels, fragments (put together), UDP payloads, and TCP streams (put in
+ * order) that carry IPFIX messages.  Everything that waits for more is bounded; what has
  * to give way is counted. */
 #ifndef COLLECTOR_CAPTURE_H
 #define COLLECTOR_CAPTURE_H 1

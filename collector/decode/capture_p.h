@@ -34,6 +34,7 @@ struct segment {
     struct addr src, dst;
     uint8_t proto;
     int64_t time_us;
+    bool cut;                   /* The capture does not hold all of it. */
     struct cursor c;            /* From the transport header on. */
 };
 
@@ -41,6 +42,15 @@ struct segment {
 void capture_ip(struct capture *, int ether_type, struct cursor,
                 int64_t time_us);
 void capture_transport(struct capture *, struct segment *);
+
+/* ---- Tunnels (capture_tunnel.c). ---- */
+
+/* Reads what an IP packet or a UDP datagram carries, if it is a tunnel of a
+ * packet that can be read; false: it is not. */
+bool capture_tunnel_ip(struct capture *, uint8_t proto, struct cursor,
+                       int64_t time_us);
+bool capture_tunnel_udp(struct capture *, uint16_t dst_port, struct cursor,
+                        int64_t time_us);
 
 /* ---- Streams (capture_tcp.c). ---- */
 
@@ -81,6 +91,7 @@ struct capture {
     void *aux;
     struct capture_counters n;
     uint64_t now;               /* Number of the frame. */
+    unsigned depth;             /* Tunnels around what is being read. */
     struct fragmented fragmented[N_FRAGMENTED];
     struct stream streams[N_STREAMS];
 };

@@ -323,6 +323,16 @@ find_template(const struct set_context *x, uint16_t id,
     return guess ? guess : t;
 }
 
+struct cursor
+dataset_body(const struct set_context *x, struct cursor *c, uint16_t size)
+{
+    size_t n = size >= 4 ? size - 4u : SIZE_MAX;
+    if (x->dec->d->cut && size >= 4 && n > cur_left(c)) {
+        n = cur_left(c);
+    }
+    return cur_sub(c, n);
+}
+
 void
 dataset_decode(struct set_context *x, uint16_t id, struct cursor *c)
 {

@@ -46,6 +46,8 @@ struct datagram {
     uint16_t src_port;
     uint16_t session;           /* As in struct source_key. */
     int64_t received_us;        /* Wall clock. */
+    bool cut;                   /* A capture holds only its beginning: records
+                                 * that are whole count. */
 };
 
 /* What is no flow record, for those who want to see it.  All of it is for the

@@ -90,6 +90,11 @@ struct set_context {
     bool late;                  /* The set came before its template. */
 };
 
+/* The body of a set that says it has 'size' bytes with its header: bad where
+ * they are not there, unless the datagram was cut by who captured it. */
+struct cursor dataset_body(const struct set_context *, struct cursor *,
+                           uint16_t size);
+
 /* Decodes a data set (RFC 7011 section 3.3.2), whose body 'c' is. */
 void dataset_decode(struct set_context *, uint16_t id, struct cursor *c);
 

@@ -67,7 +67,7 @@ read_set(struct set_context *x, struct cursor *c)
 {
     uint16_t id = cur_u16(c);
     uint16_t size = cur_u16(c);
-    struct cursor body = cur_sub(c, size >= 4 ? size - 4u : SIZE_MAX);
+    struct cursor body = dataset_body(x, c, size);
     if (body.bad) {
         decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_set);
         return false;
@@ -110,11 +110,14 @@ read_message(struct decoder *dec, struct cursor *c, struct source **source)
     uint32_t export_s = cur_u32(c);
     uint32_t seq = cur_u32(c);
     uint32_t domain = cur_u32(c);
-    if (c->bad || version != 10 || size < HEADER_SIZE || size > left) {
+    bool cut = dec->d->cut && size > left;
+    if (c->bad || version != 10 || size < HEADER_SIZE
+        || (size > left && !cut)) {
         decode_refuse(dec, *source, &dec->c.counters->bad_header);
         return false;
     }
-    struct cursor sets = cur_sub(c, size - HEADER_SIZE);
+    struct cursor sets = cur_sub(c, cut ? cur_left(c)
+                                         : (size_t) size - HEADER_SIZE);
     if (!*source || (*source)->key.domain != domain) {
         *source = decode_source(dec, PROTO_IPFIX, domain, NULL);
     }
@@ -123,6 +126,7 @@ read_message(struct decoder *dec, struct cursor *c, struct source **source)
     }
     struct set_context x = {
         .dec = dec, .source = *source,
+        .unknown = cut,                 /* How many records there were. */
         .env = {
             .keep_unknown = dec->c.keep_unknown,
             .templates = dec->c.templates,

@@ -139,8 +139,12 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
     if (!counted && cur_left(c) == (size_t) count * NETFLOW1_LONG) {
         stride = NETFLOW1_LONG;
     }
-    const uint8_t *records = cur_take(c, count * stride);
-    if (!records || !count) {
+    size_t n_records = count;
+    if (dec->d->cut && count * stride > cur_left(c)) {
+        n_records = cur_left(c) / stride;
+    }
+    const uint8_t *records = cur_take(c, n_records * stride);
+    if (!records || !n_records) {
         decode_refuse(dec, source, &n->bad_header);
         return;
     }
@@ -162,5 +166,6 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
         .export_us = (int64_t) secs * 1000000 + nsecs / 1000 % 1000000,
         .uptime_ms = uptime_ms, .has_uptime = true,
     };
-    decode_records(dec, format->plan, stride, &env, records, count);
+    decode_records(dec, format->plan, stride, &env, records,
+                   (uint32_t) n_records);
 }

@@ -66,7 +66,7 @@ read_set(struct set_context *x, struct cursor *c)
 {
     uint16_t id = cur_u16(c);
     uint16_t size = cur_u16(c);
-    struct cursor body = cur_sub(c, size >= 4 ? size - 4u : SIZE_MAX);
+    struct cursor body = dataset_body(x, c, size);
     if (body.bad) {
         decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_set);
         return false;
