@@ -193,37 +193,46 @@ has_names(struct json_object *list)
            && name_of(json_object_array_get_idx(list, 0));
 }
 
+/* The entries of a list by their names, the first of each: lists have thousands
+ * of entries, and each looks for its like. */
 static struct json_object *
-by_name(struct json_object *list, const char *name)
+index_names(struct json_object *list)
 {
+    struct json_object *index = json_object_new_object();
+
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *o = json_object_array_get_idx(list, i);
-        const char *other = name_of(o);
-        if (other && !strcmp(name, other)) {
-            return o;
+        const char *name = name_of(o);
+        if (name && !json_object_object_get_ex(index, name, NULL)) {
+            json_object_object_add(index, name, json_object_get(o));
         }
     }
-    return NULL;
+    return index;
 }
 
 static void compare(struct json_object *list, const char *path,
                     struct json_object *before, struct json_object *after);
 
-/* Those of 'a' with their like in 'b'; with 'only_new' those alone that have
+/* Those of 'a' with their like among 'others'; with 'only_new' those alone that have
  * none. */
 static void
 compare_named(struct json_object *list, const char *path,
-              struct json_object *a, struct json_object *b, bool only_new)
+              struct json_object *a, struct json_object *others,
+              bool only_new)
 {
     for (size_t i = 0; a && i < json_object_array_length(a); i++) {
         struct json_object *o = json_object_array_get_idx(a, i);
         const char *name = name_of(o) ? name_of(o) : "?";
-        struct json_object *other = by_name(b, name);
+        struct json_object *other = NULL;
         char at[1024];
+        json_object_object_get_ex(others, name, &other);
+        if (only_new ? other != NULL : json_object_equal(o, other)) {
+            continue;
+        }
         snprintf(at, sizeof at, "%s[name='%s']", path, name);
         if (!only_new) {
             compare(list, at, o, other);
-        } else if (!other) {
+        } else {
             add_change(list, at, NULL, o);
         }
     }
@@ -256,8 +265,12 @@ compare(struct json_object *list, const char *path,
                && (before || after) && (has_names(before)
                                         || has_names(after))) {
         size_t n = json_object_array_length(list);
-        compare_named(list, path, before, after, false);
-        compare_named(list, path, after, before, true);
+        struct json_object *olds = index_names(before);
+        struct json_object *news = index_names(after);
+        compare_named(list, path, before, news, false);
+        compare_named(list, path, after, olds, true);
+        json_object_put(olds);
+        json_object_put(news);
         if (json_object_array_length(list) == n) {
             add_change(list, path, before, after);      /* The order. */
         }
