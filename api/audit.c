@@ -117,13 +117,21 @@ audit_write(void *a_, const struct rpc_audit_entry *e)
     json_object_object_add(o, "params", part(e->params));
     json_object_object_add(o, "before", part(e->before));
     json_object_object_add(o, "after", part(e->after));
-    reply_string(o, "outcome", !e->code ? "done"
-                 : e->code == RPC_FORBIDDEN || e->code == RPC_UNAUTHENTICATED
-                 ? "refused" : "failed");
+    bool refused = e->code == RPC_FORBIDDEN
+                   || e->code == RPC_UNAUTHENTICATED;
+    reply_string(o, "outcome", !e->code ? "done" : refused ? "refused"
+                 : "failed");
     reply_string(o, "message", e->message);
-    LOG_RATE(api, INFO, "%s (%s, %s) %s: %s", *e->caller->name
-             ? e->caller->name : "nobody", e->caller->transport,
-             e->caller->from, e->method->name, e->code ? e->message : "done");
+    const char *who = *e->caller->name ? e->caller->name : "nobody";
+    if (refused) {              /* A flood of these hides no changes. */
+        LOG_RATE(api, NOTICE, "%s (%s, %s) %s: %s", who,
+                 e->caller->transport, e->caller->from, e->method->name,
+                 e->message);
+    } else {
+        LOG_RATE(api, INFO, "%s (%s, %s) %s: %s", who, e->caller->transport,
+                 e->caller->from, e->method->name,
+                 e->code ? e->message : "done");
+    }
 
     const char *text = json_object_to_json_string_ext(o, TO_LINE);
     char *copy = NULL;

@@ -27,7 +27,7 @@ api_libapi_la_SOURCES = \
 	api/inventories.c api/inventories.h \
 	api/inventory.c api/inventory.h \
 	api/history.c api/history.h \
-	api/http.c \
+	api/http.c api/http_head.c api/http_head.h \
 	api/json.c api/json.h \
 	api/jsonrpc.c api/jsonrpc.h api/jsonrpc_p.h \
 	api/listen.c \
@@ -155,6 +155,7 @@ api_tests = \
 	tests/unit/test_cli \
 	tests/unit/test_config \
 	tests/unit/test_doctor \
+	tests/unit/test_http_head \
 	tests/unit/test_inventory \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_methods \
@@ -177,6 +178,8 @@ tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_doctor_SOURCES = tests/unit/test_doctor.c
 tests_unit_test_doctor_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_http_head_SOURCES = tests/unit/test_http_head.c
+tests_unit_test_http_head_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_inventory_SOURCES = tests/unit/test_inventory.c
 tests_unit_test_inventory_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_jsonrpc_SOURCES = tests/unit/test_jsonrpc.c

@@ -193,8 +193,8 @@ has_names(struct json_object *list)
            && name_of(json_object_array_get_idx(list, 0));
 }
 
-/* The entries of a list by their names, the first of each: lists have thousands
- * of entries, and each looks for its like. */
+/* The entries of a list by their names, the first of each: lists have
+ * thousands of entries, and each looks for its like. */
 static struct json_object *
 index_names(struct json_object *list)
 {
@@ -213,8 +213,8 @@ index_names(struct json_object *list)
 static void compare(struct json_object *list, const char *path,
                     struct json_object *before, struct json_object *after);
 
-/* Those of 'a' with their like among 'others'; with 'only_new' those alone that have
- * none. */
+/* Those of 'a' with their like among 'others'; with 'only_new' those alone
+ * that have none. */
 static void
 compare_named(struct json_object *list, const char *path,
               struct json_object *a, struct json_object *others,

@@ -9,10 +9,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <libwebsockets.h>
@@ -20,6 +23,8 @@
 
 #include "api/access.h"
 #include "api/config_api.h"
+#include "api/http_head.h"
+#include "api/jsonrpc_p.h"
 #include "api/metrics.h"
 #include "api/subscribe.h"
 #include "lib/addr.h"
@@ -30,7 +35,9 @@
 #define GZIP_MIN 1400           /* What fits a packet is not compressed. */
 #define RX_SIZE 2048            /* Of a WebSocket; kept by each. */
 #define HEADERS_MAX 8192
-#define STEP_S 10               /* For headers, and for TLS. */
+#define HEADERS_ROOM (2 * HEADERS_MAX)   /* libwebsockets adds to them. */
+#define HEAD_S 10               /* From the first byte of a head to the last. */
+#define STEP_S 20               /* To say a word, and for TLS. */
 #define IDLE_S 75               /* Between two requests. */
 
 struct http {
@@ -56,7 +63,19 @@ struct web {
     struct lws *wsi;
     struct rpc_peer *peer;
     struct addr addr;
+    char from[64];              /* Like a caller's. */
+    int64_t since_ms;           /* When it came. */
     bool websocket;
+    bool asked;                 /* A head was complete. */
+
+    /* Looks at the head of each request before libwebsockets does; not with
+     * TLS. */
+    ev_io guard;
+    int fd;                     /* Of libwebsockets. */
+    int low_water;              /* Bytes that are waited for; 0: any. */
+    bool guarded;
+    bool passed;                /* The next head was looked at. */
+    bool piped;                 /* More came than one request. */
     bool going;                 /* Nothing more is taken from it. */
 
     /* What comes: a body or a message. */
@@ -142,6 +161,7 @@ web_destroy(struct web *w)
     if (w->next) {
         w->next->prev = w->prev;
     }
+    ev_io_stop(w->http->api->loop, &w->guard);
     w->http->api->n_clients--;
     free(w);
 }
@@ -151,8 +171,10 @@ static void
 web_kill(struct web *w)
 {
     w->going = true;
+    ev_io_stop(w->http->api->loop, &w->guard);
     if (w->wsi) {
         lws_set_timeout(w->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+        lws_cancel_service(w->http->context);   /* To look at the time. */
     }
 }
 
@@ -167,10 +189,13 @@ status_text(unsigned status)
     } list[] = {
         { 200, "OK" }, { 204, "No Content" }, { 400, "Bad Request" },
         { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 405, "Method Not Allowed" }, { 411, "Length Required" },
-        { 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
-        { 429, "Too Many Requests" }, { 500, "Internal Server Error" },
-        { 501, "Not Implemented" }, { 503, "Service Unavailable" },
+        { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
+        { 411, "Length Required" }, { 413, "Content Too Large" },
+        { 414, "URI Too Long" },
+        { 415, "Unsupported Media Type" }, { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" }, { 501, "Not Implemented" },
+        { 503, "Service Unavailable" }, { 505, "HTTP Version Not Supported" },
     };
 
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
@@ -236,6 +261,9 @@ out_write(struct web *w)
     if (w->close) {
         return -1;              /* All was written, or is kept for that. */
     }
+    if (w->guarded) {
+        ev_io_start(w->http->api->loop, &w->guard);
+    }
     return lws_http_transaction_completed(w->wsi) ? -1 : 0;
 }
 
@@ -289,17 +317,45 @@ respond(struct web *w, unsigned status, const char *type, const char *more,
     api->out_total += w->out_size;
 }
 
+/* Each refusal is told once; of each status so many, however many clients try
+ * it. */
+static void
+tell_refusal(const struct web *w, unsigned status, const char *reason)
+{
+    static struct log_limit limits[600];
+    uint64_t more;
+    char like[60] = "";
+
+    if (log_level(LOG_MODULE_api) >= LOG_L_NOTICE
+        && log_limit_pass(&limits[status % 600], &more)) {
+        if (more) {
+            snprintf(like, sizeof like, " (%" PRIu64 " like it not shown)",
+                     more);
+        }
+        LOG(api, NOTICE, "%s %s: refused, %u %s: %s%s",
+            w->websocket ? "ws" : "http", w->from, status,
+            w->websocket ? "WebSocket" : status_text(status), reason, like);
+    }
+}
+
+static int
+refusal_text(char *text, size_t size, int code, const char *reason)
+{
+    return snprintf(text, size, "{\"jsonrpc\":\"2.0\",\"error\":{"
+                    "\"code\":%d,\"message\":\"%s: %s\"},\"id\":null}\n",
+                    code, rpc_error_name(code), reason);
+}
+
 /* An answer that is no method's. */
 static void
 refuse(struct web *w, unsigned status, int code, const char *more,
        const char *reason)
 {
     char text[512];
-    int n = snprintf(text, sizeof text, "{\"jsonrpc\":\"2.0\",\"error\":{"
-                     "\"code\":%d,\"message\":\"%s: %s\"},\"id\":null}\n",
-                     code, rpc_error_name(code), reason);
+    int n = refusal_text(text, sizeof text, code, reason);
 
     counter_inc(&w->http->api->n.http_refused);
+    tell_refusal(w, status, reason);
     /* Where the next request begins is not certain any more. */
     w->close = true;
     respond(w, status, "application/json", more, text, (size_t) n);
@@ -442,8 +498,6 @@ proxy_user(struct web *w, struct rpc_caller *caller, const char **reason)
         return 0;
     }
     if (!access_is_proxy(c, &w->addr)) {
-        LOG_RATE(api, NOTICE, "%s: %s from one who is no trusted proxy",
-                 caller->from, c->user_header);
         *reason = "a header that only a trusted proxy may send";
         return 403;
     }
@@ -458,6 +512,116 @@ proxy_user(struct web *w, struct rpc_caller *caller, const char **reason)
         return 403;
     }
     return 0;
+}
+
+/* Heads of requests. */
+
+/* libwebsockets closes by itself who is silent, and with TLS what is no HTTP.
+ * Who just tries whether somebody listens is no matter. */
+static void
+tell_end(struct web *w)
+{
+    int64_t age = clock_mono_ms() - w->since_ms;
+
+    if (w->asked || w->going) {
+        return;
+    }
+    counter_inc(&w->http->api->n.http_unasked);
+    if (!w->guarded && age >= STEP_S * 1000 - 500) {
+        counter_inc(&w->http->api->n.slow_requests);
+        LOG_RATE(api, NOTICE, "http %s: closed, the head of its request was "
+                 "not complete after %" PRId64 " s", w->from, age / 1000);
+    } else {
+        LOG_RATE(api, INFO, "http %s: closed before the head of a request "
+                 "was complete, or it was none (at most %d bytes)", w->from,
+                 HEADERS_MAX);
+    }
+}
+
+/* Answers past libwebsockets, which has seen nothing of it. */
+static void
+guard_refuse(struct web *w, unsigned status, const char *reason)
+{
+    struct api *api = w->http->api;
+    char body[512], text[1024];
+    int n = refusal_text(body, sizeof body, RPC_INVALID_REQUEST, reason);
+
+    counter_inc(&api->n.http_refused);
+    tell_refusal(w, status, reason);
+    n = snprintf(text, sizeof text, "HTTP/1.1 %u %s\r\nContent-Type: "
+                 "application/json\r\nContent-Length: %d\r\n%sConnection: "
+                 "close\r\n\r\n%s", status, status_text(status), n,
+                 status == 405 ? "Allow: GET, HEAD, POST, OPTIONS\r\n" : "",
+                 body);
+    if (send(w->fd, text, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL) == n) {
+        counter_add(&api->n.octets_out, (uint64_t) n);
+    }
+    shutdown(w->fd, SHUT_WR);
+    /* What is left unread would take the answer away with it. */
+    for (int i = 0; i < 4 && recv(w->fd, api->buf, sizeof api->buf,
+                                  MSG_DONTWAIT) > 0; i++) {
+    }
+    lws_rx_flow_control(w->wsi, 0);
+    web_kill(w);
+}
+
+/* Less than 'n' bytes will not do; 0: all that is wanted is there. */
+static void
+guard_wait(struct web *w, int n)
+{
+    if (n && !w->in_ms) {
+        w->in_ms = clock_mono_ms();
+    }
+    if (w->low_water != n) {
+        int bytes = n ? n : 1;
+        setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+        lws_rx_flow_control(w->wsi, !n);
+        w->low_water = n;
+    }
+}
+
+/* Woken without more bytes: none will come. */
+static bool
+at_end(const struct web *w, ssize_t n)
+{
+    struct pollfd p = { .fd = w->fd, .events = POLLRDHUP };
+
+    return n < w->low_water && poll(&p, 1, 0) > 0 && p.revents;
+}
+
+/* Runs before libwebsockets' own watcher of the same socket, and keeps that
+ * from reading until a head is complete and in order. */
+static void
+on_head(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct web *w = watcher->data;
+    struct api *api = w->http->api;
+    struct http_head head;
+
+    (void) revents;
+    ssize_t n = recv(w->fd, api->buf, sizeof api->buf,
+                     MSG_PEEK | MSG_DONTWAIT);
+    if (n <= 0) {
+        if (!n || (errno != EAGAIN && errno != EINTR)) {
+            tell_end(w);
+            lws_rx_flow_control(w->wsi, 0);
+            web_kill(w);
+        }
+        return;
+    }
+    int status = http_head_check(api->buf, (size_t) n, HEADERS_MAX, &head);
+    if (status == -EAGAIN && at_end(w, n)) {
+        guard_refuse(w, 400, "half of a request");
+    } else if (status == -EAGAIN) {
+        guard_wait(w, (int) n + 1);
+    } else if (status) {
+        guard_refuse(w, (unsigned) status, head.reason);
+    } else {
+        w->piped = (size_t) n - head.size > head.length;
+        w->passed = true;
+        guard_wait(w, 0);
+        ev_io_stop(loop, watcher);
+    }
 }
 
 /* Who sends this request?  0 or a status. */
@@ -561,7 +725,6 @@ check_frame(struct web *w, bool post)
     } else if (n > 0 && (size_t) n > w->http->api->limits.size) {
         snprintf(text, sizeof text, "a request may have %zu bytes",
                  w->http->api->limits.size);
-        counter_inc(&w->http->api->n.http_refused);
         refuse(w, 413, RPC_TOO_LARGE, NULL, text);
     } else if (!lws_hdr_total_length(w->wsi, WSI_TOKEN_HOST)
                || lws_hdr_total_length(w->wsi, WSI_TOKEN_HOST) > 255) {
@@ -594,6 +757,16 @@ wants_text(struct web *w)
            && !strcmp(text, "integers=text");
 }
 
+/* With TLS, heads are as libwebsockets takes them.  Whom that could matter to
+ * is a proxy that sends the requests of many over one connection. */
+static bool
+proxy_without_guard(const struct web *w)
+{
+    const struct config_api *c = api_config(w->http->api);
+
+    return !w->guarded && c && access_is_proxy(c, &w->addr);
+}
+
 static void
 read_options(struct web *w)
 {
@@ -605,6 +778,7 @@ read_options(struct web *w)
         && strcmp(text, "HTTP/1.1")) {
         w->close = true;
     }
+    w->close = w->close || w->piped || proxy_without_guard(w);
     w->wants_gzip = header(w, WSI_TOKEN_HTTP_ACCEPT_ENCODING, text,
                            sizeof text)
                     && strstr(text, "gzip") && !strstr(text, "gzip;q=0");
@@ -751,6 +925,9 @@ on_request(struct web *w, const char *path)
     bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
 
     counter_inc(&w->http->api->n.http_requests);
+    w->asked = true;
+    bool passed = !w->guarded || w->passed;
+    w->passed = false;
     w->head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
     free(w->origin);
     w->origin = NULL;
@@ -758,7 +935,10 @@ on_request(struct web *w, const char *path)
     w->answered = false;
     in_clear(w);
     read_options(w);
-    if (post && !strcmp(path, "/rpc")) {
+    if (!passed) {              /* It came right behind another one. */
+        refuse(w, 400, RPC_INVALID_REQUEST, NULL,
+               "send the next request when the last is answered");
+    } else if (post && !strcmp(path, "/rpc")) {
         begin_post(w);
         if (!w->out) {
             w->in_ms = clock_mono_ms();
@@ -898,8 +1078,11 @@ on_upgrade(struct web *w, const char *kind)
     bool page;
 
     counter_inc(&w->http->api->n.http_requests);
-    w->close = true;
-    if (strcmp(kind, "websocket")
+    w->asked = w->close = true;
+    if (w->guarded && !w->passed) {
+        refuse(w, 400, RPC_INVALID_REQUEST, NULL,
+               "send the next request when the last is answered");
+    } else if (strcmp(kind, "websocket")
         || !header(w, WSI_TOKEN_GET_URI, path, sizeof path)) {
         refuse(w, 400, RPC_INVALID_REQUEST, NULL, "a bad Upgrade");
     } else if (strcmp(path, "/rpc")) {
@@ -931,6 +1114,7 @@ static int
 ws_close(struct web *w, enum lws_close_status status, const char *reason)
 {
     w->going = true;
+    tell_refusal(w, status, reason);
     lws_close_reason(w->wsi, status, (unsigned char *) reason,
                      strlen(reason));
     return -1;
@@ -962,6 +1146,11 @@ on_message(struct web *w, const char *p, size_t n)
     w->in = NULL;
     w->in_size = w->in_room = 0;
     w->in_ms = 0;
+    if (utf8_span(text ? text : "", size) < size) {
+        free(text);
+        return ws_close(w, LWS_CLOSE_STATUS_INVALID_PAYLOAD,
+                        "the text is not UTF-8");
+    }
     rpc_peer_text(w->peer, text ? text : "", size, false);
     free(text);
     if (w->going) {
@@ -1043,6 +1232,7 @@ on_event(struct lws *wsi, enum lws_callback_reasons why, void *user,
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return ws_write(w);
     case LWS_CALLBACK_WSI_DESTROY:
+        tell_end(w);
         web_destroy(w);
         lws_set_opaque_user_data(wsi, NULL);
         return 0;
@@ -1080,7 +1270,6 @@ make_vhost(struct http *h, const struct wire_files *files)
         .timeout_secs = STEP_S,
         .timeout_secs_ah_idle = STEP_S,
         .retry_and_idle_policy = &idle_policy,
-        .options = LWS_SERVER_OPTION_VALIDATE_UTF8,
     };
 
     if (files) {
@@ -1110,12 +1299,11 @@ http_create(struct api *api, char **error)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-                   | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT
-                   | LWS_SERVER_OPTION_VALIDATE_UTF8,
+                   | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
         .foreign_loops = loops,
         .count_threads = 1,
         .gid = -1, .uid = -1,
-        .max_http_header_data = HEADERS_MAX,
+        .max_http_header_data = HEADERS_ROOM,
         .max_http_header_pool2 = 1024,
         .timeout_secs = STEP_S,
         .timeout_secs_ah_idle = STEP_S,
@@ -1235,6 +1423,10 @@ http_adopt(struct http *h, int fd, bool tls)
         w->next->prev = &w->next;
     }
     h->webs = w;
+    struct rpc_caller caller;
+    access_tcp(fd, "http", &caller, &w->addr);
+    snprintf(w->from, sizeof w->from, "%s", caller.from);
+    w->since_ms = clock_mono_ms();
     h->api->n_clients++;
     counter_inc(&h->api->n.connections);
     lws_adopt_desc_t info = {
@@ -1244,7 +1436,17 @@ http_adopt(struct http *h, int fd, bool tls)
         .fd = { .sockfd = fd },
         .opaque = w,
     };
-    if (lws_adopt_descriptor_vhost_via_info(&info)) {
+    w->fd = fd;
+    w->guarded = !tls;
+    ev_io_init(&w->guard, on_head, fd, EV_READ);
+    ev_set_priority(&w->guard, EV_MAXPRI);
+    w->guard.data = w;
+    struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&info);
+    if (wsi) {
+        w->wsi = wsi;
+        if (w->guarded) {
+            ev_io_start(h->api->loop, &w->guard);
+        }
         return 0;
     }
     for (struct web *k = h->webs; k; k = k->next) {
@@ -1270,28 +1472,47 @@ http_revoke(struct http *h, const char *token)
     }
 }
 
+/* Should it go?  NULL, or why; '*n' counts it. */
+static const char *
+overdue(const struct web *w, int64_t now, counter_t **n)
+{
+    struct api_counters *counters = &w->http->api->n;
+
+    if ((w->out || w->first) && now - w->moved_ms > API_STALL_MS) {
+        *n = &counters->slow_clients;
+        return "it has not read its answers for a minute";
+    } else if (w->in_ms && now - w->in_ms > API_STALL_MS) {
+        *n = &counters->slow_requests;
+        return "its request did not end for a minute";
+    } else if (w->websocket && !w->first
+               && rpc_peer_caller(w->peer)->role == ROLE_ANYBODY
+               && now - w->moved_ms > API_STRANGER_MS) {
+        *n = &counters->strangers;
+        return "it did not say who it is";
+    }
+    return NULL;
+}
+
 void
 http_sweep(struct http *h, int64_t now)
 {
-    struct api_counters *n = &h->api->n;
-
     for (struct web *w = h->webs; w; w = w->next) {
+        counter_t *n = NULL;
         if (w->going) {
             continue;
         }
         if (w->websocket) {
             rpc_peer_expire(w->peer);
         }
-        if ((w->out || w->first) && now - w->moved_ms > API_STALL_MS) {
-            counter_inc(&n->slow_clients);
-            web_kill(w);
-        } else if (w->in_ms && now - w->in_ms > API_STALL_MS) {
-            counter_inc(&n->slow_requests);
-            web_kill(w);
-        } else if (w->websocket && !w->first
-                   && rpc_peer_caller(w->peer)->role == ROLE_ANYBODY
-                   && now - w->moved_ms > API_STRANGER_MS) {
-            counter_inc(&n->strangers);
+        const char *why = overdue(w, now, &n);
+        if (w->low_water && now - w->in_ms > HEAD_S * 1000) {
+            counter_inc(&h->api->n.slow_requests);
+            guard_refuse(w, 408,
+                         "the head of the request did not end in time");
+        } else if (why) {
+            counter_inc(n);
+            LOG_RATE(api, NOTICE, "%s %s: closed, %s",
+                     w->websocket ? "ws" : "http", w->from, why);
             web_kill(w);
         }
     }

@@ -291,8 +291,8 @@ rpc_peer_pending(const struct rpc_peer *peer)
     return peer->n_calls;
 }
 
-void
-clean_utf8(char *text, size_t n)
+size_t
+utf8_span(const char *text, size_t n)
 {
     size_t i = 0;
 
@@ -319,10 +319,20 @@ clean_utf8(char *text, size_t n)
             hi = 0xbf;
         }
         if (!ok) {
-            text[i] = '?';
-            more = 0;
+            return i;
         }
         i += more + 1;
+    }
+    return n;
+}
+
+void
+clean_utf8(char *text, size_t n)
+{
+    size_t i = 0;
+
+    while ((i += utf8_span(text + i, n - i)) < n) {
+        text[i++] = '?';
     }
 }
 
@@ -497,13 +507,15 @@ rpc_peer_error(struct rpc_peer *peer, int code, const char *reason,
 
     counter_inc(code == RPC_PARSE_ERROR ? &peer->core->n.parse_errors
                 : &peer->core->n.too_large);
+    snprintf(message, sizeof message, "%s: %s", rpc_error_name(code), reason);
+    LOG_RATE(api, NOTICE, "%s %s: refused, %d %s", peer->caller.transport,
+             peer->caller.from, code, message);
     if (line) {
         json_object_object_add(data, "line",
                                json_object_new_int64(line));
         json_object_object_add(data, "column",
                                json_object_new_int64(column));
     }
-    snprintf(message, sizeof message, "%s: %s", rpc_error_name(code), reason);
     respond_error(peer, NULL, "null", code, message, data);
 }
 
@@ -1035,16 +1047,17 @@ refuse_role(struct rpc_peer *peer, struct batch *batch,
              "nobody knows who asks: give a token or a certificate"
              : "%s: %s needs the role %s", rpc_error_name(code), method->name,
              role_name(method->role));
-    LOG_RATE(api, NOTICE, "%s %s (%s): %s refused: it needs the role %s",
-             caller->transport, caller->from,
-             nobody ? "unknown" : caller->name, method->name,
-             role_name(method->role));
     if (peer->core->audit && method->role != ROLE_VIEWER) {
         struct rpc_audit_entry e = {
             .caller = caller, .method = method, .params = r->params,
             .code = code, .message = message,
         };
-        peer->core->audit(peer->core->audit_aux, &e);
+        peer->core->audit(peer->core->audit_aux, &e);   /* Which logs it. */
+    } else {
+        LOG_RATE(api, NOTICE, "%s %s (%s): %s refused: it needs the role %s",
+                 caller->transport, caller->from,
+                 nobody ? "unknown" : caller->name, method->name,
+                 role_name(method->role));
     }
     if (r->id) {
         snprintf(expected, sizeof expected, "the role %s",

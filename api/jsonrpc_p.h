@@ -67,4 +67,7 @@ char *quote_big(char *text);
  * (RFC 8259 section 8.1).  Bytes that are not become "?". */
 void clean_utf8(char *text, size_t n);
 
+/* How many of 'n' bytes, from the first, are UTF-8: 'n' if all are. */
+size_t utf8_span(const char *text, size_t n);
+
 #endif /* api/jsonrpc_p.h */

@@ -103,8 +103,6 @@ api_authenticate(struct api *api, const char *text, struct rpc_caller *caller,
     if (!t) {
         rate_take(api->rate, key, BAD_TOKENS_RATE, BAD_TOKENS_BURST, now);
         counter_inc(&api->n.bad_tokens);
-        LOG_RATE(api, NOTICE, "%s %s: a token that is nobody's, or no longer",
-                 caller->transport, caller->from);
         return false;
     }
     caller->role = t->role;

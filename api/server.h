@@ -30,6 +30,7 @@ struct rpc_counters;
     X(rate_limited, "Requests refused because there were too many")     \
     X(http_requests, "HTTP requests")                                   \
     X(http_refused, "HTTP requests refused before JSON-RPC")            \
+    X(http_unasked, "HTTP connections that ended without a request")    \
     X(websockets, "WebSocket connections")                              \
     X(octets_in, "Octets received")                                     \
     X(octets_out, "Octets sent")

@@ -6,6 +6,7 @@ EXTRA_DIST += tests/interop/test_deb.py tests/interop/bgp_peer.py tests/interop/
 interop_tests += tests/interop/test_accuracy.py \
 	tests/interop/test_compilers.py \
 	tests/interop/test_first_light.py tests/interop/test_front.py \
+	tests/interop/test_refusals.py \
 	tests/interop/test_openrpc.py \
 	tests/interop/test_doctor.py tests/interop/test_provision_data.py \
 	tests/interop/test_provision_traps.py \

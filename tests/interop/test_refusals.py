@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+"""What comes to the front door and is refused: each with the right code, and
+one line in the log that says so; nothing of it does anything."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import struct
+
+from front import Http, Stream, WebSocket, connect, request
+from harness import Daemon, Failure, Lab, equal, main, wait_until
+
+HTTP, TCP = 8780, 8782
+QUIET = {name: {"listen": ["none"]} for name in ("netflow", "ipfix", "sflow")}
+SAY = request("session.get")
+BODY = json.dumps(SAY)
+
+
+class Front:
+    """A daemon, and the lines that it logs."""
+
+    def __init__(self, **api):
+        self.lab = Lab()
+        api.setdefault("tcp", {"listen": ["127.0.0.1:%d" % TCP]})
+        self.daemon = Daemon(self.lab, config={"collector": QUIET, "api": api},
+                             expect=[r"refused"])
+        self.viewer = self.token("viewer")
+        self.at = len(self.log())
+
+    def token(self, role, **more):
+        name = role + more.get("lifetime", "")
+        return self.daemon.rpc("token.create", name=name, role=role,
+                               **more)["token"]
+
+    def log(self):
+        with open(self.daemon.log, encoding="utf-8") as f:
+            return f.read()
+
+    def told(self, what, *words):
+        """The one line since the last look, which has these words."""
+        wait_until(lambda: len(self.log()) > self.at,
+                   what=what + ": a line in the log")
+        # The answer is there: a second line would be, too.
+        self.daemon.rpc("system.info")
+        lines = self.log()[self.at:].splitlines()
+        self.at = len(self.log())
+        if len(lines) != 1 or not all(w in lines[0] for w in words):
+            raise Failure("%s: in the log: %s" % (what, lines))
+
+    def said_nothing(self, what):
+        self.daemon.rpc("system.info")
+        if self.log()[self.at:]:
+            raise Failure("%s: in the log: %s" % (what,
+                                                  self.log()[self.at:]))
+
+    def raw(self, text, port=HTTP, end=b""):
+        """Sends bytes; what comes until the other side closes."""
+        s = connect(self.lab, port)
+        data = b""
+        try:
+            s.sendall(text)
+            while not end or end not in data:
+                more = s.recv(1 << 20)
+                if not more:
+                    break
+                data += more
+        except ConnectionError:
+            pass
+        except socket.timeout as error:
+            raise Failure("not closed; it said %r" % data[:200]) from error
+        s.close()
+        return data
+
+    def post(self, *headers, body=BODY, line="POST /rpc HTTP/1.1",
+             eol="\r\n"):
+        """The bytes of a request that would be taken without 'headers'."""
+        lines = [line, "Host: a", "Authorization: Bearer " + self.viewer,
+                 "Content-Type: application/json", *headers]
+        return (eol.join(lines) + eol * 2 + body).encode("latin-1")
+
+    def stop(self):
+        equal(self.daemon.rpc("system.health")["status"], "ok")
+        self.daemon.stop()
+
+
+LENGTH = "Content-Length: %d" % len(BODY)
+HIDDEN = "POST /rpc HTTP/1.1\r\nHost: a\r\n\r\n"
+
+# What, the request's headers (or more of it), the status, a word of the log.
+HEADS = (
+    ("length and chunks", {"headers": (LENGTH, "Transfer-Encoding: chunked")},
+     501, "Transfer-Encoding"),
+    ("chunks with extensions", {"headers": ("Transfer-Encoding: chunked",),
+     "body": "2;a=\"\r\n\"\r\n{}\r\n0\r\n\r\n"}, 501, "Transfer-Encoding"),
+    ("chunks after a tabulator", {"headers": (
+        LENGTH, "Transfer-Encoding:\tchunked")}, 501, "Transfer-Encoding"),
+    ("two codings", {"headers": (LENGTH, "Transfer-Encoding: identity",
+                                 "Transfer-Encoding: chunked")}, 400, "twice"),
+    ("a blank before the colon", {"headers": (
+        LENGTH, "Transfer-Encoding : chunked")}, 400, "proper name"),
+    ("two lengths", {"headers": (LENGTH, "Content-Length: 3")}, 400,
+     "two Content-Lengths"),
+    ("the same length twice", {"headers": (LENGTH, LENGTH.lower())}, 400,
+     "two Content-Lengths"),
+    ("a list of lengths", {"headers": ("Content-Length: 2, 2",)}, 400,
+     "bad Content-Length"),
+    ("a signed length", {"headers": ("Content-Length: +47",)}, 400,
+     "bad Content-Length"),
+    ("a folded header", {"headers": ("X-a: b", " Transfer-Encoding: chunked",
+                                     LENGTH)}, 400, "folded"),
+    ("a folded length", {"headers": ("Content-Length:", "\t47")}, 400,
+     "folded"),
+    ("lines that end with LF", {"headers": (LENGTH,), "eol": "\n"}, 400,
+     "not HTTP"),
+    ("one line that ends with LF", {"headers": (
+        "X-a: b\nTransfer-Encoding: chunked", LENGTH)}, 400, "CR LF"),
+    ("a bare CR", {"headers": ("X-a: b\rTransfer-Encoding: chunked",
+                               LENGTH)}, 400, "control character"),
+    ("a NUL", {"headers": ("X-a: b\0c", LENGTH)}, 400, "control character"),
+    ("two hosts", {"headers": ("Host: b", LENGTH)}, 400, "twice"),
+    ("two tokens", {"headers": ("Authorization: Bearer x", LENGTH)}, 400,
+     "twice"),
+    ("the URI of a proxy", {"headers": (LENGTH,),
+     "line": "POST http://b/rpc HTTP/1.1"}, 400, "path"),
+    ("no version", {"headers": (LENGTH,), "line": "POST /rpc"}, 400,
+     "METHOD PATH"),
+    ("version 2", {"headers": (LENGTH,), "line": "POST /rpc HTTP/2.0"}, 505,
+     "HTTP/1.1"),
+    ("another method", {"headers": (LENGTH,), "line": "TRACE /rpc HTTP/1.1"},
+     405, "not done here"),
+    ("a long header", {"headers": ("X-a: " + "b" * 9000, LENGTH)}, 431,
+     "too long"),
+    ("a long path", {"headers": (LENGTH,),
+                     "line": "POST /%s HTTP/1.1" % ("a" * 9000)}, 414,
+     "too long"),
+    ("no length", {"headers": ()}, 411, "no Content-Length"),
+    ("100 MB told", {"headers": ("Content-Length: 100000000",)}, 413,
+     "may have"),
+    ("a body that is no JSON", {"headers": ("Content-Length: 3",),
+     "body": "{]}"}, 400, "-32700"),
+    ("invalid UTF-8", {"headers": ("Content-Length: 4",),
+     "body": "\"\xff\xfe\""}, 400, "UTF-8"),
+    ("deep nesting", {"headers": ("Content-Length: 200",),
+     "body": "[" * 100 + "]" * 100}, 413, "-32000"),
+    ("a text as Content-Type", {"headers": (LENGTH,), "type": 1}, 415,
+     "application/json"),
+    ("another page's", {"headers": (LENGTH, "Origin: http://evil.example")},
+     403, "origin"),
+    ("a forged proxy header", {"headers": (LENGTH, "X-Remote-User: root")},
+     403, "trusted proxy"),
+)
+
+
+def test_heads():
+    """One by one, on the wire; what stands behind each is never looked at."""
+    front = None
+    for i, (what, how, status, word) in enumerate(HEADS):
+        if i % 5 == 0:          # More of a kind are told as a number.
+            if front:
+                front.stop()
+            front = Front()
+        text = front.post(*how["headers"], body=how.get("body", BODY),
+                          line=how.get("line", "POST /rpc HTTP/1.1"),
+                          eol=how.get("eol", "\r\n"))
+        if "type" in how:
+            text = text.replace(b"application/json", b"text/plain")
+        before = front.daemon.rpc("system.info")["counters"]
+        # Behind a body that was read it would be a request of its own.
+        hidden = b"" if "-32" in word or word == "UTF-8" else HIDDEN.encode()
+        answer = front.raw(text + hidden, end=b"" if hidden else b'"id":null}')
+        counters = front.daemon.rpc("system.info")["counters"]
+        equal((answer.split()[1:2], answer.count(b"HTTP/1.1 ")),
+              ([b"%d" % status], 1), what)
+        equal(json.loads(answer.split(b"\r\n\r\n", 1)[1])["error"]["code"] < 0,
+              True, what)
+        if hidden:
+            equal(b"Connection: close" in answer, True, what)
+            equal(counters["api"]["http_refused"]
+                  - before["api"]["http_refused"], 1, what + " is counted")
+        front.told(what, word, "127.0.0.1:")
+    front.stop()
+
+
+def test_pieces():
+    """A head may come byte by byte; more than one request is no head."""
+    front = Front()
+    whole = front.post(LENGTH, "Connection: close")
+    s = connect(front.lab, HTTP)
+    for i in range(len(whole)):
+        s.sendall(whole[i:i + 1])
+    equal(s.makefile("rb").read().split()[1], b"200", "byte by byte")
+    # Bytes whose line goes wrong after many pieces.
+    s = connect(front.lab, HTTP)
+    for part in (b"GET /healthz HTTP", b"/1.1\r\nHost: ", b"a\r\nX-a : b\r\n"):
+        s.sendall(part)
+    equal(s.makefile("rb").read().split()[1], b"400", "wrong at last")
+    front.told("wrong at last", "400")
+    # The first is answered, and says that it was the last.
+    answer = front.raw(front.post(LENGTH) + front.post(LENGTH))
+    equal((answer.count(b"HTTP/1.1 200"), answer.count(b"HTTP/1.1 "),
+           b"Connection: close" in answer), (1, 1, True), "two at once")
+    web = Http(connect(front.lab, HTTP), front.viewer)
+    for _ in range(20):
+        equal(web.call("session.get")[0], 200, "kept alive")
+    # A second head, on a connection that was good until then.
+    web.sock.sendall(front.post("Transfer-Encoding : chunked", LENGTH))
+    equal(web.sock.makefile("rb").read().split()[1], b"400", "a later head")
+    front.told("a later head", "400")
+    front.said_nothing("good requests")
+    front.stop()
+
+
+def test_half_open():
+    """Half of a head: closed after ten seconds, told once each; connections
+    without a word are not worth a line of that level."""
+    front = Front()
+    begun = front.daemon.rpc("system.info")["counters"]["api"]
+    gone = connect(front.lab, HTTP)
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    gone.close()                        # Reset, without a word.
+    silent = connect(front.lab, HTTP)
+    silent.shutdown(socket.SHUT_WR)     # Nobody will ever ask.
+    silent.settimeout(5)
+    equal(silent.recv(100), b"", "the end and no word")
+    half = connect(front.lab, HTTP)     # We have said all: half of one.
+    half.sendall(b"POST /rpc HTTP/1.1\r\n")
+    half.shutdown(socket.SHUT_WR)
+    equal(half.makefile("rb").read().split()[1], b"400", "half and the end")
+    lines = [x for x in front.log()[front.at:].splitlines() if "NOTICE" in x]
+    if len(lines) != 1 or "half of a request" not in lines[0]:
+        raise Failure("in the log: %s" % lines)
+    front.at = len(front.log())
+    slow = connect(front.lab, HTTP, timeout=0.5)
+    slow.sendall(b"POST /rpc HTTP/1.1\r\nHost: a\r\nX-a: ")
+    answer = b""
+    while True:                         # A byte now and then does not help.
+        with contextlib.suppress(socket.timeout, BrokenPipeError):
+            slow.sendall(b"a")
+            answer = slow.recv(1000)
+            break
+    equal(answer.split()[1], b"408", "a slow head")
+    front.told("a slow head", "408", "in time")
+    counters = front.daemon.rpc("system.info")["counters"]["api"]
+    equal(counters["slow_requests"] - begun["slow_requests"], 1)
+    wait_until(lambda: front.daemon.rpc("system.info")["clients"] == 1,
+               what="all to be gone")
+    front.stop()
+
+
+def test_tokens():
+    """Revoked, expired, guessed, or not for that: over each transport."""
+    front = Front()
+    daemon = front.daemon
+    revoked = front.token("viewer", lifetime="1h")
+    daemon.rpc("token.revoke", token="viewer1h")
+    expired = front.token("viewer", lifetime="1s")
+    wait_until(lambda: [t for t in daemon.rpc("token.list")["tokens"]
+                        if t["expired"]], what="the end of a token")
+    front.at = len(front.log())
+    for what, token in (("revoked", revoked), ("expired", expired)):
+        status, reply = Http(connect(front.lab, HTTP), token).call(
+            "session.get")
+        equal((status, reply["error"]["code"]), (401, -32009), what)
+        front.told(what, "401", "nobody has this token")
+        w = WebSocket(connect(front.lab, HTTP),
+                      headers=[("Authorization", "Bearer " + token)])
+        equal(w.status, 401, what + ", WebSocket")
+        front.told(what, "401", "nobody has this token")
+        reply = Stream(connect(front.lab, TCP)).call("session.login",
+                                                     token=token)
+        equal(reply["error"]["code"], -32009, what + ", TCP")
+        front.told(what, "a token that is nobody's")
+    # Above the role: reading, and changing (which the audit log has, too).
+    web = Http(connect(front.lab, HTTP), front.viewer)
+    for method, params in (("token.list", {}), ("config.edit",
+                                                {"config": {}})):
+        status, reply = web.call(method, **params)
+        equal((status, reply["error"]["code"]), (403, -32008), method)
+        front.told(method, method, "token viewer", "role")
+    entry = daemon.rpc("audit.list", limit=1)["entries"][0]
+    equal((entry["method"], entry["outcome"]), ("config.edit", "refused"))
+    front.stop()
+
+
+def test_streams():
+    """What is no JSON, too deep, too long, over TCP and WebSocket."""
+    front = Front(**{"max-request": "200kB"})
+    auth = [("Authorization", "Bearer " + front.viewer)]
+    for what, text, code in (("no JSON", b"{]\n", -32700),
+                             ("invalid UTF-8", b"\"\xff\"\n", -32700),
+                             ("deep nesting", b"[" * 100, -32000),
+                             ("a long text", b"\"" + b"a" * 300000, -32000)):
+        s = Stream(connect(front.lab, TCP))
+        equal(s.call("session.login", token=front.viewer)["result"]["role"],
+              "viewer")
+        s.socket.sendall(text)
+        equal(s.receive()["error"]["code"], code, what)
+        front.told(what, str(code), "tcp")
+        s.close()
+    for what, opcode, data, code in (
+            ("binary", 2, b"{}", 1003),
+            ("invalid UTF-8", 1, b"\"\xff\"", 1007),
+            ("too long", 1, b"x" * 300000, 1009)):
+        w = WebSocket(connect(front.lab, HTTP), headers=auth)
+        with contextlib.suppress(OSError):
+            w.send_frame(opcode, data)
+        equal(w.receive(), code, what)
+        front.told(what, str(code), "ws")
+    front.stop()
+
+
+def test_flood():
+    """A thousand refusals: a few lines, the rest is a number."""
+    front = Front()
+    for _ in range(1000):
+        front.raw(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
+    lines = front.log()[front.at:].splitlines()
+    equal(front.daemon.rpc("system.info")["counters"]["api"]["http_refused"],
+          1000, "counted")
+    if not 1 <= len(lines) <= 15 or not all("404" in x for x in lines):
+        raise Failure("in the log: %d lines, %s" % (len(lines), lines[:3]))
+    size = os.path.getsize(front.daemon.log)
+    if size > 20000 or not re.search("refused", lines[0]):
+        raise Failure("the log has %d bytes" % size)
+    front.stop()
+
+
+if __name__ == "__main__":
+    main(needs=("root", "venturid"))
