@@ -14,6 +14,7 @@
 #include "api/value.h"
 #include "collector/filter/filter.h"
 #include "collector/identity/again.h"
+#include "collector/query/metric.h"
 #include "collector/query/query.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
@@ -189,70 +190,6 @@ read_by(struct reading *r)
     }
 }
 
-/* "bytes", "bps", "max(packets)", "distinct(src_addr)", "p95(bps)".  False: it
- * is none. */
-static bool
-parse_metric(const char *text, unsigned *id, struct query_calc *calc)
-{
-    static const struct {
-        const char *name;
-        enum query_fn fn;
-    } fns[] = {
-        { "min(", FN_MIN }, { "max(", FN_MAX }, { "distinct(", FN_DISTINCT },
-        { "p95(", FN_P95 }, { "share(", FN_SHARE },
-        { "previous(", FN_PREVIOUS }, { "reverse(", FN_REVERSE },
-        { "sum(", FN_SUM }, { "error(", FN_ERROR },
-    };
-    static const struct {
-        const char *name;
-        unsigned id;
-        enum query_fn fn;
-        bool rate;
-    } others[] = {
-        { "flows", QUERY_METRIC_FLOWS, FN_SUM, false },
-        { "fps", QUERY_METRIC_FLOWS, FN_SUM, true },
-        { "bps", COL_bytes, FN_SUM, true },
-        { "pps", COL_packets, FN_SUM, true },
-        { "l2_bps", COL_l2_bytes, FN_SUM, true },
-        { "first", COL_flow_start, FN_MIN, false },
-        { "last", COL_flow_end, FN_MAX, false },
-    };
-    char name[64];
-
-    *calc = (struct query_calc) { FN_SUM, false };
-    snprintf(name, sizeof name, "%s", text);
-    for (size_t i = 0; i < sizeof fns / sizeof fns[0]; i++) {
-        size_t len = strlen(fns[i].name), end = strlen(name);
-        if (!strncmp(name, fns[i].name, len) && name[end - 1] == ')') {
-            calc->fn = (uint8_t) fns[i].fn;
-            name[end - 1] = '\0';
-            memmove(name, name + len, end - len);
-            break;
-        }
-    }
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (!strcmp(name, others[i].name)) {
-            *id = others[i].id;
-            calc->rate = others[i].rate;
-            calc->fn = calc->fn ? calc->fn : (uint8_t) others[i].fn;
-            return calc->fn != FN_DISTINCT && calc->fn != FN_ERROR
-                   && !(calc->rate && (calc->fn == FN_MIN
-                                       || calc->fn == FN_MAX))
-                   && !(*id == QUERY_METRIC_FLOWS && (calc->fn == FN_MIN
-                                                      || calc->fn == FN_MAX));
-        }
-    }
-    const struct column *c = column_by_name(name);
-    if (!c) {
-        return false;
-    }
-    *id = (unsigned) (c - columns);
-    return calc->fn == FN_DISTINCT ? c->flags & CF_KEY
-           : c->type == COLUMN_T_TIME ? calc->fn == FN_MIN
-                                        || calc->fn == FN_MAX
-           : c->flags & CF_SUM;
-}
-
 static void
 add_metric(struct reading *r, const char *where, const char *name)
 {
@@ -260,7 +197,7 @@ add_metric(struct reading *r, const char *where, const char *name)
     struct query_calc calc;
     unsigned id;
 
-    if (!name || !parse_metric(name, &id, &calc)) {
+    if (!name || !metric_parse(name, &id, &calc)) {
         REFUSE(r, where, "\"%.60s\" is not a metric; flow.columns lists them",
                name ? name : "null");
         return;
@@ -1063,6 +1000,34 @@ column_to_json(const struct column *c)
 }
 
 static void
+add_metric_doc(struct json_object *list, const char *doc, const char *name,
+               const char *argument)
+{
+    struct json_object *o = json_object_new_object();
+    char text[64];
+
+    snprintf(text, sizeof text, argument ? "%s(%s)" : "%s", name, argument);
+    reply_string(o, "name", text);
+    reply_string(o, "doc", doc);
+    json_object_array_add(list, o);
+}
+
+/* What can be asked for besides the columns marked "metric". */
+static struct json_object *
+metrics_to_json(void)
+{
+    struct json_object *list = json_object_new_array();
+
+    for (const struct metric_word *w = metric_words; w->name; w++) {
+        add_metric_doc(list, w->doc, w->name, NULL);
+    }
+    for (const struct metric_fn *f = metric_fns; f->name; f++) {
+        add_metric_doc(list, f->doc, f->name, f->argument);
+    }
+    return list;
+}
+
+static void
 flow_columns(struct rpc_call *call, struct json_object *params)
 {
     static const struct column flows = {
@@ -1078,6 +1043,7 @@ flow_columns(struct rpc_call *call, struct json_object *params)
     }
     json_object_array_add(list, column_to_json(&flows));
     json_object_object_add(o, "columns", list);
+    json_object_object_add(o, "metrics", metrics_to_json());
     rpc_reply(call, o);
 }
 
@@ -1345,13 +1311,16 @@ const struct rpc_method methods_flow[] = {
         .role = ROLE_VIEWER,
         .confined = true,
         .summary = "What a flow record can say: every column with its type, "
-                   "unit, IPFIX element, words and meaning.",
+                   "unit, IPFIX element, words and meaning; and the metrics "
+                   "that are made of columns.",
         .params = no_params,
         .result_schema =
-            "{\"type\":\"object\",\"required\":[\"columns\"],"
+            "{\"type\":\"object\",\"required\":[\"columns\",\"metrics\"],"
             "\"properties\":{\"columns\":{\"type\":\"array\",\"items\":"
             "{\"type\":\"object\",\"required\":[\"name\",\"type\","
-            "\"unit\",\"nullable\",\"group_by\",\"metric\",\"doc\"]}}}}",
+            "\"unit\",\"nullable\",\"group_by\",\"metric\",\"doc\"]}},"
+            "\"metrics\":{\"type\":\"array\",\"items\":{\"type\":"
+            "\"object\",\"required\":[\"name\",\"doc\"]}}}}",
         .example_params = "{}",
         .example_result =
             "{\"columns\":[{\"name\":\"direction\",\"type\":\"enum\","
@@ -1360,7 +1329,8 @@ const struct rpc_method methods_flow[] = {
             "\"words\":[{\"value\":0,\"name\":\"ingress\","
             "\"doc\":\"seen when entering\"}],"
             "\"doc\":\"whether the packet was seen when entering or leaving "
-            "the exporter\"}]}",
+            "the exporter\"}],\"metrics\":[{\"name\":\"bps\",\"doc\":"
+            "\"bits a second: bytes\"}]}",
         .call = flow_columns,
     },
     {

@@ -6,9 +6,11 @@
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum kind { FLAG, TEXT, LIST };
+enum kind { FLAG, TEXT, DIRECTORY, LIST };
 
 struct option_def {
     const char *name;
@@ -24,10 +26,10 @@ struct option_def {
 static const struct option_def defs[] = {
     { "config", 'c', TEXT, MEMBER(config), 0, "FILE",
       "configuration (default " DEFAULT_CONFIG ", if it is there)" },
-    { "state-dir", 0, TEXT, MEMBER(state_dir), 0, "DIR",
+    { "state-dir", 0, DIRECTORY, MEMBER(state_dir), 0, "DIR",
       "flows and what must survive a restart (default " DEFAULT_STATE_DIR
       ")" },
-    { "run-dir", 0, TEXT, MEMBER(run_dir), 0, "DIR",
+    { "run-dir", 0, DIRECTORY, MEMBER(run_dir), 0, "DIR",
       "sockets (default " DEFAULT_RUN_DIR ")" },
     { "api", 0, LIST, MEMBER(api), MEMBER(n_api), "ADDRESS",
       "answer JSON-RPC there: unix:/PATH (repeatable; replaces the configured "
@@ -51,6 +53,20 @@ static const struct option_def defs[] = {
 };
 #define N_DEFS (sizeof defs / sizeof defs[0])
 
+/* 'path', seen from the root: addresses of sockets are made of it.  Stays until
+ * the process ends, as the command line does. */
+static const char *
+absolute(const char *path)
+{
+    char *cwd = *path == '/' ? NULL : getcwd(NULL, 0), *whole = NULL;
+
+    if (cwd && asprintf(&whole, "%s/%s", cwd, path) < 0) {
+        whole = NULL;
+    }
+    free(cwd);
+    return whole ? whole : path;
+}
+
 static int
 store(struct options *o, const struct option_def *d, const char *value)
 {
@@ -60,10 +76,12 @@ store(struct options *o, const struct option_def *d, const char *value)
         *(bool *) (base + d->offset) = true;
         return 0;
     case TEXT:
+    case DIRECTORY:
         if (!*value) {
             fprintf(stderr, "venturid: --%s: empty\n", d->name);
             return -EINVAL;
         }
+        value = d->kind == DIRECTORY ? absolute(value) : value;
         *(const char **) (base + d->offset) = value;
         return 0;
     case LIST: {

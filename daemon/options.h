@@ -9,7 +9,7 @@
 
 struct options {
     const char *config;         /* NULL: the default path. */
-    const char *state_dir, *run_dir;
+    const char *state_dir, *run_dir;    /* Absolute, or NULL. */
     const char *user;           /* NULL: as configured. */
     const char *api[OPTIONS_MAX];
     size_t n_api;
@@ -24,8 +24,8 @@ struct options {
 #define DEFAULT_STATE_DIR LOCALSTATEDIR "/lib/venturi"
 #define DEFAULT_RUN_DIR RUNSTATEDIR "/venturi"
 
-/* Fills in '*o' (strings are borrowed from 'argv').  Returns 0, or -EINVAL
- * after saying on stderr what is wrong. */
+/* Fills in '*o' (strings are borrowed from 'argv', or stay for good).  Returns
+ * 0, or -EINVAL after saying on stderr what is wrong. */
 int options_parse(int argc, char *argv[], struct options *o);
 void options_help(void);
 

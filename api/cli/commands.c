@@ -310,8 +310,8 @@ static const struct cli_option flows_options[] = {
     { "to", 't', "TIME", "and before then; now is the default", NULL },
     { "by", 'b', "COLUMNS", "group by these, with commas between them; none: "
       "totals", CLI_WORDS_BY },
-    { "metrics", 'm', "COLUMNS", "what to sum up; bytes,packets,flows is the "
-      "default", CLI_WORDS_METRICS },
+    { "metrics", 'm', "METRICS", "sums, bps, p95(bps), distinct(src_addr), "
+      "..., see venturictl columns; bytes,packets,flows is the default", CLI_WORDS_METRICS },
     { "order", 'o', "COLUMN", "sort by this; with - before it the largest "
       "first", NULL },
     { "top", 'n', "N", "at most so many rows; 10 is the default", NULL },
@@ -473,7 +473,16 @@ show_columns(struct cli *cli, struct json_object *o)
         { "doc", "meaning", false, NULL, false },
     };
 
+    static const struct view metrics[] = {
+        { "name", "metric", false, NULL, false },
+        { "doc", "meaning", false, NULL, false },
+    };
+
     SHOW_LIST(cli, at(o, "columns"), views, "No columns.");
+    if (cli->format == FORMAT_TABLE) {
+        fputs("\nMetrics are the columns marked so, and:\n\n", cli->out);
+        SHOW_LIST(cli, at(o, "metrics"), metrics, "None.");
+    }
     return EXIT_OK;
 }
 

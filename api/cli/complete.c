@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collector/filter/filter.h"
+#include "collector/query/metric.h"
 #include "lib/column.h"
 
 /* Completion for shells.  Their scripts ask "venturictl completion words", so
@@ -128,14 +129,16 @@ offer_columns(FILE *f, bool by, const char *current)
     size_t n = comma ? (size_t) (comma - current) + 1 : 0;
     static const char *const keys[] = { "none", "proto_name", "src_service",
                                         "dst_service", NULL };
-    static const char *const metrics[] = {
-        "flows", "bps", "pps", "fps", "l2_bps", "first", "last", "p95(bps)",
-        "share(bytes)", "distinct(src_addr)", "distinct(dst_addr)",
-        "max(bytes)", NULL
-    };
-
-    for (const char *const *o = by ? keys : metrics; *o; o++) {
+    for (const char *const *o = keys; by && *o; o++) {
         offer(f, current, n, *o, strlen(*o), current + n);
+    }
+    for (const struct metric_word *w = metric_words; !by && w->name; w++) {
+        offer(f, current, n, w->name, strlen(w->name), current + n);
+    }
+    for (const struct metric_fn *m = metric_fns; !by && m->name; m++) {
+        char word[64];
+        int len = snprintf(word, sizeof word, "%s(%s)", m->name, m->argument);
+        offer(f, current, n, word, (size_t) len, current + n);
     }
     for (size_t i = 0; i < N_COLUMNS; i++) {
         if (columns[i].flags & (by ? CF_KEY : CF_SUM)) {

@@ -104,8 +104,8 @@ const struct cli_option cli_series_options[] = {
     RANGE,
     { "by", 'b', "COLUMNS", "a series for each group of these",
       CLI_WORDS_BY },
-    { "metrics", 'm', "COLUMNS", "what to sum up; bps is the default",
-      CLI_WORDS_METRICS },
+    { "metrics", 'm', "METRICS", "sums, bps, p95(bps), ..., see venturictl "
+      "columns; bps is the default", CLI_WORDS_METRICS },
     { "top", 'n', "N", "so many groups; 10 is the default", NULL },
     { "bucket", 'B', "DURATION", "step", "1s 1m 5m 1h 1d" },
     OBSERVATIONS, RESOLVE, END

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/query/metric.h"
 #include "collector/query/sql.h"
 
 void
@@ -117,17 +118,12 @@ base_name(unsigned id, bool rate)
 void
 query_metric_name(const struct query *q, unsigned i, char *buf, size_t size)
 {
-    static const char *const names[] = {
-        [FN_MIN] = "min", [FN_MAX] = "max", [FN_DISTINCT] = "distinct",
-        [FN_P95] = "p95", [FN_SHARE] = "share", [FN_PREVIOUS] = "previous",
-        [FN_REVERSE] = "reverse", [FN_ERROR] = "error",
-    };
     const struct query_calc *c = &q->calc[i];
     const char *base = base_name(q->metrics[i], c->rate);
     if (c->fn == FN_SUM) {
         snprintf(buf, size, "%s", base);
     } else {
-        snprintf(buf, size, "%s(%s)", names[c->fn], base);
+        snprintf(buf, size, "%s(%s)", metric_fn_name(c->fn), base);
     }
 }
 

@@ -312,8 +312,14 @@ class Netns:
 
     def __init__(self, prefix="venturi-"):
         self.name = unique(prefix)
-        run("ip", "netns", "add", self.name)
-        on_cleanup(self.delete)
+        # A signal between the two, or while ip works, would leave it behind.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (
+            signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
+        try:
+            on_cleanup(self.delete)
+            run("ip", "netns", "add", self.name)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
         self.run("ip", "link", "set", "lo", "up")
 
     def delete(self):

@@ -259,6 +259,26 @@ test_columns(void)
     snprintf(path, sizeof path, "result.columns.%u.words.0.name",
              COL_direction);
     expect(o, path, "ingress");
+    for (unsigned i = 0;; i++) {
+        char params[200];
+        snprintf(path, sizeof path, "result.metrics.%u.name", i);
+        const char *name = at(o, path);
+        if (!name) {
+            CU_ASSERT(i > 10);
+            break;
+        }
+        snprintf(params, sizeof params, "{\"metrics\":[\"%s\"],"
+                 "%s\"bidirectional\":true,"
+                 "\"by\":[\"src_addr\",\"dst_addr\"]}", name,
+                 strncmp(name, "previous", 8) ? ""
+                 : "\"compare\":\"previous\",");
+        struct json_object *reply = call("flow.query", params);
+        if (at(reply, "error.message")) {
+            fprintf(stderr, "%s: %s\n", name, at(reply, "error.message"));
+            CU_FAIL("a metric that is none");
+        }
+        json_object_put(reply);
+    }
     json_object_put(o);
 }
 
