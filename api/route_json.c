@@ -91,6 +91,9 @@ route_put_attrs(struct json_object *o, const struct attrs *set,
     if (a->has & BGP_HAS_OTC) {
         reply_uint(o, "only_to_customer", a->otc);
     }
+    if (a->has & BGP_HAS_LEAK) {
+        reply_bool(o, "leak", true);
+    }
     reply_bool(o, "atomic_aggregate", a->has & BGP_HAS_ATOMIC_AGGREGATE);
     json_object_object_add(o, "communities", communities_to_json(a));
     json_object_object_add(o, "large_communities", large_to_json(a));

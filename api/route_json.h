@@ -31,6 +31,7 @@ void route_put_nlri(struct json_object *, const struct bgp_nlri *);
     "\"aggregator_as\":{\"type\":\"integer\"},"                        \
     "\"aggregator\":{\"type\":[\"string\",\"null\"]},"                 \
     "\"only_to_customer\":{\"type\":\"integer\"},"                     \
+    "\"leak\":{\"type\":\"boolean\"},"                                 \
     "\"atomic_aggregate\":{\"type\":\"boolean\"},"                     \
     "\"communities\":{\"type\":\"array\"},"                            \
     "\"large_communities\":{\"type\":\"array\"},"                      \

@@ -64,7 +64,7 @@ enum {
 
 /* Bits of 'has_origin' besides. */
 enum {
-    ATTRS_HAS = 0x7ff,          /* All of BGP_HAS_*. */
+    ATTRS_HAS = 0xfff,          /* All of BGP_HAS_*. */
     ATTRS_HOP6 = 1 << 14,       /* The next hop is the first that is rare. */
     ATTRS_NO_PATH = 1 << 15,    /* 'path_length' is 0. */
 };

@@ -114,8 +114,15 @@ local_pref_of(const struct attrs *a)
 
 #define LOWER(A, B) ((A) != (B) ? ((A) < (B) ? -1 : 1) : 0)
 
+static inline uint8_t
+leak_of(const struct attrs *a)
+{
+    return a->has_origin & BGP_HAS_LEAK ? 1 : 0;
+}
+
 /* RFC 4271 section 9.1.2.2, but that MED is compared between any neighbours:
- * else there would be no order. */
+ * else there would be no order.  A leak (RFC 9234) comes last: others would not
+ * use it, but if there is no other route, traffic that comes has taken it. */
 int
 route_compare(const struct rib *rib, const struct route *ra,
               const struct route *rb)
@@ -124,7 +131,8 @@ route_compare(const struct rib *rib, const struct route *ra,
     const struct peer_state *pb = &rib->states[rb->peer];
     const struct attrs *a = attrs_at(&rib->arena, ra->attrs);
     const struct attrs *b = attrs_at(&rib->arena, rb->attrs);
-    int order = LOWER(pa->rank, pb->rank);
+    int order = LOWER(leak_of(a), leak_of(b));
+    order = order ? order : LOWER(pa->rank, pb->rank);
     order = order ? order : LOWER(local_pref_of(b), local_pref_of(a));
     order = order ? order : LOWER(a->path_length, b->path_length);
     order = order ? order : LOWER(attrs_origin(a), attrs_origin(b));

@@ -50,6 +50,8 @@ enum {
     BGP_HAS_OTC = 1 << 8,       /* RFC 9234 */
     BGP_HAS_AIGP = 1 << 9,      /* RFC 7311 */
     BGP_HAS_LINK_LOCAL = 1 << 10,       /* Second next hop, RFC 2545. */
+    BGP_HAS_LEAK = 1 << 11,     /* Not in the message but judged: by its OTC
+                                 * it should not have come (RFC 9234). */
 };
 
 /* The path attributes of an UPDATE, with AS4_PATH and AS4_AGGREGATOR merged in

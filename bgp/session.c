@@ -253,6 +253,7 @@ become_established(struct happening *h)
     s->up_slot = h->slot;
     s->changed_ms = h->now;
     s->complete = s->warned = 0;
+    s->warned_leak = false;
     s->retry_at = NEVER;
     counter_inc(&s->n.established);
     session_stale_up(s, &c->open, h->now);
@@ -461,10 +462,12 @@ do_update(struct happening *h)
     struct bgp_update u;
     restart_hold(h);
     bgp_update_decode(s->decoder, &s->params, h->body, &u);
+    session_judge_leaks(s, &u);
     enum bgp_action action = bgp_update_deliver(&s->params, &u, &s->sink,
                                                 s->peer);
     counter_add(&s->n.announced, u.n_announced);
     counter_add(&s->n.withdrawn, u.n_withdrawn);
+    session_note_leaks(s, &u);
     if (u.n_discarded | u.n_unknown | u.n_skipped | u.n_bad_nlri) {
         counter_add(&s->n.attributes_discarded, u.n_discarded);
         counter_add(&s->n.attributes_unknown, u.n_unknown);

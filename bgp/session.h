@@ -76,6 +76,7 @@ struct bgp_config {
     X(attributes_unknown, "Attributes that are not known")                  \
     X(families_skipped, "Fields of families that are not kept")             \
     X(routes_skipped, "Single routes of a type that is not kept")           \
+    X(leaks, "Routes announced that are leaks by their ONLY_TO_CUSTOMER")   \
     X(established, "Times that the session came up")                        \
     X(flaps, "Times that the session went down")                            \
     X(connects, "Connections tried")                                        \

@@ -49,6 +49,7 @@ struct bgp_session {
     size_t max_size;
     bool enhanced, can_refresh, notification_gr;
     uint32_t complete, warned;
+    bool warned_leak;
     uint32_t gr_families, llgr_families;
     uint16_t gr_time_s;
     uint32_t llgr_time_s[BGP_N_FAMILIES];
@@ -73,6 +74,11 @@ bool session_check_open(const struct bgp_session *, const struct bgp_open *,
 void session_make_open(const struct bgp_session *, struct bgp_open *);
 /* What both can do. */
 void session_negotiate(struct bgp_session *, const struct bgp_open *);
+
+/* session_leak.c: marks routes that are leaks by our role (RFC 9234), before
+ * they are delivered; counts them once they are. */
+void session_judge_leaks(const struct bgp_session *, struct bgp_update *);
+void session_note_leaks(struct bgp_session *, const struct bgp_update *);
 
 /* session_stale.c: the session is up: what of before is still good. */
 void session_stale_up(struct bgp_session *, const struct bgp_open *,

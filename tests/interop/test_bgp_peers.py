@@ -121,6 +121,17 @@ def same(ours, theirs, what):
         equal(ours.get(prefix), theirs.get(prefix), "%s: %s" % (what, prefix))
 
 
+def details(venturid, peer, family="ipv4-unicast"):
+    """More of each route than table(): path, next hop, MED, LOCAL_PREF,
+    ORIGIN, communities."""
+    answer = venturid.rpc("route.table", peer=peer, family=family, limit=1000)
+    return {r["prefix"]: (r["as_path"], r["next_hop"], r.get("med"),
+                          r.get("local_pref"), r["origin"],
+                          tuple(sorted(r["communities"])),
+                          tuple(sorted(r["large_communities"])))
+            for r in answer["routes"]}
+
+
 def nets(n):
     return ["10.%d.%d.0/24" % (100 + i // 256, i % 256) for i in range(n)]
 
@@ -211,6 +222,63 @@ def test_bird_gtsm():
     venturid.stop()
 
 
+def test_bird_gtsm_ipv6():
+    lab = BgpLab()
+    conf = write(lab, "bird6.conf", """
+router id 10.0.0.2;
+protocol device {}
+protocol static { ipv6; route 2001:db8::/48 blackhole; }
+protocol bgp v { local fd00::2 as 65002; neighbor fd00::1 as 65000;
+    multihop; connect delay time 1; ttl security on; strict bind yes;
+    ipv6 { import none; export all; next hop self; }; }
+""")
+    control = os.path.join(lab.dir, "bird.ctl")
+    Process("bird", [BIRD, "-f", "-c", conf, "-s", control, "-P",
+                     control + ".pid"], control + ".log", lab.name)
+    venturid = daemon(lab, [{
+        "address": "fd00::2", "remote-as": 65002, "connect-retry": 1,
+        "source-address": "fd00::1", "ttl-security": 1}])
+    routes(venturid, "fd00::2", 1, "ipv6-unicast")
+    venturid.stop()
+
+
+def test_bird_add_path():
+    """Two routes of each prefix, told apart by their path identifiers; one of
+    them goes, and the other stays."""
+    lab = BgpLab()
+    bird = Bird(lab, nets(5), channel="add paths tx;")
+    wait_until(lambda: os.path.exists(bird.control), what="BIRD")
+
+    def second(n):
+        """Another protocol with the same prefixes, and its own community."""
+        bird.write(nets(5))
+        with open(bird.conf, "a", encoding="ascii") as f:
+            f.write("protocol static again { ipv4 { preference 50; }; %s }\n"
+                    % "".join("route %s blackhole { bgp_community.add((65002,"
+                              " 8)); bgp_path.prepend(64999); };" % p
+                              for p in nets(n)))
+        bird.ctl("configure")
+    second(5)
+    venturid = daemon(lab, [NEIGHBOR])
+    await_state(venturid, "10.0.0.2")
+    equal(neighbor(venturid, "10.0.0.2")["add_path"], ["ipv4-unicast"],
+          "add-path")
+    routes(venturid, "10.0.0.2", 10)
+    one = ("65002", "10.0.0.2", ("65002:7",), ("65002:1:2",))
+    two = ("65002 64999", "10.0.0.2", ("65002:8",), ())
+    same(table(venturid, "10.0.0.2"), {p: [one, two] for p in nets(5)},
+         "both")
+    ids = {r["path_id"] for r in venturid.rpc(
+        "route.lookup", address="10.100.0.1")["routes"]}
+    equal(len(ids), 2, "path identifiers: %s" % ids)
+    second(2)
+    routes(venturid, "10.0.0.2", 7)
+    same(table(venturid, "10.0.0.2"), {
+        p: [one, two] if p in nets(2) else [one] for p in nets(5)},
+         "three second ones less")
+    venturid.stop()
+
+
 def test_frr():
     """FRR: ADD-PATH, and BMP of what GoBGP tells it."""
     need(FRR + "/bgpd")
@@ -278,17 +346,38 @@ router bgp 65003
                   "community", "65004:9")
     routes(venturid, "10.0.0.3", 4, timeout=60)
 
+    def vtysh(command):
+        return json.loads(lab.run("vtysh", "--vty_socket", vty, "-c",
+                                  command + " json"))
+
     def advertised(family):
-        """As vtysh says."""
-        text = lab.run("vtysh", "--vty_socket", vty, "-c", "show bgp %s "
-                       "neighbors 10.0.0.1 advertised-routes json" % family)
-        sent = json.loads(text)["advertisedRoutes"]
-        return {p: [("65003 " + r["path"]).strip()] for p, r in sent.items()}
+        """As vtysh says: path, MED, ORIGIN of what it tells us; communities
+        of the route in its table.  The next hop it puts in when it sends."""
+        sent = vtysh("show bgp %s neighbors 10.0.0.1 advertised-routes"
+                     % family)["advertisedRoutes"]
+        found = {}
+        for p, r in sent.items():
+            entry = vtysh("show bgp %s %s" % (family, p))["paths"][0]
+            found[p] = (
+                ("65003 " + r["path"]).strip(), r.get("metric"),
+                {"IGP": "igp", "EGP": "egp"}.get(entry["origin"],
+                                                 "incomplete"),
+                tuple(sorted(entry.get("community", {}).get("list", []))),
+                tuple(sorted(entry.get("largeCommunity", {}).get("list",
+                                                                 []))))
+        return found
+
+    def ours(family):
+        return {p: (path, med, origin, communities, large)
+                for p, (path, _, med, _, origin, communities, large)
+                in details(venturid, "10.0.0.3", family).items()}
 
     for family, name in (("ipv4 unicast", "ipv4-unicast"),
                          ("ipv6 unicast", "ipv6-unicast")):
-        same({p: [r[0] for r in rows] for p, rows in table(
-            venturid, "10.0.0.3", name).items()}, advertised(family), "FRR")
+        same(ours(name), advertised(family), "FRR, " + name)
+    # FRR leaves another's next hop as it is, or not: it depends on when.
+    equal({r[1] for r in details(venturid, "10.0.0.3").values()}
+          - {"10.0.0.4"}, {"10.0.0.3"}, "next hops")
 
     def peer():
         for router in venturid.rpc("bmp.routers")["routers"]:
@@ -338,9 +427,13 @@ class Gobgp:
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "ipv4-unicast"
+    [neighbors.afi-safis.mp-graceful-restart.config]
+      enabled = true
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "ipv6-unicast"
+    [neighbors.afi-safis.mp-graceful-restart.config]
+      enabled = true
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "l3vpn-ipv4-unicast"
@@ -349,9 +442,13 @@ class Gobgp:
       afi-safi-name = "l2vpn-evpn"
 %s""" % (asn, address, address, other, other_as, password, address, bmp))
         self.api = "%s:50051" % address
+        self.conf = conf
+        self.start()
+
+    def start(self, *args):
         self.process = Process("gobgpd", [
-            GOBGPD, "-f", conf, "--api-hosts", self.api, "--pprof-disable"],
-            conf + ".log", lab.name)
+            GOBGPD, "-f", self.conf, "--api-hosts", self.api,
+            "--pprof-disable", *args], self.conf + ".log", self.lab.name)
         wait_until(lambda: "as" in self.ctl("global", check=False).lower()
                    and "error" not in self.ctl("global", check=False), 20,
                    lambda: self.process.text()[-1000:])
@@ -382,7 +479,8 @@ def test_gobgp():
     await_state(venturid, "10.0.0.5", timeout=60)
     for i in range(20):
         gobgp.ctl("global", "rib", "add", "10.50.%d.0/24" % i, "nexthop",
-                  "10.0.0.5")
+                  "10.0.0.5", "med", str(i), "community", "65005:%d" % i,
+                  "large-community", "65005:%d:7" % i)
     gobgp.ctl("global", "rib", "add", "-a", "ipv6", "2001:db8:5::/48",
               "nexthop", "fd00::5")
     routes(venturid, "10.0.0.5", 20)
@@ -395,14 +493,22 @@ def test_gobgp():
         found = {}
         for path in [p for paths in json.loads(text).values()
                      for p in paths]:
-            numbers = [n for a in path["attrs"] if a["type"] == 2
-                       for s in a["as_paths"] for n in s["asns"]]
-            found[path["nlri"]["prefix"]] = [" ".join(map(str, numbers))]
+            attrs = {a["type"]: a for a in path["attrs"]}
+            numbers = [n for s in attrs[2]["as_paths"] for n in s["asns"]]
+            hop = attrs[3 if 3 in attrs else 14]["nexthop"]
+            found[path["nlri"]["prefix"]] = (
+                " ".join(map(str, numbers)), hop,
+                attrs.get(4, {}).get("metric"), attrs.get(5, {}).get("value"),
+                ("igp", "egp", "incomplete")[attrs[1]["value"]],
+                tuple(sorted("%d:%d" % (c >> 16, c & 0xffff) for c in
+                             attrs.get(8, {}).get("communities", []))),
+                tuple(sorted("%d:%d:%d" % (c["ASN"], c["LocalData1"],
+                                           c["LocalData2"]) for c in
+                             attrs.get(32, {}).get("value", []))))
         return found
 
     for family, name in (("ipv4", "ipv4-unicast"), ("ipv6", "ipv6-unicast")):
-        same({p: [r[0] for r in rows] for p, rows in table(
-            venturid, "10.0.0.5", name).items()}, sent(family), "GoBGP")
+        same(details(venturid, "10.0.0.5", name), sent(family), "GoBGP")
     # VPNs and EVPN: route distinguishers and targets are kept, and an
     # address is found in all of them.
     gobgp.ctl("global", "rib", "add", "-a", "vpnv4", "10.51.0.0/16", "label",
@@ -446,6 +552,20 @@ def test_gobgp():
     wait_until(lambda: neighbor(venturid, "10.0.0.5")["counters"]
                ["established"] == 2, 60)
     routes(venturid, "10.0.0.5", 5)
+    # It ends without a word: its routes wait for it, and what it does not
+    # tell again when it is back goes with its End-of-RIB.
+    gobgp.process.popen.kill()
+    gobgp.process.popen.wait()
+    wait_until(lambda: neighbor(venturid, "10.0.0.5")["state"]
+               != "Established", what="the end of the session")
+    entry = neighbor(venturid, "10.0.0.5")
+    equal((entry["routes"]["ipv4-unicast"], "ipv4-unicast" in entry["stale"]),
+          (5, True), "routes of one that restarts")
+    gobgp.start("-r")
+    gobgp.ctl("global", "rib", "add", "10.50.17.0/24", "nexthop", "10.0.0.5")
+    await_state(venturid, "10.0.0.5", timeout=60)
+    routes(venturid, "10.0.0.5", 1, timeout=60)
+    equal(neighbor(venturid, "10.0.0.5")["stale"], [], "stale families")
     venturid.stop()
 
 

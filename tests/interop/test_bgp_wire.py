@@ -203,25 +203,106 @@ def test_long_lived():
     venturid.stop()
 
 
+def test_leaks():
+    """RFC 9234: ONLY_TO_CUSTOMER from a customer, or from a peer that did not
+    put it there, marks a leak, which comes after all other routes."""
+    lab = BgpLab()
+    venturid = daemon(lab, [
+        dict(EDGE, role="provider"),
+        {"address": "10.0.0.3", "remote-as": 65003, "passive": True,
+         "role": "peer"},
+        {"address": "10.0.0.4", "remote-as": 65004, "passive": True}])
+
+    def path(*numbers):
+        return attribute(0x40, 2, struct.pack(">BB%dI" % len(numbers), 2,
+                                              len(numbers), *numbers))
+
+    def otc(asn):
+        return attribute(0xc0, 35, struct.pack(">I", asn))
+    peers = {}
+    for last in (2, 3, 4):
+        address, asn = "10.0.0.%d" % last, 65001 if last == 2 else 65000 + last
+        peer = peers[last] = Peer(lab, address)
+        peer.send(message(OPEN, open_body(
+            asn=asn, ident=address,
+            caps=MP4 + capability(65, struct.pack(">I", asn))))
+                  + message(KEEPALIVE))
+        await_state(venturid, address)
+    first, second = bytes((24, 11, 0, 0)), bytes((24, 11, 0, 1))
+    peers[4].send(update(ORIGIN + path(65004, 9, 8, 7) + NEXT_HOP, first))
+    routes(venturid, "10.0.0.4", 1)
+    # A customer: any OTC. No OTC is no leak.
+    peers[2].send(update(ORIGIN + path(65001) + NEXT_HOP + otc(65001), first)
+                  + update(ORIGIN + path(65001) + NEXT_HOP, second))
+    # A peer: another AS than its own.
+    peers[3].send(update(ORIGIN + path(65003) + NEXT_HOP + otc(65003), second)
+                  + update(ORIGIN + path(65003) + NEXT_HOP + otc(64777),
+                           first))
+    routes(venturid, "10.0.0.2", 2)
+    routes(venturid, "10.0.0.3", 2)
+
+    def found(address):
+        return [(r["as_path"], r.get("leak", False), r["best"])
+                for r in lookup(venturid, address)]
+    equal(sorted(found("11.0.0.1")), [
+        ("65001", True, False), ("65003", True, False),
+        ("65004 9 8 7", False, True)], "the longer one that is no leak")
+    equal(sorted(found("11.0.1.1")), [
+        ("65001", False, True), ("65003", False, False)], "no leaks")
+    equal([neighbor(venturid, "10.0.0.%d" % i)["counters"]["leaks"]
+           for i in (2, 3, 4)], [1, 1, 0], "counted")
+    told = [str(e) for e in venturid.rpc(
+        "event.list", kinds=["bgp.warning"])["events"]]
+    equal(len([t for t in told if "ONLY_TO_CUSTOMER" in t]), 2, str(told))
+    # Its only route: it is what there is.
+    peers[4].send(update(withdrawn=first))
+    peers[3].send(update(withdrawn=first))
+    wait_until(lambda: found("11.0.0.1") == [("65001", True, True)], 20,
+               lambda: str(found("11.0.0.1")))
+    venturid.stop()
+
+
+def gtsm(v6):
+    lab = BgpLab()
+    ours, theirs = ("fd00::1", "fd00::2") if v6 else (OURS, "10.0.0.2")
+    family = socket.AF_INET6 if v6 else socket.AF_INET
+    venturid = daemon(lab, [dict(EDGE, address=theirs,
+                                 **{"ttl-security": 1})])
+
+    def connect(hops):
+        s = lab.socket(family)
+        if v6:
+            s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
+        else:
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+        s.bind((theirs, 0))
+        s.settimeout(20)
+        s.connect((ours, 179))
+        peer = Peer.__new__(Peer)
+        peer.socket, peer.rest = s, b""
+        return peer
+    far = connect(254)
+    far.socket.settimeout(1)
+    try:
+        far.send(message(OPEN, open_body(caps=CAPS)) + message(KEEPALIVE))
+    except OSError:
+        pass                    # It is closed already.
+    equal(far.receive(), None, "an answer to one who is far")
+    near = connect(255)
+    near.establish()
+    entry = await_state(venturid, theirs)
+    equal(entry["ttl_security"], 1, "ttl_security")
+    equal(entry["counters"]["opens_in"], 1, "OPENs that were read")
+    venturid.stop()
+
+
 def test_gtsm():
     """RFC 5082: who is further away than said does not even connect."""
-    lab = BgpLab()
-    venturid = daemon(lab, [dict(EDGE, **{"ttl-security": 1})])
-    far = Peer(lab)
-    far.socket.settimeout(1)
-    far.send(message(OPEN, open_body(caps=CAPS)) + message(KEEPALIVE))
-    equal(far.receive(), None, "an answer to one who is far")
-    near = lab.socket()
-    near.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
-    near.settimeout(20)
-    near.bind(("10.0.0.2", 0))
-    near.connect((OURS, 179))
-    peer = Peer.__new__(Peer)
-    peer.socket, peer.rest = near, b""
-    peer.establish()
-    entry = await_state(venturid, "10.0.0.2")
-    equal(entry["ttl_security"], 1, "ttl_security")
-    venturid.stop()
+    gtsm(False)
+
+
+def test_gtsm_ipv6():
+    gtsm(True)
 
 
 def test_table_full():

@@ -9,8 +9,9 @@ import struct
 import subprocess
 import time
 
-from harness import (BUILDDIR, Daemon, Lab, Process, Skip, equal, main,
-                     wait_until)
+import ipfix
+from harness import (BUILDDIR, Daemon, Host, Lab, Ovs, Process, Skip, equal,
+                     main, wait_until)
 
 BGP_PORT = 1790
 CONFIG = {
@@ -25,7 +26,7 @@ router id 10.0.0.2;
 protocol device {}
 protocol static s4 {
     ipv4;
-    route 203.0.113.0/24 blackhole {
+    route %s blackhole {
         bgp_path.prepend(15169);
         %s
         bgp_community.add((65000,100));
@@ -53,9 +54,10 @@ def program(name):
 
 
 class Bird:
-    def __init__(self, lab, transit):
+    def __init__(self, lab, transit, prefix="203.0.113.0/24"):
         program("bird")
         self.lab = lab
+        self.prefix = prefix
         self.conf = os.path.join(lab.dir, "bird.conf")
         self.ctl = os.path.join(lab.dir, "bird.ctl")
         self.write(transit)
@@ -66,7 +68,8 @@ class Bird:
 
     def write(self, transit):
         with open(self.conf, "w", encoding="ascii") as f:
-            f.write(BIRD % ("bgp_path.prepend(%d);" % transit, BGP_PORT))
+            f.write(BIRD % (self.prefix, "bgp_path.prepend(%d);" % transit,
+                            BGP_PORT))
 
     def change(self, transit):
         self.write(transit)
@@ -116,8 +119,8 @@ def lookup(daemon, address, **kwargs):
     return daemon.rpc("route.lookup", address=address, **kwargs)["routes"]
 
 
-def path_is(daemon, path):
-    routes = lookup(daemon, "203.0.113.7")
+def path_is(daemon, path, address="203.0.113.7"):
+    routes = lookup(daemon, address)
     return routes and routes[0]["as_path"] == path
 
 
@@ -175,6 +178,122 @@ def test_flows_have_the_route_of_their_time():
          "route", "203.0.113.7"], capture_output=True, text=True, timeout=30,
         check=True)
     equal(shown.stdout, "no route\n", "venturictl route")
+    daemon.stop()
+
+
+# --- Flows of real exporters -----------------------------------------------
+
+OLD, NEW = "64500 64501 15169", "64500 64777 15169"
+OLD_PORT, NEW_PORT = 40001, 40002
+
+
+def packets_by_path(daemon):
+    """{(port, path): packets} of what was sent."""
+    rows = daemon.flows(by=["dst_port", "as_path"], metrics=["packets"],
+                        filter="proto udp and dst port in [%d, %d]" % (
+                            OLD_PORT, NEW_PORT))
+    return {(r["dst_port"], r["as_path"]): r["packets"] for r in rows}
+
+
+def send_packets(host, address, port, count):
+    sock = ipfix.udp(host.name)
+    for _ in range(count):
+        sock.sendto(b"x" * 100, (address, port))
+        time.sleep(0.005)
+
+
+def old_and_new(daemon, bird, host, address, told=lambda: None):
+    """Packets under way before and after the peer changes the path."""
+    for port, path, count in ((OLD_PORT, OLD, 30), (NEW_PORT, NEW, 20)):
+        if path == NEW:
+            bird.change(64777)
+        wait_until(lambda: path_is(daemon, path, address), 30,
+                   "%s in the RIB" % path)
+        send_packets(host, address, port, count)
+        told()
+        wait_until(lambda: packets_by_path(daemon).get((port, path)) == count,
+                   60, lambda: "%d packets by %s: %s" % (
+                       count, path, packets_by_path(daemon)))
+    equal(packets_by_path(daemon), {(OLD_PORT, OLD): 30, (NEW_PORT, NEW): 20},
+          "old flows by the old path, new ones by the new")
+    row = daemon.flows(by=["communities", "dst_as", "dst_route_peer"],
+                       metrics=["packets"], filter="dst port %d and community"
+                       " 65000:100 and not src as 15169" % NEW_PORT)
+    equal([(r["communities"], r["dst_as"], r["dst_route_peer"], r["packets"])
+           for r in row],
+          [("65000:100 65000:1:2 rt:65000:7", 15169, "border", 20)],
+          "the rest of the route")
+
+
+def softflowd(version):
+    """A real softflowd sees the packets of a host."""
+    program("softflowctl")
+    lab = Lab()
+    host = Host(lab, 1)
+    lab.run("ip", "address", "add", "10.77.0.254/24", "dev", "host1")
+    host.plug()
+    host.run("ip", "route", "add", "203.0.113.0/24", "via", "10.77.0.254")
+    config = dict(CONFIG, collector={
+        "netflow": {"listen": ["127.0.0.1:2055"]},
+        "ipfix": {"listen": ["127.0.0.1:4739"]}})
+    daemon = Daemon(lab, config=config)
+    bird = Bird(lab, 64501)
+    control = os.path.join(lab.dir, "ctl")
+    exporter = Process(
+        "softflowd", [program("softflowd"), "-d", "-i", "host1", "-n",
+                      "127.0.0.1:%d" % (4739 if version == "10" else 2055),
+                      "-v", version, "-c", control, "-p",
+                      os.path.join(lab.dir, "pid"), "udp"],
+        os.path.join(lab.dir, "softflowd.log"), lab.name,
+        env=dict(os.environ, LD_PRELOAD=os.path.join(
+            BUILDDIR, "probe", "softflowd-now.so")))
+    wait_until(lambda: exporter.check() or len(
+        lab.read("/proc/net/packet").splitlines()) > 1, what="softflowd")
+
+    def statistics():
+        return lab.run("softflowctl", "-c", control, "statistics")
+
+    def told():
+        """It has seen all of them; it tells now."""
+        wait_until(lambda: "Packets processed: %d" % told.sent
+                   in statistics(), what=statistics)
+        told.sent += 20
+        lab.run("softflowctl", "-c", control, "expire-all")
+    told.sent = 30
+    old_and_new(daemon, bird, host, "203.0.113.7", told)
+    exporter.stop()
+    bird.process.stop()
+    daemon.stop()
+
+
+def test_softflowd_netflow9():
+    softflowd("9")
+
+
+def test_softflowd_ipfix():
+    softflowd("10")
+
+
+def test_open_vswitch():
+    """A bridge's own IPFIX, toward a network that BIRD announces."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    ovs.add_bridge("br0")
+    hosts = [ovs.add_host(1), ovs.add_host(2)]
+    config = dict(CONFIG, collector={"ipfix": {"listen": ["127.0.0.1:4739"]}},
+                  export={"policy": [{"name": "all",
+                                      "ipfix": {"sampling": 1}}]})
+    daemon = Daemon(lab, ovs.remote, config)
+    bird = Bird(lab, 64501, hosts[1].ipv4 + "/32")
+    for host in hosts:
+        host.plug()
+    wait_until(lambda: [s["state"] for s in daemon.export_status()
+                        if s["protocol"] == "ipfix"][0:1] in (
+                            ["in-sync"], ["receiving"], ["silent"]), 30,
+               lambda: str(daemon.export_status()))
+    hosts[0].run("ping", "-q", "-c", "2", "-i", "0.2", hosts[1].ipv4)
+    old_and_new(daemon, bird, hosts[0], hosts[1].ipv4)
+    bird.process.stop()
     daemon.stop()
 
 
