@@ -20,7 +20,8 @@ const struct cli_option cli_data_options[] = {
     { "from", 'f', "TIME", "from then on: RFC 3339, seconds since 1970, "
       "-2h", NULL },
     { "to", 't', "TIME", "and before then; now is the default", NULL },
-    { "format", 'F', "FORMAT", "parquet (the default), csv or ndjson",
+    { "format", 'F', "FORMAT", "parquet, csv or ndjson; by default as the name "
+      "of the file ends, or parquet",
       "parquet csv ndjson" },
     { "partition", 'P', "SPAN", "a file of each hour (the default) or day",
       "hour day" },
@@ -30,10 +31,28 @@ const struct cli_option cli_data_options[] = {
     { NULL, 0, NULL, NULL, NULL }
 };
 
+/* "csv" of "flows.csv"; NULL where the name does not tell. */
+static const char *
+format_of(const char *output)
+{
+    static const char *const formats[] = { "parquet", "csv", "ndjson" };
+    const char *dot = output ? strrchr(output, '.') : NULL;
+
+    for (size_t i = 0; dot && i < sizeof formats / sizeof formats[0]; i++) {
+        if (!strcmp(dot + 1, formats[i])) {
+            return formats[i];
+        }
+    }
+    return NULL;
+}
+
 static bool
 build(struct cli *cli, struct json_object *params)
 {
-    cli_set_string(params, "format", cli_value(cli, "format"));
+    const char *format = cli_value(cli, "format");
+
+    cli_set_string(params, "format",
+                   format ? format : format_of(cli_value(cli, "output")));
     cli_set_string(params, "partition", cli_value(cli, "partition"));
     if (cli_value(cli, "canonical")) {
         cli_set_string(params, "observations", "canonical");

@@ -75,6 +75,11 @@ def test_formats():
                       "proto", "udp")
     equal(len(text.splitlines()), totals(daemon, filter="proto udp")[0],
           "filtered")
+    # The name tells the format.
+    other = os.path.join(scratch_dir(), "flows.csv")
+    venturictl(daemon, "export-data", "-o", other)
+    with open(other, encoding="utf-8") as f:
+        equal(sums(list(csv.DictReader(f))), want, "flows.csv")
     # What goes wrong leaves nothing behind.
     venturictl(daemon, "export-data", "-o", path + "2", "prot udp", status=1)
     equal(os.listdir(os.path.dirname(path)), ["flows.parquet"], "files")
