@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/methods.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
 
@@ -381,4 +382,47 @@ endpoint_add_key(struct json_object *o, const struct dict *dict,
     case IDENTITY_N_KEYS:
         break;
     }
+}
+
+void
+endpoint_put_members(struct json_object *o, const char *const *text)
+{
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        bool said = text[i] && *text[i];
+        if (i == IDENTITY_LABELS) {
+            json_object_object_add(o, identity_members[i].name,
+                                   endpoint_labels_get(said ? text[i] : ""));
+        } else {
+            reply_string(o, identity_members[i].name, said ? text[i] : NULL);
+        }
+    }
+}
+
+void
+endpoint_put_interval(struct json_object *o, int64_t from_us, int64_t to_us)
+{
+    reply_time(o, "valid_from", from_us);
+    reply_time(o, "valid_to", to_us == IDENTITY_OPEN ? 0 : to_us);
+}
+
+struct json_object *
+endpoint_row_to_json(const struct dict *dict, const struct identity_row *row)
+{
+    const char *interface = identity_interface(row->declared);
+    const char *text[IDENTITY_N_MEMBERS];
+    struct json_object *o = json_object_new_object();
+
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        text[i] = identity_text(row->effective, i);
+    }
+    reply_string(o, "source", row->source);
+    reply_string(o, "id", identity_id(row->declared));
+    reply_string(o, "interface", *interface ? interface : NULL);
+    endpoint_put_members(o, text);
+    for (size_t i = 0; i < row->n_keys; i++) {
+        endpoint_add_key(o, dict, &row->keys[i]);
+    }
+    endpoint_put_interval(o, row->from_us, row->to_us);
+    reply_uint(o, "generation", row->generation);
+    return o;
 }

@@ -37,4 +37,13 @@ struct json_object *endpoint_labels_get(const char *text);
 void endpoint_add_key(struct json_object *o, const struct dict *,
                       const struct identity_key *);
 
+/* Adds the members ("labels" as an object) and "valid_from" and "valid_to". */
+void endpoint_put_members(struct json_object *o, const char *const *text);
+void endpoint_put_interval(struct json_object *o, int64_t from_us,
+                           int64_t to_us);
+
+/* An endpoint as endpoint.list tells it; the caller's. */
+struct json_object *endpoint_row_to_json(const struct dict *,
+                                         const struct identity_row *);
+
 #endif /* api/endpoint.h */

@@ -547,6 +547,12 @@ rpc_audit(struct rpc_call *call, struct json_object *before,
     }
 }
 
+bool
+rpc_is_audited(const struct rpc_call *call)
+{
+    return call->note != NULL;
+}
+
 /* Tells the audit log how it went. */
 static void
 call_audit(struct rpc_call *call, int code, const char *message)

@@ -93,6 +93,8 @@ const struct rpc_caller *rpc_caller(const struct rpc_call *);
  * over; either may be NULL. */
 void rpc_audit(struct rpc_call *, struct json_object *before,
                struct json_object *after);
+/* Whether there is one: what it costs to find out can be saved otherwise. */
+bool rpc_is_audited(const struct rpc_call *);
 
 /* Runs 'deliver(aux)' on the main thread soon.  From any thread.  For methods
  * that are answered by another thread. */

@@ -93,14 +93,18 @@ alert_mute(struct rpc_call *call, struct json_object *params)
                  "subject? * is all of them");
         return;
     }
+    struct json_object *before = alerts_mutes(a, now_us);
     if (alerts_mute(a, rule, subject, rpc_caller(call)->name,
                     json_text(params, "comment"), now_us, now_us + us)) {
+        json_object_put(before);
         rpc_fail(call, RPC_BUSY, NULL, "there are %d mutes already",
                  MUTES_MAX);
         return;
     }
     struct json_object *o = json_object_new_object();
-    json_object_object_add(o, "mutes", alerts_mutes(a, now_us));
+    struct json_object *after = alerts_mutes(a, now_us);
+    rpc_audit(call, before, json_object_get(after));
+    json_object_object_add(o, "mutes", after);
     rpc_reply(call, o);
 }
 

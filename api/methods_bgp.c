@@ -309,6 +309,38 @@ routers(struct rpc_call *call, struct json_object *params)
 
 /* ---- Deeds. ---- */
 
+struct looking {
+    const struct addr *address;
+    struct json_object *found;
+};
+
+static bool
+add_state(void *looking, const struct bgp_speaker_info *info)
+{
+    struct looking *l = looking;
+    const struct bgp_session_info *s = &info->session;
+
+    if (!addr_equal(&s->config->address, l->address)) {
+        return true;
+    }
+    l->found = json_object_new_object();
+    put_addr(l->found, "address", l->address);
+    reply_string(l->found, "state", bgp_state_name(s->state));
+    json_object_object_add(l->found, "complete", families(s->complete));
+    return false;
+}
+
+/* How a session is, for the audit log; NULL: there is none. */
+static struct json_object *
+state_of(const struct bgp_speaker *sp, const struct addr *a)
+{
+    struct looking l = { a, NULL };
+    if (sp) {
+        bgp_speaker_each(sp, add_state, &l);
+    }
+    return l.found;
+}
+
 static void
 act(struct rpc_call *call, struct json_object *params,
     int (*deed)(struct bgp_speaker *, const struct addr *))
@@ -324,7 +356,9 @@ act(struct rpc_call *call, struct json_object *params,
                  text);
         return;
     }
+    struct json_object *before = state_of(c->speaker, &a);
     int error = c->speaker ? deed(c->speaker, &a) : -ENOENT;
+    rpc_audit(call, before, state_of(c->speaker, &a));
     if (error == -ENOENT) {
         rpc_fail(call, RPC_NOT_FOUND, "address", "%s is no neighbour", text);
     } else if (error) {

@@ -83,7 +83,9 @@ deliver(void *x_)
     struct export_call *x = x_;
 
     if (x->r->status == DATA_OK) {
-        rpc_reply(x->call, report(x));
+        struct json_object *o = report(x);
+        rpc_audit(x->call, NULL, json_object_get(o));
+        rpc_reply(x->call, o);
     } else {
         rpc_fail(x->call, x->r->status == DATA_CANCELLED ? RPC_CANCELLED
                                                          : RPC_FAILED,

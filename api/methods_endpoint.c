@@ -18,6 +18,7 @@
 #include "lib/dict.h"
 
 #define MAX_ENDPOINTS 10000     /* In one call. */
+#define MAX_AUDITED 32          /* The audit log says how they were before. */
 #define MAX_LIST 1000
 #define MAX_LOOKED 20000       /* Endpoints that one page passes over. */
 
@@ -40,7 +41,57 @@ struct telling {
     struct api *api;
     struct identity_result result;
     size_t n;
+    struct identity_journal *journal;
+    char *source;
+    struct json_object *before; /* For the audit log; NULL: too many. */
 };
+
+static void
+telling_free(struct telling *t)
+{
+    if (t) {
+        json_object_put(t->before);
+        free(t->source);
+        free(t);
+    }
+}
+
+struct asked {
+    const struct dict *dict;
+    const char *source;
+    struct json_object *ids, *rows, *row;
+};
+
+static bool
+add_asked(void *asked, const struct identity_row *row)
+{
+    struct asked *a = asked;
+    a->row = endpoint_row_to_json(a->dict, row);
+    return false;
+}
+
+static void
+ask_locked(void *asked, const struct identity *t)
+{
+    struct asked *a = asked;
+    json_object_object_foreach(a->ids, id, v) {
+        (void) v;
+        a->row = NULL;
+        identity_get(t, a->source, id, add_asked, a);
+        json_object_object_add(a->rows, id, a->row);
+    }
+}
+
+/* How the endpoints whose ids are the members of 'ids' are now. */
+static struct json_object *
+rows_of(struct rpc_call *call, struct identity_journal *j,
+        const char *source, struct json_object *ids)
+{
+    struct asked a = { .dict = rpc_context(call)->dict, .source = source,
+                       .ids = ids, .rows = json_object_new_object() };
+    identity_journal_locked(j, ask_locked, &a);
+    return a.rows;
+}
 
 static const char *
 why(int error)
@@ -62,6 +113,10 @@ deliver(void *aux)
     const struct identity_result *r = &t->result;
     struct json_object *o = json_object_new_object();
 
+    if (t->before) {
+        rpc_audit(t->call, json_object_get(t->before), rows_of(
+                      t->call, t->journal, t->source, t->before));
+    }
     reply_uint(o, "accepted", t->n > r->failed ? t->n - r->failed : 0);
     reply_uint(o, "refused", r->failed);
     reply_uint(o, "ended", r->ended);
@@ -77,7 +132,7 @@ deliver(void *aux)
                                  : NULL);
     }
     rpc_reply(t->call, o);
-    free(t);
+    telling_free(t);
 }
 
 /* On the journal's thread. */
@@ -89,18 +144,24 @@ told(void *aux, const struct identity_result *r)
     api_post(t->api, deliver, t);
 }
 
+/* 'ids' has, if they are few, the endpoints' ids as members. */
 static void
 submit(struct rpc_call *call, struct identity_journal *j,
-       struct identity_buffer *b, size_t n)
+       struct identity_buffer *b, size_t n, const char *source,
+       struct json_object *ids)
 {
     struct telling *t = calloc(1, sizeof *t);
     int error = -ENOMEM;
     if (t) {
-        *t = (struct telling) { .call = call, .api = rpc_api(call), .n = n };
+        *t = (struct telling) { .call = call, .api = rpc_api(call), .n = n,
+                                .journal = j, .source = strdup(source) };
+        if (t->source && n <= MAX_AUDITED && rpc_is_audited(call)) {
+            t->before = rows_of(call, j, source, ids);
+        }
         error = identity_journal_submit(j, b, told, t);
     }
     if (error) {
-        free(t);
+        telling_free(t);
         identity_buffer_free(b);
         rpc_fail(call, error == -EAGAIN ? RPC_BUSY : RPC_INTERNAL_ERROR, NULL,
                  error == -EAGAIN ? "too much waits to be written; try again "
@@ -162,6 +223,7 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
     }
     struct endpoint_reading *r = calloc(1, sizeof *r);
     struct identity_buffer b = { .data = NULL };
+    struct json_object *ids = json_object_new_object();
     bool right = r != NULL;
     if (r) {
         r->dict = rpc_context(call)->dict;
@@ -172,6 +234,9 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
                               generation, &rec.e);
         if (right) {
             identity_record_put(&b, r->dict, &rec);
+            if (n <= MAX_AUDITED) {
+                json_object_object_add(ids, rec.e.id, NULL);
+            }
         } else {
             char where[96];
             snprintf(where, sizeof where, "endpoints[%zu]%s%s", i,
@@ -187,13 +252,14 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
         identity_record_put(&b, r->dict, &rec);
     }
     if (right) {
-        submit(call, j, &b, n);
+        submit(call, j, &b, n, source, ids);
     } else {
         identity_buffer_free(&b);
         if (!r) {
             rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
         }
     }
+    json_object_put(ids);
     free(r);
 }
 
@@ -216,6 +282,7 @@ endpoint_delete(struct rpc_call *call, struct json_object *params)
         return;
     }
     size_t n = json_object_array_length(list);
+    struct json_object *ids = json_object_new_object();
     for (size_t i = 0; i < n && i <= MAX_ENDPOINTS; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
         char where[32];
@@ -224,36 +291,20 @@ endpoint_delete(struct rpc_call *call, struct json_object *params)
             rpc_fail(call, RPC_INVALID_PARAMS, where, i == MAX_ENDPOINTS
                      ? "too many in one call" : "a string is expected");
             identity_buffer_free(&b);
+            json_object_put(ids);
             return;
         }
         rec.e.id = json_object_get_string(v);
         identity_record_put(&b, rpc_context(call)->dict, &rec);
+        if (n <= MAX_AUDITED) {
+            json_object_object_add(ids, rec.e.id, NULL);
+        }
     }
-    submit(call, j, &b, n);
+    submit(call, j, &b, n, rec.e.source, ids);
+    json_object_put(ids);
 }
 
 /* ---- Asking. ---- */
-
-static void
-put_members(struct json_object *o, const char *const *text)
-{
-    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        bool said = text[i] && *text[i];
-        if (i == IDENTITY_LABELS) {
-            json_object_object_add(o, identity_members[i].name,
-                                   endpoint_labels_get(said ? text[i] : ""));
-        } else {
-            reply_string(o, identity_members[i].name, said ? text[i] : NULL);
-        }
-    }
-}
-
-static void
-put_interval(struct json_object *o, int64_t from_us, int64_t to_us)
-{
-    reply_time(o, "valid_from", from_us);
-    reply_time(o, "valid_to", to_us == IDENTITY_OPEN ? 0 : to_us);
-}
 
 /* What the caller wants of all that is found. */
 struct asking {
@@ -290,9 +341,9 @@ add_match(void *aux, const struct identity_found *f)
     reply_string(o, "source", v->source);
     reply_string(o, "id", v->id);
     reply_string(o, "interface", *v->interface ? v->interface : NULL);
-    put_members(o, v->text);
+    endpoint_put_members(o, v->text);
     endpoint_add_key(o, a->dict, &v->key);
-    put_interval(o, v->from_us, v->to_us);
+    endpoint_put_interval(o, v->from_us, v->to_us);
     reply_uint(o, "trust", f->rank);
     reply_bool(o, "gap", f->gap);
     json_object_array_add(a->list, o);
@@ -386,25 +437,12 @@ static bool
 add_row(void *aux, const struct identity_row *row)
 {
     struct asking *a = aux;
-    const char *text[IDENTITY_N_MEMBERS];
-    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        text[i] = identity_text(row->effective, i);
-    }
-    if (visible(a, text[IDENTITY_TENANT]) && wanted(a->source, row->source)
-        && wanted(a->tenant, text[IDENTITY_TENANT])
-        && wanted(a->network, text[IDENTITY_NETWORK])) {
-        const char *interface = identity_interface(row->declared);
-        struct json_object *o = json_object_new_object();
-        reply_string(o, "source", row->source);
-        reply_string(o, "id", identity_id(row->declared));
-        reply_string(o, "interface", *interface ? interface : NULL);
-        put_members(o, text);
-        for (size_t i = 0; i < row->n_keys; i++) {
-            endpoint_add_key(o, a->dict, &row->keys[i]);
-        }
-        put_interval(o, row->from_us, row->to_us);
-        reply_uint(o, "generation", row->generation);
-        json_object_array_add(a->list, o);
+    const char *tenant = identity_text(row->effective, IDENTITY_TENANT);
+    if (visible(a, tenant) && wanted(a->source, row->source)
+        && wanted(a->tenant, tenant)
+        && wanted(a->network, identity_text(row->effective,
+                                            IDENTITY_NETWORK))) {
+        json_object_array_add(a->list, endpoint_row_to_json(a->dict, row));
     }
     /* A question that few answer must not hold up the main loop. */
     return json_object_array_length(a->list) < a->limit

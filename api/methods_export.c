@@ -173,6 +173,14 @@ struct scope {
     const char *bridge, *policy;
 };
 
+static bool
+in_scope(const struct export_change *c, const struct scope *scope)
+{
+    return (!scope->bridge || !strcmp(scope->bridge, c->bridge))
+           && (!scope->policy
+               || (c->policy && !strcmp(scope->policy, c->policy)));
+}
+
 /* "flow-sample" has an id. */
 static void
 add_protocol(struct json_object *o, enum export_table table, bool sample,
@@ -221,7 +229,6 @@ static struct json_object *
 plan_to_json(const struct export_plan *plan, const struct scope *scope,
              bool all, size_t *pending)
 {
-    const char *bridge = scope->bridge, *policy = scope->policy;
     struct json_object *o = json_object_new_object();
     struct json_object *changes = json_object_new_array();
     uint64_t n_pending = 0;
@@ -229,8 +236,7 @@ plan_to_json(const struct export_plan *plan, const struct scope *scope,
         const struct export_change *c = &plan->changes[i];
         bool shown = all || c->state == STATE_PENDING
                      || c->action == ACTION_SKIP;
-        if (shown && (!bridge || !strcmp(bridge, c->bridge))
-            && (!policy || (c->policy && !strcmp(policy, c->policy)))) {
+        if (shown && in_scope(c, scope)) {
             json_object_array_add(changes, change_to_json(c));
             n_pending += c->state == STATE_PENDING;
         }
@@ -312,6 +318,86 @@ fail_order(struct rpc_call *call, int error)
              "restart would undo it: %s", strerror(-error));
 }
 
+/* Adds 'v' (taken over) as what a bridge has of a protocol. */
+static void
+add_part(struct json_object *o, const struct export_change *c,
+         struct json_object *v)
+{
+    char name[200];
+    if (c->sample) {
+        snprintf(name, sizeof name, "%.150s/flow-sample/%u", c->bridge,
+                 c->sample_id);
+    } else {
+        snprintf(name, sizeof name, "%.150s/%s", c->bridge,
+                 export_table_name(c->table));
+    }
+    json_object_object_add(o, name, v);
+}
+
+/* For the audit log: of each database, bridge by bridge, the columns that are
+ * to be written, as they are and as they will be. */
+static void
+audit_plans(struct rpc_call *call, struct export_plan *const *plans, size_t n,
+            const struct scope *scope)
+{
+    struct json_object *all_before = json_object_new_object();
+    struct json_object *all_after = json_object_new_object();
+
+    for (size_t i = 0; i < n; i++) {
+        const struct export_plan *p = plans[i];
+        struct json_object *before = json_object_new_object();
+        struct json_object *after = json_object_new_object();
+        for (size_t j = 0; p && j < p->n_changes; j++) {
+            const struct export_change *c = &p->changes[j];
+            if (c->state != STATE_PENDING || !in_scope(c, scope)) {
+                continue;
+            }
+            struct json_object *x = json_object_new_object();
+            struct json_object *y = json_object_new_object();
+            for (size_t k = 0; k < c->n_diffs; k++) {
+                reply_string(x, c->diffs[k].column, c->diffs[k].old_value);
+                reply_string(y, c->diffs[k].column, c->diffs[k].new_value);
+            }
+            add_part(before, c, x);
+            add_part(after, c, y);
+        }
+        if (p && json_object_object_length(before)) {
+            json_object_object_add(all_before, p->remote, before);
+            json_object_object_add(all_after, p->remote, after);
+        } else {
+            json_object_put(before);
+            json_object_put(after);
+        }
+    }
+    rpc_audit(call, all_before, all_after);
+}
+
+/* For the audit log: what export there is, of each database. */
+static struct json_object *
+exports_now(struct ovsdb *ovsdb, const struct scope *scope)
+{
+    struct json_object *all = json_object_new_object();
+
+    for (size_t i = 0; i < n_remotes(ovsdb); i++) {
+        struct export_plan *p = ovsdb_plan(ovsdb, i);
+        struct json_object *o = json_object_new_object();
+        for (size_t j = 0; p && j < p->n_changes; j++) {
+            const struct export_change *c = &p->changes[j];
+            if (c->policy && in_scope(c, scope)) {
+                add_part(o, c, json_object_new_string(
+                             export_state_name(c->state)));
+            }
+        }
+        if (p) {
+            json_object_object_add(all, p->remote, o);
+        } else {
+            json_object_put(o);
+        }
+        export_plan_destroy(p);
+    }
+    return all;
+}
+
 static void
 export_apply(struct rpc_call *call, struct json_object *params)
 {
@@ -339,6 +425,9 @@ export_apply(struct rpc_call *call, struct json_object *params)
     struct json_object *o = json_object_new_object();
     struct json_object *plans = json_object_new_array();
     struct json_object *unreachable = json_object_new_array();
+    if (made) {
+        audit_plans(call, made, n_remotes(ovsdb), &scope);
+    }
     size_t pending = add_plans(ovsdb, &scope, false, made, plans,
                                unreachable);
     free(made);
@@ -358,6 +447,7 @@ struct removal {
     struct api *api;
     int n;
     size_t n_probes;            /* Stopped. */
+    struct json_object *before; /* What there was, for the audit log. */
 };
 
 static void
@@ -368,6 +458,7 @@ deliver_removal(void *m_)
         struct json_object *o = json_object_new_object();
         reply_int(o, "removed", m->n);
         reply_uint(o, "probes", m->n_probes);
+        rpc_audit(m->call, json_object_get(m->before), json_object_get(o));
         rpc_reply(m->call, o);
     } else if (m->n == -ENOTCONN) {
         rpc_fail(m->call, RPC_UNAVAILABLE, NULL, "no database can be "
@@ -378,6 +469,7 @@ deliver_removal(void *m_)
     } else {
         rpc_fail(m->call, RPC_FAILED, NULL, "%s", strerror(-m->n));
     }
+    json_object_put(m->before);
     free(m);
 }
 
@@ -407,6 +499,7 @@ export_remove(struct rpc_call *call, struct json_object *params)
     *m = (struct removal) {
         .call = call, .api = rpc_api(call),
         .n_probes = probes_running(c, scope.bridge, scope.policy),
+        .before = rpc_is_audited(call) ? exports_now(ovsdb, &scope) : NULL,
     };
     int error = c->order_probes ? c->order_probes(c->probes_aux, false,
                                                   scope.bridge, scope.policy)
@@ -422,6 +515,7 @@ export_remove(struct rpc_call *call, struct json_object *params)
     }
     if (error) {
         fail_order(call, error);
+        json_object_put(m->before);
         free(m);
     }
 }

@@ -161,7 +161,9 @@ deliver(void *ic_)
     import_finish(ic->import);
     ic->imports->running = NULL;
     if (ic->r.status == IMPORT_OK) {
-        rpc_reply(ic->call, report(ic));
+        struct json_object *o = report(ic);
+        rpc_audit(ic->call, NULL, json_object_get(o));
+        rpc_reply(ic->call, o);
     } else {
         refuse(ic);
     }

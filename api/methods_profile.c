@@ -54,12 +54,16 @@ fail_add(struct rpc_call *call, int e, const char *member, const char *name)
                      : "no memory for \"%s\"", name);
 }
 
-/* Keeps the change and answers. */
+/* Keeps the change and answers; for the audit log, what was changed looked
+ * like 'before' (taken over; NULL: it was not there) and looks like 'after'
+ * (borrowed). */
 static void
 reply_saved(struct rpc_call *call, struct profiles *p,
+            struct json_object *before, struct json_object *after,
             struct json_object *result)
 {
     int e = profiles_save(p);
+    rpc_audit(call, before, json_object_get(after));
     if (e) {
         json_object_put(result);
         rpc_fail(call, RPC_FAILED, NULL, "it is in effect, but cannot be "
@@ -160,7 +164,8 @@ profile_add(struct rpc_call *call, struct json_object *params)
         fail_add(call, e, "name", name);
         return;
     }
-    reply_saved(call, p, profile_to_json(p, profiles_find(p, name)));
+    struct json_object *o = profile_to_json(p, profiles_find(p, name));
+    reply_saved(call, p, NULL, o, o);
 }
 
 static void
@@ -175,7 +180,7 @@ profile_delete(struct rpc_call *call, struct json_object *params)
     } else if (p) {
         struct json_object *o = profile_to_json(p, profile);
         profiles_delete(p, profile);
-        reply_saved(call, p, o);
+        reply_saved(call, p, json_object_get(o), NULL, o);
     }
 }
 
@@ -253,8 +258,9 @@ channel_add_(struct rpc_call *call, struct json_object *params)
     } else if (e) {
         fail_add(call, e, "name", name);
     } else {
-        reply_saved(call, p, channel_to_json(channel_find(p->set, profile,
-                                                          name)));
+        struct json_object *o = channel_to_json(channel_find(p->set, profile,
+                                                             name));
+        reply_saved(call, p, NULL, o, o);
     }
 }
 
@@ -284,14 +290,17 @@ channel_edit(struct rpc_call *call, struct json_object *params)
     if (!c) {
         return;
     }
+    struct json_object *before = channel_to_json(c);
     int e = filter ? channel_set_filter(p->set, c, filter, &error) : 0;
     if (e == -EINVAL) {
         reply_filter_error(call, &error);
     } else if (e) {
         fail_add(call, e, "filter", c->name);
     } else if (read_looks(call, params, c)) {
-        reply_saved(call, p, channel_to_json(c));
+        struct json_object *o = channel_to_json(c);
+        reply_saved(call, p, json_object_get(before), o, o);
     }
+    json_object_put(before);
 }
 
 static void
@@ -302,7 +311,7 @@ channel_delete_(struct rpc_call *call, struct json_object *params)
     if (c) {
         struct json_object *o = channel_to_json(c);
         channel_delete(p->set, c->profile, c->name);
-        reply_saved(call, p, o);
+        reply_saved(call, p, json_object_get(o), NULL, o);
     }
 }
 

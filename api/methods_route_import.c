@@ -19,6 +19,7 @@
 struct import_call {
     struct rpc_call *call;
     struct route_imports *imports;
+    struct json_object *before;         /* The import of that name, or NULL. */
     char name[ROUTE_IMPORT_NAME];
 };
 
@@ -52,12 +53,15 @@ on_done(void *call, const struct route_import_result *r)
     };
     struct import_call *ic = call;
     if (r->status == ROUTE_IMPORT_OK) {
-        rpc_reply(ic->call, report(ic, r));
+        struct json_object *o = report(ic, r);
+        rpc_audit(ic->call, json_object_get(ic->before), json_object_get(o));
+        rpc_reply(ic->call, o);
     } else {
         rpc_fail(ic->call, codes[r->status], "file", "the file of \"%s\" %s%s",
                  ic->name, r->error, r->status == ROUTE_IMPORT_DAMAGED
                  ? " (\"damaged\": true takes what can be read)" : "");
     }
+    json_object_put(ic->before);
     free(ic);
 }
 
@@ -112,6 +116,10 @@ the_imports(struct rpc_call *call)
     return all;
 }
 
+static struct json_object *find_import(struct rpc_call *,
+                                       const struct route_imports *,
+                                       const char *name);
+
 static void
 route_import(struct rpc_call *call, struct json_object *params)
 {
@@ -138,6 +146,7 @@ route_import(struct rpc_call *call, struct json_object *params)
     }
     ic->call = call;
     ic->imports = all;
+    ic->before = find_import(call, all, name);
     memcpy(ic->name, name, sizeof name);
     struct route_import_config c = {
         .fd = fd, .name = ic->name, .damaged = flag(params, "damaged"),
@@ -146,6 +155,7 @@ route_import(struct rpc_call *call, struct json_object *params)
     };
     int error = route_import_start(all, &c);
     if (error) {
+        json_object_put(ic->before);
         free(ic);
         rpc_fail(call, error == -EBUSY ? RPC_BUSY : RPC_INTERNAL_ERROR, NULL,
                  error == -EBUSY ? "another import of routes is running"
@@ -192,6 +202,26 @@ add_import(void *listing, const struct route_import_info *i)
     json_object_array_add(l->list, o);
 }
 
+/* For the audit log: the import of a name as route.imports tells it, or NULL;
+ * the caller's. */
+static struct json_object *
+find_import(struct rpc_call *call, const struct route_imports *all,
+            const char *name)
+{
+    struct listing l = { rpc_context(call)->rib, json_object_new_array() };
+    struct json_object *found = NULL;
+
+    route_imports_each(all, add_import, &l);
+    for (size_t i = 0; i < json_object_array_length(l.list) && !found; i++) {
+        struct json_object *o = json_object_array_get_idx(l.list, i);
+        if (!strcmp(json_text(o, "name"), name)) {
+            found = json_object_get(o);
+        }
+    }
+    json_object_put(l.list);
+    return found;
+}
+
 static void
 route_imports(struct rpc_call *call, struct json_object *params)
 {
@@ -215,8 +245,10 @@ route_forget(struct rpc_call *call, struct json_object *params)
     if (!all || !read_name(call, params, name)) {
         return;
     }
+    struct json_object *before = find_import(call, all, name);
     int error = route_import_remove(all, name);
     if (error) {
+        json_object_put(before);
         rpc_fail(call, error == -EBUSY ? RPC_BUSY : RPC_NOT_FOUND, "name",
                  error == -EBUSY ? "\"%s\" is being imported"
                  : "there is no import \"%s\"; route.imports lists them",
@@ -224,6 +256,7 @@ route_forget(struct rpc_call *call, struct json_object *params)
         return;
     }
     struct json_object *o = json_object_new_object();
+    rpc_audit(call, before, NULL);
     reply_string(o, "forgotten", name);
     rpc_reply(call, o);
 }
