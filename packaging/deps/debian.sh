@@ -30,7 +30,7 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # and exabgp BGP speakers, bgpdump a reader of MRT, ovn a network, that nobody
 # here wrote; clang is the other compiler.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
-    xz-utils procps socat tmux curl jq wrk python3-jsonschema nfdump
+    xz-utils procps socat tmux curl jq wrk node-ws python3-jsonschema nfdump
     nfdump-sflow tshark softflowd pmacct fprobe
     bird2 frr gobgpd exabgp bgpdump ovn-central ovn-host clang"
 

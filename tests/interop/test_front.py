@@ -646,60 +646,6 @@ def test_venturictl():
     daemon.stop()
 
 
-BROWSER = """
-const [url, token] = process.argv.slice(1);
-const ws = new WebSocket(url);
-let n = 0;
-const ask = (method, params) => ws.send(JSON.stringify(
-    {jsonrpc: "2.0", id: ++n, method, params}));
-ws.onopen = () => ask("session.login", {token});
-ws.onmessage = (event) => {
-    const reply = JSON.parse(event.data);
-    if (reply.id === 1) ask("rpc.discover");
-    else {
-        console.log(reply.result.methods.length);
-        ws.close(1000);
-    }
-};
-ws.onclose = (event) => console.log("closed", event.code);
-ws.onerror = (event) => { console.log("error", event.message); };
-"""
-
-
-def test_other_clients():
-    """curl, jq, and the WebSocket of Node, which is that of browsers."""
-    lab = Lab()
-    daemon = start(lab)
-    viewer = token(daemon, "viewer")
-    many = len(daemon.rpc("rpc.discover")["methods"])
-    url = "127.0.0.1:%d/rpc" % HTTP
-
-    def tool(*command, **kwargs):
-        return subprocess.run(in_netns(lab.name, command), text=True,
-                              capture_output=True, timeout=30, check=True,
-                              **kwargs).stdout
-
-    if shutil.which("curl"):
-        answer = tool("curl", "-sS", "--fail", "--compressed", "-H",
-                      "Authorization: Bearer " + viewer, "-H",
-                      "Content-Type: application/json", "-d",
-                      json.dumps(request("rpc.discover")), "http://" + url)
-        equal(len(json.loads(answer)["result"]["methods"]), many, "curl")
-        if shutil.which("jq"):
-            equal(tool("jq", "-r", ".result.methods | length", input=answer),
-                  "%d\n" % many, "jq")
-    node = shutil.which("node")
-    flags = [f for f in ((), ("--experimental-websocket",)) if node
-             and subprocess.run([node, *f, "-e", "WebSocket"], check=False,
-                                capture_output=True).returncode == 0][:1]
-    if flags:
-        said = tool(node, *flags[0], "-e", BROWSER, "ws://" + url, viewer)
-        equal(said, "%d\nclosed 1000\n" % many, "Node's WebSocket")
-    else:
-        print("    no Node with a WebSocket: not tried")
-    daemon.stop()
-
-
 # --- Where it listens ------------------------------------------------------
 
 def listening(lab):
