@@ -271,6 +271,25 @@ add_where(const struct api_context *c, struct json_object *o,
     json_object_object_add(o, "where", where);
 }
 
+/* Only OVN's samples say why. */
+static void
+add_why(const struct api_context *c, struct json_object *o,
+        const struct alert_capture *p)
+{
+    struct json_object *why = json_object_new_object();
+
+    add_value(c, why, "why", p, ALERT_CTX_why);
+    add_value(c, why, "why_name", p, ALERT_CTX_why_name);
+    add_value(c, why, "why_action", p, ALERT_CTX_why_action);
+    add_value(c, why, "why_policy", p, ALERT_CTX_why_policy);
+    add_value(c, why, "why_network", p, ALERT_CTX_why_network);
+    if (json_object_object_length(why)) {
+        json_object_object_add(o, "why", why);
+    } else {
+        json_object_put(why);
+    }
+}
+
 static void
 add_route(const struct api_context *c, struct json_object *o,
           const struct alert_capture *p)
@@ -421,6 +440,7 @@ alert_detail(const struct api_context *c, const struct alert_change *ch,
                                       : &p->value[ALERT_CTX_dst_addr].addr,
         now_us));
     add_where(c, o, p);
+    add_why(c, o, p);
     add_route(c, o, p);
     add_top(o, p);
     char *filter = filter_text(c, ch);

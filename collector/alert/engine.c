@@ -17,7 +17,7 @@
 #define CHUNK 64                /* Rows at a time: a word of the bitmap. */
 #define HOT .25f                /* Of the limit: looked at closely. */
 #define CLEAR_BELOW .8          /* Of the limit: then it is over. */
-#define THINNING 256.           /* Records at the minimum that are enough. */
+#define THINNING 64.           /* Records at the minimum that are enough. */
 #define LEVEL_MEMORY 1440.f     /* Minutes. */
 #define WEIGHT_DECAY .7f        /* A minute. */
 #define FLAP_S 3600             /* Raised again so soon, it flaps; then it */
@@ -238,7 +238,7 @@ clear_all(struct alert_engine *e, struct alert_watch *w, alert_tell_fn *tell,
     size_t n = (size_t) w->table.n_buckets * ALERT_WAYS;
 
     for (size_t i = 0; i < n && w->active; i++) {
-        if (w->table.tags[i]
+        if (alert_table_has(&w->table, i)
             && w->table.entries[i].state == ALERT_RAISED) {
             clear_alert(e, w, &w->table.entries[i], false, tell, aux);
         }
@@ -498,6 +498,9 @@ count(struct alert_engine *e, struct alert_watch *w,
     uint64_t unplaced = 0;
 
     for (unsigned i = 0; i < c->n; i++) {
+        alert_table_prefetch_entry(&w->table, c->hash[i]);
+    }
+    for (unsigned i = 0; i < c->n; i++) {
         struct alert_entry *x = alert_table_get(
             &w->table, c->hash[i], c->key[i], c->nulls[i],
             (float) c->volume[i]);
@@ -693,7 +696,7 @@ learn(struct alert_watch *w, struct alert_entry *x, float most[2])
         alert_seen_add(&w->seen, alert_stable_hash(w, x));
     }
     x->peak = x->rate;
-    x->weight *= WEIGHT_DECAY;
+    *alert_table_weight(&w->table, x) *= WEIGHT_DECAY;
 }
 
 static void
@@ -709,16 +712,18 @@ end_minute(const struct tick *t, struct alert_watch *w)
                            alert_log2(w->minute_total / 60));
     }
     for (size_t i = 0; i < n; i++) {
-        if (w->table.tags[i]) {
+        if (alert_table_has(&w->table, i)) {
             learn(w, &w->table.entries[i], most);
         }
     }
     float all = most[0] > most[1] ? most[0] : most[1];
     if (all > 0) {
-        alert_level_learn(&w->largest, all, LEVEL_MEMORY / 4);
+        alert_level_learn_most(&w->largest, &w->largest_run, all,
+                               LEVEL_MEMORY);
     }
     if (most[1] > 0) {
-        alert_level_learn(&w->largest_unknown, most[1], LEVEL_MEMORY / 4);
+        alert_level_learn_most(&w->largest_unknown, &w->unknown_run,
+                               most[1], LEVEL_MEMORY);
     }
     w->minute_total = 0;
     if (w->rule.type == ALERT_NEW) {
@@ -740,7 +745,7 @@ set_limits(struct alert_watch *w, int64_t now_s)
                                                  : 0;
     for (size_t i = 0; i < n; i++) {
         struct alert_entry *x = &w->table.entries[i];
-        if (w->table.tags[i] && x->state != ALERT_RAISED) {
+        if (alert_table_has(&w->table, i) && x->state != ALERT_RAISED) {
             x->limit = x->known ? INFINITY : limit_of(w, &x->level);
         }
     }
@@ -836,7 +841,8 @@ alert_engine_memory(const struct alert_engine *e)
     for (size_t i = 0; i < e->n; i++) {
         const struct alert_watch *w = e->list[i];
         size += (uint64_t) w->table.n_buckets * ALERT_WAYS
-                * (sizeof *w->table.tags + sizeof *w->table.entries
+                * (sizeof *w->table.buckets / ALERT_WAYS
+                   + sizeof *w->table.entries
                    + sizeof *w->table.rings)
                 + sizeof *w + (w->seen.bits[0] ? 2 * SEEN_BYTES : 0);
     }

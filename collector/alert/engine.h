@@ -49,7 +49,8 @@ extern const struct counter_def alert_counter_defs[];
     X(src_network) X(dst_network) X(src_host) X(dst_host)               \
     X(src_as) X(dst_as) X(src_as_path) X(as_path)                       \
     X(next_hop) X(src_bgp_next_hop) X(bgp_next_hop)                     \
-    X(src_route_peer) X(dst_route_peer) X(in_if) X(out_if) X(vni)
+    X(src_route_peer) X(dst_route_peer) X(in_if) X(out_if) X(vni)       \
+    X(why) X(why_name) X(why_action) X(why_policy) X(why_network)
 enum alert_context {
 #define X(ID) ALERT_CTX_##ID,
     ALERT_CONTEXT(X)

@@ -24,6 +24,7 @@ struct alert_watch {
     struct alert_seen seen;     /* Of NEW. */
     struct alert_season season;
     struct alert_level largest, largest_unknown;        /* Peak of a minute. */
+    int largest_run, unknown_run;
     float offset, most;         /* Of the hour; for limits. */
     float unknown_limit;
     double thinning;            /* Records below this are thinned. */

@@ -3,10 +3,16 @@
 #include "collector/alert/model.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define FIRST_DEV 1.f           /* One sample says little. */
 #define CLIP 4.f
+#define QUARTER_DEV 1.2f        /* Deviations in what is between a quarter and
+                                 * the half: maxima have a long upper end. */
+#define QUANTILE_STEP 2.f
+#define LONG_RUN 60
 #define SEASON_MEMORY (60 * 20) /* Samples of an hour: 20 days. */
 #define ALL_MEMORY (1440 * 7)
 
@@ -41,6 +47,28 @@ alert_level_learn(struct alert_level *l, float x, float memory)
     if (l->dev < .05f) {        /* Nothing is that regular. */
         l->dev = .05f;
     }
+}
+
+void
+alert_level_learn_most(struct alert_level *l, int *run, float x, float memory)
+{
+    if (l->n < ALERT_KNOWN_MINUTES) {
+        alert_level_learn(l, x, memory);
+        return;
+    }
+    float weight = 1 / (float) ++l->n, least = 1 / memory;
+    float step = QUANTILE_STEP * l->dev;
+    weight = weight > least ? weight : least;
+    bool low = x < l->mean - l->dev / QUARTER_DEV;
+    step *= weight;
+    *run = x > l->mean ? (*run > 0 ? *run + 1 : 1) : *run < 0 ? *run - 1 : -1;
+    if (abs(*run) > LONG_RUN) {
+        l->mean += (x - l->mean) / 16;
+    } else {
+        l->mean += x > l->mean ? step / 2 : -step / 2;
+    }
+    l->dev += QUARTER_DEV * step * (low ? .75f : -.25f);
+    l->dev = l->dev < .2f ? .2f : l->dev;
 }
 
 float

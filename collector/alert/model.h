@@ -25,6 +25,13 @@ struct alert_level {
 
 /* 'memory': so many samples back it remembers. */
 void alert_level_learn(struct alert_level *, float x, float memory);
+/* The same for what others do, some of whom are what is to be told: where the
+ * half of all samples lie, and how far below that a quarter lies.  However high
+ * the highest are, they move neither, unless they are nearly half of all.
+ * 'run' (0 at first): so many in a row were above, or below; what all do for an
+ * hour is usual, however far it is. */
+void alert_level_learn_most(struct alert_level *, int *run, float x,
+                            float memory);
 /* Beyond this it is not usual, for a ratio given as a power of two. */
 float alert_level_limit(const struct alert_level *, float log2_ratio);
 

@@ -61,7 +61,7 @@ put_entry(FILE *f, const struct alert_watch *w, const struct alert_entry *x)
     unsigned at = 0;
 
     fprintf(f, "key %u %u %.6g %.6g %" PRIu64 " %" PRId64 " %" PRId64 " %u",
-            x->nulls, x->state == ALERT_RAISED, (double) x->weight,
+            x->nulls, x->state == ALERT_RAISED, (double) *alert_table_weight(&w->table, x),
             (double) x->raised_peak, x->alert, x->since_s, x->cleared_s,
             x->flaps);
     put_level(f, &x->level);
@@ -99,7 +99,8 @@ put_watch(FILE *f, const struct alert_watch *w)
     putc('\n', f);
     for (size_t i = 0; i < n; i++) {
         const struct alert_entry *x = &w->table.entries[i];
-        if (w->table.tags[i] && (x->level.n || x->state == ALERT_RAISED)) {
+        if (alert_table_has(&w->table, i)
+            && (x->level.n || x->state == ALERT_RAISED)) {
             put_entry(f, w, x);
         }
     }
@@ -210,12 +211,13 @@ get_entry(struct alert_watch *w, char *p)
     struct alert_entry x = { .used = true };
     uint8_t key[ALERT_KEY_SIZE];
     unsigned nulls, raised, flaps;
+    float weight;
     int used = 0;
 
     if (sscanf(p, "%u %u %f %f %" SCNu64 " %" SCNd64 " %" SCNd64 " %u%n",
-               &nulls, &raised, &x.weight, &x.raised_peak, &x.alert,
+               &nulls, &raised, &weight, &x.raised_peak, &x.alert,
                &x.since_s, &x.cleared_s, &flaps, &used) != 8
-        || nulls > 15 || raised > 1 || flaps > 6 || !(x.weight >= 0)) {
+        || nulls > 15 || raised > 1 || flaps > 6 || !(weight >= 0)) {
         return false;
     }
     p += used;
@@ -224,7 +226,7 @@ get_entry(struct alert_watch *w, char *p)
     }
     struct alert_entry *e = alert_table_get(
         &w->table, alert_hash(key, (uint8_t) nulls), key, (uint8_t) nulls,
-        x.weight);
+        weight);
     if (e) {
         e->level = x.level;
         e->cleared_s = x.cleared_s;

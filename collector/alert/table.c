@@ -19,13 +19,14 @@ alert_table_init(struct alert_table *t, uint32_t n, struct dict *dict,
     t->n_keys = n_keys;
     size_t slots = (size_t) t->n_buckets * ALERT_WAYS;
     t->busy = calloc(t->n_buckets, 1);
-    t->tags = calloc(slots, sizeof *t->tags);
+    t->buckets = aligned_alloc(64, t->n_buckets * sizeof *t->buckets);
     t->entries = calloc(slots, sizeof *t->entries);
     t->rings = calloc(slots, sizeof *t->rings);
-    if (!t->busy || !t->tags || !t->entries || !t->rings) {
+    if (!t->busy || !t->buckets || !t->entries || !t->rings) {
         alert_table_clear(t);
         return -ENOMEM;
     }
+    memset(t->buckets, 0, t->n_buckets * sizeof *t->buckets);
     return 0;
 }
 
@@ -60,7 +61,7 @@ alert_table_clear(struct alert_table *t)
         }
     }
     free(t->busy);
-    free(t->tags);
+    free(t->buckets);
     free(t->entries);
     free(t->rings);
     memset(t, 0, sizeof *t);
@@ -72,19 +73,21 @@ alert_table_drop(struct alert_table *t, struct alert_entry *e)
     size_t i = (size_t) (e - t->entries);
 
     names(t, e, false);
+    if (e->spread > 0) {        /* Else the ring is empty. */
+        memset(t->rings[i], 0, sizeof t->rings[i]);
+    }
     memset(e, 0, sizeof *e);
-    memset(t->rings[i], 0, sizeof t->rings[i]);
-    t->tags[i] = 0;
+    t->buckets[i / ALERT_WAYS].tag[i % ALERT_WAYS] = 0;
     t->busy[i / ALERT_WAYS] &= (uint8_t) ~(1u << i % ALERT_WAYS);
     t->n_used--;
 }
 
 static struct alert_entry *
-take(struct alert_table *t, size_t i, uint64_t hash, const uint8_t *key,
-     uint8_t nulls, float weight)
+take(struct alert_table *t, struct alert_bucket *b, unsigned way,
+     uint64_t hash, const uint8_t *key, uint8_t nulls, float weight)
 {
-    struct alert_entry *e = &t->entries[i];
-
+    struct alert_entry *e = &t->entries[(size_t) (b - t->buckets) * ALERT_WAYS
+                                        + way];
     if (e->used) {
         alert_table_drop(t, e);
         t->evicted++;
@@ -92,50 +95,68 @@ take(struct alert_table *t, size_t i, uint64_t hash, const uint8_t *key,
     e->used = true;
     e->hash = hash;
     e->nulls = nulls;
-    e->weight = weight;
     e->limit = -1;
     memcpy(e->key, key, ALERT_KEY_SIZE);
     names(t, e, true);
-    t->tags[i] = (uint32_t) hash | 1;
+    b->tag[way] = (uint32_t) hash | 1;
+    b->weight[way] = weight;
     t->n_used++;
     return e;
+}
+
+/* The place of the least weight that may be taken away; ALERT_WAYS: none.  An
+ * alert is hardly ever the lightest, so entries are not looked at before. */
+static unsigned
+lightest(const struct alert_table *t, const struct alert_bucket *b)
+{
+    const struct alert_entry *e = &t->entries[(size_t) (b - t->buckets)
+                                              * ALERT_WAYS];
+    unsigned least, tried = 0;
+
+    do {
+        least = ALERT_WAYS;
+        for (unsigned i = 0; i < ALERT_WAYS; i++) {
+            if (!(tried >> i & 1)
+                && (least == ALERT_WAYS || b->weight[i] < b->weight[least])) {
+                least = i;
+            }
+        }
+        tried |= 1u << least;
+    } while (least < ALERT_WAYS && e[least].state != ALERT_IDLE);
+    return least;
 }
 
 struct alert_entry *
 alert_table_get(struct alert_table *t, uint64_t hash,
                 const uint8_t key[ALERT_KEY_SIZE], uint8_t nulls, float weight)
 {
-    size_t first = (size_t) ((hash >> 32) * t->n_buckets >> 32) * ALERT_WAYS;
+    struct alert_bucket *b = &t->buckets[(hash >> 32) * t->n_buckets >> 32];
     uint32_t tag = (uint32_t) hash | 1;
-    struct alert_entry *least = NULL;
+    unsigned place = ALERT_WAYS;
 
-    for (size_t i = first; i < first + ALERT_WAYS; i++) {
-        if (t->tags[i] == tag) {
-            struct alert_entry *e = &t->entries[i];
+    for (unsigned i = 0; i < ALERT_WAYS; i++) {
+        if (b->tag[i] == tag) {
+            struct alert_entry *e
+                = &t->entries[(size_t) (b - t->buckets) * ALERT_WAYS + i];
             if (e->hash == hash && e->nulls == nulls
                 && !memcmp(e->key, key, ALERT_KEY_SIZE)) {
-                e->weight += weight;
+                b->weight[i] += weight;
                 return e;
             }
         }
+        place = b->tag[i] || place < ALERT_WAYS ? place : i;
     }
-    for (size_t i = first; i < first + ALERT_WAYS; i++) {
-        struct alert_entry *e = &t->entries[i];
-        if (!t->tags[i]) {
-            return take(t, i, hash, key, nulls, weight);
+    if (place == ALERT_WAYS) {
+        place = lightest(t, b);
+        if (place == ALERT_WAYS) {
+            return NULL;
         }
-        if (e->state == ALERT_IDLE && (!least || e->weight < least->weight)) {
-            least = e;
+        if (weight < b->weight[place]) {
+            b->weight[place] -= weight;
+            return NULL;
         }
     }
-    if (!least) {
-        return NULL;
-    }
-    if (weight < least->weight) {
-        least->weight -= weight;
-        return NULL;
-    }
-    return take(t, (size_t) (least - t->entries), hash, key, nulls, weight);
+    return take(t, b, place, hash, key, nulls, weight);
 }
 
 void

@@ -30,7 +30,6 @@ struct alert_entry {
     uint64_t hash;
     double now;                 /* Volume of this second's short records. */
     double spread;              /* A second, of the long ones. */
-    float weight;               /* Of late; keeps its place. */
     float limit;                /* A second; more is an alert.  Below 0: not
                                  * yet known. */
     bool used, known;           /* 'known': of NEW, seen before. */
@@ -47,11 +46,17 @@ struct alert_entry {
     uint64_t alert;             /* Number of the one that is raised. */
 };
 
+/* What finding a place needs, in a line of its own. */
+struct alert_bucket {
+    uint32_t tag[ALERT_WAYS];   /* 0: free. */
+    float weight[ALERT_WAYS];   /* Of late; keeps its place. */
+};
+
 struct alert_table {
     uint32_t n_buckets, n_used;
     uint8_t *busy;              /* n_buckets: bit i, of entry i of the bucket:
                                  * it has a rate, or a state. */
-    uint32_t *tags;             /* n_buckets * ALERT_WAYS; 0: free. */
+    struct alert_bucket *buckets;
     struct alert_entry *entries;
     float (*rings)[ALERT_SPREAD_S + 1]; /* What ends in which second. */
     uint64_t evicted;
@@ -69,8 +74,36 @@ void alert_table_clear(struct alert_table *);
 static inline void
 alert_table_prefetch(const struct alert_table *t, uint64_t hash)
 {
-    uint32_t bucket = (uint32_t) ((hash >> 32) * t->n_buckets >> 32);
-    __builtin_prefetch(&t->tags[bucket * ALERT_WAYS]);
+    __builtin_prefetch(&t->buckets[(hash >> 32) * t->n_buckets >> 32]);
+}
+
+/* Is there a key at place 'i' of all? */
+static inline bool
+alert_table_has(const struct alert_table *t, size_t i)
+{
+    return t->buckets[i / ALERT_WAYS].tag[i % ALERT_WAYS];
+}
+
+static inline float *
+alert_table_weight(const struct alert_table *t, const struct alert_entry *e)
+{
+    size_t i = (size_t) (e - t->entries);
+    return &t->buckets[i / ALERT_WAYS].weight[i % ALERT_WAYS];
+}
+
+/* The entry that a hash leads to most likely is on its way. */
+static inline void
+alert_table_prefetch_entry(const struct alert_table *t, uint64_t hash)
+{
+    size_t k = (hash >> 32) * t->n_buckets >> 32;
+    for (size_t i = 0; i < ALERT_WAYS; i++) {
+        if (t->buckets[k].tag[i] == ((uint32_t) hash | 1)) {
+            const char *e = (const char *) &t->entries[k * ALERT_WAYS + i];
+            __builtin_prefetch(e);
+            __builtin_prefetch(e + 64);
+            return;
+        }
+    }
 }
 
 /* The entry of a key, made if need be; NULL: others have its places.  'weight' is

@@ -349,8 +349,11 @@ def test_why():
             "logical_port": name, "tunnel_key": 1, "datapath": named(dp),
             "mac": "02:00:00:00:00:0%d 10.0.0.1" % i}}
           for i, (name, dp) in enumerate((("b1", "d"), ("r1", "e")))))
-    daemon = Daemon(lab, config={"ovn": {"southbound": [sb.remote],
-                                         "northbound": [nb.remote]}})
+    daemon = Daemon(lab, config={
+        "ovn": {"southbound": [sb.remote], "northbound": [nb.remote]},
+        "alert": {"rule": [{"name": "drops", "by": ["src_endpoint"],
+                            "filter": "why drop", "metric": "flows",
+                            "above": "0.1"}]}})
     wait_until(lambda: all(
         d["connected"] for d in daemon.rpc("endpoint.databases")["databases"])
         and len(who(daemon, "10.0.0.1")) == 2, 15)
@@ -390,6 +393,10 @@ def test_why():
         (None, 1001): [None] * 6,
     }
     equal(got, expected, "why")
+    alert, = wait_until(lambda: daemon.rpc("alert.list")["alerts"])
+    equal((alert["rule"], alert["subject"], alert["detail"]["why"]),
+          ("drops", "r1", {"why": "drop", "why_network": "red"}),
+          "why in an alert")
     daemon.stop()
 
 

@@ -388,6 +388,33 @@ test_model(void)
     CU_ASSERT_DOUBLE_EQUAL(alert_season_offset(&s, &h), -.1, .15);
 }
 
+/* Of others' minutes four in ten have what is to be told: what is usual among
+ * the rest is still usual. */
+static void
+test_model_of_others(void)
+{
+    struct alert_level clean = { 0 }, mixed = { 0 };
+    uint32_t r = 1;
+    int run[2] = { 0, 0 };
+    for (int i = 0; i < 20000; i++) {
+        r = r * 1664525u + 1013904223u;
+        float x = 20 + (float) (r >> 8) * 0x1p-24f;
+        alert_level_learn_most(&clean, &run[0], x, 1440);
+        alert_level_learn_most(&mixed, &run[1],
+                               i % 5 < 2 && i > 2000 ? 29 : x, 1440);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(clean.mean, 20.5, .1);
+    CU_ASSERT_TRUE(clean.dev > .15f && clean.dev < .6f);
+    CU_ASSERT_TRUE(mixed.mean < 21.f);
+    CU_ASSERT_TRUE(alert_level_limit(&mixed, 1.6f) < 25.f);
+    /* What all of them do for some hours is usual. */
+    for (int i = 0; i < 240; i++) {
+        alert_level_learn_most(&mixed, &run[1], 29 + (float) (i % 10) * .1f,
+                               1440);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(mixed.mean, 29.5, .6);
+}
+
 /* An hour with much traffic each night is usual; the same at noon is not. */
 static void
 test_time_of_day(void)
@@ -530,6 +557,7 @@ main(void)
         UNIT_TEST(test_spread), UNIT_TEST(test_hold_filter_prefix_names),
         UNIT_TEST(test_million_keys), UNIT_TEST(test_too_many_alerts),
         UNIT_TEST(test_new), UNIT_TEST(test_model),
+        UNIT_TEST(test_model_of_others),
         UNIT_TEST(test_time_of_day), UNIT_TEST(test_state),
         UNIT_TEST(test_seen),
     };
