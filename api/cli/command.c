@@ -96,7 +96,8 @@ cli_help(FILE *f)
     fputs("\nOptions:\n", f);
     print_options(f, cli_global_options);
     fputs("\nExit status: 0 all is well; 1 venturid answered with an error; "
-          "2 bad usage;\n3 venturid cannot be reached.\n", f);
+          "2 bad usage;\n3 venturid cannot be reached; 130 ended by "
+          "Ctrl-C.\n", f);
 }
 
 void

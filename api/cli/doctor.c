@@ -3,6 +3,7 @@
 #include "api/cli/show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
@@ -71,6 +72,24 @@ print_csv(struct cli *cli, struct json_object *list)
 }
 
 /* Long sentences: lines, not a table. */
+#define TEXT_AT 16              /* The column where texts begin. */
+#define MIN_TEXT 24             /* They are wrapped to no less. */
+
+static void
+print_text(struct cli *cli, unsigned at, const char *a, const char *b,
+           const char *c)
+{
+    char *text = NULL;
+
+    if (asprintf(&text, "%s%s%s", a, b, c) < 0) {
+        return;
+    }
+    table_wrap(cli->out, text, !cli->width ? 0 : cli->width < at + MIN_TEXT
+               ? MIN_TEXT : cli->width - at, at);
+    fputc('\n', cli->out);
+    free(text);
+}
+
 static void
 print_line(struct cli *cli, struct json_object *o)
 {
@@ -79,11 +98,13 @@ print_line(struct cli *cli, struct json_object *o)
     const char *colour = !strcmp(status, "fail") ? "\033[31m"
                          : !strcmp(status, "warn") ? "\033[33m" : "\033[32m";
 
-    fprintf(cli->out, "%s%s%s  %-8s  %s%s%s\n", cli->colour ? colour : "",
-            status, cli->colour ? "\033[0m" : "", cli_text(o, "check"),
-            subject, *subject ? ": " : "", cli_text(o, "message"));
+    fprintf(cli->out, "%s%s%s  %-8s  ", cli->colour ? colour : "",
+            status, cli->colour ? "\033[0m" : "", cli_text(o, "check"));
+    print_text(cli, TEXT_AT, subject, *subject ? ": " : "",
+               cli_text(o, "message"));
     if (cli_at(o, "remedy")) {
-        fprintf(cli->out, "      %-8s  -> %s\n", "", cli_text(o, "remedy"));
+        fprintf(cli->out, "%*s-> ", TEXT_AT, "");
+        print_text(cli, TEXT_AT + 3, cli_text(o, "remedy"), "", "");
     }
 }
 

@@ -2,18 +2,19 @@
 
 #include "api/cli/table.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
-#define MIN_WIDTH 6             /* No column is cut to less. */
 #define MIN_WRAP 24             /* Nor is text wrapped to less. */
 
 struct column {
     char *name;
     bool right;
-    unsigned width;             /* Widest cell. */
+    unsigned width;             /* Widest cell, or name. */
+    unsigned widest;            /* Widest cell. */
 };
 
 struct table {
@@ -120,6 +121,7 @@ table_column(struct table *t, const char *name, bool right)
     p[t->n_columns].name = table_clean(name);
     p[t->n_columns].right = right;
     p[t->n_columns].width = text_width(name);
+    p[t->n_columns].widest = 0;
     t->n_columns++;
 }
 
@@ -141,9 +143,8 @@ table_cell(struct table *t, const char *text)
     t->raw[t->n_cells] = text && strpbrk(text, "\t\r\n")
                          ? clean(text, "\t\r\n") : NULL;
     t->cells[t->n_cells++] = s;
-    if (w > c->width) {
-        c->width = w;
-    }
+    c->widest = w > c->widest ? w : c->widest;
+    c->width = w > c->width ? w : c->width;
 }
 
 size_t
@@ -152,8 +153,24 @@ table_rows(const struct table *t)
     return t->n_columns ? t->n_cells / t->n_columns : 0;
 }
 
-/* Takes from the last column, which can be wrapped, then from the widest text
- * column until all fit. */
+/* To what columns are cut where there is too little room: texts first, then
+ * also what stands above numbers, then both to less; numbers never. */
+#define N_CUTS 3
+static const struct {
+    unsigned text, heading;
+} cuts[N_CUTS] = { { 6, UINT_MAX }, { 6, 5 }, { 4, 4 } };
+
+static unsigned
+least(const struct column *c, size_t cut)
+{
+    if (!c->right) {
+        return cuts[cut].text;
+    }
+    return c->widest > cuts[cut].heading ? c->widest : cuts[cut].heading;
+}
+
+/* Takes from the last column, which can be wrapped, then from the widest
+ * column that may give until all fit. */
 static void
 fit(const struct table *t, unsigned *widths, unsigned limit)
 {
@@ -170,19 +187,20 @@ fit(const struct table *t, unsigned *widths, unsigned limit)
         *last -= less;
         total -= less;
     }
-    while (limit && total > limit) {
+    for (size_t cut = 0; limit && total > limit && cut < N_CUTS;) {
         size_t widest = t->n_columns;
         for (size_t i = 0; i < t->n_columns; i++) {
-            if (!t->columns[i].right && widths[i] > MIN_WIDTH
+            if (widths[i] > least(&t->columns[i], cut)
                 && (widest == t->n_columns || widths[i] > widths[widest])) {
                 widest = i;
             }
         }
         if (widest == t->n_columns) {
-            break;              /* Numbers are never cut. */
+            cut++;
+        } else {
+            widths[widest]--;
+            total--;
         }
-        widths[widest]--;
-        total--;
     }
 }
 
@@ -194,7 +212,7 @@ print_cell(FILE *f, const char *s, unsigned width, bool right, bool last)
     if (right) {
         fprintf(f, "%*s", w < width ? (int) (width - w) : 0, "");
     }
-    if (w <= width || right) {
+    if (w <= width) {
         fputs(s, f);
         used = w;
     } else {
@@ -215,11 +233,10 @@ print_cell(FILE *f, const char *s, unsigned width, bool right, bool last)
     }
 }
 
-/* The last cell, on as many lines as it takes. */
-static void
-print_wrapped(FILE *f, const char *s, unsigned width, unsigned indent)
+void
+table_wrap(FILE *f, const char *s, unsigned width, unsigned indent)
 {
-    while (text_width(s) > width) {
+    while (width && text_width(s) > width) {
         size_t n = 0, at = 0;
         unsigned used = 0, one;
         while (used <= width) {
@@ -254,7 +271,7 @@ print_row(const struct table *t, FILE *f, const unsigned *widths,
         fputs(i ? "  " : "", f);
         if (cells && i + 1 == t->n_columns && !c->right
             && widths[i] >= MIN_WRAP) {
-            print_wrapped(f, cells[i], widths[i], indent);
+            table_wrap(f, cells[i], widths[i], indent);
             continue;
         }
         indent += widths[i] + 2;

@@ -22,6 +22,10 @@ size_t table_rows(const struct table *);
  * in the last column is wrapped; what else does not fit is cut and marked. */
 void table_print(const struct table *, FILE *, unsigned width, bool bold);
 
+/* A text that begins at column 'indent', 'width' columns of it a line (0: as
+ * wide as it gets), between words where that is possible. */
+void table_wrap(FILE *, const char *text, unsigned width, unsigned indent);
+
 /* RFC 4180, with names as the first record. */
 void table_csv(const struct table *, FILE *);
 
