@@ -358,7 +358,10 @@ decode_short_reach(struct cursor c, struct bgp_update *u)
 {
     struct cursor hop = cur_sub(&c, cur_u8(&c));
     struct bgp_params params = { .lenient = true };
-    int family = cur_left(&hop) == 4 ? BGP_IPV4_UNICAST : BGP_IPV6_UNICAST;
+    size_t n = cur_left(&hop);  /* With a route distinguisher, or without. */
+    int family = n == 4 ? BGP_IPV4_UNICAST : n == 12 ? BGP_VPNV4
+                 : n == 24 || n == 40 || n == 48 ? BGP_VPNV6
+                                                 : BGP_IPV6_UNICAST;
     if (hop.bad || !take_mp_next_hop(&params, family, hop, &u->mp_attrs)) {
         return "MP_REACH_NLRI: wrong length of the next hop";
     }

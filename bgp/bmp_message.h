@@ -148,6 +148,8 @@ bool bmp_update_find(struct cursor, uint8_t version, struct cursor *update,
 /* Text of a TLV without control characters. */
 char *bmp_text(const struct bmp_tlv *, char *, size_t);
 
+enum { BMP_DOWN_TABLE_GONE = 6 };
+
 enum { BMP_TLV_STRING = 0, BMP_TLV_SYS_DESCR = 1, BMP_TLV_SYS_NAME = 2,
        BMP_TLV_TABLE_NAME = 3, BMP_TLV_REASON = 1, BMP_TLV_MIRROR_MESSAGE = 0,
        BMP_TLV_MIRROR_INFO = 1 };

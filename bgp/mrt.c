@@ -40,6 +40,8 @@ enum body { OTHER, OLD_UPDATE, OLD_STATE, OLD_OPEN, OLD_NOTIFY, OLD_KEEPALIVE,
 
 enum { AS4 = 1, PATHS = 2, V6 = 4, LOCAL = 8, MULTICAST = 16 };
 
+#define SAFI_MULTICAST 2
+
 static const struct {
     uint16_t type, subtype;
     const char *name;
@@ -142,7 +144,8 @@ mrt_looks(const uint8_t *p, size_t n)
     struct mrt_header h;
     return n >= MRT_HEADER_SIZE && mrt_header_parse(p, &h)
            && (find_subtype(h.type, h.subtype) >= 0
-               || (mrt_type_name(h.type) && h.type >= MRT_ISIS))
+               || (mrt_type_name(h.type) && h.type >= MRT_ISIS)
+               || (h.type == MRT_OSPF2 && !h.subtype))
            && h.size >= 4 && h.time_s > 600000000;      /* 1989 */
 }
 
@@ -171,10 +174,17 @@ tell_route(struct record *r, struct mrt_route *route, bool as4)
         .families = ALL_FAMILIES,
     };
     struct bgp_update u;
+    if (route->multicast && !r->to->multicast) {
+        counter_inc(&d->n.skipped_families);
+        return;
+    }
     bgp_attrs_decode(d->decoder, &params, route->raw, &u);
-    counter_inc(&d->n.table_routes);
+    if (!route->multicast) {
+        counter_inc(&d->n.table_routes);
+    }
     if (u.action >= BGP_WITHDRAW) {
-        counter_inc(&d->n.bad_routes);
+        counter_inc(route->multicast ? &d->n.skipped_families
+                                     : &d->n.bad_routes);
         return;
     }
     route->update = &u;
@@ -279,7 +289,8 @@ take_entries(struct record *r, unsigned flags, const struct bgp_nlri *nlri)
     struct cursor *c = &r->c;
     size_t n = cur_u16(c);
     for (size_t i = 0; i < n && !c->bad; i++) {
-        struct mrt_route route = { .nlri = *nlri };
+        struct mrt_route route = { .nlri = *nlri,
+                                   .multicast = flags & MULTICAST };
         route.index = cur_u16(c);
         route.time_us = (int64_t) cur_u32(c) * 1000000;
         route.nlri.path_id = flags & PATHS ? cur_u32(c) : nlri->path_id;
@@ -311,11 +322,32 @@ take_rib(struct record *r, unsigned flags)
     unsigned len = cur_u8(&r->c);
     if (!take_prefix(&r->c, v6, len, (len + 7) / 8, &nlri.prefix)) {
         count_bad(r);
-    } else if (flags & MULTICAST) {
-        counter_add(&r->reader->n.skipped_families, cur_u16(&r->c));
     } else {
         take_entries(r, flags, &nlri);
     }
+}
+
+/* True if what is left is the entries that it says it has, and nothing else. */
+static bool
+entries_fit(struct cursor c)
+{
+    size_t n = cur_u16(&c);
+    for (size_t i = 0; i < n && !c.bad; i++) {
+        cur_skip(&c, 6);
+        cur_skip(&c, cur_u16(&c));
+    }
+    return !c.bad && !cur_more(&c);
+}
+
+/* RFC 8050 section 4.2 has the path identifier of RIB_GENERIC_ADDPATH in front
+ * of the destination, and entries as they were.  GoBGP and OpenBGPD write it
+ * into each entry, as with the other subtypes. */
+static bool
+path_id_comes_first(enum bgp_family family, struct cursor c)
+{
+    struct bgp_nlri nlri;
+    return bgp_nlri_next(family, true, false, &c, &nlri) != BGP_NLRI_BAD
+           && entries_fit(c);
 }
 
 /* Section 4.3.3. */
@@ -325,16 +357,33 @@ take_generic(struct record *r, unsigned flags)
     struct bgp_nlri nlri;
     cur_skip(&r->c, 4);
     uint16_t afi = cur_u16(&r->c);
-    int family = bgp_family_find(afi, cur_u8(&r->c));
+    uint8_t safi = cur_u8(&r->c);
+    if (safi == SAFI_MULTICAST && (afi == 1 || afi == 2)) {
+        flags |= MULTICAST;
+        safi = 1;
+    }
+    int found = bgp_family_find(afi, safi);
     if (r->c.bad) {
         count_bad(r);
-    } else if (family < 0) {
+        return;
+    } else if (found < 0) {
         counter_inc(&r->reader->n.skipped_families);
-    } else if (bgp_nlri_next((enum bgp_family) family, false, false, &r->c,
-                             &nlri) != BGP_NLRI_OK) {
-        count_bad(r);
-    } else {
+        return;
+    }
+    enum bgp_family family = (enum bgp_family) found;
+    bool first = flags & PATHS && path_id_comes_first(family, r->c);
+    if (first) {
+        flags &= ~(unsigned) PATHS;
+    }
+    switch (bgp_nlri_next(family, first, false, &r->c, &nlri)) {
+    case BGP_NLRI_OK:
         take_entries(r, flags, &nlri);
+        break;
+    case BGP_NLRI_SKIP:         /* EVPN, of a type that is not kept. */
+        counter_add(&r->reader->n.skipped_families, cur_u16(&r->c));
+        break;
+    default:
+        count_bad(r);
     }
 }
 

@@ -56,6 +56,8 @@ struct mrt_route {
     uint32_t index;             /* TABLE_DUMP_V2: of the peer. */
     int64_t time_us;            /* When it was told to the peer. */
     struct bgp_nlri nlri;
+    bool multicast;             /* Of a table for multicast: 'nlri' says the
+                                 * unicast family. */
     const struct bgp_update *update;    /* Attributes, with their errors; */
     const struct bgp_attrs *attrs;      /* those that count. */
     struct cursor raw;          /* As they lie there. */
@@ -81,6 +83,7 @@ struct mrt_state {
 /* Any may be NULL. */
 struct mrt_handler {
     void *aux;
+    bool multicast;             /* route() is for tables of multicast, too. */
     /* A table begins (TABLE_DUMP_V2), of so many peers. */
     void (*table)(void *aux, const char *view, const struct mrt_peer *,
                   size_t n);
@@ -99,7 +102,7 @@ struct mrt_handler {
     X(bad_records, "Records that do not parse, left out")                   \
     X(bad_routes, "Routes left out because of malformed attributes")        \
     X(no_peer, "Routes of a peer that the index does not have")             \
-    X(skipped_families, "Routes of families that are not kept")
+    X(skipped_families, "Routes of families, or of types, that are not kept")
 
 struct mrt_counters {
     MRT_COUNTERS(COUNTER_MEMBER)

@@ -593,7 +593,7 @@ next_piece(struct job *j, bool *finished)
 static void
 apply(struct job *j)
 {
-    const struct mrt_handler to = { j, NULL, on_route, on_message,
+    const struct mrt_handler to = { j, false, NULL, on_route, on_message,
                                     on_state };
     int64_t end_us = clock_mono_us() + SLICE_US;
     struct route_imports *all = j->all;

@@ -49,6 +49,7 @@ interop_tests += tests/interop/test_bgp_errors.py \
 	tests/interop/test_bgp_peers.py tests/interop/test_bgp_wire.py \
 	tests/interop/test_route_history.py \
 	tests/interop/test_decode_routes.py \
+	tests/interop/test_decode_forms.py \
 	tests/interop/test_route_import.py
 
 fuzz_programs += tests/fuzz/fuzz_bmp

@@ -63,7 +63,7 @@ struct bmp_tally {
 
 struct mrt_tally {
     uint64_t records, types[64][64], other_types;
-    uint64_t table_routes, states, trailing, ipv6;
+    uint64_t states, trailing, ipv6, multicast;
 };
 
 struct routes_show {
@@ -270,7 +270,7 @@ inner_message(struct stream *st, const struct bgp_params *params,
     struct reading r = { .params = *params, .tally = &st->show->inner,
                          .open = open, .opened = opened };
     const uint8_t *p = cur_take(c, BGP_HEADER_SIZE);
-    if (!p || be16_at(p + 16) < BGP_HEADER_SIZE) {
+    if (!p || !is_marker(p, 16) || be16_at(p + 16) < BGP_HEADER_SIZE) {
         return false;
     }
     size_t size = be16_at(p + 16) - (size_t) BGP_HEADER_SIZE;
@@ -304,6 +304,26 @@ inner_params(struct stream *st, const struct bmp_peer_header *h,
 }
 
 static bool
+bmp_texts(struct cursor c, struct json_object *o)
+{
+    struct json_object *list = o ? json_object_new_array() : NULL;
+    struct bmp_tlv t;
+    char text[1024];
+    while (bmp_tlv_next(&c, &t)) {
+        if (list) {
+            struct json_object *one = json_object_new_object();
+            reply_uint(one, "type", t.type);
+            reply_string(one, "text", bmp_text(&t, text, sizeof text));
+            json_object_array_add(list, one);
+        }
+    }
+    if (o) {
+        json_object_object_add(o, "information", list);
+    }
+    return !c.bad;
+}
+
+static bool
 bmp_up(struct stream *st, const struct bmp_peer_header *h, struct cursor c,
        struct json_object *o)
 {
@@ -327,7 +347,7 @@ bmp_up(struct stream *st, const struct bmp_peer_header *h, struct cursor c,
                 && inner_message(st, &params, &c, "received_open", o,
                                  &m->received, &received);
     m->known = sent && received;
-    return good;
+    return good && (!cur_more(&c) || bmp_texts(c, o));
 }
 
 static bool
@@ -370,28 +390,11 @@ bmp_down(struct stream *st, const struct bmp_peer_header *h, struct cursor c,
         reply_uint(o, "reason", reason);
         reply_string(o, "text", bmp_peer_down_format(&d, text, sizeof text));
     }
+    if (reason == BMP_DOWN_TABLE_GONE) {        /* RFC 9069 section 4.4. */
+        return bmp_texts(copy, o);
+    }
     return (reason != 1 && reason != 3)
            || inner_message(st, &params, &copy, "bgp", o, NULL, NULL);
-}
-
-static bool
-bmp_texts(struct cursor c, struct json_object *o)
-{
-    struct json_object *list = o ? json_object_new_array() : NULL;
-    struct bmp_tlv t;
-    char text[1024];
-    while (bmp_tlv_next(&c, &t)) {
-        if (list) {
-            struct json_object *one = json_object_new_object();
-            reply_uint(one, "type", t.type);
-            reply_string(one, "text", bmp_text(&t, text, sizeof text));
-            json_object_array_add(list, one);
-        }
-    }
-    if (o) {
-        json_object_object_add(o, "information", list);
-    }
-    return !c.bad;
 }
 
 static bool
@@ -418,15 +421,44 @@ bmp_monitoring(struct stream *st, const struct bmp_header *head,
     return true;
 }
 
+/* The next TLV; with an index between length and value, as version 4 may have
+ * it. */
 static bool
-bmp_mirror(struct stream *st, const struct bmp_peer_header *h,
-           struct cursor c, struct json_object *o)
+next_tlv(struct cursor *c, bool indexed, struct bmp_tlv *t)
+{
+    if (!indexed) {
+        return bmp_tlv_next(c, t);
+    } else if (!cur_more(c)) {
+        return false;
+    }
+    t->type = cur_u16(c);
+    size_t n = cur_u16(c);
+    cur_skip(c, 2);
+    t->value = cur_sub(c, n);
+    return !t->value.bad;
+}
+
+static bool
+tlvs_fit(struct cursor c, bool indexed)
+{
+    struct bmp_tlv t;
+    while (next_tlv(&c, indexed, &t)) {
+    }
+    return !c.bad;
+}
+
+static bool
+bmp_mirror(struct stream *st, const struct bmp_header *head,
+           const struct bmp_peer_header *h, struct cursor c,
+           struct json_object *o)
 {
     struct bgp_params params;
     struct bmp_tlv t;
     bool good = true;
+    bool indexed = head->version >= 4 && !tlvs_fit(c, false)
+                   && tlvs_fit(c, true);
     inner_params(st, h, &params);
-    while (bmp_tlv_next(&c, &t)) {
+    while (next_tlv(&c, indexed, &t)) {
         if (t.type == BMP_TLV_MIRROR_MESSAGE) {
             good &= inner_message(st, &params, &t.value, "bgp", o, NULL,
                                   NULL);
@@ -463,7 +495,7 @@ bmp_body(struct stream *st, const struct bmp_header *head, struct cursor c,
     case BMP_PEER_DOWN:
         return bmp_down(st, &h, c, o);
     default:
-        return bmp_mirror(st, &h, c, o);
+        return bmp_mirror(st, head, &h, c, o);
     }
 }
 
@@ -500,6 +532,44 @@ looks_bmp(const uint8_t *p, size_t n)
                          || h.type == BMP_TERMINATION ? 6u : 48u);
 }
 
+enum guess { NO, PERHAPS, YES };
+
+/* Whether a message begins here, in the midst of others: its length leads to
+ * the next one, or it has a BGP message where that must be.  PERHAPS: more
+ * octets would tell. */
+static enum guess
+begins_bmp(const uint8_t *p, size_t n)
+{
+    enum { AT = BMP_HEADER_SIZE + 42 };         /* RFC 7854 section 4.2. */
+    struct bmp_header h;
+    if (!looks_bmp(p, n)) {
+        return n < BMP_HEADER_SIZE && (*p == 3 || *p == 4) ? PERHAPS : NO;
+    }
+    bmp_header_parse(p, &h);
+    bool per_peer = h.type != BMP_INITIATION && h.type != BMP_TERMINATION;
+    if (per_peer && n > BMP_HEADER_SIZE
+        && p[BMP_HEADER_SIZE] >= BMP_N_PEER_TYPES) {
+        return NO;
+    }
+    if (h.version == 3 && h.type == BMP_ROUTE_MONITORING) {
+        return n < AT + 16 ? PERHAPS : is_marker(p + AT, 16) ? YES : NO;
+    }
+    return n < h.size + BMP_HEADER_SIZE ? PERHAPS
+           : looks_bmp(p + h.size, n - h.size) ? YES : NO;
+}
+
+/* A stream of which the beginning is not there. */
+static bool
+has_bmp(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i + BMP_HEADER_SIZE <= n; i++) {
+        if (begins_bmp(p + i, n - i) == YES) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static size_t
 take_bmp(struct stream *st, bool end)
 {
@@ -507,8 +577,11 @@ take_bmp(struct stream *st, bool end)
     while (st->n - at >= BMP_HEADER_SIZE) {
         struct bmp_header h;
         size_t left = st->n - at;
-        if (!bmp_header_parse(st->buf + at, &h)
-            || (st->broken && !looks_bmp(st->buf + at, left))) {
+        enum guess here = st->broken ? begins_bmp(st->buf + at, left) : YES;
+        if (here == PERHAPS && !end) {
+            break;
+        }
+        if (here == NO || !bmp_header_parse(st->buf + at, &h)) {
             st->broken = true;
             st->show->not_framed++;
             at++;
@@ -575,11 +648,11 @@ on_mrt_route(void *show, const struct mrt_route *r)
 {
     struct routes_show *s = show;
     bool v4 = addr_is_v4(&r->nlri.prefix.addr) && r->nlri.prefix.len >= 96;
-    s->mrt.table_routes++;
-    s->mrt.ipv6 += !v4;
+    s->mrt.ipv6 += !v4 && !r->multicast;
+    s->mrt.multicast += r->multicast;
     struct json_object *o = mrt_line(s, r->time_us, r->peer);
     if (o) {
-        bgp_text_nlri(&r->nlri, o);
+        bgp_text_nlri(&r->nlri, r->multicast, o);
         bgp_text_attrs(s->text, r->attrs, o);
         line_end(s, o);
     }
@@ -621,7 +694,7 @@ static size_t
 take_mrt(struct stream *st, bool end)
 {
     struct routes_show *s = st->show;
-    const struct mrt_handler to = { s, on_mrt_table, on_mrt_route,
+    const struct mrt_handler to = { s, true, on_mrt_table, on_mrt_route,
                                     on_mrt_message, on_mrt_state };
     size_t at = 0;
     while (!st->broken && st->n - at >= MRT_HEADER_SIZE) {
@@ -744,7 +817,8 @@ stream_destroy(struct stream *st)
     free(st);
 }
 
-/* A marker may be anywhere in what a capture has of a session first. */
+/* A marker may be anywhere in what a capture has of a session first; of a first
+ * segment there may be few octets. */
 static bool
 has_marker(const uint8_t *p, size_t n)
 {
@@ -755,7 +829,15 @@ has_marker(const uint8_t *p, size_t n)
             return true;
         }
     }
-    return n >= 16 && is_marker(p, 16);
+    return is_marker(p, n);
+}
+
+/* Version and the first octets of a length: fewer than a header. */
+static bool
+may_become_bmp(const uint8_t *p, size_t n)
+{
+    return n < BMP_HEADER_SIZE && (*p == 3 || *p == 4)
+           && (n < 2 || !p[1]) && (n < 3 || p[2] < BMP_MAX_SIZE >> 16);
 }
 
 static void *
@@ -764,7 +846,11 @@ on_begin(void *show, const struct capture_stream *info, const uint8_t *p,
 {
     struct routes_show *s = show;
     bool port = info->src_port == BGP_PORT || info->dst_port == BGP_PORT;
-    bool bmp = looks_bmp(p, n);         /* Has markers inside. */
+    bool midst = !info->from_start && !is_marker(p, n) && !looks_bmp(p, n)
+                 && !port && has_bmp(p, n);
+    /* BMP has the markers of BGP inside. */
+    bool bmp = midst || looks_bmp(p, n)
+               || (info->from_start && may_become_bmp(p, n));
     bool bgp = !bmp && (has_marker(p, n) || (port && !info->from_start));
     if (!bgp && !bmp) {
         return NULL;
@@ -773,6 +859,7 @@ on_begin(void *show, const struct capture_stream *info, const uint8_t *p,
     if (st) {
         st->info = *info;
         st->session = bgp ? find_session(s, st) : NULL;
+        st->broken = midst;
         if (st->session && info->from_start) {
             st->session->opened[st->side] = false;
         }
@@ -942,6 +1029,7 @@ put_mrt(const struct routes_show *s, struct json_object *o)
     }
     reply_uint(mrt, "trailing_octets", s->mrt.trailing);
     reply_uint(mrt, "table_ipv6", s->mrt.ipv6);
+    reply_uint(mrt, "table_multicast", s->mrt.multicast);
     tally_put(&s->mrt_bgp, bgp);
     json_object_object_add(mrt, "bgp", bgp);
     json_object_object_add(o, "mrt", mrt);

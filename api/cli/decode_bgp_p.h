@@ -48,7 +48,9 @@ void bgp_text_message(struct bgp_text *, const struct reading *, uint8_t type,
 /* Attributes alone, of a table. */
 void bgp_text_attrs(struct bgp_text *, const struct bgp_attrs *,
                     struct json_object *o);
-void bgp_text_nlri(const struct bgp_nlri *, struct json_object *o);
+/* 'multicast': it is of the table for multicast, whatever its family says. */
+void bgp_text_nlri(const struct bgp_nlri *, bool multicast,
+                   struct json_object *o);
 void tally_attributes(struct tally *, struct cursor);
 void tally_put(const struct tally *, struct json_object *);
 const char *bgp_type_text(uint8_t type);

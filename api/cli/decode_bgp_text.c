@@ -111,11 +111,17 @@ count_pair(struct pairs *p, uint16_t afi, uint8_t safi)
 /* ---- Routes. ---- */
 
 void
-bgp_text_nlri(const struct bgp_nlri *n, struct json_object *o)
+bgp_text_nlri(const struct bgp_nlri *n, bool multicast,
+              struct json_object *o)
 {
     char text[PREFIX_STRLEN];
-    reply_string(o, "prefix", prefix_format(&n->prefix, text));
-    reply_string(o, "family", bgp_family_name(n->family));
+    bool no_address = n->family == BGP_EVPN && n->evpn_type == 2
+                      && !n->prefix.len;
+    reply_string(o, "prefix", no_address ? NULL
+                                         : prefix_format(&n->prefix, text));
+    reply_string(o, "family", !multicast ? bgp_family_name(n->family)
+                              : n->family == BGP_IPV4_UNICAST
+                              ? "ipv4-multicast" : "ipv6-multicast");
     route_put_nlri(o, n);
 }
 
@@ -124,7 +130,7 @@ struct field {
     struct tally *tally;
     struct json_object *list;   /* NULL: only counted. */
     uint64_t *v4, *v6, *vpn6;
-    bool path_ids;
+    bool path_ids, multicast;
 };
 
 static void
@@ -138,7 +144,7 @@ take_route(struct field *f, const struct bgp_nlri *n)
     f->tally->path_ids += f->path_ids;
     if (f->list) {
         struct json_object *o = json_object_new_object();
-        bgp_text_nlri(n, o);
+        bgp_text_nlri(n, f->multicast, o);
         json_object_array_add(f->list, o);
     }
 }
@@ -321,7 +327,8 @@ take_update(struct bgp_text *t, const struct reading *r, struct cursor body,
     };
     for (size_t i = 0; i < 4; i++) {
         struct field f = { n, fields[i].list, fields[i].v4, fields[i].v6,
-                           fields[i].vpn6, false };
+                           fields[i].vpn6, false,
+                           fields[i].field->safi == SAFI_MULTICAST };
         struct bgp_nlri_field *field = fields[i].field;
         if (!field->present) {
             continue;
@@ -460,7 +467,7 @@ take_refresh(struct tally *t, struct cursor body, struct json_object *o)
     } else if (o) {
         reply_string(o, "family", family_text(r.afi, r.safi, text,
                                               sizeof text));
-        reply_uint(o, "subtype", r.subtype);
+        reply_uint(o, "refresh_subtype", r.subtype);
     }
 }
 

@@ -69,6 +69,10 @@ struct stream {
     uint16_t src_port, dst_port;
     bool from_start;
     bool syn_data;              /* Nothing has come after a SYN with data. */
+    bool fin;                   /* Its end is known: */
+    bool ended;                 /* it has come.  What comes yet was sent
+                                 * before. */
+    uint32_t fin_at, first;     /* Sequence numbers. */
     bool used, dead;            /* Dead: what comes is not looked at. */
     void *tap;                  /* Somebody else's; NULL: IPFIX. */
     uint64_t age;

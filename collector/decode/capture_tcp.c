@@ -59,14 +59,15 @@ give_up(struct stream *s, counter_t *reason)
     ipfix_stream_clear(&s->ipfix);
 }
 
-/* Nothing more will come. */
+/* Nothing more will come that is new. */
 static void
-end(struct stream *s)
+finish(struct stream *s)
 {
     struct capture_counters *n = &s->capture->n;
     if (s->tap) {
         skip_gap(s);
         s->capture->tap->end(s->tap);
+        s->tap = NULL;
         s->dead = true;
     }
     if (!s->dead && s->n_waiting) {
@@ -76,6 +77,15 @@ end(struct stream *s)
     }
     drop_waiting(s);
     ipfix_stream_clear(&s->ipfix);
+    s->dead = s->ended = true;
+}
+
+static void
+end(struct stream *s)
+{
+    if (!s->ended) {
+        finish(s);
+    }
     memset(s, 0, sizeof *s);
 }
 
@@ -95,7 +105,7 @@ find_stream(struct capture *cap, const struct segment *seg,
         }
     }
     if (oldest->used) {
-        if (!oldest->dead && !oldest->tap) {
+        if (!oldest->dead && !oldest->tap && !oldest->ended) {
             give_up(oldest, &cap->n.stream_limit);
         }
         end(oldest);
@@ -123,13 +133,14 @@ on_message(void *stream, const uint8_t *p, size_t n)
 static void
 deliver(struct stream *s, const uint8_t *p, size_t n)
 {
+    s->first = s->begun ? s->first : s->next;
     s->next += (uint32_t) n;
+    bool first = !s->begun;
+    s->begun = true;
     if (s->dead || !n) {
         return;
     }
     const struct capture_tap *tap = s->capture->tap;
-    bool first = !s->begun;
-    s->begun = true;
     if (first && tap) {
         struct capture_stream info = { s->src, s->dst, s->src_port,
                                        s->dst_port, s->from_start };
@@ -201,6 +212,20 @@ take_waiting(struct stream *s)
     }
 }
 
+/* Whether a segment belongs to a connection after the one that 's' was.  What
+ * of that one is sent again does not. */
+static bool
+begins_anew(const struct stream *s, const struct tcp *tcp, size_t n)
+{
+    uint32_t at = tcp->seq - s->first;
+    if (tcp->flags & SYN) {
+        return s->begun || s->ended;
+    }
+    return s->ended && n
+           && (!s->begun || at >= s->next - s->first
+               || n > s->next - s->first - at);
+}
+
 void
 capture_tcp(struct capture *cap, struct segment *seg)
 {
@@ -219,7 +244,7 @@ capture_tcp(struct capture *cap, struct segment *seg)
     struct stream *s = find_stream(cap, seg, &tcp);
     s->age = cap->now;
     s->time_us = seg->time_us;
-    if (tcp.flags & SYN && s->begun) {  /* The ports are used again. */
+    if (begins_anew(s, &tcp, n)) {      /* The ports are used again. */
         end(s);
         s = find_stream(cap, seg, &tcp);
         s->age = cap->now;
@@ -239,9 +264,14 @@ capture_tcp(struct capture *cap, struct segment *seg)
         take(s, tcp.seq + !!(tcp.flags & SYN), seg->c.p, n);
         take_waiting(s);
     }
-    if (tcp.flags & RST
-        || (tcp.flags & FIN && !s->n_waiting)) {
-        end(s);
+    if (tcp.flags & FIN && !s->fin) {
+        s->fin = true;
+        s->fin_at = tcp.seq + !!(tcp.flags & SYN) + (uint32_t) n;
+    }
+    /* Segments may change places with the one that has the FIN. */
+    if (!s->ended && (tcp.flags & RST || (s->fin && !s->n_waiting
+                         && (int32_t) (s->next - s->fin_at) >= 0))) {
+        finish(s);
     }
 }
 

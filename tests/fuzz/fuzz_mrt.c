@@ -85,7 +85,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         decoder = bgp_decoder_create();
     }
     struct mrt_reader *r = mrt_reader_create();
-    struct mrt_handler to = { decoder, on_table, on_route, on_message,
+    struct mrt_handler to = { decoder, true, on_table, on_route, on_message,
                               on_state };
     size_t at = 0;
     while (size - at >= MRT_HEADER_SIZE) {

@@ -200,6 +200,7 @@ def test_every_file():
         equal((kinds["bmp"], kinds["mrt"]),
               (said.get("bmp", {}).get("messages", 0),
                mrt.get("table_routes", 0) - mrt.get("bad_routes", 0)
+               + mrt.get("table_multicast", 0)
                + mrt.get("messages", 0) + mrt.get("states", 0)
                + mrt.get("types", {}).get("13/1", 0)), entry["path"])
         if kinds["bgp"] > said.get("bgp", {}).get("messages", 0):
