@@ -217,6 +217,9 @@ count_second(struct counting *c, int64_t t, const struct channel_sum *sum)
     return true;
 }
 
+/* A batch of live flows is of few seconds. */
+#define FEW_SECONDS 8
+
 /* Rows that a channel may count, and the second of each: found once a batch. */
 struct batch_times {
     uint64_t usable[EVAL_WORDS];        /* Canonical, neither old nor ahead. */
@@ -224,7 +227,13 @@ struct batch_times {
     int64_t received_us;        /* Of the row that arrived first. */
     uint16_t index[BATCH_ROWS]; /* Into 'second'. */
     int64_t second[BATCH_ROWS];
+    unsigned n_seconds;
+    /* If there are few: the rows of each. */
+    uint64_t rows[FEW_SECONDS][EVAL_WORDS];
 };
+
+/* Of so many channels some look at addresses. */
+#define MANY 8
 
 #define SPAN_S ((PENDING - 8) * 60 + AHEAD_S + 1)
 
@@ -261,6 +270,16 @@ find_times(const struct flow_batch *b, const uint64_t *canonical,
         t->usable[row / 64] |= bit;
         t->index[row] = (uint16_t) (*place - 1);
     }
+    t->n_seconds = n;
+    if (n <= FEW_SECONDS) {
+        memset(t->rows, 0, n * sizeof t->rows[0]);
+        for (unsigned row = 0; row < b->n; row++) {
+            uint64_t bit = t->usable[row / 64] & UINT64_C(1) << row % 64;
+            if (bit) {
+                t->rows[t->index[row]][row / 64] |= bit;
+            }
+        }
+    }
 }
 
 /* Takes away the rows that arrived before the channel was made: these come out
@@ -275,24 +294,16 @@ drop_stored(const struct flow_batch *b, int64_t created_us, uint64_t *bits)
     }
 }
 
-/* Adds up the rows that match by their seconds, and then those to the
- * channel's. */
-static void
-count_rows(struct channel_set *s, struct counting *c,
-           const struct flow_batch *b, uint64_t *bits,
-           const struct batch_times *t, struct channel_sum *sums)
+/* Adds up the rows that match by their seconds, in 'sums'.  Returns how many
+ * seconds there are, and which. */
+static unsigned
+sum_rows(const struct flow_batch *b, const uint64_t *bits,
+         const struct batch_times *t, struct channel_sum *sums,
+         uint16_t *touched)
 {
-    uint16_t touched[BATCH_ROWS];
     unsigned n = 0, words = (b->n + 63) / 64;
-    uint64_t late = 0;
 
-    if (t->received_us < c->c.created_us) {
-        drop_stored(b, c->c.created_us, bits);
-    }
     for (unsigned w = 0; w < words; w++) {
-        if (bits[w] & t->late[w]) {
-            late += (unsigned) __builtin_popcountll(bits[w] & t->late[w]);
-        }
         for (uint64_t left = bits[w] & t->usable[w]; left;
              left &= left - 1) {
             unsigned row = 64 * w + (unsigned) __builtin_ctzll(left);
@@ -304,6 +315,56 @@ count_rows(struct channel_set *s, struct counting *c,
             sum->flows++;
         }
     }
+    return n;
+}
+
+/* The same second by second, so that sums stay in registers. */
+static unsigned
+sum_few(const struct flow_batch *b, const uint64_t *bits,
+        const struct batch_times *t, struct channel_sum *sums,
+        uint16_t *touched)
+{
+    unsigned n = 0, words = (b->n + 63) / 64;
+
+    for (unsigned k = 0; k < t->n_seconds; k++) {
+        uint64_t bytes = 0, packets = 0, flows = 0;
+        for (unsigned w = 0; w < words; w++) {
+            uint64_t left = bits[w] & t->rows[k][w];
+            for (; left; left &= left - 1, flows++) {
+                unsigned row = 64 * w + (unsigned) __builtin_ctzll(left);
+                bytes += b->bytes[row];
+                packets += b->packets[row];
+            }
+        }
+        if (flows) {
+            sums[k] = (struct channel_sum) { bytes, packets, flows };
+            touched[n++] = (uint16_t) k;
+        }
+    }
+    return n;
+}
+
+/* Adds the rows that match to the channel's seconds. */
+static void
+count_rows(struct channel_set *s, struct counting *c,
+           const struct flow_batch *b, uint64_t *bits,
+           const struct batch_times *t, struct channel_sum *sums)
+{
+    uint16_t touched[BATCH_ROWS];
+    unsigned words = (b->n + 63) / 64;
+    uint64_t late = 0;
+
+    if (t->received_us < c->c.created_us) {
+        drop_stored(b, c->c.created_us, bits);
+    }
+    for (unsigned w = 0; w < words; w++) {
+        if (bits[w] & t->late[w]) {
+            late += (unsigned) __builtin_popcountll(bits[w] & t->late[w]);
+        }
+    }
+    unsigned n = t->n_seconds <= FEW_SECONDS
+                 ? sum_few(b, bits, t, sums, touched)
+                 : sum_rows(b, bits, t, sums, touched);
     if (n) {
         pthread_mutex_lock(&c->mutex);
         for (unsigned i = 0; i < n; i++) {
@@ -327,6 +388,7 @@ channel_process(void *set, struct flow_batch *b)
     struct channel_sum sums[BATCH_ROWS];
     uint64_t bits[EVAL_WORDS];
     struct batch_times t;
+    struct eval_v4 v4;
 
     if (!b->n) {
         return;
@@ -336,8 +398,12 @@ channel_process(void *set, struct flow_batch *b)
     find_times(b, bits, clock_wall_us() / 1000000, &t);
     memset(sums, 0, sizeof sums);
     pthread_rwlock_rdlock(&s->lock);
+    bool many = s->n >= MANY;
+    if (many) {
+        filter_v4(b, &v4);
+    }
     for (size_t i = 0; i < s->n; i++) {
-        filter_run(s->list[i]->program, b, bits);
+        filter_run_v4(s->list[i]->program, b, many ? &v4 : NULL, bits);
         count_rows(s, s->list[i], b, bits, &t, sums);
     }
     pthread_rwlock_unlock(&s->lock);

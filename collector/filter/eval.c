@@ -34,6 +34,8 @@ struct step {
     bool nullable;
     uint64_t mask, lo, span;    /* (v & mask) - lo <= span, modulo. */
     uint64_t prefix[2], prefix_mask[2];
+    int v4;                     /* Of eval_v4.addr; -1: not such a prefix. */
+    uint32_t v4_net, v4_mask;
     uint32_t name;              /* That is held; 0: none. */
     const struct dict *dict;    /* Names that are searched: */
     char *word;                 /* for a word, or */
@@ -172,6 +174,39 @@ term_addr(const struct step *s, const struct flow_batch *b, unsigned words,
 }
 #endif
 
+static void
+term_v4(const struct step *s, const struct eval_v4 *v4, unsigned words,
+        uint64_t *out)
+{
+    const uint32_t *v = v4->addr[s->v4];
+    const uint32_t mask = s->v4_mask, net = s->v4_net;
+    for (unsigned w = 0; w < words; w++, v += 64) {
+        uint8_t m[64];
+        for (unsigned i = 0; i < 64; i++) {
+            m[i] = (v[i] & mask) == net;
+        }
+        out[w] = pack(m) & v4->is[s->v4][w];
+    }
+}
+
+void
+filter_v4(const struct flow_batch *b, struct eval_v4 *v4)
+{
+    const struct addr *ends[] = { b->src_addr, b->dst_addr };
+
+    for (unsigned e = 0; e < 2; e++) {
+        for (unsigned w = 0; w < (b->n + 63) / 64; w++) {
+            uint8_t m[64];
+            for (unsigned i = 0; i < 64; i++) {
+                const struct addr *a = &ends[e][64 * w + i];
+                m[i] = addr_is_v4(a);
+                memcpy(&v4->addr[e][64 * w + i], a->b + 12, 4);
+            }
+            v4->is[e][w] = pack(m);
+        }
+    }
+}
+
 static uint64_t
 elapsed_ms(const struct flow_batch *b, unsigned row)
 {
@@ -182,37 +217,45 @@ elapsed_ms(const struct flow_batch *b, unsigned row)
     return us > 0 ? (uint64_t) us / 1000 : 0;
 }
 
-/* A quotient, rounded down; 0 by nothing. */
-static uint64_t
-divide(uint64_t x, unsigned factor, uint64_t y)
+/* Whether x * factor / y, rounded down and 0 by nothing, is from 'lo' to 'hi';
+ * found out without a division. */
+static inline bool
+quotient_is(uint64_t x, unsigned factor, uint64_t y, uint64_t lo, uint64_t hi)
 {
     unsigned __int128 wide = (unsigned __int128) x * factor;
     if (!y) {
-        return 0;
+        return !lo;
     }
-    wide /= y;
-    return wide > UINT64_MAX ? UINT64_MAX : (uint64_t) wide;
+    return wide >= (unsigned __int128) lo * y
+           && (hi == UINT64_MAX || wide < (unsigned __int128) (hi + 1) * y);
 }
 
-static uint64_t
-computed(const struct flow_batch *b, enum filter_value value, unsigned row)
+static inline bool
+computed_is(const struct flow_batch *b, enum filter_value value, unsigned row,
+            uint64_t lo, uint64_t hi)
 {
+    uint64_t v = 0;
     switch (value) {
     case FV_DURATION:
-        return elapsed_ms(b, row);
+        v = elapsed_ms(b, row);
+        break;
     case FV_BPS:
-        return divide(b->bytes[row], 8000, elapsed_ms(b, row));
+        return quotient_is(b->bytes[row], 8000, elapsed_ms(b, row), lo, hi);
     case FV_PPS:
-        return divide(b->packets[row], 1000, elapsed_ms(b, row));
+        return quotient_is(b->packets[row], 1000, elapsed_ms(b, row), lo,
+                           hi);
     case FV_BPP:
-        return divide(b->bytes[row], 1, b->packets[row]);
+        return quotient_is(b->bytes[row], 1, b->packets[row], lo, hi);
     case FV_ENGINE_TYPE:
-        return b->observation_domain_id[row] >> 8 & 255;
+        v = b->observation_domain_id[row] >> 8 & 255;
+        break;
     case FV_ENGINE_ID:
-        return b->observation_domain_id[row] & 255;
+        v = b->observation_domain_id[row] & 255;
+        break;
     default:
-        return 0;
+        break;
     }
+    return v >= lo && v <= hi;
 }
 
 static void
@@ -223,8 +266,8 @@ term_computed(const struct step *s, const struct flow_batch *b,
         unsigned n = b->n - 64 * w < 64 ? b->n - 64 * w : 64;
         out[w] = 0;
         for (unsigned i = 0; i < n; i++) {
-            uint64_t v = computed(b, s->value, 64 * w + i);
-            out[w] |= (uint64_t) (v - s->lo <= s->span) << i;
+            out[w] |= (uint64_t) computed_is(b, s->value, 64 * w + i, s->lo,
+                                             s->lo + s->span) << i;
         }
     }
 }
@@ -312,7 +355,8 @@ add_step(struct filter_program *p, enum step_op op)
         p->steps = steps;
         p->allocated = more;
     }
-    p->steps[p->n] = (struct step) { .op = op, .mask = UINT64_MAX };
+    p->steps[p->n] = (struct step) { .op = op, .mask = UINT64_MAX,
+                                     .v4 = -1 };
     return &p->steps[p->n++];
 }
 
@@ -364,6 +408,12 @@ set_prefix(struct step *s, const struct prefix *p)
     }
     memcpy(s->prefix, &p->addr, sizeof s->prefix);
     memcpy(s->prefix_mask, &mask, sizeof s->prefix_mask);
+    if (addr_is_v4(&p->addr) && p->len >= 96
+        && (s->column == COL_src_addr || s->column == COL_dst_addr)) {
+        s->v4 = s->column == COL_dst_addr;
+        memcpy(&s->v4_net, p->addr.b + 12, sizeof s->v4_net);
+        memcpy(&s->v4_mask, mask.b + 12, sizeof s->v4_mask);
+    }
 }
 
 static void
@@ -531,8 +581,8 @@ filter_program_destroy(struct filter_program *p)
 /* ---- Running. ---- */
 
 static void
-run_term(const struct step *s, const struct flow_batch *b, unsigned words,
-         uint64_t *out)
+run_term(const struct step *s, const struct flow_batch *b,
+         const struct eval_v4 *v4, unsigned words, uint64_t *out)
 {
     const uint64_t *valid = b->valid[s->column];
     if (!s->run) {
@@ -541,7 +591,11 @@ run_term(const struct step *s, const struct flow_batch *b, unsigned words,
         }
         return;
     }
-    s->run(s, b, words, out);
+    if (v4 && s->v4 >= 0) {
+        term_v4(s, v4, words, out);
+    } else {
+        s->run(s, b, words, out);
+    }
     for (unsigned w = 0; s->nullable && w < words; w++) {
         out[w] &= valid[w];
     }
@@ -550,6 +604,13 @@ run_term(const struct step *s, const struct flow_batch *b, unsigned words,
 void
 filter_run(const struct filter_program *p, const struct flow_batch *b,
            uint64_t bits[EVAL_WORDS])
+{
+    filter_run_v4(p, b, NULL, bits);
+}
+
+void
+filter_run_v4(const struct filter_program *p, const struct flow_batch *b,
+              const struct eval_v4 *v4, uint64_t bits[EVAL_WORDS])
 {
     uint64_t stack[MAX_DEPTH + 1][EVAL_WORDS];
     uint64_t (*top)[EVAL_WORDS] = stack;        /* One beyond the last. */
@@ -562,7 +623,7 @@ filter_run(const struct filter_program *p, const struct flow_batch *b,
             memset(*top++, s->op == STEP_ALL ? 0xff : 0, 8 * words);
             break;
         case STEP_TERM:
-            run_term(s, b, words, *top++);
+            run_term(s, b, v4, words, *top++);
             break;
         case STEP_AND:
             top--;

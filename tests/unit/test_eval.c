@@ -155,8 +155,12 @@ by_memory(const struct filter *f)
     struct filter_program *p = filter_compile(f, dict);
     CU_ASSERT_FATAL(p != NULL);
     for (unsigned k = 0; k < N_BATCHES; k++) {
-        uint64_t bits[EVAL_WORDS];
+        uint64_t bits[EVAL_WORDS], same[EVAL_WORDS];
+        static struct eval_v4 v4;
         filter_run(p, rows[k], bits);
+        filter_v4(rows[k], &v4);
+        filter_run_v4(p, rows[k], &v4, same);
+        CU_ASSERT_FATAL(!memcmp(bits, same, sizeof bits));
         for (uint32_t i = 0; i < BATCH_ROWS; i++) {
             if (bits[i / 64] >> i % 64 & 1) {
                 CU_ASSERT_FATAL(i < rows[k]->n);
