@@ -15,6 +15,7 @@
 #include "api/live.h"
 #include "api/jsonrpc.h"
 #include "api/server.h"
+#include "bgp/routelog.h"
 #include "collector/channel/tap.h"
 #include "collector/query/rollup.h"
 #include "collector/decode/decoder.h"
@@ -205,6 +206,12 @@ system_info(struct rpc_call *call, struct json_object *params)
         json_object_object_add(counters, "subscribers",
                                reply_counters(live_counters(c->live),
                                               tap_counter_defs));
+    }
+    if (c->route_history) {
+        json_object_object_add(counters, "route_history",
+                               reply_counters(
+                                   routelog_counters(c->route_history),
+                                   routelog_counter_defs));
     }
     if (api) {
         json_object_object_add(counters, "api",

@@ -15,6 +15,7 @@
 #include "api/context.h"
 #include "api/jsonrpc.h"
 #include "api/server.h"
+#include "bgp/routelog.h"
 #include "collector/decode/decoder.h"
 #include "collector/exporter/source_table.h"
 #include "collector/input/input.h"
@@ -304,6 +305,11 @@ metrics_text(const struct api *api, const struct api_context *c, size_t *n)
     print_ovsdb(f, c);
     print_inputs(f, c->input);
     print_counters(f, "decoder", c->decode_counters, decoder_counter_defs);
+    if (c->route_history) {
+        print_counters(f, "route_history",
+                       routelog_counters(c->route_history),
+                       routelog_counter_defs);
+    }
     print_sources(f, c);
     print_store(f, c->store);
     if (api) {

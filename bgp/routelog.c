@@ -164,6 +164,8 @@ routelog_add(struct routelog *h, struct routelog_record *r, uint16_t number,
         /* What is missing is told where it is missing. */
         struct routelog_record gap = { .kind = ROUTELOG_LOST, .n = h->lost };
         if (add_locked(h, &gap, ROUTELOG_NO_PEER, NULL)) {
+            h->open->n_gaps++;
+            h->open->n_missing += h->lost;
             h->lost = 0;
         }
     }

@@ -212,7 +212,7 @@ write_block(struct routelog *h, const struct routelog_chunk *c,
         counter_inc(&h->n.blocks);
         counter_add(&h->n.octets, size);
         counter_add(&h->n.raw_octets, c->n);
-        counter_add(&h->n.recorded, c->n_records);
+        counter_add(&h->n.recorded, c->n_records - c->n_gaps);
     } else if (h->fd >= 0 && ftruncate(h->fd, (off_t) h->fd_size)) {
         close_file(h);          /* Half a block ends it. */
     } else if (h->fd >= 0) {
@@ -228,18 +228,19 @@ write_one(struct routelog *h, struct routelog_chunk *c)
     uint64_t max_bytes = h->max_bytes;
     pthread_mutex_unlock(&h->mutex);
     int error = write_block(h, c, max_bytes);
+    uint32_t n = c->n_records - c->n_gaps;
     if (error) {
         counter_inc(&h->n.write_errors);
-        counter_add(&h->n.lost, c->n_records);
+        counter_add(&h->n.lost, n);
         LOG_RATE(bgp, WARN, "%s: %s; changes of routes are lost", h->dir,
                  strerror(-error));
     }
-    uint32_t n = c->n_records;
+    uint64_t missing = n + c->n_missing;        /* Also what it told of. */
     free(c->hashes);
     free(c);
     pthread_mutex_lock(&h->mutex);
     h->n_chunks--;
-    h->lost += error ? n : 0;
+    h->lost += error ? missing : 0;
 }
 
 /* Writes all that is full and, if it is 'due', what is being filled.  The

@@ -65,6 +65,8 @@ struct routelog_chunk {
     struct routelog_chunk *next;
     size_t n, room;
     uint32_t n_records, n_hashes;
+    uint32_t n_gaps;            /* Of the records, ROUTELOG_LOST, */
+    uint64_t n_missing;         /* and how many changes those stand for. */
     bool has_peers;
     int64_t first_us, last_us;
     uint64_t seen[RIB_MAX_PEERS / 64];  /* Peers that are told. */

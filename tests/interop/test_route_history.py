@@ -10,7 +10,8 @@ import subprocess
 
 import bgp_peer as bgp
 from bgp_peer import BgpLab
-from harness import BUILDDIR, Daemon, Failure, Lab, equal, main, wait_until
+from harness import (BUILDDIR, Daemon, Failure, Lab, equal, main, on_cleanup,
+                     run, wait_until)
 from test_routes import CONFIG, Bird, path_is
 
 ROUTES = ["announce", "change", "withdraw", "expire"]
@@ -179,6 +180,62 @@ def test_a_table_and_many_changes():
     feed(peer, 500)
     bgp.routes(daemon, "10.0.0.2", 500)
     equal(history(daemon)[-1]["kind"], "peer-down", "the last record")
+    daemon.stop()
+
+
+def test_disk_full():
+    """What cannot be written is counted, and a record says so once there is
+    room again; routes and sessions do not mind."""
+    lab = BgpLab()
+    daemon = bgp.daemon(lab, [{"address": "10.0.0.2", "remote-as": 65001,
+                               "passive": True}], start=False, expect=[".*"])
+    run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", daemon.state_dir)
+    on_cleanup(run, "umount", "-l", daemon.state_dir)
+    daemon.start()
+    peer = bgp.Peer(lab)
+    peer.establish()
+    feed(peer, 5000)
+    peer.send(bgp.message(bgp.UPDATE, b"\0\0\0\0"))
+    bgp.routes(daemon, "10.0.0.2", 5000)
+    feed(peer, 500, 65003)
+    wait_until(lambda: len(history(daemon, kinds=["change"], limit=1000))
+               == 500, 30, "the first changes")
+    ballast = os.path.join(daemon.state_dir, "ballast")
+    with open(ballast, "wb", buffering=0) as f:
+        try:
+            while f.write(b"\0" * 4096):
+                pass
+        except OSError:
+            pass
+
+    def lost():
+        return daemon.rpc("system.info")["counters"]["route_history"][
+            "lost"]
+    # Other paths each time, until there is no room for more.
+    asn = 65100
+    while not lost():
+        feed(peer, 5000, asn)
+        asn += 1
+        if asn > 65200:
+            raise Failure("half a million changes, and the disk is not full")
+        wait_until(lambda: bgp.neighbor(daemon, "10.0.0.2")["counters"]
+                   ["announced"] >= 5500 + (asn - 65100) * 5000, 30,
+                   "the changes")
+    equal(bgp.neighbor(daemon, "10.0.0.2")["state"], "Established", "session")
+    route = daemon.rpc("route.lookup", address="10.0.0.1")["routes"]
+    equal(len(route), 1, "a route")
+    history(daemon)             # Questions are answered, too.
+    os.unlink(ballast)
+    feed(peer, 500, 65201)
+
+    def told():
+        return [c for c in history(daemon, kinds=["lost"])]
+    wait_until(told, 30, "a record of what was lost")
+    wait_until(lambda: sum(c["routes"] for c in told()) == lost(), 30,
+               lambda: "lost %d; told %s" % (lost(), told()))
+    wait_until(lambda: len(history(daemon, kinds=["change"], limit=1000,
+                                   **{"from": told()[-1]["time"]})) == 500, 30,
+               "changes after that")
     daemon.stop()
 
 
