@@ -25,7 +25,10 @@ api_libapi_la_SOURCES = \
 	api/fd_pass.c api/fd_pass.h \
 	api/import.h \
 	api/inventories.c api/inventories.h \
-	api/inventory.c api/inventory.h \
+	api/inventory.c api/inventory.h api/inventory_p.h \
+	api/inventory_libvirt.c \
+	api/libvirt.c api/libvirt.h \
+	api/xml.c api/xml.h \
 	api/history.c api/history.h \
 	api/http.c api/http_head.c api/http_head.h \
 	api/json.c api/json.h \

@@ -76,6 +76,31 @@ get_engine(const char *socket, struct config_inventory_item *item)
     return copy_text(&item->location, socket);
 }
 
+/* Of its sockets, the first that is there is asked: a daemon for all drivers
+ * and one for each may stand side by side and tell the same. */
+static int
+get_libvirt(struct json_object *o, struct config_inventory_item *item)
+{
+    struct json_object *sockets = json_member(o, "socket");
+    size_t n = json_object_array_length(sockets), size = 1;
+    for (size_t i = 0; i < n; i++) {
+        size += 1 + strlen(json_object_get_string(
+                               json_object_array_get_idx(sockets, i)));
+    }
+    item->format = INVENTORY_LIBVIRT;
+    item->interval_us = ENGINE_INTERVAL_US;
+    item->trust = ENGINE_TRUST;
+    item->location = calloc(1, size);
+    for (size_t i = 0; item->location && i < n; i++) {
+        char *end = item->location + strlen(item->location);
+        sprintf(end, "%s%s", i ? " " : "", json_object_get_string(
+                    json_object_array_get_idx(sockets, i)));
+    }
+    int err = copy_text(&item->source, "libvirt");
+    err = err ? err : copy_text(&item->uri, json_text(o, "uri"));
+    return err ? err : item->location ? 0 : -ENOMEM;
+}
+
 int
 config_inventory_make(struct json_object *root, struct config_inventory **out,
                       struct config_error *e)
@@ -86,13 +111,17 @@ config_inventory_make(struct json_object *root, struct config_inventory **out,
     struct json_object *sockets = json_object_get_boolean(
         json_member(engines, "enabled")) ? json_member(engines, "socket")
                                          : NULL;
+    struct json_object *libvirt = json_member(o, "libvirt");
+    bool has_libvirt = json_object_get_boolean(json_member(libvirt,
+                                                           "enabled"))
+                       && json_member(libvirt, "socket");
     size_t n_lists = lists ? json_object_array_length(lists) : 0;
     size_t n_sockets = sockets ? json_object_array_length(sockets) : 0;
     struct config_inventory *c = calloc(1, sizeof *c);
     int err = 0;
 
     *out = c;
-    if (!c || !(c->items = calloc(n_lists + n_sockets + 1,
+    if (!c || !(c->items = calloc(n_lists + n_sockets + 2,
                                   sizeof *c->items))) {
         return -ENOMEM;
     }
@@ -105,6 +134,9 @@ config_inventory_make(struct json_object *root, struct config_inventory **out,
                              json_object_array_get_idx(sockets, i)),
                          &c->items[c->n_items++]);
     }
+    if (!err && has_libvirt) {
+        err = get_libvirt(libvirt, &c->items[c->n_items++]);
+    }
     return err;
 }
 
@@ -113,6 +145,7 @@ config_inventory_item_clear(struct config_inventory_item *item)
 {
     free(item->source);
     free(item->location);
+    free(item->uri);
     free(item->tenant);
     free(item->network);
     *item = (struct config_inventory_item) { .source = NULL };
@@ -141,7 +174,7 @@ config_inventory_item_equal(const struct config_inventory_item *a,
                             const struct config_inventory_item *b)
 {
     return !strcmp(a->source, b->source) && !strcmp(a->location, b->location)
-           && same_text(a->tenant, b->tenant)
+           && same_text(a->uri, b->uri) && same_text(a->tenant, b->tenant)
            && same_text(a->network, b->network) && a->format == b->format
            && a->interval_us == b->interval_us && a->trust == b->trust;
 }
@@ -151,9 +184,10 @@ config_inventory_item_copy(struct config_inventory_item *to,
                            const struct config_inventory_item *from)
 {
     *to = *from;
-    to->source = to->location = to->tenant = to->network = NULL;
+    to->source = to->location = to->uri = to->tenant = to->network = NULL;
     int err = copy_text(&to->source, from->source);
     err = err ? err : copy_text(&to->location, from->location);
+    err = err ? err : copy_text(&to->uri, from->uri);
     err = err ? err : copy_text(&to->tenant, from->tenant);
     err = err ? err : copy_text(&to->network, from->network);
     if (err) {

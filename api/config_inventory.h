@@ -7,10 +7,12 @@
 
 struct json_object;
 
-/* One list, or one container engine. */
+/* One list, one container engine, or libvirt. */
 struct config_inventory_item {
     char *source;               /* What identity calls it. */
-    char *location;             /* A path, an http(s) URL, or a socket. */
+    char *location;             /* A path, an http(s) URL, or a socket; of
+                                 * libvirt, sockets with spaces between. */
+    char *uri;                  /* Of libvirt; NULL: as it chooses. */
     char *tenant, *network;     /* NULL: none. */
     enum inventory_format format;
     int64_t interval_us;        /* Between looks. */

@@ -16,6 +16,7 @@
 #include <json-c/json.h>
 
 #include "api/config_inventory.h"
+#include "api/libvirt.h"
 #include "collector/identity/journal.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -25,6 +26,7 @@
 #define SETTLE_MS 200           /* After an event, more of them may come. */
 #define TAG_SIZE 256
 #define HOST_SIZE 256
+#define SOCKET_SIZE 108         /* That of sockaddr_un. */
 
 /* What tells whether there is something new. */
 struct seen {
@@ -41,7 +43,7 @@ struct follower {
     struct config_inventory_item item;
     atomic_bool stop;
     bool end;                   /* ... and what it told ends. */
-    bool engine;
+    bool engine;                /* A socket, which need not be there. */
     /* Under the lock of all. */
     struct inventory_status status;
     char error[INVENTORY_ERROR_SIZE];
@@ -49,6 +51,7 @@ struct follower {
     struct seen seen;
     uint64_t hash;
     char host[HOST_SIZE];
+    struct libvirt *libvirt;
 };
 
 struct inventories {
@@ -299,6 +302,69 @@ await_event(struct follower *f, int64_t since_us)
     }
 }
 
+/* ---- libvirt. ---- */
+
+static bool
+is_stopped(void *follower_)
+{
+    const struct follower *f = follower_;
+    return atomic_load(&f->stop);
+}
+
+/* The first of its sockets that is there; they stand between spaces. */
+static bool
+find_socket(const struct follower *f, char *path, size_t size)
+{
+    const char *at = f->item.location;
+    while (*at) {
+        size_t n = strcspn(at, " ");
+        snprintf(path, size, "%.*s", (int) n, at);
+        if (n && n < size && !access(path, F_OK)) {
+            return true;
+        }
+        at += n + (at[n] == ' ');
+    }
+    return false;
+}
+
+static void
+leave_libvirt(struct follower *f)
+{
+    libvirt_close(f->libvirt);
+    f->libvirt = NULL;
+}
+
+static int
+fetch_libvirt(struct follower *f, struct fetched *t, char *error)
+{
+    char path[SOCKET_SIZE];
+    int e = 0;
+    if (!find_socket(f, path, sizeof path)) {
+        leave_libvirt(f);
+        snprintf(error, INVENTORY_ERROR_SIZE, "no such socket");
+        return -ENOENT;
+    }
+    if (!f->libvirt) {
+        e = libvirt_open(path, f->item.uri, is_stopped, f, &f->libvirt,
+                         error);
+    }
+    e = e ? e : libvirt_fetch(f->libvirt, INVENTORY_MAX_SIZE, &t->data, &t->n,
+                              error);
+    if (e) {
+        leave_libvirt(f);
+    }
+    /* A socket that systemd keeps open, or that a daemon left behind. */
+    return e == -ECONNREFUSED ? -ENOENT : e;
+}
+
+static void
+await_machines(struct follower *f)
+{
+    if (libvirt_await(f->libvirt, f->item.interval_us)) {
+        leave_libvirt(f);
+    }
+}
+
 /* ---- Telling. ---- */
 
 static void
@@ -423,7 +489,8 @@ look(struct follower *f)
     struct fetched t = { .f = f };
     char error[INVENTORY_ERROR_SIZE] = "";
     int64_t now_us = clock_wall_us();
-    int e = f->engine ? fetch_engine(f, &t, error)
+    int e = f->item.format == INVENTORY_LIBVIRT ? fetch_libvirt(f, &t, error)
+            : f->engine ? fetch_engine(f, &t, error)
             : *f->item.location == '/' ? fetch_file(f, &t, error)
             : fetch_url(f, &t, error);
     if (atomic_load(&f->stop)) {
@@ -439,7 +506,11 @@ look(struct follower *f)
     }
     free(t.data);
     if (f->engine && !e) {
-        await_event(f, now_us);
+        if (f->libvirt) {
+            await_machines(f);
+        } else {
+            await_event(f, now_us);
+        }
         wait_for(f, SETTLE_MS * INT64_C(1000));
     } else {
         wait_for(f, f->item.interval_us);
@@ -454,6 +525,7 @@ run(void *follower_)
     while (!atomic_load(&f->stop)) {
         look(f);
     }
+    leave_libvirt(f);
     if (f->end) {
         end_source(all, f->item.source);
     }
@@ -486,7 +558,8 @@ start(struct inventories *all, const struct config_inventory_item *item)
         return;
     }
     f->all = all;
-    f->engine = item->format == INVENTORY_CONTAINERS;
+    f->engine = item->format == INVENTORY_CONTAINERS
+                || item->format == INVENTORY_LIBVIRT;
     f->status = (struct inventory_status) { .source = f->item.source,
                                             .location = f->item.location,
                                             .error = f->error };
@@ -544,7 +617,8 @@ sweep_source(void *sweep_, const struct identity_source *s)
 {
     struct sweep *w = sweep_;
     bool ours = !strncmp(s->name, "list:", 5)
-                || !strncmp(s->name, "containers:", 11);
+                || !strncmp(s->name, "containers:", 11)
+                || !strcmp(s->name, "libvirt");
     if (ours && s->endpoints && !find_item(w->config, s->name)) {
         char **larger = realloc(w->sources, (w->n + 1) * sizeof *larger);
         if (larger) {

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "api/inventory.h"
+#include "api/inventory_p.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,10 +16,44 @@
 #include "lib/addr.h"
 
 #define MAX_COLUMNS 256
-#define WHERE "where"
 
-#define FAIL(R, ...)                                                    \
-    (snprintf((R)->error, sizeof (R)->error, __VA_ARGS__), NULL)
+struct json_object *
+inventory_need(struct json_object *o, const char *name,
+               struct json_object *(*create)(void))
+{
+    struct json_object *v;
+    if (!json_object_object_get_ex(o, name, &v)) {
+        v = create();
+        json_object_object_add(o, name, v);
+    }
+    return v;
+}
+
+const char *
+inventory_text(struct json_object *o, const char *name)
+{
+    struct json_object *v = json_member(o, name);
+    const char *s = json_object_is_type(v, json_type_string)
+                    ? json_object_get_string(v) : NULL;
+    return s && *s ? s : NULL;
+}
+
+void
+inventory_put(struct json_object *o, const char *name, const char *s)
+{
+    if (s) {
+        json_object_object_add(o, name, json_object_new_string(s));
+    }
+}
+
+void
+inventory_add(struct json_object *o, const char *list, const char *s)
+{
+    if (s) {
+        json_object_array_add(inventory_need(o, list, json_object_new_array),
+                              json_object_new_string(s));
+    }
+}
 
 /* ---- Names of columns and members. ---- */
 
@@ -62,19 +97,6 @@ find_field(const char *name)
     return NULL;
 }
 
-/* The member 'name' of 'o', made by 'create' if it is not there. */
-static struct json_object *
-need(struct json_object *o, const char *name,
-     struct json_object *(*create)(void))
-{
-    struct json_object *v;
-    if (!json_object_object_get_ex(o, name, &v)) {
-        v = create();
-        json_object_object_add(o, name, v);
-    }
-    return v;
-}
-
 static struct json_object *
 number_or_text(const char *s)
 {
@@ -93,7 +115,7 @@ add_item(struct json_object *o, const struct field *f, const char *s)
     if (!strcmp(member, "prefixes") && !strchr(s, '/')) {
         member = "addresses";
     }
-    json_object_array_add(need(o, member, json_object_new_array),
+    json_object_array_add(inventory_need(o, member, json_object_new_array),
                           f->kind == FIELD_NUMBERS
                           ? number_or_text(s) : json_object_new_string(s));
 }
@@ -106,8 +128,9 @@ add_text(struct json_object *o, const char *name, char *s)
     char *save = NULL;
 
     if (!f || f->kind == FIELD_LABELS) {
-        json_object_object_add(need(o, "labels", json_object_new_object),
-                               name, json_object_new_string(s));
+        json_object_object_add(
+            inventory_need(o, "labels", json_object_new_object), name,
+            json_object_new_string(s));
     } else if (f->kind == FIELD_TEXT) {
         json_object_object_add(o, f->member, json_object_new_string(s));
     } else {
@@ -219,7 +242,7 @@ add_where(struct json_object *o, const char *what, size_t n)
 {
     char where[48];
     snprintf(where, sizeof where, "%s %zu", what, n);
-    json_object_object_add(o, WHERE, json_object_new_string(where));
+    json_object_object_add(o, INVENTORY_WHERE, json_object_new_string(where));
 }
 
 static struct json_object *
@@ -285,8 +308,8 @@ add_member(struct json_object *o, const char *name, struct json_object *v)
     }
     if (f && f->kind == FIELD_LABELS
         && json_object_is_type(v, json_type_object)) {
-        struct json_object *labels = need(o, "labels",
-                                          json_object_new_object);
+        struct json_object *labels = inventory_need(
+            o, "labels", json_object_new_object);
         json_object_object_foreach(v, key, value) {
             json_object_object_add(labels, key, json_object_get(value));
         }
@@ -303,8 +326,9 @@ add_member(struct json_object *o, const char *name, struct json_object *v)
         free(s);
     } else if (f && f->kind == FIELD_NUMBERS
                && json_object_is_type(v, json_type_int)) {
-        json_object_array_add(need(o, f->member, json_object_new_array),
-                              json_object_get(v));
+        json_object_array_add(
+            inventory_need(o, f->member, json_object_new_array),
+            json_object_get(v));
     } else {
         /* endpoint_read() says what is wrong with it, if something is. */
         json_object_object_add(o, f ? f->member : name, json_object_get(v));
@@ -348,7 +372,8 @@ read_entries(struct json_object *top, struct inventory_result *r)
     if (json_object_is_type(top, json_type_object)) {
         json_object_object_foreach(top, key, v) {
             struct json_object *o = read_entry(v, key);
-            json_object_object_add(o, WHERE, json_object_new_string(key));
+            json_object_object_add(o, INVENTORY_WHERE,
+                                   json_object_new_string(key));
             json_object_array_add(list, o);
         }
         return list;
@@ -359,32 +384,6 @@ read_entries(struct json_object *top, struct inventory_result *r)
 }
 
 /* ---- Containers. ---- */
-
-static const char *
-text_of(struct json_object *o, const char *name)
-{
-    struct json_object *v = json_member(o, name);
-    const char *s = json_object_is_type(v, json_type_string)
-                    ? json_object_get_string(v) : NULL;
-    return s && *s ? s : NULL;
-}
-
-static void
-put_text(struct json_object *o, const char *name, const char *s)
-{
-    if (s) {
-        json_object_object_add(o, name, json_object_new_string(s));
-    }
-}
-
-static void
-put_item(struct json_object *o, const char *list, const char *s)
-{
-    if (s) {
-        json_object_array_add(need(o, list, json_object_new_array),
-                              json_object_new_string(s));
-    }
-}
 
 /* Labels under which engines' users keep what we have members for, the more
  * telling first. */
@@ -399,7 +398,7 @@ tenant_of(struct json_object *labels)
     const char *s = NULL;
     for (size_t i = 0; !s && i < sizeof tenant_labels
                                  / sizeof tenant_labels[0]; i++) {
-        s = text_of(labels, tenant_labels[i]);
+        s = inventory_text(labels, tenant_labels[i]);
     }
     return s;
 }
@@ -410,7 +409,7 @@ labels_of(struct json_object *container, struct json_object *labels)
 {
     struct json_object *o = json_object_new_object();
     size_t n = 1;
-    put_text(o, "image", text_of(container, "Image"));
+    inventory_put(o, "image", inventory_text(container, "Image"));
     if (labels) {
         json_object_object_foreach(labels, name, v) {
             if (n < ENDPOINT_MAX_LABELS && *name
@@ -431,10 +430,10 @@ add_attachment(struct json_object *list, struct json_object *container,
 {
     struct json_object *names = json_member(container, "Names");
     struct json_object *labels = json_member(container, "Labels");
-    const char *id = text_of(container, "Id");
-    const char *v4 = text_of(a, "IPAddress");
-    const char *v6 = text_of(a, "GlobalIPv6Address");
-    const char *mac = text_of(a, "MacAddress");
+    const char *id = inventory_text(container, "Id");
+    const char *v4 = inventory_text(a, "IPAddress");
+    const char *v6 = inventory_text(a, "GlobalIPv6Address");
+    const char *mac = inventory_text(a, "MacAddress");
     char text[512];
 
     if (!id || (!v4 && !v6 && !mac)) {
@@ -443,21 +442,21 @@ add_attachment(struct json_object *list, struct json_object *container,
     labels = json_object_is_type(labels, json_type_object) ? labels : NULL;
     struct json_object *o = json_object_new_object();
     snprintf(text, sizeof text, "%.128s/%.255s", id, network);
-    put_text(o, WHERE, text);
-    put_text(o, "id", text);
+    inventory_put(o, INVENTORY_WHERE, text);
+    inventory_put(o, "id", text);
     struct json_object *first = json_object_is_type(names, json_type_array)
                                 ? json_object_array_get_idx(names, 0) : NULL;
     const char *name = first ? json_object_get_string(first) : "";
     name += *name == '/';
     snprintf(text, sizeof text, "%.12s", id);
-    put_text(o, "name", *name ? name : text);
-    put_text(o, "type", "container");
-    put_text(o, "tenant", tenant_of(labels));
-    put_text(o, "network", network);
-    put_text(o, "host", host);
-    put_item(o, "addresses", v4);
-    put_item(o, "addresses", v6);
-    put_item(o, "macs", mac);
+    inventory_put(o, "name", *name ? name : text);
+    inventory_put(o, "type", "container");
+    inventory_put(o, "tenant", tenant_of(labels));
+    inventory_put(o, "network", network);
+    inventory_put(o, "host", host);
+    inventory_add(o, "addresses", v4);
+    inventory_add(o, "addresses", v6);
+    inventory_add(o, "macs", mac);
     json_object_object_add(o, "labels", labels_of(container, labels));
     json_object_array_add(list, o);
 }
@@ -530,6 +529,9 @@ inventory_parse(enum inventory_format format, const char *text, size_t size,
         format = n < size && (text[n] == '[' || text[n] == '{')
                  ? INVENTORY_JSON : INVENTORY_CSV;
     }
+    if (format == INVENTORY_LIBVIRT) {
+        return inventory_read_libvirt(text, size, host, r);
+    }
     return format == INVENTORY_CSV ? parse_csv(text, size, r)
                                    : parse_json(format, text, size, host, r);
 }
@@ -551,19 +553,19 @@ give_id(struct json_object *o)
 {
     static const char *const lists[] = { "prefixes", "addresses", "macs",
                                          "vnis" };
-    if (text_of(o, "id")) {
+    if (inventory_text(o, "id")) {
         return;
     }
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         struct json_object *l = json_member(o, lists[i]);
         if (json_object_is_type(l, json_type_array)
             && json_object_array_length(l)) {
-            put_text(o, "id", json_object_get_string(
+            inventory_put(o, "id", json_object_get_string(
                          json_object_array_get_idx(l, 0)));
             return;
         }
     }
-    put_text(o, "id", text_of(o, "name"));
+    inventory_put(o, "id", inventory_text(o, "name"));
 }
 
 static void
@@ -581,11 +583,11 @@ static void
 complete(struct json_object *o, const struct inventory_telling *t)
 {
     give_id(o);
-    if (t->tenant && !text_of(o, "tenant")) {
-        put_text(o, "tenant", t->tenant);
+    if (t->tenant && !inventory_text(o, "tenant")) {
+        inventory_put(o, "tenant", t->tenant);
     }
-    if (t->network && !text_of(o, "network")) {
-        put_text(o, "network", t->network);
+    if (t->network && !inventory_text(o, "network")) {
+        inventory_put(o, "network", t->network);
     }
 }
 
@@ -595,8 +597,8 @@ has_key(struct json_object *o)
 {
     return json_member(o, "prefixes") || json_member(o, "addresses")
            || json_member(o, "macs") || json_member(o, "vnis")
-           || text_of(o, "interface")
-           || (text_of(o, "bridge") && text_of(o, "port"));
+           || inventory_text(o, "interface")
+           || (inventory_text(o, "bridge") && inventory_text(o, "port"));
 }
 
 /* One entry to the buffer. */
@@ -608,11 +610,11 @@ tell_entry(struct json_object *o, const struct inventory_telling *t,
     struct identity_record rec = { .op = IDENTITY_UPSERT,
                                    .told_us = t->now_us };
     char where[128];
-    snprintf(where, sizeof where, "%s", text_of(o, WHERE));
-    json_object_object_del(o, WHERE);
-    const char *error = text_of(o, "error");
+    snprintf(where, sizeof where, "%s", inventory_text(o, INVENTORY_WHERE));
+    json_object_object_del(o, INVENTORY_WHERE);
+    const char *error = inventory_text(o, "error");
     complete(o, t);
-    const char *id = text_of(o, "id");
+    const char *id = inventory_text(o, "id");
     if (error) {
         refuse(r, where, "", error);
     } else if (!has_key(o)) {

@@ -1,5 +1,6 @@
 /* api/inventory.h -- lists of networks, hosts and containers that others keep,
- * as endpoints: CSV, JSON, and what a container engine answers.
+ * as endpoints: CSV, JSON, what a container engine answers, and libvirt's
+ * machines.
  *
  * All of it works on text that somebody has fetched; daemon/inventory.c does
  * that. */
@@ -21,6 +22,7 @@ enum inventory_format {
     INVENTORY_JSON,             /* An array of endpoints, or an object with
                                  * prefixes or addresses as names. */
     INVENTORY_CONTAINERS,       /* Docker's and Podman's /containers/json. */
+    INVENTORY_LIBVIRT,          /* What libvirt_fetch() makes of machines. */
 };
 
 #define INVENTORY_MAX_SIZE ((size_t) 64 << 20)  /* Octets of text. */
@@ -36,9 +38,9 @@ struct inventory_result {
 };
 
 /* The endpoints of 'text' as an array of objects that endpoint_read() takes,
- * each with a member "where" ("line 7") for complaints.  What an engine says of
- * containers is made endpoints at 'host', which may be NULL.  NULL, with
- * 'result->error', if it is not of that format at all. */
+ * each with a member "where" ("line 7") for complaints.  What is said of
+ * containers and machines is made endpoints at 'host', which may be NULL.
+ * NULL, with 'result->error', if it is not of that format at all. */
 struct json_object *inventory_parse(enum inventory_format, const char *text,
                                     size_t size, const char *host,
                                     struct inventory_result *);

@@ -35,5 +35,6 @@ endif
 
 interop_tests += tests/interop/test_identity.py \
 	tests/interop/test_identity_ovn.py tests/interop/test_identity_ovsdb.py \
-	tests/interop/test_inventory.py
+	tests/interop/test_inventory.py \
+	tests/interop/test_libvirt.py
 EXTRA_DIST += tests/interop/ovn.py

@@ -28,11 +28,13 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # tshark are second opinions about what venturi-gen sends; softflowd, pmacctd
 # and fprobe are exporters, bird2, frr, gobgpd
 # and exabgp BGP speakers, bgpdump a reader of MRT, ovn a network, that nobody
-# here wrote; clang is the other compiler.
+# here wrote, libvirtd and podman run what has endpoints; clang is the other
+# compiler.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
     xz-utils procps socat tmux curl jq wrk node-ws python3-jsonschema nfdump
     nfdump-sflow tshark softflowd pmacct fprobe
-    bird2 frr gobgpd exabgp bgpdump ovn-central ovn-host clang"
+    bird2 frr gobgpd exabgp bgpdump ovn-central ovn-host
+    libvirt-daemon libvirt-clients podman crun netavark iptables clang"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
 fetch="ca-certificates npm"

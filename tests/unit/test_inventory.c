@@ -168,6 +168,99 @@ test_containers(void)
     identity_destroy(t.table);
 }
 
+static void
+test_libvirt(void)
+{
+    static const char text[] =
+        "<machines><machine><?xml version='1.0'?><domain type='kvm' id='1'>"
+        "<name>vm &lt;1&gt;</name><uuid>u-1</uuid><title>x<![CDATA[<y>]]>"
+        "</title><devices>"
+        "<interface type='network'><mac address='52:54:00:00:00:01'/>"
+        "<source network='default' bridge='virbr0'/><target dev='vnet0'/>"
+        "</interface>"
+        "<interface type='bridge'><mac address='52:54:00:00:00:02'/>"
+        "<source bridge=\"br-int\"/><target dev='vnet1'/><virtualport "
+        "type='openvswitch'><parameters interfaceid='p-2'/></virtualport>"
+        "</interface><interface type='user'/></devices></domain>"
+        "<address mac='52:54:00:00:00:01' address='192.168.122.7'/>"
+        "<address mac='52:54:00:00:00:01' address='192.168.122.7'/>"
+        "<address mac='52:54:00:00:00:09' address='192.168.122.9'/>"
+        "</machine><machine><domain type='lxc'><name>ct</name>"
+        "<uuid>u-2</uuid><metadata><n:instance xmlns:n='N'><n:name>shown"
+        "</n:name><n:owner><n:project uuid='i'>blue</n:project></n:owner>"
+        "<n:ports><n:port uuid='p-3'><n:ip address='10.0.0.3'/></n:port>"
+        "<n:port uuid='p-2'><n:ip address='10.0.0.2'/></n:port></n:ports>"
+        "</n:instance></metadata><devices><interface><mac "
+        "address='52:54:00:00:00:03'/><virtualport><parameters "
+        "interfaceid='p-3'/></virtualport></interface></devices></domain>"
+        "</machine></machines>";
+    struct told t = tell_as(INVENTORY_LIBVIRT, text, sizeof text - 1, NULL);
+    struct identity_interval v;
+    struct identity_key k;
+    CU_ASSERT_EQUAL(t.r.accepted, 3);
+    CU_ASSERT_EQUAL(t.r.refused, 0);
+    IS(t, "192.168.122.7", NAME, "vm <1>");
+    IS(t, "192.168.122.7", TYPE, "vm");
+    IS(t, "192.168.122.7", NETWORK, "default");
+    IS(t, "192.168.122.7", HOST, "node-1");
+    IS(t, "192.168.122.7", LABELS, "domain=vm <1>,title=x<y>,uuid=u-1");
+    IS(t, "192.168.122.9", NAME, "-");          /* Nobody's MAC address. */
+    IS(t, "10.0.0.2", NAME, "-");               /* Another machine's port. */
+    IS(t, "10.0.0.3", NAME, "shown");
+    IS(t, "10.0.0.3", TENANT, "blue");
+    IS(t, "10.0.0.3", TYPE, "container");
+    k = identity_key_mac(UINT64_C(0x525400000002));
+    CU_ASSERT_EQUAL_FATAL(identity_find(t.table, &k, 2000, &v, 1), 1);
+    CU_ASSERT_STRING_EQUAL(identity_text(v.face, IDENTITY_BRIDGE), "br-int");
+    CU_ASSERT_STRING_EQUAL(identity_text(v.face, IDENTITY_PORT), "vnet1");
+    identity_destroy(t.table);
+    for (size_t n = 0; n < sizeof text - 1; n++) {
+        t = tell_as(INVENTORY_LIBVIRT, text, n, NULL);
+        CU_ASSERT_EQUAL(t.parsed, -EINVAL);
+        identity_destroy(t.table);
+    }
+}
+
+static void
+test_no_xml(void)
+{
+    static const struct {
+        const char *text, *why;
+    } bad[] = {
+        { "", "there is no element" },
+        { "<a>", "an element does not end" },
+        { "<a></b>", "an element ends that did not begin" },
+        { "</a>", "an element ends that did not begin" },
+        { "<a", "a tag does not end" },
+        { "<a b='>", "a tag does not end" },
+        { "<a></a", "a tag does not end" },
+        { "<>", "an element has no name" },
+        { "<a/><b/>", "there is more than one outermost element" },
+        { "<a/>x", "there is text outside of elements" },
+        { "<a><!-- </a>", "a comment does not end" },
+        { "<?xml ", "an instruction does not end" },
+        { "<!DOCTYPE a [<!ENTITY x 'y'>", "a document type does not end" },
+        { "<a><![CDATA[</a>", "a CDATA section does not end" },
+    };
+    char deep[65 * 3 + 1] = "";
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct told t = tell_as(INVENTORY_LIBVIRT, bad[i].text,
+                                strlen(bad[i].text), NULL);
+        CU_ASSERT_EQUAL(t.parsed, -EINVAL);
+        CU_ASSERT_STRING_EQUAL(t.r.error, bad[i].why);
+        identity_destroy(t.table);
+    }
+    for (size_t i = 0; i < 65; i++) {
+        strcat(deep, "<a>");
+    }
+    struct told t = tell_as(INVENTORY_LIBVIRT, deep, strlen(deep), NULL);
+    CU_ASSERT_STRING_EQUAL(t.r.error, "elements are nested too deeply");
+    identity_destroy(t.table);
+    t = tell_as(INVENTORY_LIBVIRT, "<!DOCTYPE a><machines/>", 23, NULL);
+    CU_ASSERT_EQUAL(t.parsed, 0);
+    identity_destroy(t.table);
+}
+
 /* A text that is no inventory, and why. */
 static void
 test_no_inventory(void)
@@ -274,5 +367,6 @@ test_end(void)
 
 UNIT_MAIN("inventory", UNIT_TEST(test_begin), UNIT_TEST(test_csv),
           UNIT_TEST(test_json), UNIT_TEST(test_containers),
+          UNIT_TEST(test_libvirt), UNIT_TEST(test_no_xml),
           UNIT_TEST(test_no_inventory), UNIT_TEST(test_bad_entries),
           UNIT_TEST(test_again_and_cut), UNIT_TEST(test_end))
