@@ -7,6 +7,7 @@ import common
 
 import os
 import re
+import struct
 import subprocess
 import threading
 import time
@@ -267,6 +268,52 @@ def churn(server, feeds):
     common.row("API meanwhile", text)
 
 
+def mrt_table(path, n):
+    """A TABLE_DUMP_V2 of 'n' /24 from two peers, five prefixes a path."""
+    def record(subtype, body):
+        return struct.pack(">IHHI", 1790000000, 13, subtype, len(body)) + body
+    peers = struct.pack(">IHH", 0x0a000001, 0, 2)
+    for i in (1, 2):
+        peers += struct.pack(">BIII", 2, 0xc0000200 + i, 0xc0000200 + i,
+                             64500 + i)
+    with open(path, "wb") as f:
+        f.write(record(1, peers))
+        for i in range(n):
+            body = struct.pack(">IB", i, 24) + struct.pack(
+                ">I", 0x01000000 + (i << 8))[:3] + struct.pack(">H", 2)
+            for peer in (0, 1):
+                attrs = struct.pack(
+                    ">BBBBBBBBBIIIBBBI", 0x40, 1, 1, 0, 0x40, 2, 14, 2, 3,
+                    64501 + peer, 3356 + i % 50, 100000 + i // 5, 0x40, 3, 4,
+                    0xc0000201 + peer)
+                body += struct.pack(">HIH", peer, 1789999999,
+                                    len(attrs)) + attrs
+            f.write(record(2, body))
+
+
+def imported():
+    """How the API answers while a table comes from a file."""
+    lab = BgpLab()
+    server = Venturid(lab)
+    path = os.path.join(lab.dir, "table.mrt")
+    mrt_table(path, ROUTES)
+    watch = Watch(server.daemon.api, [
+        ("route.lookup", {"address": "1.2.3.4"}), ("bgp.neighbors", {})])
+    watch.start()
+    quiet(server.pid)
+    cpu, start = common.cpu_seconds(server.pid), time.monotonic()
+    said = subprocess.run(
+        [os.path.join(harness.BUILDDIR, "venturictl"), "--api",
+         "unix:" + server.daemon.api, "route", "import", path],
+        capture_output=True, text=True, check=True).stdout.strip()
+    took = time.monotonic() - start
+    common.row("import of a file", "%s; %.1f s, CPU %.1f s" % (
+        said, took, common.cpu_seconds(server.pid) - cpu))
+    common.row("API meanwhile", watch.finish())
+    server.stop()
+    harness.cleanup()
+
+
 def main():
     harness.check_needs(("root", "venturid", "venturi-gen"))
     harness.install_signal_handlers()
@@ -284,6 +331,7 @@ def main():
         feed.stop()
     server.stop()
     harness.cleanup()
+    imported()
 
 
 if __name__ == "__main__":
