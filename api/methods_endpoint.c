@@ -14,12 +14,14 @@
 #include "api/inventories.h"
 #include "api/json.h"
 #include "collector/filter/confine.h"
+#include "collector/query/query.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
 
 #define MAX_ENDPOINTS 10000     /* In one call. */
 #define MAX_AUDITED 32          /* The audit log says how they were before. */
 #define MAX_LIST 1000
+#define IN_MEMORY_US INT64_C(7200000000)     /* Ended since: not in a file. */
 #define MAX_LOOKED 20000       /* Endpoints that one page passes over. */
 
 /* The journal, or NULL with the call answered. */
@@ -332,11 +334,6 @@ add_match(void *aux, const struct identity_found *f)
 {
     struct asking *a = aux;
     const struct past_interval *v = &f->v;
-    if (!visible(a, v->text[IDENTITY_TENANT])
-        || !wanted(a->tenant, v->text[IDENTITY_TENANT])
-        || !wanted(a->network, v->text[IDENTITY_NETWORK])) {
-        return;
-    }
     struct json_object *o = json_object_new_object();
     reply_string(o, "source", v->source);
     reply_string(o, "id", v->id);
@@ -384,6 +381,71 @@ add_provenance(void *aux, const struct identity *t)
     }
 }
 
+/* A call that waits for files of the past. */
+struct lookup {
+    struct rpc_call *call;
+    struct api *api;
+    struct identity_journal *journal;
+    struct json_object *params;
+    struct identity_key key;
+    int64_t at_us;
+    struct asking q;            /* Everybody's, until it is delivered. */
+};
+
+static void
+lookup_free(struct lookup *l)
+{
+    json_object_put(l->q.list);
+    json_object_put(l->params);
+    free(l);
+}
+
+static void
+look(struct lookup *l)
+{
+    identity_journal_find(l->journal, &l->key, l->at_us, add_match, &l->q);
+    identity_journal_locked(l->journal, add_provenance, l->q.list);
+}
+
+/* Who asks, and what of, is of the main thread: it may have other rights by
+ * now. */
+static void
+deliver_lookup(void *aux)
+{
+    struct lookup *l = aux;
+    const struct asking wants = {
+        .confine = rpc_caller(l->call)->confine,
+        .tenant = json_text(l->params, "tenant"),
+        .network = json_text(l->params, "network"),
+    };
+    struct json_object *o = json_object_new_object();
+    struct json_object *list = json_object_new_array();
+
+    for (size_t i = 0; i < json_object_array_length(l->q.list); i++) {
+        struct json_object *m = json_object_array_get_idx(l->q.list, i);
+        const char *tenant = json_text(m, "tenant");
+        const char *network = json_text(m, "network");
+        if (visible(&wants, tenant ? tenant : "")
+            && wanted(wants.tenant, tenant ? tenant : "")
+            && wanted(wants.network, network ? network : "")) {
+            json_object_array_add(list, json_object_get(m));
+        }
+    }
+    reply_time(o, "at", l->at_us);
+    json_object_object_add(o, "matches", list);
+    rpc_reply(l->call, o);
+    lookup_free(l);
+}
+
+/* On a thread of the pool. */
+static void
+look_and_post(void *aux)
+{
+    struct lookup *l = aux;
+    look(l);
+    api_post(l->api, deliver_lookup, l);
+}
+
 static void
 endpoint_lookup(struct rpc_call *call, struct json_object *params)
 {
@@ -392,7 +454,6 @@ endpoint_lookup(struct rpc_call *call, struct json_object *params)
     const char *mac_text = json_text(params, "mac");
     const char *at = json_text(params, "at");
     int64_t at_us = clock_wall_us();
-    struct identity_key k;
     struct addr a;
     uint64_t mac;
 
@@ -419,18 +480,28 @@ endpoint_lookup(struct rpc_call *call, struct json_object *params)
                  "RFC 3339, epoch seconds, or relative");
         return;
     }
-    k = address ? identity_key_address(&a) : identity_key_mac(mac);
-    struct asking q = { .dict = rpc_context(call)->dict,
-                        .list = json_object_new_array(),
-                        .confine = rpc_caller(call)->confine,
-                        .tenant = json_text(params, "tenant"),
-                        .network = json_text(params, "network") };
-    identity_journal_find(j, &k, at_us, add_match, &q);
-    identity_journal_locked(j, add_provenance, q.list);
-    struct json_object *o = json_object_new_object();
-    reply_time(o, "at", at_us);
-    json_object_object_add(o, "matches", q.list);
-    rpc_reply(call, o);
+    struct lookup *l = calloc(1, sizeof *l);
+    if (!l) {
+        rpc_fail(call, RPC_INTERNAL_ERROR, NULL, "out of memory");
+        return;
+    }
+    *l = (struct lookup) {
+        .call = call, .api = rpc_api(call), .journal = j, .at_us = at_us,
+        .params = json_object_get(params),
+        .key = address ? identity_key_address(&a) : identity_key_mac(mac),
+        .q = { .dict = rpc_context(call)->dict,
+               .list = json_object_new_array() },
+    };
+    /* What holds now is in memory; of before, files may have to be read. */
+    struct query_pool *pool = rpc_context(call)->queries;
+    if (!pool || at_us > clock_wall_us() - IN_MEMORY_US) {
+        look(l);
+        deliver_lookup(l);
+    } else if (!query_pool_run(pool, look_and_post, l)) {
+        lookup_free(l);
+        rpc_fail(call, RPC_BUSY, NULL, "too many queries at once; try again "
+                 "later");
+    }
 }
 
 static bool
