@@ -211,9 +211,9 @@ read_list(struct endpoint_reading *r, size_t l, struct json_object *list,
     for (size_t i = 0; i < n; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
         struct identity_key k;
-        snprintf(member, sizeof member, "%s[%zu]", lists[l].name, i);
         if (!json_object_is_type(v, lists[l].type)
             || !lists[l].read(r, v, &k)) {
+            snprintf(member, sizeof member, "%s[%zu]", lists[l].name, i);
             return FAIL(r, member, "%s is expected", lists[l].expected);
         }
         if (!add_key(r, e, &k)) {

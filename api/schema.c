@@ -59,6 +59,21 @@ append(char *buf, size_t size, const char *format, ...)
     va_end(args);
 }
 
+/* Cut at the end of 'buf', of which 'at' octets are used.  Each member of each
+ * value comes by here: no format. */
+static void
+append_member(char *buf, size_t size, size_t at, const char *name)
+{
+    size_t n = strlen(name);
+
+    if (at && at + 1 < size) {
+        buf[at++] = '.';
+    }
+    n = n < size - 1 - at ? n : size - 1 - at;
+    memcpy(buf + at, name, n);
+    buf[at + n] = '\0';
+}
+
 static const char *
 type_words(const char *name)
 {
@@ -286,7 +301,7 @@ check_object(struct check *c, struct json_object *schema,
     }
     json_object_object_foreach(v, name, value) {
         struct json_object *sub = properties ? get(properties, name) : NULL;
-        append(c->path, sizeof c->path, "%s%s", at ? "." : "", name);
+        append_member(c->path, sizeof c->path, at, name);
         if (!sub && has_other) {
             if (json_object_is_type(other, json_type_boolean)
                 && !json_object_get_boolean(other)) {
