@@ -19,6 +19,7 @@
 #include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 #define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define SAVE_S 2                /* Changes are written after so long; */
@@ -708,12 +709,6 @@ alerts_mutes(const struct alerts *a, int64_t now_us)
     return list;
 }
 
-static bool
-same_text(const char *x, const char *y)
-{
-    return x && y ? !strcmp(x, y) : x == y;
-}
-
 int
 alerts_mute(struct alerts *a, const char *rule, const char *subject,
             const char *who, const char *comment, int64_t now_us,
@@ -724,8 +719,8 @@ alerts_mute(struct alerts *a, const char *rule, const char *subject,
     a->now_us = now_us;
     drop_mutes(a);
     for (size_t i = 0; i < a->n_mutes && !m; i++) {
-        if (same_text(a->mutes[i].rule, rule)
-            && same_text(a->mutes[i].subject, subject)) {
+        if (text_equal(a->mutes[i].rule, rule)
+            && text_equal(a->mutes[i].subject, subject)) {
             m = &a->mutes[i];
         }
     }

@@ -11,6 +11,7 @@
 
 #include "api/json.h"
 #include "lib/clock.h"
+#include "lib/text.h"
 
 #define ROOT "/venturi:venturi/inventory"
 #define ENGINE_TRUST 120
@@ -163,19 +164,13 @@ config_inventory_destroy(struct config_inventory *c)
     free(c);
 }
 
-static bool
-same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 bool
 config_inventory_item_equal(const struct config_inventory_item *a,
                             const struct config_inventory_item *b)
 {
     return !strcmp(a->source, b->source) && !strcmp(a->location, b->location)
-           && same_text(a->uri, b->uri) && same_text(a->tenant, b->tenant)
-           && same_text(a->network, b->network) && a->format == b->format
+           && text_equal(a->uri, b->uri) && text_equal(a->tenant, b->tenant)
+           && text_equal(a->network, b->network) && a->format == b->format
            && a->interval_us == b->interval_us && a->trust == b->trust;
 }
 

@@ -31,6 +31,7 @@
 #include "lib/event.h"
 #include "lib/log.h"
 #include "lib/ring.h"
+#include "lib/text.h"
 #include "lib/thread.h"
 
 #define LOOK_MS 10              /* At a program that runs. */
@@ -445,20 +446,14 @@ delivery_create(const struct config_delivery *c)
 }
 
 static bool
-same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
-static bool
 same(const struct config_delivery *a, const struct config_delivery *b)
 {
     bool is = !strcmp(a->name, b->name) && a->type == b->type
               && a->severity == b->severity && a->n_words == b->n_words
               && a->timeout_ms == b->timeout_ms && a->retries == b->retries
-              && same_text(a->url, b->url) && same_text(a->server, b->server);
+              && text_equal(a->url, b->url) && text_equal(a->server, b->server);
     for (unsigned i = 0; is && i < a->n_words; i++) {
-        is = same_text(a->words[i], b->words[i]);
+        is = text_equal(a->words[i], b->words[i]);
     }
     return is;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/event.h"
+#include "lib/fnv.h"
 
 /* A bridge and protocol, and how it was. */
 struct was {
@@ -51,19 +52,10 @@ compare(const void *a, const void *b)
 }
 
 static uint64_t
-hash_text(const char *s, uint64_t h)
-{
-    for (; *s; s++) {
-        h = (h ^ (unsigned char) *s) * UINT64_C(0x100000001b3);
-    }
-    return h * 31;
-}
-
-static uint64_t
 key_of(const struct ovsdb_status *st)
 {
-    uint64_t h = hash_text(st->bridge,
-                           hash_text(st->remote, 0xcbf29ce484222325));
+    uint64_t h = fnv_text_end(fnv_text_end(FNV_START, st->remote),
+                              st->bridge);
     return (h ^ st->sample_id) * 8 + (uint64_t) st->table * 2 + st->sample;
 }
 

@@ -14,6 +14,7 @@
 #include "api/json.h"
 #include "collector/identity/record.h"
 #include "lib/addr.h"
+#include "lib/fnv.h"
 
 #define MAX_COLUMNS 256
 
@@ -538,15 +539,6 @@ inventory_parse(enum inventory_format format, const char *text, size_t size,
 
 /* ---- Telling. ---- */
 
-static uint64_t
-hash_bytes(uint64_t h, const char *s)
-{
-    for (; *s; s++) {
-        h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
-    }
-    return (h ^ 0xff) * UINT64_C(0x100000001b3);
-}
-
 /* The first of its keys, or its name, names what has no id. */
 static void
 give_id(struct json_object *o)
@@ -638,11 +630,11 @@ inventory_tell(struct json_object *list, const struct inventory_telling *t,
     size_t n = json_object_array_length(list);
 
     r->accepted = r->refused = 0;
-    r->hash = hash_bytes(UINT64_C(0xcbf29ce484222325), t->source);
-    r->hash = hash_bytes(r->hash, t->tenant ? t->tenant : "");
-    r->hash = hash_bytes(r->hash, t->network ? t->network : "");
+    r->hash = fnv_text_end(FNV_START, t->source);
+    r->hash = fnv_text_end(r->hash, t->tenant ? t->tenant : "");
+    r->hash = fnv_text_end(r->hash, t->network ? t->network : "");
     for (size_t i = 0; i < n; i++) {
-        r->hash = hash_bytes(r->hash, json_object_to_json_string_ext(
+        r->hash = fnv_text_end(r->hash, json_object_to_json_string_ext(
                                  json_object_array_get_idx(list, i),
                                  JSON_C_TO_STRING_PLAIN));
     }

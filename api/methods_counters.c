@@ -16,6 +16,7 @@
 #include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/column.h"
+#include "lib/fnv.h"
 
 /* Counters of interfaces over time, and how estimates compare with them.  Both
  * read files: they run on a thread of the query pool and answer by mail. */
@@ -111,19 +112,9 @@ struct chains {
 };
 
 static uint64_t
-hash_bytes(uint64_t h, const void *p, size_t n)
-{
-    const uint8_t *b = p;
-    while (n--) {
-        h = (h ^ *b++) * UINT64_C(0x100000001b3);
-    }
-    return h;
-}
-
-static uint64_t
 hash_number(uint64_t h, uint64_t v)
 {
-    return hash_bytes(h, &v, sizeof v);
+    return fnv_bytes(h, &v, sizeof v);
 }
 
 static uint32_t *
@@ -170,10 +161,10 @@ same_interface(const struct counter_point *a, const struct counter_point *b)
 static uint64_t
 hash_interface(const struct counter_point *p)
 {
-    uint64_t h = hash_bytes(p->origin, p->agent.b, sizeof p->agent.b);
+    uint64_t h = fnv_bytes(p->origin, p->agent.b, sizeof p->agent.b);
     h = hash_number(h, p->data_source ^ (uint64_t) p->domain << 32);
     return p->origin == COUNTER_SFLOW
-           ? h : hash_bytes(h, p->name, strlen(p->name));
+           ? h : fnv_bytes(h, p->name, strlen(p->name));
 }
 
 /* Doubles what holds 'n' things if it is full.  False: out of memory. */
@@ -550,7 +541,7 @@ static struct estimate *
 find_estimate(struct comparing *c, uint8_t direction,
               const struct query_value *key)
 {
-    uint64_t h = hash_bytes(direction, key[KEY_EXPORTER].addr.b, 16);
+    uint64_t h = fnv_bytes(direction, key[KEY_EXPORTER].addr.b, 16);
     h = hash_number(h, number_of(&key[KEY_IF]) << 8 | key[KEY_PROTOCOL].u);
     uint32_t *chain = chain_of(&c->chains, h);
     for (uint32_t i = *chain; i; i = c->list[i - 1].next) {

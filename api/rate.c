@@ -2,6 +2,8 @@
 
 #include "api/rate.h"
 
+#include "lib/fnv.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,15 +32,12 @@ rate_destroy(struct rate *r)
     free(r);
 }
 
-/* FNV-1a.  Who shares a bucket by chance shares its limit. */
+/* Who shares a bucket by chance shares its limit. */
 static uint64_t
 hash_name(const char *name)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = fnv_text(FNV_START, name);
 
-    for (; *name; name++) {
-        h = (h ^ (uint8_t) *name) * UINT64_C(1099511628211);
-    }
     h ^= h >> 32;
     return h ? h : 1;
 }

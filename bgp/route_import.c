@@ -15,6 +15,7 @@
 #include "bgp/packed.h"
 #include "bgp/rib.h"
 #include "lib/clock.h"
+#include "lib/fnv.h"
 #include "lib/thread.h"
 
 #define ALL_FAMILIES ((1u << BGP_N_FAMILIES) - 1)
@@ -273,16 +274,6 @@ run(void *job)
 
 /* ---- What records say. ---- */
 
-static uint64_t
-hash_name(const char *name)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *name; name++) {
-        h = (h ^ (uint8_t) *name) * UINT64_C(0x100000001b3);
-    }
-    return h;
-}
-
 /* Its number in the RIB; it is told that it is up when it is seen first. */
 static uint32_t
 peer_of(struct job *j, const struct mrt_peer *p)
@@ -314,7 +305,8 @@ peer_of(struct job *j, const struct mrt_peer *p)
              addr_format(&p->address, address));
     struct bgp_peer_info info = {
         .kind = BGP_PEER_FILE, .address = p->address,
-        .rd = hash_name(m->name), .as = p->as, .id = p->id, .name = name,
+        .rd = fnv_text(FNV_START, m->name), .as = p->as, .id = p->id,
+        .name = name,
     };
     bool again = f->number != RIB_NO_PEER;
     f->told = true;

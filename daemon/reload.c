@@ -21,6 +21,7 @@
 #include "daemon/events.h"
 #include "daemon/routing.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "probe/probe.h"
 
 /* Who may open the unix sockets: where rules decide, everyone; else whoever may
@@ -69,17 +70,11 @@ same_list(char **a, size_t n_a, char **b, size_t n_b)
 }
 
 static bool
-same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
-static bool
 same_streams(const struct config *a, const struct config *b)
 {
-    return same_text(a->tls_certificate, b->tls_certificate)
-           && same_text(a->tls_private_key, b->tls_private_key)
-           && same_text(a->tls_ca, b->tls_ca)
+    return text_equal(a->tls_certificate, b->tls_certificate)
+           && text_equal(a->tls_private_key, b->tls_private_key)
+           && text_equal(a->tls_ca, b->tls_ca)
            && a->tls_require_client == b->tls_require_client
            && a->max_sessions == b->max_sessions
            && a->idle_timeout_us == b->idle_timeout_us;
@@ -107,7 +102,7 @@ same_input(const struct config *a, const struct config *b)
 {
     return same_streams(a, b)
            && same_list(a->allow, a->n_allow, b->allow, b->n_allow)
-           && same_text(a->multicast_interface, b->multicast_interface)
+           && text_equal(a->multicast_interface, b->multicast_interface)
            && a->extra == b->extra && a->workers == b->workers
            && a->receive_buffer == b->receive_buffer;
 }
@@ -159,9 +154,9 @@ needs_restart(const struct config *a, const struct config *b)
 static bool
 same_tls(const struct config *a, const struct config *b)
 {
-    return same_text(a->ovsdb_private_key, b->ovsdb_private_key)
-           && same_text(a->ovsdb_certificate, b->ovsdb_certificate)
-           && same_text(a->ovsdb_ca, b->ovsdb_ca);
+    return text_equal(a->ovsdb_private_key, b->ovsdb_private_key)
+           && text_equal(a->ovsdb_certificate, b->ovsdb_certificate)
+           && text_equal(a->ovsdb_ca, b->ovsdb_ca);
 }
 
 /* What was removed by hand stays removed, so the thread is started anew only

@@ -2,6 +2,8 @@
 
 #include "lib/dict.h"
 
+#include "lib/fnv.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -53,12 +55,9 @@ struct dict {
 };
 
 static uint64_t
-hash_bytes(const char *p, size_t len)
+mixed_hash(const char *p, size_t len)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);          /* FNV-1a. */
-    for (size_t i = 0; i < len; i++) {
-        h = (h ^ (uint8_t) p[i]) * UINT64_C(0x100000001b3);
-    }
+    uint64_t h = fnv_bytes(FNV_START, p, len);
     return h ^ h >> 32;
 }
 
@@ -154,7 +153,7 @@ add(struct dict *d, const char *text, size_t len, uint64_t hash,
 static uint32_t
 intern(struct dict *d, const char *text, size_t len, bool passing)
 {
-    uint64_t hash = hash_bytes(text, len);
+    uint64_t hash = mixed_hash(text, len);
     uint32_t generation = dict_generation(d), id = d->overflow_id;
     struct entry *e = find(d, text, len, hash);
     if (e && passing && !is_old(e, generation)) {

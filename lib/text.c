@@ -32,3 +32,9 @@ text_finish(struct text *t)
     t->s[t->n] = '\0';
     return t->s;
 }
+
+bool
+text_equal(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}

@@ -1,6 +1,7 @@
-/* lib/text.h -- a short text that is put together piece by piece.
+/* lib/text.h -- a short text that is put together piece by piece, and what else
+ * texts want.
  *
- * It grows as far as there is room; a piece that does not fit is left out as a
+ * The short text grows as far as there is room; a piece that does not fit is left out as a
  * whole, with all that would follow, and an ellipsis at the end tells. */
 #ifndef LIB_TEXT_H
 #define LIB_TEXT_H 1
@@ -21,5 +22,8 @@ void text_add(struct text *, const char *format, ...);
 
 /* Puts the ellipsis, if one is needed, and a NUL, which 'n' does not count. */
 const char *text_finish(struct text *);
+
+/* True if both are NULL or have the same text. */
+bool text_equal(const char *, const char *);
 
 #endif /* lib/text.h */

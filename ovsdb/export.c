@@ -191,12 +191,6 @@ strings_join(char *const *list, size_t n)
     return text;
 }
 
-bool
-text_equal(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 /* Targets. */
 
 char *

@@ -2,6 +2,7 @@
 #ifndef OVSDB_EXPORT_P_H
 #define OVSDB_EXPORT_P_H 1
 
+#include "lib/text.h"
 #include "ovsdb/export.h"
 
 /* external_ids that we write.  To VENTURI_APPEND an owner is added. */
@@ -21,9 +22,6 @@ bool strings_has(char *const *list, size_t n, const char *);
 bool strings_equal(char *const *a, size_t n_a, char *const *b, size_t n_b);
 /* The texts with a space in between; a heap string. */
 char *strings_join(char *const *list, size_t n);
-
-/* True if both are NULL or have the same text. */
-bool text_equal(const char *, const char *);
 
 /* 'value' as users write it; a heap string, or NULL if it is not set. */
 char *export_value_text(const struct export_option *,

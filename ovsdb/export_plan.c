@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/addr.h"
+#include "lib/fnv.h"
 #include "ovsdb/region.h"
 #include "ovsdb/export_plan_p.h"
 
@@ -113,11 +114,7 @@ number_set_add(struct number_set *set, uint32_t number)
 static uint64_t
 hash_uuid(const char *uuid)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *uuid; uuid++) {
-        h = (h ^ (uint8_t) *uuid) * UINT64_C(0x100000001b3);
-    }
-    return mix(h);
+    return mix(fnv_text(FNV_START, uuid));
 }
 
 /* The identity that a row carries, or 0. */

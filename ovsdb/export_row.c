@@ -3,6 +3,8 @@
 
 #include "ovsdb/export_p.h"
 
+#include "lib/fnv.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -161,24 +163,13 @@ export_row_equal(const struct export_row *a, const struct export_row *b,
            && options_equal(a, b, table);
 }
 
-/* FNV-1a, with the NUL so that texts can't run into each other. */
-static uint64_t
-hash_text(uint64_t h, const char *text)
-{
-    const char *p = text;
-    do {
-        h = (h ^ (uint8_t) *p) * UINT64_C(0x100000001b3);
-    } while (*p++);
-    return h;
-}
-
 char *
 export_row_hash(const struct export_row *row, enum export_table table,
                 char buf[EXPORT_HASH_STRLEN])
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = FNV_START;
     for (size_t i = 0; i < row->n_targets; i++) {
-        h = hash_text(h, row->targets[i]);
+        h = fnv_text_end(h, row->targets[i]);
     }
     for (int o = 0; o < N_EXPORT_OPTIONS; o++) {
         const struct export_option *opt = &export_options[o];
@@ -188,8 +179,8 @@ export_row_hash(const struct export_row *row, enum export_table table,
         }
         char number[24];
         snprintf(number, sizeof number, "%"PRId64, v->number);
-        h = hash_text(h, opt->name);
-        h = hash_text(h, opt->type == EXPORT_T_STRING && v->string
+        h = fnv_text_end(h, opt->name);
+        h = fnv_text_end(h, opt->type == EXPORT_T_STRING && v->string
                          ? v->string : number);
     }
     snprintf(buf, EXPORT_HASH_STRLEN, "%016"PRIx64, h);
@@ -199,14 +190,14 @@ export_row_hash(const struct export_row *row, enum export_table table,
 /* A row as text: "name=value&name=value", everything but letters, digits and a
  * few harmless signs as %XX. */
 
-struct text {
+struct growing {
     char *s;
     size_t len, room;
     bool oom;
 };
 
 static void
-text_put(struct text *t, const char *p, size_t n)
+text_put(struct growing *t, const char *p, size_t n)
 {
     if (t->len + n + 1 > t->room) {
         size_t room = 2 * (t->len + n + 1);
@@ -224,7 +215,7 @@ text_put(struct text *t, const char *p, size_t n)
 }
 
 static void
-text_put_escaped(struct text *t, const char *p)
+text_put_escaped(struct growing *t, const char *p)
 {
     static const char plain[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -241,7 +232,7 @@ text_put_escaped(struct text *t, const char *p)
 }
 
 static void
-text_put_member(struct text *t, const char *name, const char *value)
+text_put_member(struct growing *t, const char *name, const char *value)
 {
     text_put(t, "&", t->len ? 1 : 0);
     text_put_escaped(t, name);
@@ -252,7 +243,7 @@ text_put_member(struct text *t, const char *name, const char *value)
 char *
 export_row_encode(const struct export_row *row, enum export_table table)
 {
-    struct text t = { NULL, 0, 0, false };
+    struct growing t = { NULL, 0, 0, false };
     for (size_t i = 0; i < row->n_targets; i++) {
         text_put_member(&t, "targets", row->targets[i]);
     }

@@ -2,6 +2,8 @@
 
 #include "ovsdb/region.h"
 
+#include "lib/fnv.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,12 +113,9 @@ region_alloc(struct region *a, size_t size)
 }
 
 static size_t
-hash_text(const char *text, size_t n)
+place_of(const char *text, size_t n)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < n; i++) {
-        h = (h ^ (uint8_t) text[i]) * UINT64_C(0x100000001b3);
-    }
+    uint64_t h = fnv_bytes(FNV_START, text, n);
     return (size_t) (h ^ h >> 32);
 }
 
@@ -124,7 +123,7 @@ hash_text(const char *text, size_t n)
 static char **
 find_text(char **texts, size_t room, const char *text, size_t n)
 {
-    size_t i = hash_text(text, n) & (room - 1);
+    size_t i = place_of(text, n) & (room - 1);
     while (texts[i] && strcmp(texts[i], text)) {
         i = (i + 1) & (room - 1);
     }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/fnv.h"
 #include "lib/log.h"
 
 /* Of silence, before the server is asked.  A server of OVN with many rows may be
@@ -195,18 +196,15 @@ feed_name(struct feed *f, const char *name, const struct uuid *uuid)
 
 /* ---- Telling. ---- */
 
+/* With its length, so that parts can't run into each other. */
 static uint64_t
-hash_more(uint64_t h, const void *p_, size_t n)
+hash_more(uint64_t h, const void *p, size_t n)
 {
-    const uint8_t *p = p_;
-    for (size_t i = 0; i < n; i++) {
-        h = (h ^ p[i]) * UINT64_C(0x100000001b3);
-    }
-    return (h ^ n) * UINT64_C(0x100000001b3);
+    return (fnv_bytes(h, p, n) ^ n) * FNV_PRIME;
 }
 
 static uint64_t
-hash_text(uint64_t h, const char *text)
+hash_member(uint64_t h, const char *text)
 {
     return hash_more(h, text ? text : "", text ? strlen(text) : 0);
 }
@@ -214,9 +212,9 @@ hash_text(uint64_t h, const char *text)
 static uint64_t
 sheet_hash(const struct sheet *s)
 {
-    uint64_t h = hash_text(UINT64_C(0xcbf29ce484222325), s->interface);
+    uint64_t h = hash_member(FNV_START, s->interface);
     for (int i = 0; i < BINDING_N_MEMBERS; i++) {
-        h = hash_text(h, i == BINDING_LABELS ? s->label_text : s->text[i]);
+        h = hash_member(h, i == BINDING_LABELS ? s->label_text : s->text[i]);
     }
     h = hash_more(h, s->addresses, s->n_addresses * sizeof s->addresses[0]);
     h = hash_more(h, s->macs, s->n_macs * sizeof s->macs[0]);
