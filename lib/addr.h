@@ -53,6 +53,13 @@ addr_is_v4(const struct addr *a)
     return !memcmp(a->b, mapped, sizeof mapped);
 }
 
+/* 224.0.0.0/4 or ff00::/8. */
+static inline bool
+addr_is_multicast(const struct addr *a)
+{
+    return addr_is_v4(a) ? a->b[12] >> 4 == 0xe : a->b[0] == 0xff;
+}
+
 static inline bool
 addr_is_zero(const struct addr *a)
 {

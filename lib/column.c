@@ -71,6 +71,24 @@ static const struct column_word words_nat_event[] = {
     { 0, NULL, NULL },
 };
 
+/* IANA, natQuotaExceededEvent and natThresholdEvent (RFC 8158). */
+static const struct column_word words_nat_quota[] = {
+    { 1, "sessions", "as many sessions as there may be" },
+    { 2, "bindings", "as many bindings (BIB entries) as there may be" },
+    { 3, "user", "as many entries of a user as there may be" },
+    { 4, "hosts", "as many active hosts or subscribers as there may be" },
+    { 5, "fragments", "as many fragments waiting as there may be" },
+    { 0, NULL, NULL },
+};
+static const struct column_word words_nat_threshold[] = {
+    { 1, "pool-high", "much of an address pool is in use" },
+    { 2, "pool-low", "little of an address pool is in use" },
+    { 3, "ports-high", "many address and port mappings" },
+    { 4, "user-high", "many address and port mappings of a user" },
+    { 5, "addresses-high", "many address mappings in all" },
+    { 0, NULL, NULL },
+};
+
 /* IANA, firewallEvent. */
 static const struct column_word words_firewall_event[] = {
     { 0, "ignore", "no event" },

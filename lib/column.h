@@ -89,6 +89,8 @@ enum column_type {
       "the packet is a fragment of a datagram")                               \
     X(fragment_offset, U16, "", 88, 0, CF_NULL | CF_KEY,                      \
       "fragment offset in the IP header, in units of 8 octets")               \
+    X(multicast, BOOL, "", 206, 0, CF_NULL | CF_KEY,                          \
+      "the destination is a multicast group")                                 \
     X(src_mac, MAC, "", 56, 0, CF_NULL | CF_KEY, "source MAC address")        \
     X(dst_mac, MAC, "", 80, 0, CF_NULL | CF_KEY, "destination MAC address")   \
     X(post_src_mac, MAC, "", 81, 0, CF_NULL | CF_KEY,                         \
@@ -250,6 +252,19 @@ enum column_type {
       "destination port after translation")                                   \
     X(nat_event, ENUM, "", 230, 0, CF_NULL | CF_KEY,                          \
       "what a translator did (RFC 8158)")                                     \
+    X(nat_instance, U32, "", 463, 0, CF_NULL | CF_KEY,                        \
+      "translator within the exporter (natInstanceID)")                       \
+    X(nat_pool, U32, "", 283, 0, CF_NULL | CF_KEY,                            \
+      "pool of addresses that the event is about (natPoolId)")                \
+    X(nat_pool_name, NAME, "", 284, 0, CF_NULL | CF_KEY, "its name")          \
+    X(nat_quota, ENUM, "", 466, 0, CF_NULL | CF_KEY,                          \
+      "limit that was hit (natQuotaExceededEvent)")                           \
+    X(nat_threshold, ENUM, "", 467, 0, CF_NULL | CF_KEY,                      \
+      "limit that came close (natThresholdEvent)")                            \
+    X(port_range_start, U16, "", 361, 0, CF_NULL | CF_KEY,                    \
+      "first port of a block that a translator gave away")                    \
+    X(port_range_end, U16, "", 362, 0, CF_NULL | CF_KEY,                      \
+      "last port of that block")                                              \
     X(firewall_event, ENUM, "", 233, 0, CF_NULL | CF_KEY,                     \
       "what a firewall did")                                                  \
     X(firewall_ext_event, U16, "", 0, 0, CF_NULL | CF_KEY,                    \

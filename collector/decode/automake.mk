@@ -24,6 +24,7 @@ decode_tests = \
 	tests/unit/test_elements \
 	tests/unit/test_flood \
 	tests/unit/test_ipfix \
+	tests/unit/test_nat \
 	tests/unit/test_netflow5 \
 	tests/unit/test_netflow9 \
 	tests/unit/test_packet \
@@ -47,6 +48,8 @@ tests_unit_test_corpora_fields_CPPFLAGS = $(tests_unit_test_corpora_CPPFLAGS)
 tests_unit_test_corpora_fields_LDADD = $(decode_test_libs) $(JSONC_LIBS)
 tests_unit_test_elements_SOURCES = tests/unit/test_elements.c
 tests_unit_test_elements_LDADD = $(decode_test_libs)
+tests_unit_test_nat_SOURCES = tests/unit/test_nat.c
+tests_unit_test_nat_LDADD = $(decode_test_libs)
 tests_unit_test_flood_SOURCES = tests/unit/test_flood.c
 tests_unit_test_flood_LDADD = $(decode_test_libs)
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c

@@ -313,6 +313,18 @@ count_span(struct flow_batch *b, const struct batch_span *span,
     }
 }
 
+/* Where the exporter does not say so, the address does. */
+static void
+mark_multicast(struct flow_batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (batch_is_valid(b, COL_dst_addr, i)
+            && !batch_is_valid(b, COL_multicast, i)) {
+            BATCH_SET(b, multicast, i, addr_is_multicast(&b->dst_addr[i]));
+        }
+    }
+}
+
 void
 correct_process(void *aux, struct flow_batch *b)
 {
@@ -345,6 +357,7 @@ correct_process(void *aux, struct flow_batch *b)
         count_span(b, span, o);
     }
     rcu_read_unlock();
+    mark_multicast(b);
 }
 
 void

@@ -537,7 +537,7 @@ open_sockets(struct input *in, const struct listener *l, const struct addr *a,
     }
     if (l->transport != INPUT_UDP) {
         return socket_listen_shared(a, port, fds, in->n_workers);
-    } else if (!socket_is_multicast(a)) {
+    } else if (!addr_is_multicast(a)) {
         return socket_bind_shared(a, port, c->receive_buffer, fds,
                                   in->n_workers);
     }

@@ -126,12 +126,6 @@ socket_listen_shared(const struct addr *a, uint16_t port, int *fds,
     return error;
 }
 
-bool
-socket_is_multicast(const struct addr *a)
-{
-    return addr_is_v4(a) ? a->b[12] >> 4 == 0xe : a->b[0] == 0xff;
-}
-
 static int
 join(int fd, const struct addr *a, unsigned index)
 {

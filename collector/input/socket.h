@@ -25,9 +25,6 @@ int socket_listen_shared(const struct addr *, uint16_t port, int *fds,
 int socket_join(const struct addr *, uint16_t port, const char *interface,
                 uint32_t receive_buffer);
 
-/* 224.0.0.0/4 or ff00::/8. */
-bool socket_is_multicast(const struct addr *);
-
 /* The receive buffer that the kernel granted, bytes; and the port a socket got
  * when it was bound to port 0. */
 uint32_t socket_receive_buffer(int fd);

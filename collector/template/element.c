@@ -108,6 +108,7 @@ static const struct element elements[] = {
     { 0, 195, CONV_DSCP, 1, COL_tos, 0 },       /* ipDiffServCodePoint */
     { 0, 197, CONV_FRAGMENT_FLAGS, 0, COL_fragment, 0 },
     { 0, 203, CONV_UINT, 0, COL_mpls_exp, 0 },  /* mplsTopLabelExp */
+    { 0, 206, CONV_BOOL, 0, COL_multicast, 0 }, /* isMulticast */
     { 0, 225, CONV_V4, 0, COL_nat_src_addr, 226 },
     { 0, 226, CONV_V4, 0, COL_nat_dst_addr, 225 },
     { 0, 227, CONV_UINT, 0, COL_nat_src_port, 228 },
@@ -129,6 +130,8 @@ static const struct element elements[] = {
     { 0, 256, CONV_UINT, 0, COL_ether_type, 0 },
     { 0, 281, CONV_V6, 0, COL_nat_src_addr, 282 },
     { 0, 282, CONV_V6, 0, COL_nat_dst_addr, 281 },
+    { 0, 283, CONV_UINT, 0, COL_nat_pool, 0 },
+    { 0, 284, CONV_NAME, 0, COL_nat_pool_name, 0 },
     { 0, 298, CONV_UINT, 2, COL_packets, 299 },   /* initiatorPackets */
     { 0, 299, CONV_REVERSE, 2, NO_COLUMN, 298 },
     { 0, 302, CONV_SAMPLER, 3, COL_sampling, 0 },       /* selectorId */
@@ -142,7 +145,13 @@ static const struct element elements[] = {
     { 0, 351, CONV_UINT, 0, COL_vni, 0 },       /* layer2SegmentId */
     { 0, 352, CONV_UINT, 0, COL_l2_bytes, 0 },  /* layer2OctetDeltaCount */
     { 0, 353, CONV_UINT, 1, COL_l2_bytes, 0 },  /* layer2OctetTotalCount */
+    { 0, 361, CONV_UINT, 0, COL_port_range_start, 0 },
+    { 0, 362, CONV_UINT, 0, COL_port_range_end, 0 },
     { 0, 371, CONV_NAME, 0, COL_user_name, 0 }, /* userName */
+    { 0, 461, CONV_NAME, 1, COL_url, 0 },       /* httpRequestTarget */
+    { 0, 463, CONV_UINT, 0, COL_nat_instance, 0 },
+    { 0, 466, CONV_UINT, 0, COL_nat_quota, 0 },
+    { 0, 467, CONV_UINT, 0, COL_nat_threshold, 0 },
     { 0, 483, CONV_COMMUNITY, 1, COL_communities, 0 },  /* bgpCommunity */
     { 0, 484, CONV_COMMUNITIES, 0, COL_src_communities, 485 },
     { 0, 485, CONV_COMMUNITIES, 0, COL_communities, 484 },

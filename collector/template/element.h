@@ -37,6 +37,7 @@ enum element_conv {
     CONV_MPLS,                  /* A label stack entry; see COL_mpls_labels. */
     CONV_FRAGMENT,              /* Offset; sets the column fragment, too. */
     CONV_FRAGMENT_FLAGS,
+    CONV_BOOL,                  /* Not zero. */
     CONV_FRAME, CONV_IP_PACKET, /* Packet headers (RFC 5477 section 8.5). */
 
     /* Kept until the record is complete. */

@@ -357,6 +357,17 @@ run_fragment(const struct op *op, struct flow_batch *b, uint32_t row,
 }
 
 static void
+run_bool(const struct op *op, struct flow_batch *b, uint32_t row, uint32_t n,
+         const struct view *v)
+{
+    uint8_t *dst = (uint8_t *) b + columns[op->column].offset;
+    for (uint32_t i = 0; i < n; i++) {
+        dst[row + i] = op_uint(op, v, i) != 0;
+        batch_set_valid(b, op->column, row + i);
+    }
+}
+
+static void
 run_frame(const struct plan *plan, const struct op *op,
           const struct plan_env *env, struct flow_batch *b, uint32_t row,
           uint32_t n, const struct view *v)
@@ -477,6 +488,9 @@ run_op(const struct plan *plan, const struct op *op,
     case CONV_FRAGMENT:
     case CONV_FRAGMENT_FLAGS:
         run_fragment(op, b, row, n, v);
+        return;
+    case CONV_BOOL:
+        run_bool(op, b, row, n, v);
         return;
     case CONV_SAMPLER:
         run_sampler(op, env, b, row, n, v);

@@ -252,11 +252,35 @@ test_times(void)
     batch_destroy(b);
 }
 
+/* By the address, unless the exporter has said so. */
+static void
+test_multicast(void)
+{
+    static const struct { const char *dst; bool is; } cases[] = {
+        { "224.0.0.1", true }, { "239.255.255.255", true },
+        { "240.0.0.1", false }, { "223.1.1.1", false },
+        { "ff02::1", true }, { "2001:db8::1", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct flow_batch *b = one_row(PROTO_IPFIX, 1, 1);
+        addr_parse(cases[i].dst, &b->dst_addr[0]);
+        batch_set_valid(b, COL_dst_addr, 0);
+        run(b, NULL);
+        CU_ASSERT_TRUE(batch_is_valid(b, COL_multicast, 0));
+        CU_ASSERT_EQUAL(b->multicast[0], cases[i].is);
+        BATCH_SET(b, multicast, 0, !cases[i].is);
+        run(b, NULL);
+        CU_ASSERT_EQUAL(b->multicast[0], !cases[i].is);
+        batch_destroy(b);
+    }
+}
+
 static int
 run_registered(void)
 {
     static const struct unit_test tests[] = {
-        UNIT_TEST(test_unknown_rate), UNIT_TEST(test_scaled_by_us),
+        UNIT_TEST(test_multicast), UNIT_TEST(test_unknown_rate),
+        UNIT_TEST(test_scaled_by_us),
         UNIT_TEST(test_ovs_ipfix), UNIT_TEST(test_ovs_netflow),
         UNIT_TEST(test_foreign_ovs), UNIT_TEST(test_both_directions),
         UNIT_TEST(test_times),

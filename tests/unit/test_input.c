@@ -328,7 +328,7 @@ test_multicast_addresses(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct addr a;
         addr_parse(cases[i].text, &a);
-        CU_ASSERT_EQUAL(socket_is_multicast(&a), cases[i].is);
+        CU_ASSERT_EQUAL(addr_is_multicast(&a), cases[i].is);
     }
     struct addr group;
     addr_parse("239.1.2.3", &group);
