@@ -3,6 +3,7 @@
 own time, and what was acknowledged survives kill -9."""
 
 import json
+import os
 import signal
 import struct
 import time
@@ -194,7 +195,7 @@ def test_kill_and_generations():
     lab = Lab()
     daemon = Daemon(lab)
     before = None
-    for round_ in range(20):
+    for round_ in range(int(os.environ.get("VENTURI_KILLS", "20"))):
         n = 200
         daemon.rpc("endpoint.upsert", source="k8s", generation=round_ + 1,
                    complete=True, endpoints=[
