@@ -777,8 +777,9 @@ test_while_hours_pass(void)
             }
             query_result_destroy(r);
         }
+        /* A writer that is hours behind would see the clock jump. */
+        CU_ASSERT(util_wait(other, submitted));
     }
-    CU_ASSERT(util_wait(other, submitted));
     CU_ASSERT_EQUAL(failed, 0);
     CU_ASSERT(counter_get(&store_counters(other)->segments_expired) >= 30);
     CU_ASSERT_EQUAL(counter_get(&store_counters(other)->lost), 0);
