@@ -28,13 +28,17 @@
 #define MAX_INPUTS 64
 #define MAX_SOURCES 1000        /* Series of sources: labels cost the reader. */
 
-/* "octets_in" becomes "bytes_in". */
+/* "octets_in" becomes "bytes_in", and "raw_octets" "raw_bytes". */
 static void
 print_name(FILE *f, const char *part, const char *name)
 {
+    static const char ours[] = "octets";
+    const char *at = strstr(name, ours);
+
     fprintf(f, "venturi_%s_", part);
-    if (!strncmp(name, "octets", 6)) {
-        fprintf(f, "bytes%s", name + 6);
+    if (at) {
+        fprintf(f, "%.*sbytes%s", (int) (at - name), name,
+                at + sizeof ours - 1);
     } else {
         fputs(name, f);
     }

@@ -12,6 +12,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import signal
 import struct
 import subprocess
@@ -61,7 +62,7 @@ def on_terminal(daemon, columns, *args, env=None):
 
 
 def commands(lab):
-    """Names of all commands, of the completion's own list."""
+    """The beginnings of the lines about commands in --help."""
     said = subprocess.run(in_netns(lab.name, [CTL, "--help"]), text=True,
                           capture_output=True, check=True).stdout
     names = []
@@ -71,14 +72,6 @@ def commands(lab):
         if match:
             names.append(match.group(1))
     return names
-
-
-def helped(name):
-    """(help, example's arguments) of a command."""
-    done = subprocess.run([CTL, *name.split(), "--help"], text=True,
-                          capture_output=True, check=False)
-    equal((done.returncode, done.stderr), (0, ""), name + " --help")
-    return done.stdout
 
 
 def known_commands():
@@ -292,6 +285,34 @@ def test_watch_option():
             process.stdout.readline()
         equal(process.wait(timeout=30), 130, "its end")
     daemon.stop()
+
+
+BASH = """
+source <("$1" completion bash)
+COMP_WORDS=("$1" "${@:2}")
+COMP_CWORD=$(($# - 1))
+_venturictl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_completion():
+    """bash really completes; zsh takes the script, where there is one."""
+    for words, has in ((["fl"], "flows"), (["flows", "--l"], "--last"),
+                       (["flows", "--by", "src_a"], "src_addr"),
+                       (["export", "po"], "policy")):
+        said = subprocess.run(["bash", "-c", BASH, "bash", CTL, *words],
+                              text=True, capture_output=True, check=True)
+        got = said.stdout.split("\n")
+        if not any(word.strip() == has for word in got):
+            raise Failure("%s: %s%s" % (words, said.stdout, said.stderr))
+    for shell in ("bash", "zsh"):
+        script = subprocess.run([CTL, "completion", shell], text=True,
+                                capture_output=True, check=True).stdout
+        if shutil.which(shell):
+            subprocess.run([shell, "-n"], input=script, text=True, check=True)
+        elif len(script) < 50:
+            raise Failure("no script for " + shell)
 
 
 if __name__ == "__main__":
