@@ -22,3 +22,10 @@ tests_bench_bench_alert_LDADD = collector/libcollector.la lib/liblib.la \
 	$(COMMON_LIBS) -lm
 
 interop_tests += tests/interop/test_alerts.py
+
+fuzz_programs += tests/fuzz/fuzz_alerts
+tests_fuzz_fuzz_alerts_SOURCES = tests/fuzz/fuzz_alerts.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_alerts_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_alerts_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS) -lm

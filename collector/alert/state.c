@@ -6,6 +6,7 @@
 #include "collector/alert/engine_p.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,22 @@ alert_engine_save(struct alert_engine *e, FILE *f)
 
 /* ---- Reading. ---- */
 
+#define LATEST_S (INT64_C(1) << 40)
+
+/* Seconds since 1970 that may be reckoned with. */
+static bool
+is_time(int64_t s)
+{
+    return s >= 0 && s < LATEST_S;
+}
+
+static bool
+get_time(const char *p, int64_t *s)
+{
+    *s = strtoll(p, NULL, 10);
+    return is_time(*s);
+}
+
 static bool
 get_level(char **p, struct alert_level *l)
 {
@@ -217,7 +234,10 @@ get_entry(struct alert_watch *w, char *p)
     if (sscanf(p, "%u %u %f %f %" SCNu64 " %" SCNd64 " %" SCNd64 " %u%n",
                &nulls, &raised, &weight, &x.raised_peak, &x.alert,
                &x.since_s, &x.cleared_s, &flaps, &used) != 8
-        || nulls > 15 || raised > 1 || flaps > 6 || !(weight >= 0)) {
+        || nulls > 15 || raised > 1 || flaps > 6
+        || !(weight >= 0 && weight <= FLT_MAX)
+        || !(x.raised_peak >= 0 && x.raised_peak <= FLT_MAX)
+        || !is_time(x.since_s) || !is_time(x.cleared_s)) {
         return false;
     }
     p += used;
@@ -261,10 +281,11 @@ static bool
 get_seen(struct alert_watch *w, FILE *f, const char *p)
 {
     uint8_t *bits = malloc(2 * SEEN_BYTES);
-    bool ok = bits && fread(bits, 1, 2 * SEEN_BYTES, f) == 2 * SEEN_BYTES
+    int64_t began_s;
+    bool ok = get_time(p, &began_s) && bits && fread(bits, 1, 2 * SEEN_BYTES, f) == 2 * SEEN_BYTES
               && getc(f) == '\n';
     if (ok && w && w->seen.bits[0]) {
-        w->seen.began_s = strtoll(p, NULL, 10);
+        w->seen.began_s = began_s;
         memcpy(w->seen.bits[0], bits, SEEN_BYTES);
         memcpy(w->seen.bits[1], bits + SEEN_BYTES, SEEN_BYTES);
     }
@@ -309,7 +330,7 @@ get_line(struct alert_engine *e, struct alert_watch **w, char *line, FILE *f,
     } else if (!*w) {
         return true;            /* Of a rule that is gone. */
     } else if (!strncmp(line, "began ", 6)) {
-        (*w)->began_s = strtoll(line + 6, NULL, 10);
+        return get_time(line + 6, &(*w)->began_s);
     } else if (!strncmp(line, "levels ", 7)) {
         return get_levels(*w, line + 7);
     } else if (!strncmp(line, "key ", 4)) {

@@ -11,3 +11,10 @@ tests_unit_test_event_LDADD = collector/libcollector.la lib/liblib.la \
 endif
 
 interop_tests += tests/interop/test_events.py
+
+fuzz_programs += tests/fuzz/fuzz_event
+tests_fuzz_fuzz_event_SOURCES = tests/fuzz/fuzz_event.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_event_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_event_LDADD = collector/libcollector.la lib/liblib.la \
+	$(COMMON_LIBS) $(ZLIB_LIBS)
