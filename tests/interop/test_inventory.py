@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 
-from harness import (BUILDDIR, Daemon, Lab, Process, equal, main, on_cleanup,
-                     run, wait_until)
+from harness import (BUILDDIR, Daemon, Lab, Process, Skip, equal, main,
+                     on_cleanup, run, wait_until)
 
 
 def open_dir():
@@ -248,6 +248,108 @@ def test_containers():
     assert source in out and "absent" in out, out
     daemon.stop()
     engine.shutdown()
+
+
+STORAGE = """[storage]
+driver = "vfs"
+runroot = "%(dir)s/run"
+graphroot = "%(dir)s/graph"
+"""
+CONTAINERS = """[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+cgroups = "disabled"
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+tmp_dir = "%(dir)s/tmp"
+static_dir = "%(dir)s/static"
+volume_path = "%(dir)s/volumes"
+[network]
+network_backend = "netavark"
+network_config_dir = "%(dir)s/networks"
+"""
+# Podman's own namespace of mounts: crun takes no mix of cgroups, and goes
+# without any if there are none.
+IN_MOUNTS = ("mount --make-rprivate / && mount -t tmpfs none /sys/fs/cgroup && "
+             "exec \"$@\"")
+
+
+class Podman:
+    """An engine with nothing in common with that of the machine."""
+
+    def __init__(self, lab):
+        for program in ("podman", "crun", "iptables", "nsenter", "unshare", "cc"):
+            if not shutil.which(program):
+                raise Skip("%s is not installed" % program)
+        self.dir = open_dir()
+        self.socket = os.path.join(self.dir, "podman.sock")
+        self.env = dict(os.environ, XDG_RUNTIME_DIR=self.dir,
+                        TMPDIR=self.dir)
+        for variable, name, text in (
+                ("CONTAINERS_STORAGE_CONF", "storage.conf", STORAGE),
+                ("CONTAINERS_CONF", "containers.conf", CONTAINERS)):
+            self.env[variable] = os.path.join(self.dir, name)
+            write(self.env[variable], text % {"dir": self.dir})
+        os.mkdir(os.path.join(self.dir, "tmp"))
+        # "ip netns exec" has another /sys, without cgroups.
+        self.service = Process(
+            "podman", ["nsenter", "--net=/run/netns/" + lab.name, "unshare",
+                       "-m", "sh", "-c", IN_MOUNTS, "sh", "podman", "system",
+                       "service", "--time=0", "unix:" + self.socket],
+            os.path.join(lab.dir, "podman.log"), env=self.env)
+        on_cleanup(self.podman, "rm", "-fa", "-t", "0")
+        wait_until(lambda: os.path.exists(self.socket), what="podman listens")
+        os.chmod(self.socket, 0o666)
+
+    def podman(self, *args, check=True):
+        """In the namespaces of the service, or joining networks fails."""
+        return run("nsenter", "-t", str(self.service.pid), "-m", "-n",
+                   "podman", *args, env=self.env, timeout=120, check=check)
+
+    def make_image(self):
+        root = os.path.join(self.dir, "root")
+        os.mkdir(root)
+        source = os.path.join(self.dir, "pause.c")
+        write(source, "#include <unistd.h>\n"
+                      "int main(void) { for (;;) pause(); }\n")
+        run("cc", "-static", "-o", os.path.join(root, "pause"), source)
+        tar = os.path.join(self.dir, "image.tar")
+        run("tar", "-C", root, "-cf", tar, ".")
+        self.podman("import", tar, "venturi-test:1")
+
+
+def test_podman():
+    """The same of a real engine, as far as it runs here."""
+    lab = Lab()
+    podman = Podman(lab)
+    podman.make_image()
+    podman.podman("network", "create", "--subnet", "10.99.77.0/24", "front")
+    daemon = Daemon(lab, config=config(sockets=[podman.socket]))
+    source = "containers:" + podman.socket
+    wait_until(lambda: sources(daemon).get(source, {}).get("state") == "read",
+               what="the engine answers")
+    looked = sources(daemon)[source]["looked"]
+    out = podman.podman(
+        "run", "-d", "--network", "front", "--ip", "10.99.77.5", "--name",
+        "web", "--label", "tier=f", "--label",
+        "io.podman.compose.project=shop", "venturi-test:1", "/pause",
+        check=False)
+    if "Error: " in out:
+        raise Skip("containers do not run here: " + out.strip()[-200:])
+    wait_until(lambda: who(daemon, "10.99.77.5") == [("web", source)],
+               timeout=45, what="a container is told by an event")
+    assert sources(daemon)[source]["looked"] != looked
+    match = daemon.rpc("endpoint.lookup", address="10.99.77.5")["matches"][0]
+    equal((match["type"], match["tenant"], match["network"],
+           match["labels"]["tier"], match["labels"]["image"]),
+          ("container", "shop", "front", "f", "localhost/venturi-test:1"),
+          "members")
+    podman.podman("rm", "-f", "-t", "0", "web")
+    wait_until(lambda: who(daemon, "10.99.77.5") == [],
+               timeout=45, what="it is gone")
+    daemon.stop()
 
 
 if __name__ == "__main__":
