@@ -1,6 +1,6 @@
 # Real Open vSwitch in network namespaces; see harness.py.  demo.py is what the
 # quickstart shows.
-EXTRA_DIST += tests/interop/test_deb.py tests/interop/bgp_peer.py tests/interop/routes_made.py tests/interop/nfcapd.py tests/interop/parquet.py \
+EXTRA_DIST += tests/interop/bgp_peer.py tests/interop/routes_made.py tests/interop/nfcapd.py tests/interop/parquet.py \
 	tests/interop/harness.py tests/interop/traffic.py \
 	tests/interop/demo.py tests/interop/front.py $(interop_tests)
 interop_tests += tests/interop/test_accuracy.py tests/interop/test_audit.py \
@@ -13,6 +13,7 @@ interop_tests += tests/interop/test_accuracy.py tests/interop/test_audit.py \
 	tests/interop/test_provision_traps.py \
 	tests/interop/test_policy.py tests/interop/test_probe.py \
 	tests/interop/test_restart.py tests/interop/test_routes.py \
+	tests/interop/test_deb.py \
 	tests/interop/test_guide.py tests/interop/test_package.py \
 	tests/interop/test_reload.py tests/interop/test_tenants.py \
 	tests/interop/test_top.py \

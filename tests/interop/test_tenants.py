@@ -5,6 +5,8 @@ names, however it asks."""
 import json
 import os
 import struct
+import subprocess
+import sys
 import time
 
 import ipfix
@@ -12,6 +14,7 @@ from front import Http, Stream, WebSocket, connect
 from harness import (BUILDDIR, Daemon, Failure, Lab, RpcError, equal, main,
                      run, scratch_dir, wait_until)
 from ipfix import BYTES, DST, PACKETS, SRC, udp
+from test_front import make_certificates, secure, tls_config
 
 HTTP, TCP = 8780, 8782
 START, END = (152, 8), (153, 8)
@@ -423,6 +426,83 @@ def test_rules():
                "--config", path, check=False)
     if "access[name='x']/tenant" not in said:
         raise Failure("not refused: %s" % said)
+    daemon.stop()
+
+
+AS_USER = """
+import os, socket, sys
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(sys.stdin.buffer.read() + b"\\n")
+sys.stdout.write(s.makefile().readline())
+"""
+
+
+def open_way(path):
+    """Lets other users go down to 'path'."""
+    while path not in ("/", ""):
+        os.chmod(path, os.stat(path).st_mode | 0o001)
+        path = os.path.dirname(path)
+
+
+def ask(method, **params):
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+def test_certificate_and_user():
+    """The rules of names in certificates, and of users of the unix socket."""
+    lab = Lab()
+    directory = scratch_dir()
+    make_certificates(directory)
+    for path in (directory, lab.dir):
+        open_way(path)
+    daemon = Daemon(lab, config={"api": {
+        "tls": tls_config(directory, listen=["127.0.0.1:8781"]),
+        "https": {"listen": ["127.0.0.1:8783"]},
+        "access": [
+            {"name": "c", "role": "viewer", "tenant": ["blue"],
+             "certificate": ["robot-*"]},
+            {"name": "u", "role": "viewer", "tenant": ["blue"],
+             "user": ["12345"]},
+            {"name": "all", "role": "viewer", "certificate": ["nobody"],
+             "user": ["12346"]}]}})
+    prepare(lab, daemon)
+    open_way(daemon.run_dir)
+    everything = sum(n for _, _, n in FLOWS)
+    calls = [ask("session.get"), ask("flow.query", metrics=["bytes"], **RANGE),
+             ask("endpoint.lookup", address="10.0.2.1"),
+             ask("exporter.list")]
+
+    def by_user(uid, call):
+        said = subprocess.run(
+            [sys.executable, "-c", AS_USER, daemon.api, str(uid)],
+            input=json.dumps(call), capture_output=True, text=True,
+            check=True, timeout=30).stdout
+        return json.loads(said)
+
+    def by_tls(name, call):
+        stream = Stream(secure(lab, directory, 8781, name))
+        stream.send(call)
+        return stream.receive()
+
+    def by_https(name, call):
+        web = Http(secure(lab, directory, 8783, name))
+        return json.loads(web.ask(body=call)[2])
+
+    for way, confined, free in ((by_tls, "robot-1", "nobody"),
+                                (by_https, "robot-1", "nobody"),
+                                (by_user, 12345, 12346)):
+        who, rows, red, exporters = [way(confined, call) for call in calls]
+        equal(who["result"]["tenants"], ["blue"], "%s: tenants" % way)
+        equal(rows["result"]["rows"], [[ALL_BLUE]], "%s: flows" % way)
+        if "shop" in json.dumps(red):
+            raise Failure("%s: another tenant's endpoint: %s" % (way, red))
+        equal(exporters["error"]["code"], -32008, "%s: exporters" % way)
+        who, rows, red, exporters = [way(free, call) for call in calls]
+        equal((who["result"]["tenants"], rows["result"]["rows"],
+               "shop" in json.dumps(red), "result" in exporters),
+              (None, [[everything]], True, True), "%s: not confined" % way)
     daemon.stop()
 
 
