@@ -93,6 +93,14 @@ cli_set_integer(struct cli *cli, struct json_object *o, const char *name,
     return true;
 }
 
+void
+cli_set_progress(const struct cli *cli, struct json_object *o)
+{
+    if (cli->progress) {
+        json_object_object_add(o, "progress", json_object_new_boolean(true));
+    }
+}
+
 bool
 cli_set_running(struct cli *cli, struct json_object *o)
 {
@@ -103,9 +111,7 @@ cli_set_running(struct cli *cli, struct json_object *o)
                                    ms > MAX_TIMEOUT_MS ? MAX_TIMEOUT_MS
                                                        : ms));
     }
-    if (cli->progress) {
-        json_object_object_add(o, "progress", json_object_new_boolean(true));
-    }
+    cli_set_progress(cli, o);
     return true;
 }
 

@@ -57,10 +57,7 @@ build(struct cli *cli, struct json_object *params)
     if (cli_value(cli, "canonical")) {
         cli_set_string(params, "observations", "canonical");
     }
-    if (cli->progress) {
-        json_object_object_add(params, "progress",
-                               json_object_new_boolean(true));
-    }
+    cli_set_progress(cli, params);
     cli_set_filter(cli, params);
     return cli_set_range(cli, params);
 }

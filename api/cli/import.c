@@ -113,10 +113,7 @@ set_flags(struct cli *cli, struct json_object *params)
                                    json_object_new_boolean(true));
         }
     }
-    if (cli->progress) {
-        json_object_object_add(params, "progress",
-                               json_object_new_boolean(true));
-    }
+    cli_set_progress(cli, params);
 }
 
 /* What stands for a file that was refused. */

@@ -290,7 +290,7 @@ cli_route_import(struct cli *cli)
         json_object_object_add(params, "damaged",
                                json_object_new_boolean(true));
     }
-    cli_set_running(cli, params);
+    cli_set_progress(cli, params);
     cli->method = "route.import";
     int status = cli_ask(cli, cli->method, params, fd, &reply);
     close(fd);

@@ -20,6 +20,8 @@ bool cli_set_integer(struct cli *, struct json_object *, const char *name,
 /* Of a question that may take long: its time limit, and whether somebody wants
  * to see how far it is.  True. */
 bool cli_set_running(struct cli *, struct json_object *);
+/* Whether somebody wants to see how far it is. */
+void cli_set_progress(const struct cli *, struct json_object *);
 
 /* flows.c: of options --last, --from and --to (false after a message); of the
  * operands. */

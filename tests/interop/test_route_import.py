@@ -101,7 +101,9 @@ def test_tables():
         raise Failure(said)
     equal(len(routes(daemon)), 4, "routes after a damaged file")
     path = write(lab, "later.gz", data)
-    said = ctl(daemon, "route", "import", path, "--name", "rv")
+    # More time than usual, for a large file on a slow machine.
+    said = ctl(daemon, "--timeout", "30m", "route", "import", path, "--name",
+               "rv")
     equal(said, "rv: 2 routes of 1 peers, in the place of those from "
           "before\n", "again")
     equal(routes(daemon), [
