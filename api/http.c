@@ -604,8 +604,9 @@ on_head(struct ev_loop *loop, ev_io *watcher, int revents)
     if (n <= 0) {
         if (!n || (errno != EAGAIN && errno != EINTR)) {
             tell_end(w);
-            lws_rx_flow_control(w->wsi, 0);
-            web_kill(w);
+            w->going = true;
+            guard_wait(w, 0);
+            ev_io_stop(loop, watcher);  /* libwebsockets sees the end, too. */
         }
         return;
     }

@@ -480,6 +480,25 @@ def test_websocket():
     daemon.stop()
 
 
+def test_clients_that_go():
+    """Whoever closes, with an answer or without, is forgotten at once."""
+    lab = Lab()
+    daemon = start(lab)
+    viewer = token(daemon, "viewer")
+    for _ in range(30):
+        client = Http(connect(lab, HTTP), viewer)
+        equal(client.call("system.info")[0], 200)
+        client.close()
+        half = connect(lab, HTTP)
+        half.sendall(b"GET / HT")
+        half.close()
+        WebSocket(connect(lab, HTTP), headers=[
+            ("Authorization", "Bearer " + viewer)]).close()
+    wait_until(lambda: daemon.rpc("system.info")["clients"] == 1, 10,
+               what="the end of all")
+    daemon.stop()
+
+
 def test_subscribe():
     """News over WebSocket and TCP, none over HTTP."""
     lab = Lab()
