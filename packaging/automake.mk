@@ -4,7 +4,8 @@ EXTRA_DIST += packaging/deps/debian.sh packaging/deps/ovs.sh \
 	packaging/systemd/venturid.service.in packaging/debian \
 	packaging/prometheus/venturi.rules.yml \
 	packaging/grafana/venturi.json packaging/container/Containerfile \
-	packaging/container/venturi.json packaging/rpm/venturi.spec
+	packaging/container/try packaging/container/venturi.json \
+	packaging/rpm/venturi.spec
 
 systemunitdir = $(prefix)/lib/systemd/system
 nodist_systemunit_DATA = packaging/systemd/venturid.service
