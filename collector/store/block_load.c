@@ -219,7 +219,8 @@ load_table(const struct block_column *c, struct loaded *l, const uint8_t *p,
     p += sizeof n;
     size -= sizeof n;
     if (n[0] > BLOCK_ROWS || n[1] > BLOCK_ROWS || n[0] + n[1] > BLOCK_ROWS
-        || (!addr && n[1]) || n[1] > size / sizeof(struct addr)) {
+        || n[0] + n[1] == 0 || (!addr && n[1])
+        || n[1] > size / sizeof(struct addr)) {
         return -EBADMSG;
     }
     l->n_entries = n[0] + n[1];

@@ -651,6 +651,7 @@ on_init(duckdb_init_info info)
     }
     size_t threads = x->view->n_blocks < x->store->config.query_threads
                      ? x->view->n_blocks : x->store->config.query_threads;
+    threads = threads < MAX_WORKERS ? threads : MAX_WORKERS;
     duckdb_init_set_max_threads(info, threads ? threads : 1);
 }
 

@@ -9,6 +9,9 @@
 #include "collector/store/store_p.h"
 #include "collector/store/sums.h"
 
+/* Threads of one use. */
+#define MAX_WORKERS 64
+
 struct scan {
     struct scan *next;          /* Of the store. */
     uint64_t id;

@@ -21,7 +21,6 @@
 /* A table of more groups is added to others by partitions. */
 #define SPLIT_GROUPS 32768
 
-#define MAX_WORKERS 64
 #define LAST_PASS 3
 
 /* Threads add up blocks, each in sums of its own (ADDING).  Where only the first
@@ -377,8 +376,11 @@ finish_adding(struct worker *w)
     }
     account(w);
     pthread_mutex_lock(&u->lock);
-    if (u->n_done < MAX_WORKERS
-        && (sums_count(v->sums) || sums_is_split(v->sums))) {
+    bool any = sums_count(v->sums) || sums_is_split(v->sums);
+    if (any && u->n_done == MAX_WORKERS) {
+        u->failed = true;       /* on_init() asked for fewer threads. */
+        e = -ENOMEM;
+    } else if (any) {
         u->done[u->n_done++] = v->sums;
         u->bytes += v->bytes;
         v->bytes = 0;

@@ -28,7 +28,9 @@ key_bits(enum column_id id, unsigned known)
     case COLUMN_T_BOOL:
         return 2;
     default:
-        known = known ? known : 8u * columns[id].size;
+        /* A block may claim more than its type can be. */
+        known = known && known < 8u * columns[id].size
+                ? known : 8u * columns[id].size;
         return known >= 63 ? 64 : known + 1;
     }
 }
