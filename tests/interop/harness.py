@@ -128,6 +128,15 @@ def scratch_dir():
     return path
 
 
+def fill_disk(directory):
+    """Somebody else's file that takes all that is left; its path."""
+    path = os.path.join(directory, "ballast")
+    with open(path, "wb", buffering=0) as f, contextlib.suppress(OSError):
+        while f.write(b"\0" * 4096):
+            pass
+    return path
+
+
 def _kill_users_of(directory):
     """Kills the processes that were started with this scratch directory."""
     for pid in filter(str.isdigit, os.listdir("/proc")):

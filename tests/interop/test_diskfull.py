@@ -5,8 +5,8 @@ resumes by itself."""
 import os
 
 from generator import generate
-from harness import (Daemon, Failure, Lab, equal, main, on_cleanup, run,
-                     wait_until)
+from harness import (Daemon, Failure, Lab, equal, fill_disk, main, on_cleanup,
+                     run, wait_until)
 
 SIZE = "16m"
 RATE = 20000
@@ -42,14 +42,7 @@ def test_diskfull():
     sent = send(lab, 5000)
     wait_until(lambda: flows_of(daemon) == sent, what="the first flows")
 
-    # Somebody else's file takes all that is left.
-    ballast = os.path.join(daemon.state_dir, "ballast")
-    with open(ballast, "wb", buffering=0) as f:
-        try:
-            while f.write(b"\0" * 4096):
-                pass
-        except OSError:
-            pass
+    ballast = fill_disk(daemon.state_dir)
     while store_check(daemon)["status"] == "ok":
         sent += send(lab)       # Room within the file is used up first.
         if sent > 2000000:

@@ -10,8 +10,8 @@ import subprocess
 
 import bgp_peer as bgp
 from bgp_peer import BgpLab
-from harness import (BUILDDIR, Daemon, Failure, Lab, equal, main, on_cleanup,
-                     run, wait_until)
+from harness import (BUILDDIR, Daemon, Failure, Lab, equal, fill_disk, main,
+                     on_cleanup, run, wait_until)
 from test_routes import CONFIG, Bird, path_is
 
 ROUTES = ["announce", "change", "withdraw", "expire"]
@@ -200,13 +200,7 @@ def test_disk_full():
     feed(peer, 500, 65003)
     wait_until(lambda: len(history(daemon, kinds=["change"], limit=1000))
                == 500, 30, "the first changes")
-    ballast = os.path.join(daemon.state_dir, "ballast")
-    with open(ballast, "wb", buffering=0) as f:
-        try:
-            while f.write(b"\0" * 4096):
-                pass
-        except OSError:
-            pass
+    ballast = fill_disk(daemon.state_dir)
 
     def lost():
         return daemon.rpc("system.info")["counters"]["route_history"][

@@ -199,7 +199,6 @@ def send_packets(host, address, port, count):
     sock = ipfix.udp(host.name)
     for _ in range(count):
         sock.sendto(b"x" * 100, (address, port))
-        time.sleep(0.005)
 
 
 def old_and_new(daemon, bird, host, address, told=lambda: None):
