@@ -333,8 +333,8 @@ endpoint_read(struct endpoint_reading *r, struct json_object *o,
     const char *port = e->text[IDENTITY_PORT];
     if (bridge && *bridge && port && *port) {
         struct identity_key k = identity_key_port(
-            dict_intern(r->dict, bridge, strlen(bridge)),
-            dict_intern(r->dict, port, strlen(port)));
+            dict_passing(r->dict, bridge, strlen(bridge)),
+            dict_passing(r->dict, port, strlen(port)));
         if (!add_key(r, e, &k)) {
             return FAIL(r, "port", "an endpoint has at most %d keys",
                         IDENTITY_MAX_KEYS);

@@ -125,8 +125,12 @@ deliver(void *aux)
     reply_bool(o, "durable", !r->durable);
     if (r->failed) {
         char text[160];
-        snprintf(text, sizeof text, "endpoints[%zu]: %s", r->first_failed,
-                 why(r->first_error));
+        if (r->first_failed < t->n) {
+            snprintf(text, sizeof text, "endpoints[%zu]: %s",
+                     r->first_failed, why(r->first_error));
+        } else {
+            snprintf(text, sizeof text, "complete: %s", why(r->first_error));
+        }
         reply_string(o, "error", text);
     } else {
         reply_string(o, "error", r->durable
@@ -217,7 +221,13 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
         || !read_generation(call, params, &generation)) {
         return;
     }
+    bool complete = json_object_get_boolean(json_member(params, "complete"));
     size_t n = json_object_array_length(list);
+    if (complete && !generation) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "generation", "complete needs a "
+                 "generation: what was told with an older one is ended");
+        return;
+    }
     if (n > MAX_ENDPOINTS) {
         rpc_fail(call, RPC_INVALID_PARAMS, "endpoints",
                  "at most %d in one call", MAX_ENDPOINTS);
@@ -246,7 +256,7 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
             rpc_fail(call, RPC_INVALID_PARAMS, where, "%s", r->error);
         }
     }
-    if (right && json_object_get_boolean(json_member(params, "complete"))) {
+    if (right && complete) {
         rec.op = IDENTITY_SYNC;
         rec.e = (struct identity_endpoint) {
             .source = source, .generation = generation,
@@ -263,6 +273,15 @@ endpoint_upsert(struct rpc_call *call, struct json_object *params)
     }
     json_object_put(ids);
     free(r);
+}
+
+static bool
+is_id(struct json_object *v)
+{
+    int n = json_object_is_type(v, json_type_string)
+            ? json_object_get_string_len(v) : 0;
+    return n && n <= IDENTITY_MAX_TEXT
+           && strlen(json_object_get_string(v)) == (size_t) n;
 }
 
 static void
@@ -289,9 +308,11 @@ endpoint_delete(struct rpc_call *call, struct json_object *params)
         struct json_object *v = json_object_array_get_idx(list, i);
         char where[32];
         snprintf(where, sizeof where, "ids[%zu]", i);
-        if (i == MAX_ENDPOINTS || !json_object_is_type(v, json_type_string)) {
-            rpc_fail(call, RPC_INVALID_PARAMS, where, i == MAX_ENDPOINTS
-                     ? "too many in one call" : "a string is expected");
+        const char *bad = i == MAX_ENDPOINTS ? "too many in one call"
+                          : !is_id(v) ? "one to 4096 bytes are expected, none "
+                                        "of them 0" : NULL;
+        if (bad) {
+            rpc_fail(call, RPC_INVALID_PARAMS, where, "%s", bad);
             identity_buffer_free(&b);
             json_object_put(ids);
             return;
@@ -669,10 +690,12 @@ static const struct rpc_param upsert_params[] = {
       "\"valid_to\":{\"type\":[\"string\",\"integer\",\"null\"]}}}}" },
     { "generation", PARAM_INTEGER, false,
       "a number that grows with each full synchronisation; what is told with "
-      "an older one than was told before is refused", NULL },
+      "an older one than was told before is refused; without one it is of the "
+      "last", NULL },
     { "complete", PARAM_BOOLEAN, false,
       "the synchronisation of this generation is complete with this call: "
-      "endpoints of the source that it did not tell are ended", NULL },
+      "endpoints of the source that it did not tell are ended; needs a "
+      "generation", NULL },
     { NULL, PARAM_ANY, false, NULL, NULL },
 };
 

@@ -88,7 +88,7 @@ flush(void *w_)
 static uint32_t
 intern(struct watching *w, const char *text)
 {
-    return dict_intern(w->dict, text, strlen(text));
+    return dict_passing(w->dict, text, strlen(text));
 }
 
 static size_t

@@ -40,8 +40,8 @@ add_port(struct filling *f, const struct past_interval *v,
     const char *port = v->text[IDENTITY_PORT];
     if (bridge && *bridge && port && *port) {
         keys[(*n)++] = identity_key_port(
-            dict_intern(f->dict, bridge, strlen(bridge)),
-            dict_intern(f->dict, port, strlen(port)));
+            dict_passing(f->dict, bridge, strlen(bridge)),
+            dict_passing(f->dict, port, strlen(port)));
     }
 }
 

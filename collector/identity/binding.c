@@ -12,6 +12,8 @@
 #include <string.h>
 #include <urcu.h>
 
+#include "lib/dict.h"
+
 #define MIN_SLOTS 1024
 #define LIMBO_MAX 8192
 
@@ -199,6 +201,20 @@ limbo_flush(struct identity *t)
     }
 }
 
+/* The names of a port, a bridge's and its own, are held as long as it is
+ * bound: ports come and go. */
+static void
+port_names(struct identity *t, const struct binding *b,
+           void (*what)(struct dict *, uint32_t))
+{
+    if (b->kind == IDENTITY_KEY_PORT) {
+        uint64_t w[2];
+        memcpy(w, b->addr.b, sizeof w);
+        what(t->dict, (uint32_t) w[0]);
+        what(t->dict, (uint32_t) w[1]);
+    }
+}
+
 static uint32_t
 binding_alloc(struct identity *t)
 {
@@ -322,6 +338,7 @@ binding_open(struct identity *t, const struct identity_key *key,
     t->n_by_mac += face->by_mac;
     atomic_store_explicit(&t->in_use, true, memory_order_relaxed);
     count_length(t, b, 1);
+    port_names(t, b, dict_hold);
     link_older(t, index);
     link_same(t, index);
     return index;
@@ -339,7 +356,10 @@ binding_close(struct identity *t, uint32_t index, int64_t at)
         atomic_store_explicit(&b->to, at, memory_order_release);
     }
     links_at(t, index)->sibling = 0;
+    t->closed_oldest = !t->closed_first || b->to < t->closed_oldest
+                       ? b->to : t->closed_oldest;
     if (t->closed_last) {
+        t->closed_mixed |= binding_at(t, t->closed_last)->to > b->to;
         links_at(t, t->closed_last)->sibling = index;
     } else {
         t->closed_first = index;
@@ -402,6 +422,7 @@ binding_remove(struct identity *t, uint32_t index)
     unlink_older(t, index);
     unlink_same(t, index);
     count_length(t, b, -1);
+    port_names(t, b, dict_release);
     t->n_kind[b->kind]--;
     t->n_by_mac -= b->face->by_mac;
     struct identity_face *f = b->face;

@@ -55,6 +55,19 @@ numbering_get(struct numbering *n, const char *text)
     return *text ? dict_intern(n->dict, text, strlen(text)) : 0;
 }
 
+/* ---- Names in the dictionary that flows use. ---- */
+
+/* Held as long as somebody has it; flows on their way have it for a while
+ * longer. */
+static void
+release_name(struct identity *t, _Atomic uint32_t *name)
+{
+    uint32_t v = atomic_exchange_explicit(name, 0, memory_order_relaxed);
+    if (v) {
+        dict_release(t->dict, v - 1);
+    }
+}
+
 /* ---- Groups: the members that many share. ---- */
 
 static uint64_t
@@ -159,6 +172,9 @@ group_unref(struct identity *t, struct face_group *g)
 {
     if (--g->refs) {
         return;
+    }
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        release_name(t, &g->name[i]);
     }
     struct face_group **p = &t->groups[g->hash & t->group_mask];
     while (*p != g) {
@@ -298,6 +314,9 @@ void
 face_unref(struct identity *t, struct identity_face *f)
 {
     if (f && !--f->refs) {
+        release_name(t, &f->name);
+        release_name(t, &f->port);
+        release_name(t, &f->host);
         group_unref(t, f->group);
         limbo_add(t, f, sizeof *f + f->size);
     }
@@ -349,10 +368,15 @@ identity_name(const struct identity *t, const struct identity_face *f,
                            : &w->group->name[m];
     uint32_t v = atomic_load_explicit(id, memory_order_relaxed);
     if (!v) {
-        /* The first flow of the endpoint: two threads get the same id. */
+        /* The first flow of the endpoint: two threads get the same id, one of
+         * them holds it. */
         const char *s = identity_text(f, m);
-        v = dict_intern(t->dict, s, strlen(s)) + 1;
-        atomic_store_explicit(id, v, memory_order_relaxed);
+        uint32_t none = 0;
+        v = dict_passing(t->dict, s, strlen(s)) + 1;
+        dict_hold(t->dict, v - 1);
+        if (!atomic_compare_exchange_strong(id, &none, v)) {
+            dict_release(t->dict, v - 1);
+        }
     }
     return v - 1;
 }

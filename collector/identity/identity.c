@@ -608,7 +608,8 @@ tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
     if (!declared) {
         return -ENOMEM;
     }
-    if (e && as_before(t, e, declared, now)) {
+    bool earlier = e && now->from_us < e->from;
+    if (e && !earlier && as_before(t, e, declared, now)) {
         e->generation = now->generation;
         face_unref(t, declared);
         counter_inc(&t->n.unchanged);
@@ -624,6 +625,10 @@ tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
         peer_link(t, e);
     } else {
         redeclare(t, e, declared, now->from_us);
+    }
+    if (earlier) {              /* It began before we were told. */
+        close_all(t, e, now->from_us);
+        e->from = now->from_us;
     }
     e->generation = now->generation;
     e->to = now->to_us;
@@ -649,14 +654,18 @@ identity_upsert(struct identity *t, const struct identity_endpoint *e,
         return -ENOSPC;
     }
     struct source_row *s = &t->sources[source];
-    if (e->generation < s->generation) {
+    struct identity_endpoint now = *e;
+    if (!t->restoring && !now.generation) {
+        now.generation = s->generation;
+    } else if (!t->restoring && now.generation < s->generation) {
         counter_inc(&t->n.stale);
         return -ESTALE;
     }
-    s->generation = e->generation;
+    s->generation = now.generation > s->generation ? now.generation
+                                                   : s->generation;
     counter_inc(&t->n.upserts);
     int error = e->to_us <= now_us ? tell_past(t, e, (uint16_t) source)
-                                   : tell(t, e, (uint16_t) source);
+                                   : tell(t, &now, (uint16_t) source);
     if (error) {
         counter_inc(&t->n.refused);
     }
@@ -691,6 +700,12 @@ identity_delete(struct identity *t, const char *source, const char *id,
     entity_end(t, e, at_us);
     counter_inc(&t->n.deletes);
     return true;
+}
+
+void
+identity_restoring(struct identity *t, bool on)
+{
+    t->restoring = on;
 }
 
 size_t
@@ -801,7 +816,44 @@ identity_each_closed(const struct identity *t, int64_t before_us,
 int64_t
 identity_oldest_end(const struct identity *t)
 {
-    return t->closed_first ? binding_at(t, t->closed_first)->to : INT64_MAX;
+    return t->closed_first ? t->closed_oldest : INT64_MAX;
+}
+
+/* In the order of their ends the first that stays is the last to be looked
+ * at. */
+static size_t
+expire_closed(struct identity *t, int64_t before_us, size_t max)
+{
+    uint32_t *p = &t->closed_first, last = 0;
+    int64_t oldest = INT64_MAX;
+    bool mixed = false;
+    size_t n = 0;
+
+    while (*p && n < max) {
+        uint32_t index = *p;
+        int64_t to = binding_at(t, index)->to;
+        if (to <= before_us) {
+            *p = links_at(t, index)->sibling;
+            t->closed_last = t->closed_last == index ? last : t->closed_last;
+            t->n_closed--;
+            binding_remove(t, index);
+            n++;
+        } else if (t->closed_mixed) {
+            oldest = to < oldest ? to : oldest;
+            mixed |= last && binding_at(t, last)->to > to;
+            last = index;
+            p = &links_at(t, index)->sibling;
+        } else {
+            break;
+        }
+    }
+    if (!*p) {
+        t->closed_mixed = mixed;
+        t->closed_oldest = oldest;
+    } else if (!t->closed_mixed) {
+        t->closed_oldest = binding_at(t, *p)->to;
+    }
+    return n;
 }
 
 size_t
@@ -810,18 +862,8 @@ identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
 {
     size_t n = 0;
     end_of_validity(t, now_us);
-    while (t->closed_first && n < max) {
-        uint32_t index = t->closed_first;
-        if (binding_at(t, index)->to > before_us) {
-            break;
-        }
-        t->closed_first = links_at(t, index)->sibling;
-        if (!t->closed_first) {
-            t->closed_last = 0;
-        }
-        t->n_closed--;
-        binding_remove(t, index);
-        n++;
+    if (t->closed_first && t->closed_oldest <= before_us) {
+        n = expire_closed(t, before_us, max);
     }
     limbo_flush(t);
     return n;

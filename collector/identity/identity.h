@@ -142,7 +142,8 @@ void identity_each_source(const struct identity *,
                           void *aux);
 
 /* Tells an endpoint.  One told before under the same source and id is changed
- * from 'from_us' on; one that lies wholly in the past ('to_us' is not after
+ * from 'from_us' on, or is as it is since then already, if that is earlier;
+ * without a generation (0) it is of the source's last one.  One that lies wholly in the past ('to_us' is not after
  * 'now_us') is added to the past.  Returns 0; -EINVAL: interval that ends
  * before it begins, text or number of keys too large; -ESTALE: a generation
  * older than the source's; -ENOSPC: a limit; -ENOMEM. */
@@ -152,6 +153,10 @@ int identity_upsert(struct identity *, const struct identity_endpoint *,
 /* Ends an endpoint at 'at_us'.  Returns whether there was one. */
 bool identity_delete(struct identity *, const char *source, const char *id,
                      int64_t at_us);
+
+/* While 'on', what is told was told and taken before, in whichever order: no
+ * generation is too old. */
+void identity_restoring(struct identity *, bool on);
 
 /* Ends the endpoints of 'source' whose generation is older than 'generation'
  * (a re-synchronisation is complete).  Returns how many. */
@@ -178,8 +183,7 @@ void identity_each_closed(const struct identity *, int64_t before_us,
                                        const struct identity_interval *),
                           void *aux);
 
-/* The end of the interval that was closed first of those in memory, or
- * INT64_MAX. */
+/* No closed interval in memory ended before that; INT64_MAX: there is none. */
 int64_t identity_oldest_end(const struct identity *);
 
 /* Closed intervals that ended before 'before_us' leave memory, at most 'max';

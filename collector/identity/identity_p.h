@@ -128,6 +128,10 @@ struct identity {
     _Atomic uint32_t n_kind[IDENTITY_N_KEYS];
     _Atomic uint32_t n_by_mac;  /* Bindings of faces without an address. */
     uint32_t closed_first, closed_last, n_closed;
+    int64_t closed_oldest;      /* No closed one ended before. */
+    bool closed_mixed;          /* They may not be in the order of their
+                                 * ends: a change was told that is to come. */
+    bool restoring;             /* No generation is too old. */
 
     struct face_group **groups;
     uint32_t n_groups, group_mask;

@@ -167,7 +167,22 @@ snapshot_closed(void *aux, const struct identity_interval *v)
     r.e.n_keys = 1;
     r.e.from_us = v->from_us;
     r.e.to_us = v->to_us;
-    if (v->to_us <= s->now_us) {
+    /* A change that is to come ends what is there: a fact still. */
+    r.told_us = v->to_us > r.told_us ? v->to_us : r.told_us;
+    snapshot_put(s, &r);
+}
+
+/* Before there is an endpoint a complete synchronisation only says which
+ * generation it was. */
+static void
+snapshot_source(void *aux, const struct identity_source *source)
+{
+    struct snapshot *s = aux;
+    struct identity_record r = { .op = IDENTITY_SYNC, .told_us = s->now_us };
+    r.e.source = source->name;
+    r.e.generation = source->generation;
+    r.e.from_us = s->now_us;
+    if (source->generation) {
         snapshot_put(s, &r);
     }
 }
@@ -232,7 +247,7 @@ snapshot_write(struct identity_journal *j, uint64_t number, int64_t now_us)
     }
     if (!s.error) {
         j->out.n = 0;
-        /* What ended comes first, so that generations only rise. */
+        identity_each_source(j->table, snapshot_source, &s);
         identity_each_closed(j->table, INT64_MAX, snapshot_closed, &s);
         identity_each(j->table, 0, snapshot_row, &s);
         snapshot_gaps(&s);
@@ -559,6 +574,7 @@ replay(struct identity_journal *j, const char *what, uint64_t number,
             struct identity_record r;
             enum identity_read got;
             size_t whole = 0;
+            identity_restoring(j->table, !cut);
             while ((got = identity_record_read(&c, j->dict, &j->scratch, &r))
                    != IDENTITY_READ_END) {
                 whole = (size_t) (c.p - (const uint8_t *) map);
@@ -568,6 +584,7 @@ replay(struct identity_journal *j, const char *what, uint64_t number,
                     j->damaged++;
                 }
             }
+            identity_restoring(j->table, false);
             munmap(map, size);
             if (cut && writable && whole < size
                 && ftruncate(fd, (off_t) whole)) {
@@ -761,8 +778,11 @@ found(void *aux, const struct past_interval *v)
 {
     struct finding *f = aux;
     uint64_t h = (uint64_t) v->from_us * 31 + (uint64_t) v->key.len;
-    for (const char *s = v->id; *s; s++) {
-        h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
+    const char *const texts[] = { v->source, v->id };
+    for (size_t i = 0; i < 2; i++) {    /* With the NUL, which separates. */
+        for (const char *s = texts[i]; s == texts[i] || s[-1]; s++) {
+            h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
+        }
     }
     for (size_t i = 0; i < f->n; i++) {
         if (f->seen[i].hash == h) {

@@ -154,7 +154,7 @@ take_key(struct cursor *c, struct dict *dict, struct identity_key *k)
         for (int i = 0; i < 2; i++) {
             size_t n = cur_u16(c);
             const uint8_t *p = cur_take(c, n);
-            id[i] = p ? dict_intern(dict, (const char *) p, n) : 0;
+            id[i] = p ? dict_passing(dict, (const char *) p, n) : 0;
         }
         *k = identity_key_port(id[0], id[1]);
         return;
@@ -229,6 +229,9 @@ identity_apply(struct identity *t, const struct identity_record *r)
         return identity_delete(t, r->e.source, r->e.id, r->e.from_us)
                ? 0 : -ENOENT;
     case IDENTITY_SYNC:
+        if (r->e.generation < identity_generation_of(t, r->e.source)) {
+            return -ESTALE;
+        }
         identity_sync(t, r->e.source, r->e.generation, r->e.from_us);
         return 0;
     case IDENTITY_GAP:

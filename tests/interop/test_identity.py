@@ -212,6 +212,17 @@ def test_kill_and_generations():
             equal(who(daemon, "10.1.0.7", before),
                   ["pod-%d-7" % (round_ - 1)], "before")
         before = told
+    # A synchronisation that was not completed, over two restarts.
+    generation = round_ + 1
+    for i in range(20):
+        generation += 1
+        daemon.rpc("endpoint.upsert", source="k8s", generation=generation,
+                   endpoints=[endpoint("pod-%d-%d" % (round_, i),
+                                       "10.1.0.%d" % i)])
+    for _ in range(2):
+        daemon.stop()
+        daemon.start()
+        equal(daemon.rpc("endpoint.list", limit=1)["total"], n, "all of them")
     stale = daemon.rpc("endpoint.upsert", source="k8s", generation=2,
                        endpoints=[endpoint("x", "10.1.0.1")])
     equal(stale["refused"], 1, "an older generation")
@@ -258,6 +269,27 @@ def test_wrong():
         else:
             raise AssertionError("accepted: %s" % more)
     equal(daemon.rpc("endpoint.list")["total"], 0, "nothing was told")
+    for method, params, member in (
+            ("endpoint.upsert", {"endpoints": [], "complete": True},
+             "generation"),
+            ("endpoint.upsert", {"endpoints": [], "generation": -1},
+             "generation"),
+            ("endpoint.delete", {"ids": ["a", "a\0b"]}, "ids[1]"),
+            ("endpoint.delete", {"ids": ["x" * 4097]}, "ids[0]"),
+            ("endpoint.delete", {"ids": [""]}, "ids[0]"),
+            ("endpoint.delete", {"ids": [1]}, "ids[0]")):
+        try:
+            daemon.rpc(method, source="s", **params)
+        except RpcError as e:
+            equal((e.code, e.data["member"]), (-32602, member), str(params))
+        else:
+            raise AssertionError("accepted: %s" % params)
+    daemon.rpc("endpoint.upsert", source="s", endpoints=[], generation=9,
+               complete=True)
+    stale = daemon.rpc("endpoint.upsert", source="s", endpoints=[],
+                       generation=8, complete=True)
+    equal(stale["refused"], 1, "a generation that goes back")
+    assert stale["error"].startswith("complete: its generation"), stale
     daemon.stop()
 
 

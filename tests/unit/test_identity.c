@@ -399,6 +399,141 @@ test_generation(void)
     end();
 }
 
+/* Events between two synchronisations need not know its number. */
+static void
+test_no_generation(void)
+{
+    struct identity_endpoint e = { .source = "k8s", .id = "one", .from_us = 1,
+                                   .to_us = IDENTITY_OPEN, .generation = 7 };
+    size_t n = 0;
+
+    begin();
+    CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), 0);
+    e.id = "two";
+    e.generation = 0;
+    CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), 0);
+    CU_ASSERT_EQUAL(identity_sync(ids, "k8s", 7, NOW), 0);
+    CU_ASSERT_EQUAL(identity_generation_of(ids, "k8s"), 7);
+    CU_ASSERT_EQUAL(identity_sync(ids, "k8s", 8, NOW), 2);
+    /* Told again from a file, in whichever order. */
+    identity_restoring(ids, true);
+    for (uint64_t i = 0; i < 10; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "%d", (int) i);
+        e.id = id;
+        e.generation = 20 - i;
+        CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), 0);
+    }
+    identity_restoring(ids, false);
+    CU_ASSERT_EQUAL(identity_generation_of(ids, "k8s"), 20);
+    CU_ASSERT_EQUAL(identity_sync(ids, "k8s", 15, NOW), 0);
+    CU_ASSERT_EQUAL(identity_sync(ids, "k8s", 20, NOW), 9);
+    identity_each(ids, 0, count, &n);
+    CU_ASSERT_EQUAL(n, 1);
+    end();
+}
+
+/* It was there before we were told: what came since is named by it. */
+static void
+test_earlier(void)
+{
+    begin();
+    tell("a", "web", "t", "n", "10.0.0.5", 500 * S);
+    CU_ASSERT_PTR_NULL(name_at("10.0.0.5", 400 * S));
+    tell("a", "web", "t", "n", "10.0.0.5", 300 * S);
+    CU_ASSERT_STRING_EQUAL(name_at("10.0.0.5", 400 * S), "web");
+    CU_ASSERT_STRING_EQUAL(name_at("10.0.0.5", 600 * S), "web");
+    CU_ASSERT_PTR_NULL(name_at("10.0.0.5", 299 * S));
+    struct identity_status s, again;
+    identity_get_status(ids, &s);
+    for (int i = 0; i < 100; i++) {
+        tell("a", "web", "t", "n", "10.0.0.5", 300 * S);
+    }
+    identity_get_status(ids, &again);
+    CU_ASSERT_EQUAL(again.bindings, s.bindings);
+    CU_ASSERT_EQUAL(again.bindings, 1);
+    CU_ASSERT_EQUAL(identity_counters(ids)->unchanged, 100);
+    end();
+}
+
+/* A change that is told beforehand does not keep in memory what ends long
+ * before it. */
+static void
+test_to_come(void)
+{
+    char id[24];
+
+    begin();
+    for (int i = 0; i < 2; i++) {       /* At first, and in the midst. */
+        snprintf(id, sizeof id, "10.2.0.%d", i);
+        tell("a", id, "t", "n", id, 1);
+        tell("a", id, "other", "n", id, NOW + 5000 * S);
+        for (int k = 0; k < 50; k++) {
+            snprintf(id, sizeof id, "10.1.%d.%d", i, k);
+            tell("a", id, "t", "n", id, 1);
+            identity_delete(ids, "a", id, (400 + k) * S);
+        }
+    }
+    CU_ASSERT_EQUAL(identity_oldest_end(ids), 400 * S);
+    CU_ASSERT_EQUAL(identity_expire(ids, 409 * S, NOW, SIZE_MAX), 20);
+    CU_ASSERT_EQUAL(identity_oldest_end(ids), 410 * S);
+    CU_ASSERT_EQUAL(identity_expire(ids, 430 * S, NOW, 7), 7);
+    CU_ASSERT_EQUAL(identity_expire(ids, 500 * S, NOW, SIZE_MAX), 73);
+    CU_ASSERT_STRING_EQUAL(name_at("10.2.0.0", NOW), "10.2.0.0");
+    CU_ASSERT_EQUAL(identity_oldest_end(ids), NOW + 5000 * S);
+    CU_ASSERT_EQUAL(identity_expire(ids, NOW + 6000 * S, NOW, SIZE_MAX), 2);
+    CU_ASSERT_EQUAL(identity_oldest_end(ids), INT64_MAX);
+    struct identity_status s;
+    identity_get_status(ids, &s);
+    CU_ASSERT_EQUAL(s.closed, 0);
+    CU_ASSERT_EQUAL(s.bindings, 2);
+    end();
+}
+
+/* A dictionary of 256 names, and ports and endpoints that come and go: names
+ * are forgotten with whoever had them. */
+static void
+test_names_pass(void)
+{
+    char id[24];
+
+    begin();
+    identity_destroy(ids);
+    dict_destroy(dict);
+    dict = dict_create(256, 1 << 20);
+    ids = identity_create(dict, &(struct identity_limits) { 0, 0, 0 });
+    for (int i = 0; i < 2000; i++) {
+        snprintf(id, sizeof id, "tap-%d", i);
+        uint32_t bridge = dict_passing(dict, "br-int", 6);
+        uint32_t port = dict_passing(dict, id, strlen(id));
+        struct identity_key keys[2] = { identity_key_port(bridge, port),
+                                        key("10.0.0.5") };
+        CU_ASSERT_STRING_EQUAL(dict_text(dict, port), id);
+        identity_upsert(ids, &(struct identity_endpoint) {
+            .source = "a", .id = id, .keys = keys, .n_keys = 2,
+            .text = { [IDENTITY_NAME] = id, [IDENTITY_TENANT] = id,
+                      [IDENTITY_HOST] = id }, .from_us = i + 1,
+            .to_us = IDENTITY_OPEN }, NOW);
+        const struct identity_end ends[2] = {
+            { .addr = address("10.0.0.5"), .has_addr = true } };
+        const struct identity_face *f[2];
+        identity_resolve(ids, ends, i + 1, i + 1, f);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(f[0]);
+        static const enum identity_member members[] = {
+            IDENTITY_NAME, IDENTITY_TENANT, IDENTITY_HOST };
+        for (int k = 0; k < 3; k++) {
+            CU_ASSERT_STRING_EQUAL(dict_text(dict, identity_name(
+                ids, f[0], members[k])), id);
+        }
+        identity_delete(ids, "a", id, i + 2);
+        identity_expire(ids, i + 2, NOW, 100);
+        dict_age(dict, i * INT64_C(60000), 1000);
+    }
+    CU_ASSERT_EQUAL(dict_refused(dict), 0);
+    CU_ASSERT_TRUE(dict_count(dict) < 256);
+    end();
+}
+
 static void
 take(void *aux, const struct identity_interval *i)
 {
@@ -615,6 +750,8 @@ test_readers(void)
 UNIT_MAIN("identity", UNIT_TEST(test_interval), UNIT_TEST(test_change),
           UNIT_TEST(test_prefix), UNIT_TEST(test_overlap), UNIT_TEST(test_same_network),
           UNIT_TEST(test_merge), UNIT_TEST(test_trust),
-          UNIT_TEST(test_generation), UNIT_TEST(test_expire),
+          UNIT_TEST(test_generation), UNIT_TEST(test_no_generation),
+          UNIT_TEST(test_earlier), UNIT_TEST(test_to_come),
+          UNIT_TEST(test_names_pass), UNIT_TEST(test_expire),
           UNIT_TEST(test_bad), UNIT_TEST(test_random),
           UNIT_TEST(test_readers))

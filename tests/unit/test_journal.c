@@ -372,6 +372,83 @@ test_restart(void)
     empty_dir();
 }
 
+static int n_said;
+
+static void
+count_said(void *aux, const struct identity_found *f)
+{
+    (void) aux;
+    (void) f;
+    n_said++;
+}
+
+/* Of many generations of a source none is lost, nor is which was the last; nor
+ * what holds until a change that was told beforehand; nor what another source
+ * says of the same time under the same id. */
+static void
+test_restart_generations(void)
+{
+    struct identity *t = NULL;
+    int64_t now = clock_wall_us();
+    struct identity_journal *j = reopen(NULL, &t, now);
+    struct identity_buffer b = { .data = NULL };
+    struct identity_record r = { .op = IDENTITY_UPSERT, .told_us = now };
+    struct identity_key k;
+    char id[24];
+
+    for (int i = 0; i < 100; i++) {
+        snprintf(id, sizeof id, "10.1.0.%d", i);
+        k = key(id);
+        r.e = (struct identity_endpoint) {
+            .source = "k8s", .id = id, .keys = &k, .n_keys = 1,
+            .text = { [IDENTITY_NAME] = id }, .from_us = now - S,
+            .to_us = IDENTITY_OPEN, .generation = (uint64_t) i + 1 };
+        identity_record_put(&b, dict, &r);
+    }
+    k = key("10.2.0.1");
+    for (int i = 0; i < 2; i++) {
+        r.e.id = "vm";
+        r.e.source = i ? "nova" : "netbox";
+        r.e.generation = 0;
+        identity_record_put(&b, dict, &r);
+    }
+    r.e.from_us = now + 3600 * S;
+    r.e.text[IDENTITY_NAME] = "later";
+    identity_record_put(&b, dict, &r);
+    struct identity_result result = submit(j, &b);
+    CU_ASSERT_EQUAL(result.failed, 0);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 100; i++) {
+            snprintf(id, sizeof id, "10.1.0.%d", i);
+            CU_ASSERT_STRING_EQUAL(who(j, id, now), id);
+        }
+        CU_ASSERT_EQUAL(identity_journal_generation(j, "k8s"), 100);
+        n_said = 0;
+        identity_journal_find(j, &k, now, count_said, NULL);
+        CU_ASSERT_EQUAL(n_said, 2);
+        n_said = 0;
+        identity_journal_find(j, &k, now + 3601 * S, count_said, NULL);
+        CU_ASSERT_EQUAL(n_said, 2);
+        j = reopen(j, &t, now + (10 + round) * S);
+    }
+    put(&b, IDENTITY_SYNC, NULL, NULL, NULL, now);
+    result = submit(j, &b);
+    CU_ASSERT_EQUAL(result.ended, 0);
+    identity_record_put(&b, dict, &(struct identity_record) {
+        .op = IDENTITY_SYNC, .told_us = now, .e = {
+            .source = "k8s", .generation = 99, .from_us = now } });
+    result = submit(j, &b);
+    CU_ASSERT_EQUAL(result.first_error, -ESTALE);
+    identity_record_put(&b, dict, &(struct identity_record) {
+        .op = IDENTITY_SYNC, .told_us = now, .e = {
+            .source = "k8s", .generation = 100, .from_us = now } });
+    result = submit(j, &b);
+    CU_ASSERT_EQUAL(result.ended, 99);
+    identity_journal_close(j);
+    identity_destroy(t);
+    empty_dir();
+}
+
 /* The log is cut anywhere, as a crash does: what was whole is there. */
 static void
 test_torn(void)
@@ -478,5 +555,6 @@ test_end(void)
 }
 
 UNIT_MAIN("journal", UNIT_TEST(test_begin), UNIT_TEST(test_records),
-          UNIT_TEST(test_past), UNIT_TEST(test_restart), UNIT_TEST(test_torn),
+          UNIT_TEST(test_past), UNIT_TEST(test_restart),
+          UNIT_TEST(test_restart_generations), UNIT_TEST(test_torn),
           UNIT_TEST(test_old), UNIT_TEST(test_end))
