@@ -9,8 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
+#include "lib/clock.h"
 #include "lib/dict.h"
+#include "lib/mix.h"
 
 #define MAX_BUCKETS ((size_t) 1 << 28)
 #define FIRST_BUCKETS 1024
@@ -40,6 +43,12 @@ attrs_table_init(struct attrs_table *t, struct arena *a)
         return -ENOMEM;
     }
     t->buckets = p;
+    /* Peers choose attributes. */
+    if (getrandom(t->seed, sizeof t->seed, GRND_NONBLOCK)
+        != sizeof t->seed) {
+        t->seed[0] = (uint64_t) clock_wall_us();
+        t->seed[1] = (uint64_t) clock_mono_us() << 32 | 1;
+    }
     t->scratch = malloc(MAX_SET);
     return t->scratch ? 0 : -ENOMEM;
 }
@@ -123,23 +132,19 @@ same_contents(const struct attrs *a, const struct attrs *b, size_t size)
 }
 
 /* Of whole words of 4 octets. */
-static uint32_t
-hash_bytes(uint64_t h, const uint8_t *p, size_t n)
+static uint64_t
+hash_bytes(const struct attrs_table *t, uint64_t h, const uint8_t *p,
+           size_t n)
 {
-    h += UINT64_C(0x9e3779b97f4a7c15) + n;
-    for (; n >= 8; n -= 8, p += 8) {
-        uint64_t v;
-        memcpy(&v, p, 8);
-        h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
-        h ^= h >> 32;
+    uint64_t v[2];
+    h ^= n;
+    for (; n >= 16; n -= 16, p += 16) {
+        memcpy(v, p, 16);
+        h = mix64(v[0] ^ t->seed[1], v[1] ^ h);
     }
-    if (n) {
-        uint32_t v;
-        memcpy(&v, p, 4);
-        h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
-    }
-    h *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return (uint32_t) (h >> 32);
+    v[0] = v[1] = 0;
+    memcpy(v, p, n);
+    return mix64(v[0] ^ t->seed[1], v[1] ^ h);
 }
 
 /* ---- Packing. ---- */
@@ -283,9 +288,10 @@ attrs_ref(struct attrs_table *t, const struct bgp_attrs *a,
     }
     size_t size = set_size(s);
     /* 'named' is 0 here, and makes whole words of it. */
-    s->hash = hash_bytes(hash_bytes(0, (const uint8_t *) s + HEAD,
-                                    HEAD_END + sizeof s->named - HEAD),
-                         (const uint8_t *) s + TAIL, size - TAIL);
+    uint64_t h = hash_bytes(t, t->seed[0], (const uint8_t *) s + HEAD,
+                            HEAD_END + sizeof s->named - HEAD);
+    h = hash_bytes(t, h, (const uint8_t *) s + TAIL, size - TAIL);
+    s->hash = (uint32_t) (h ^ h >> 32);
     uint32_t *bucket = bucket_of(t, s->hash);
     uint32_t block;
     for (block = *bucket; block;) {
@@ -382,6 +388,15 @@ get_rare(const uint32_t *p, struct bgp_attrs *a, bool hop6)
 }
 
 void
+attrs_get_extra(const struct attrs *s, struct attrs_extra *extra)
+{
+    memset(extra, 0, sizeof *extra);
+    if (s->flags & ATTRS_EXTRA) {
+        memcpy(extra, s->data + set_words(s), sizeof *extra);
+    }
+}
+
+void
 attrs_unpack(const struct attrs *s, struct bgp_attrs *a,
              struct attrs_extra *extra)
 {
@@ -403,11 +418,8 @@ attrs_unpack(const struct attrs *s, struct bgp_attrs *a,
     a->cluster_list = p;
     p += s->n_cluster;
     get_rare(rare_of(s), a, s->has_origin & ATTRS_HOP6);
-    memset(extra, 0, sizeof *extra);
-    if (s->flags & ATTRS_EXTRA) {
-        memcpy(extra, p, sizeof *extra);
-        p += sizeof *extra / 4;
-    }
+    attrs_get_extra(s, extra);
+    p += s->flags & ATTRS_EXTRA ? sizeof *extra / 4 : 0;
     a->unknown = (const uint8_t *) p;
 }
 

@@ -103,6 +103,7 @@ struct attrs_table {
     uint64_t last_serial;
     uint32_t last;              /* The set with that serial; it is held. */
     uint8_t *scratch;
+    uint64_t seed[2];           /* Of hashes. */
 };
 
 /* Returns 0 or -ENOMEM. */
@@ -130,6 +131,9 @@ struct attrs *attrs_pack(void *buf, const struct bgp_attrs *,
 /* Puts a set together again; everything points into it. */
 void attrs_unpack(const struct attrs *, struct bgp_attrs *,
                   struct attrs_extra *);
+
+/* The extra alone; zeros if there is none. */
+void attrs_get_extra(const struct attrs *, struct attrs_extra *);
 
 /* Text of a path: "64500 15169 {1,2}", "(65001)" for a confederation; of
  * communities: "65000:1 65000:1:2 rt:65000:1".  Written into 'buf' and cut with

@@ -8,6 +8,7 @@
 
 #include "bgp/rib_p.h"
 #include "lib/dict.h"
+#include "lib/mix.h"
 
 #define DEFAULT_BYTES ((size_t) 8 << 30)
 /* Freed memory may lie between what is used. */
@@ -19,6 +20,11 @@
 #define NO_LLGR UINT32_C(0xffff0007)    /* RFC 9494 */
 #define RECLAIM_EVERY 1024      /* Changes. */
 #define DEFAULT_LOCAL_PREF 100
+/* Paths of one peer for one prefix.  What is done for a route looks at all of
+ * its prefix, so one message could keep the loop busy for long without these.
+ * EVPN has one for each VLAN. */
+#define MAX_PATHS 256
+#define MAX_EVPN_PATHS 1024
 
 struct rib *
 rib_create(const struct rib_config *config)
@@ -226,8 +232,9 @@ kind_of(const struct bgp_nlri *n)
 static struct table **
 bucket_of(struct rib *r, enum table_kind kind, uint64_t rd)
 {
-    uint64_t h = (rd ^ (uint64_t) kind << 56) * UINT64_C(0x9e3779b97f4a7c15);
-    return &r->buckets[h >> 52 & (TABLE_BUCKETS - 1)];
+    const uint64_t *seed = r->attrs.seed;       /* Peers choose RDs. */
+    uint64_t h = mix64(rd ^ seed[0], (uint64_t) kind ^ seed[1]);
+    return &r->buckets[h & (TABLE_BUCKETS - 1)];
 }
 
 static struct table *
@@ -242,12 +249,13 @@ new_table(struct rib *r, enum table_kind kind, uint64_t rd)
         }
         r->tables[r->n_tables++] = t;
     } else {
-        /* One that has become empty; the search is long only when there are
-         * too many. */
-        for (uint32_t i = 2; i < r->n_tables && !t; i++) {
+        /* One that has become empty; the search is long, so it is not begun
+         * again before one has. */
+        for (uint32_t i = 2; i < r->n_tables && !t && !r->tables_full; i++) {
             t = r->tables[i]->lpm.n ? NULL : r->tables[i];
         }
         if (!t) {
+            r->tables_full = true;
             return NULL;
         }
         struct table **link = bucket_of(r, t->kind, t->rd);
@@ -333,18 +341,22 @@ static bool
 same_evpn(const struct rib *rib, const struct route *r,
           const struct bgp_nlri *n)
 {
-    struct bgp_attrs a;
     struct attrs_extra e;
-    attrs_unpack(attrs_at(&rib->arena, r->attrs), &a, &e);
+    attrs_get_extra(attrs_at(&rib->arena, r->attrs), &e);
     return e.ethernet_tag == n->ethernet_tag && e.mac == n->mac;
 }
 
+/* 'n_paths', if wanted: how many the peer has; right if there is no such
+ * route. */
 static uint16_t
 find_route(const struct rib *rib, const struct block *b, uint32_t peer,
-           const struct bgp_nlri *n)
+           const struct bgp_nlri *n, unsigned *n_paths)
 {
     for (uint16_t i = 0; i < b->n; i++) {
         const struct route *r = &b->routes[i];
+        if (n_paths && r->peer == peer) {
+            *n_paths += route_live(rib->states, r);
+        }
         if (r->peer == peer && r->path_id == n->path_id
             && r->family == n->family
             && (n->family != BGP_EVPN || same_evpn(rib, r, n))) {
@@ -374,14 +386,21 @@ copy_block(struct rib *rib, uint32_t old, unsigned room, uint16_t without)
     *b = (struct block) { .room = (uint16_t) room, .best = NO_ROUTE };
     if (old) {
         const struct block *from = block_at(rib, old);
+        uint16_t n = from->n, cut = without < n ? without : n;
         b->len = from->len;
-        b->best = from->best;
-        for (uint16_t i = 0; i < from->n; i++) {
-            if (i != without) {
-                b->routes[b->n++] = from->routes[i];
-            }
+        memcpy(b->routes, from->routes, cut * sizeof b->routes[0]);
+        b->n = cut;
+        if (cut < n) {
+            b->n = (uint16_t) (n - 1);
+            memcpy(b->routes + cut, from->routes + cut + 1,
+                   (size_t) (b->n - cut) * sizeof b->routes[0]);
         }
-        if (without != NO_ROUTE) {
+        b->best = (uint16_t) (from->best - (from->best != NO_ROUTE
+                                            && from->best > without));
+        /* To find the best one means to compare all of them. */
+        if (without != NO_ROUTE
+            && (from->best == without || b->best >= b->n
+                || !may_stamp(rib, &b->routes[b->best]))) {
             find_best(rib, b);
         }
     }
@@ -449,6 +468,7 @@ drop_route(struct rib *rib, struct table *t, struct lpm_key key, unsigned len,
     __atomic_store_n(&rib->n_routes, rib->n_routes - 1, __ATOMIC_RELAXED);
     if (b->n == 1) {
         if (!lpm_remove(&t->lpm, key, len)) {
+            rib->tables_full &= t->lpm.n != 0;
             rib->prefixes[t->kind]--;
             retire_block(rib, block);
             return 0;
@@ -543,8 +563,9 @@ sink_announce(void *rib_, uint32_t peer, const struct bgp_nlri *n,
     }
     unsigned len = key_of(t, n, &key);
     uint32_t block = lpm_get(&t->lpm, key, len);
-    uint16_t i = block ? find_route(rib, block_at(rib, block), peer, n)
-                       : NO_ROUTE;
+    unsigned n_paths = 0;
+    uint16_t i = block ? find_route(rib, block_at(rib, block), peer, n,
+                                    &n_paths) : NO_ROUTE;
     if (i != NO_ROUTE) {
         replace_route(rib, peer, n, block_at(rib, block), i, set);
         return;
@@ -554,7 +575,9 @@ sink_announce(void *rib_, uint32_t peer, const struct bgp_nlri *n,
         .epoch = epoch_of(rib, peer, n->family),
         .family = (uint8_t) n->family,
     };
-    int error = bytes_in_use(rib) > rib->max_bytes
+    unsigned most = n->family == BGP_EVPN ? MAX_EVPN_PATHS : MAX_PATHS;
+    int error = n_paths >= most ? -ENOSPC
+                : bytes_in_use(rib) > rib->max_bytes
                 ? -ENOMEM : add_route(rib, t, key, len, block, &route);
     if (error) {
         attrs_unref(&rib->attrs, set);
@@ -585,7 +608,7 @@ sink_withdraw(void *rib_, uint32_t peer, const struct bgp_nlri *n)
     struct table *t = table_of(rib, n, false);
     unsigned len = t ? key_of(t, n, &key) : 0;
     uint32_t block = t ? lpm_get(&t->lpm, key, len) : 0;
-    uint16_t i = block ? find_route(rib, block_at(rib, block), peer, n)
+    uint16_t i = block ? find_route(rib, block_at(rib, block), peer, n, NULL)
                        : NO_ROUTE;
     if (i == NO_ROUTE || !route_live(rib->states,
                                      &block_at(rib, block)->routes[i])) {

@@ -104,6 +104,7 @@ struct rib {
 
     struct table **tables;      /* The first two are for all. */
     uint32_t n_tables;
+    bool tables_full;           /* None of them is empty. */
     struct table *buckets[TABLE_BUCKETS];
     struct table *last_table;
 

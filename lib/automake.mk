@@ -12,7 +12,7 @@ lib_liblib_la_SOURCES = \
 	lib/log.c lib/log.h \
 	lib/ring.c lib/ring.h \
 	lib/source.c lib/source.h \
-	lib/fnv.h lib/text.c lib/text.h \
+	lib/fnv.h lib/mix.h lib/text.c lib/text.h \
 	lib/thread.c lib/thread.h \
 	lib/turns.h
 lib_liblib_la_CPPFLAGS = $(AM_CPPFLAGS) $(SYSTEMD_CFLAGS)

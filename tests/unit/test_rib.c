@@ -527,8 +527,16 @@ test_limits(void)
         s.announce(s.aux, a, &n, &x);
     }
     rib_stats(rib, &st);
-    CU_ASSERT_EQUAL(st.routes, 4096);
-    CU_ASSERT_EQUAL(st.n.refused_paths, 5000 - 4096);
+    CU_ASSERT_EQUAL(st.routes, 256);
+    CU_ASSERT_EQUAL(st.n.refused_paths, 5000 - 256);
+    /* What waits to be cleared up does not count. */
+    s.purge(s.aux, a, BGP_IPV4_UNICAST, false);
+    for (n.path_id = 5000; n.path_id < 10000; n.path_id++) {
+        s.announce(s.aux, a, &n, &x);
+    }
+    rib_stats(rib, &st);
+    CU_ASSERT_EQUAL(st.routes, 256);
+    CU_ASSERT_EQUAL(st.n.refused_paths, 10000 - 2 * 256);
     n.path_id = 0;
     for (uint32_t i = 0; i < 100000; i++) {
         n.prefix.len = 128;
@@ -539,8 +547,8 @@ test_limits(void)
     rib_stats(rib, &st);
     CU_ASSERT(st.n.refused_memory > 0);
     CU_ASSERT(st.bytes < (1 << 20) + 65536);
-    CU_ASSERT_EQUAL(st.routes + st.n.refused_memory + st.n.refused_paths,
-                    105000);
+    CU_ASSERT_EQUAL(st.routes + 256 + st.n.refused_memory
+                    + st.n.refused_paths, 110000);
     /* Of nobody, or of somebody who is not up. */
     s.announce(s.aux, 17, &n, &x);
     s.peer_down(s.aux, a);
@@ -549,6 +557,107 @@ test_limits(void)
     CU_ASSERT_EQUAL(st.n.unknown_peer, 2);
     CU_ASSERT_EQUAL(st.routes, 0);
     rib_destroy(rib);
+}
+
+static bool
+take_med(void *med, const struct rib_route *r)
+{
+    *(uint32_t *) med = r->best ? r->attrs->med : *(uint32_t *) med;
+    return true;
+}
+
+/* Many paths of a prefix: the best one of those that are left. */
+static void
+test_many_paths(void)
+{
+    enum { PATHS = 250, N = 2 * PATHS };
+    struct rib *rib = rib_create(&(struct rib_config) { 0 });
+    struct bgp_sink s = rib_sink(rib);
+    uint32_t peers[] = { peer_up(&s, "192.0.2.1", 65001),
+                         peer_up(&s, "192.0.2.2", 65002) };
+    uint32_t path[] = { BGP_AS_SEQUENCE << 16 | 1, 1 }, med[N];
+    struct bgp_nlri n = { .family = BGP_IPV4_UNICAST,
+                          .prefix = prefix_of("10.0.0.0/8") };
+    struct rib_query q = { .match = RIB_EXACT, .peer = RIB_NO_PEER,
+                           .prefix = n.prefix };
+    seed = 7;
+    for (uint32_t i = 0; i < N; i++) {
+        med[i] = 1 + next(200);
+        n.path_id = i;
+        struct bgp_attrs x = attrs_of(path, 2, med[i]);
+        s.announce(s.aux, peers[i % 2], &n, &x);
+    }
+    for (uint32_t left = N; left; left--) {
+        uint32_t i = next(N), best = UINT32_MAX, got = UINT32_MAX;
+        while (!med[i]) {
+            i = (i + 1) % N;
+        }
+        med[i] = 0;
+        n.path_id = i;
+        s.withdraw(s.aux, peers[i % 2], &n);
+        for (uint32_t k = 0; k < N; k++) {
+            best = med[k] && med[k] < best ? med[k] : best;
+        }
+        struct rib_cursor at = { 0 };
+        rib_query(rib, &q, &at, take_med, &got);
+        CU_ASSERT_EQUAL(got, best);
+    }
+    rib_destroy(rib);
+}
+
+/* More VPNs than there are tables: refused until one is empty. */
+static void
+test_many_vpns(void)
+{
+    struct rib *rib = rib_create(&(struct rib_config) { 0 });
+    struct bgp_sink s = rib_sink(rib);
+    uint32_t a = peer_up(&s, "192.0.2.1", 65001);
+    uint32_t path[] = { BGP_AS_SEQUENCE << 16 | 1, 1 };
+    struct bgp_nlri n = { .family = BGP_VPNV4,
+                          .prefix = prefix_of("10.0.0.0/8"), .n_labels = 1 };
+    struct bgp_attrs x = attrs_of(path, 2, 5);
+    struct rib_stats st;
+    for (n.rd = 0; n.rd < 17000; n.rd++) {
+        s.announce(s.aux, a, &n, &x);
+    }
+    rib_stats(rib, &st);
+    CU_ASSERT(st.routes > 16000 && st.routes < 17000);
+    CU_ASSERT_EQUAL(st.routes + st.n.refused_memory, 17000);
+    uint64_t full = st.routes;
+    for (uint64_t i = 0; i < 3; i++) {
+        n.rd = i;
+        s.withdraw(s.aux, a, &n);
+        n.rd = 20000 + i;
+        s.announce(s.aux, a, &n, &x);
+        n.rd = 30000 + i;
+        s.announce(s.aux, a, &n, &x);
+    }
+    rib_stats(rib, &st);
+    CU_ASSERT_EQUAL(st.routes, full);
+    CU_ASSERT_EQUAL(st.routes + st.n.refused_memory, 17003);
+    rib_destroy(rib);
+}
+
+/* Nobody outside knows which attributes end in one chain. */
+static void
+test_seed(void)
+{
+    uint32_t path[] = { BGP_AS_SEQUENCE << 16 | 1, 1 };
+    struct bgp_attrs x = attrs_of(path, 2, 5), y = attrs_of(path, 2, 6);
+    uint32_t hashes[2][2];
+    for (int i = 0; i < 2; i++) {
+        struct arena arena;
+        struct attrs_table t;
+        CU_ASSERT_EQUAL(arena_init(&arena, 64 << 20), 0);
+        CU_ASSERT_EQUAL(attrs_table_init(&t, &arena), 0);
+        hashes[i][0] = attrs_at(&arena, attrs_ref(&t, &x, NULL))->hash;
+        hashes[i][1] = attrs_at(&arena, attrs_ref(&t, &y, NULL))->hash;
+        CU_ASSERT_NOT_EQUAL(hashes[i][0], hashes[i][1]);
+        attrs_table_clear(&t);
+        arena_clear(&arena);
+    }
+    CU_ASSERT_NOT_EQUAL(hashes[0][0] ^ hashes[0][1],
+                        hashes[1][0] ^ hashes[1][1]);
 }
 
 /* A peer that comes and goes faster than anyone clears up. */
@@ -622,4 +731,6 @@ test_marks(void)
 
 UNIT_MAIN("rib", UNIT_TEST(test_random), UNIT_TEST(test_best),
           UNIT_TEST(test_attrs), UNIT_TEST(test_limits),
+          UNIT_TEST(test_many_paths), UNIT_TEST(test_many_vpns),
+          UNIT_TEST(test_seed),
           UNIT_TEST(test_flapping), UNIT_TEST(test_marks))
