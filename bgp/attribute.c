@@ -762,7 +762,8 @@ check_mandatory(struct bgp_update *u)
     }
 }
 
-static void
+/* False: they do not end where they should. */
+static bool
 walk(struct bgp_decoder *d, const struct bgp_params *params, struct cursor c,
      struct bgp_update *u)
 {
@@ -777,6 +778,7 @@ walk(struct bgp_decoder *d, const struct bgp_params *params, struct cursor c,
     if (!params->as4) {
         merge_as4(d, u);
     }
+    return !c.bad;
 }
 
 static void
@@ -827,15 +829,14 @@ bgp_update_decode(struct bgp_decoder *d, const struct bgp_params *params,
     u->withdrawn.present = cur_more(&u->withdrawn.nlri);
     u->nlri.nlri = c;
     u->nlri.present = cur_more(&c);
-    walk(d, params, attributes, u);
+    bool whole = walk(d, params, attributes, u);
     finish_mp(d, u);
     if (!params->lenient) {     /* A table shows its own routes, too. */
         check_mandatory(u);
     }
     /* RFC 7606 section 5.2: what was announced has perhaps not been seen. */
     bool others = u->seen[0] & ~(1ull << BGP_A_MP_UNREACH)
-                  || u->seen[1] || u->seen[2] || u->seen[3]
-                  || attributes.p < attributes.end;
+                  || u->seen[1] || u->seen[2] || u->seen[3] || !whole;
     if (u->action == BGP_WITHDRAW && !u->nlri.present && others
         && !(u->reach.present && cur_more(&u->reach.nlri))) {
         u->action = BGP_RESET;

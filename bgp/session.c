@@ -726,6 +726,12 @@ bgp_session_configure(struct bgp_session *s, const struct bgp_config *c,
             try_now(s, now_ms);
         }
     }
+    if (same && s->up && (old.max_prefixes != c->max_prefixes
+                          || old.warn_percent != c->warn_percent)) {
+        struct happening h = happening(s, s->up_slot, now_ms);
+        s->warned = 0;
+        return !within_limit(&h);       /* There may be too many now. */
+    }
     return !same && alive;
 }
 

@@ -44,7 +44,10 @@ session_stale_up(struct bgp_session *s, const struct bgp_open *o,
     kept |= s->llgr_families & o->caps.llgr_forwarding;
     drop_stale(s, ~kept);
     for (int f = 0; f < BGP_N_FAMILIES; f++) {
-        s->long_until[f] = s->refresh_until[f] = NEVER;
+        s->refresh_until[f] = NEVER;
+        if (!(s->stale >> f & 1)) {
+            s->long_until[f] = NEVER;   /* Else that time goes on. */
+        }
     }
     s->stale_until = s->stale ? now_ms + STALE_WAIT_MS : NEVER;
 }
@@ -55,9 +58,16 @@ session_stale_down(struct bgp_session *s, bool keep, int64_t now_ms)
     uint32_t which = keep ? s->gr_families | s->llgr_families : 0;
     uint32_t time_s = s->gr_time_s < s->config.stale_max_s
                       ? s->gr_time_s : s->config.stale_max_s;
+    /* One restart after the other: what was stale before the session came up
+     * and was not told in it goes (RFC 4724 section 4.2), unless its longer
+     * time has begun (RFC 9494 section 4.2), which is not begun anew. */
+    uint32_t longer = 0;
     for (int f = 0; f < BGP_N_FAMILIES; f++) {
-        s->refresh_until[f] = s->long_until[f] = NEVER;
+        s->refresh_until[f] = NEVER;
+        longer |= (uint32_t) (s->long_until[f] != NEVER) << f;
     }
+    longer &= which & s->llgr_families;
+    drop_stale(s, ~longer);
     if (!which || s->peer == UINT32_MAX) {
         forget_peer(s);
         return;
@@ -79,6 +89,7 @@ session_stale_complete(struct bgp_session *s, enum bgp_family f)
 {
     s->complete |= 1u << f;     /* The sink has removed what was stale. */
     s->stale &= ~(1u << f);
+    s->long_until[f] = NEVER;
     if (!s->stale) {
         s->stale_until = NEVER;
     }
@@ -94,7 +105,9 @@ restart_expired(struct bgp_session *s, int64_t now_ms)
     for (int f = 0; f < BGP_N_FAMILIES && !s->up; f++) {
         if (s->stale & s->llgr_families & 1u << f && s->llgr_time_s[f]) {
             longer |= 1u << f;
-            s->long_until[f] = now_ms + 1000ll * s->llgr_time_s[f];
+            if (s->long_until[f] == NEVER) {
+                s->long_until[f] = now_ms + 1000ll * s->llgr_time_s[f];
+            }
             if (s->sink.long_lived) {
                 s->sink.long_lived(s->sink.aux, s->peer,
                                    (enum bgp_family) f);

@@ -587,6 +587,53 @@ test_graceful_restart(void)
     finish();
 }
 
+/* Restart after restart: what was stale before and has not come since goes, and
+ * the longer time of RFC 9494 is counted once. */
+static void
+test_restarts(void)
+{
+    begin_established(OPEN_HEAD "[02[" CAPS "4006 0078 00010180 4707 00010180"
+                      " 000e10]]");
+    for (int i = 0; i < 2; i++) {
+        bgp_session_broken(s, i ? BGP_IN : BGP_OUT, "connection reset", now);
+        expect_routes(i ? "purge-stale ipv4-unicast\nstale ipv4-unicast\n"
+                          "purge ipv6-unicast\n"
+                        : "stale ipv4-unicast\npurge ipv6-unicast\n");
+        now += 5000;
+        accept_in();
+        get_message(BGP_IN, BGP_OPEN, OPEN_HEAD "[02[" CAPS "4006 0078 "
+                    "00010180 4707 00010180 000e10]]");
+        get_message(BGP_IN, BGP_KEEPALIVE, "");
+        expect_routes("up 192.0.2.1\n");
+    }
+    bgp_session_broken(s, BGP_IN, "connection reset", now);
+    expect_routes("purge-stale ipv4-unicast\nstale ipv4-unicast\n"
+                  "purge ipv6-unicast\n");
+    now += 120000;
+    bgp_session_tick(s, now);   /* Now the hour begins. */
+    int64_t end = now + 3600000;
+    for (int i = 0; i < 3; i++) {
+        now += 5000;
+        accept_in();
+        get_message(BGP_IN, BGP_OPEN, OPEN_HEAD "[02[" CAPS "4006 0078 "
+                    "00010180 4707 00010180 000e10]]");
+        get_message(BGP_IN, BGP_KEEPALIVE, "");
+        expect_routes("up 192.0.2.1\n");
+        bgp_session_broken(s, BGP_IN, "connection reset", now);
+        expect_routes("stale ipv4-unicast\npurge ipv6-unicast\n");
+        now += 120000;
+        bgp_session_tick(s, now);
+        expect_routes("");
+    }
+    now = end - 1;
+    bgp_session_tick(s, now);
+    expect_routes("");
+    now = end;
+    bgp_session_tick(s, now);
+    expect_routes("purge-stale ipv4-unicast\ndown 5\n");
+    finish();
+}
+
 /* The peer connects anew while we believe that all is well. */
 static void
 test_silent_restart(void)
@@ -677,7 +724,23 @@ test_limit(void)
     bgp_session_tick(s, now);
     expect("connect");
     finish();
+    /* A lower limit holds at once. */
+    c.max_prefixes = 20;
+    c.idle_after_limit_s = 0;
+    begin(&c);
+    establish(OPEN);
+    n_routes = 11;
+    get_message(BGP_OUT, BGP_UPDATE, NET);
+    log_[0] = '\0';
+    c.max_prefixes = 12;
+    CU_ASSERT_FALSE(bgp_session_configure(s, &c, now));
+    expect("warning!");
+    c.max_prefixes = 10;
+    CU_ASSERT_TRUE(bgp_session_configure(s, &c, now));
+    expect("notify(6/1) close down!");
+    finish();
     /* Without a time it waits for an operator. */
+    c.max_prefixes = 10;
     c.idle_after_limit_s = 0;
     begin(&c);
     establish(OPEN);
@@ -790,7 +853,8 @@ UNIT_MAIN("bgp session", UNIT_TEST(test_connect), UNIT_TEST(test_retry),
           UNIT_TEST(test_fsm_errors), UNIT_TEST(test_header_errors),
           UNIT_TEST(test_update_errors), UNIT_TEST(test_timers),
           UNIT_TEST(test_collision), UNIT_TEST(test_graceful_restart),
-          UNIT_TEST(test_silent_restart), UNIT_TEST(test_long_lived),
+          UNIT_TEST(test_restarts), UNIT_TEST(test_silent_restart),
+          UNIT_TEST(test_long_lived),
           UNIT_TEST(test_refresh), UNIT_TEST(test_limit),
           UNIT_TEST(test_configure), UNIT_TEST(test_flapping),
           UNIT_TEST(test_stream))

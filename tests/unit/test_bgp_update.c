@@ -273,6 +273,13 @@ test_fields(void)
     CU_ASSERT_EQUAL(update.error.subcode, BGP_E_UPDATE_NETWORK);
     expect(decode(&ebgp, "", "800f05 000201 81 20", ""), BGP_RESET, "");
     CU_ASSERT_EQUAL(update.error.subcode, BGP_E_UPDATE_OPTIONAL);
+    /* Flags of MP_UNREACH_NLRI alone: what it withdraws is there (5.2). */
+    expect(decode(&ebgp, "", "c00f08 000201 20 20010db8", ""), BGP_WITHDRAW,
+           "- ipv6-unicast 2001:db8::/32\n");
+    expect(decode(&ebgp, "", "c00f08 000201 20 20010db8 400101 00", ""),
+           BGP_RESET, "");
+    expect(decode(&ebgp, "", "800f08 000201 20 20010db8 80", ""), BGP_RESET,
+           "");
     /* An unknown type of EVPN route, one that is too short: passed over. */
     expect(decode(&ebgp, "", "800f09 001946 09 01 00 03 01 00", ""),
            BGP_ACCEPT, "");
