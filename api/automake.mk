@@ -31,7 +31,8 @@ api_libapi_la_SOURCES = \
 	api/xml.c api/xml.h \
 	api/history.c api/history.h \
 	api/http.c api/http_answer.c api/http_guard.c api/http_head.c \
-	api/http_head.h api/http_p.h api/http_request.c api/http_ws.c \
+	api/http_head.h api/http_p.h api/http_request.c api/http_tls.c \
+	api/http_ws.c \
 	api/json.c api/json.h \
 	api/jsonrpc.c api/jsonrpc.h api/jsonrpc_p.h \
 	api/listen.c \

@@ -79,8 +79,12 @@ web_destroy(struct web *w)
     if (w->next) {
         w->next->prev = w->prev;
     }
-    ev_io_stop(w->http->api->loop, &w->guard);
-    w->http->api->n_clients--;
+    web_guard_stop(w);
+    if (w->tls) {
+        http_tls_web_gone(w->tls);
+    } else {
+        w->http->api->n_clients--;
+    }
     free(w);
 }
 
@@ -88,7 +92,7 @@ void
 web_kill(struct web *w)
 {
     w->going = true;
-    ev_io_stop(w->http->api->loop, &w->guard);
+    web_guard_stop(w);
     if (w->wsi) {
         lws_set_timeout(w->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
         lws_cancel_service(w->http->context);   /* To look at the time. */
@@ -155,38 +159,6 @@ on_log(int level, const char *line)
     LOG_RATE(api, DBG, "libwebsockets: %.*s", (int) n, line);
 }
 
-static struct lws_vhost *
-make_vhost(struct http *h, const struct wire_files *files)
-{
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .vhost_name = files ? "https" : "http",
-        .protocols = protocols,
-        .keepalive_timeout = IDLE_S,
-        .timeout_secs = HTTP_STEP_S,
-        .timeout_secs_ah_idle = HTTP_STEP_S,
-        .retry_and_idle_policy = &idle_policy,
-    };
-
-    if (files) {
-        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-        info.alpn = "http/1.1";
-        info.ssl_cert_filepath = files->certificate;
-        info.ssl_private_key_filepath = files->private_key;
-        info.ssl_options_set = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1
-                               | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION;
-        if (files->ca) {
-            info.ssl_ca_filepath = files->ca;
-            info.options |=
-                LWS_SERVER_OPTION_REQUIRE_VALID_OPENSSL_CLIENT_CERT;
-            if (!files->require_client) {
-                info.options |= LWS_SERVER_OPTION_PEER_CERT_NOT_REQUIRED;
-            }
-        }
-    }
-    return lws_create_vhost(h->context, &info);
-}
-
 struct http *
 http_create(struct api *api, char **error)
 {
@@ -194,8 +166,7 @@ http_create(struct api *api, char **error)
     void *loops[] = { api->loop };
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
-                   | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
+        .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
         .foreign_loops = loops,
         .count_threads = 1,
         .gid = -1, .uid = -1,
@@ -214,23 +185,19 @@ http_create(struct api *api, char **error)
     }
     h->api = api;
     h->context = lws_create_context(&info);
-    h->plain = h->context ? make_vhost(h, NULL) : NULL;
-    if (!h->plain) {
+    if (h->context) {
+        info.vhost_name = "http";
+        info.protocols = protocols;
+        info.options = 0;
+        h->vhost = lws_create_vhost(h->context, &info);
+    }
+    if (!h->vhost) {
         http_destroy(h);
         *error = strdup("HTTP: libwebsockets does not start: is its libev "
                         "plugin (libwebsockets-evlib-ev) installed?");
         return NULL;
     }
     return h;
-}
-
-static void
-free_files(struct wire_files *f)
-{
-    free((char *) f->certificate);
-    free((char *) f->private_key);
-    free((char *) f->ca);
-    memset(f, 0, sizeof *f);
 }
 
 void
@@ -245,73 +212,21 @@ http_destroy(struct http *h)
     while (h->webs) {           /* None, if libwebsockets does its part. */
         web_destroy(h->webs);
     }
-    free_files(&h->files);
+    http_tls_destroy_all(h);
     free(h);
 }
 
-static time_t
-modified(const char *file)
-{
-    struct stat st;
-
-    return file && !stat(file, &st) ? st.st_mtime : 0;
-}
-
-static bool
-same(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
-/* What serves already goes on as long as nothing has changed: a new virtual
- * host ends the old one's connections. */
-int
-http_set_tls(struct http *h, const struct wire_files *f, char **error)
-{
-    static const struct wire_files none;
-    const struct wire_files *want = f ? f : &none;
-    time_t now[3] = { modified(want->certificate),
-                      modified(want->private_key), modified(want->ca) };
-
-    if (!f == !h->tls && same(want->certificate, h->files.certificate)
-        && same(want->private_key, h->files.private_key)
-        && same(want->ca, h->files.ca)
-        && want->require_client == h->files.require_client
-        && !memcmp(now, h->stamps, sizeof now)) {
-        return 0;
-    }
-    struct lws_vhost *new = f ? make_vhost(h, f) : NULL;
-    if (f && !new) {
-        *error = strdup("https: libwebsockets does not take the "
-                        "certificates");
-        return -EINVAL;
-    }
-    if (h->tls) {
-        lws_vhost_destroy(h->tls);
-    }
-    h->tls = new;
-    free_files(&h->files);
-    if (f) {
-        h->files.certificate = f->certificate ? strdup(f->certificate) : NULL;
-        h->files.private_key = f->private_key ? strdup(f->private_key) : NULL;
-        h->files.ca = f->ca ? strdup(f->ca) : NULL;
-        h->files.require_client = f->require_client;
-    }
-    memcpy(h->stamps, now, sizeof now);
-    return 0;
-}
-
-int
-http_adopt(struct http *h, int fd, bool tls)
+struct web *
+web_create(struct http *h, int peer, int fd, struct http_tls *tls)
 {
     struct web *w = calloc(1, sizeof *w);
 
-    if (!w || (tls && !h->tls)) {
-        free(w);
+    if (!w) {
         close(fd);
-        return -ENOMEM;
+        return NULL;
     }
     w->http = h;
+    w->tls = tls;
     w->last = &w->first;
     w->next = h->webs;
     w->prev = &h->webs;
@@ -320,30 +235,22 @@ http_adopt(struct http *h, int fd, bool tls)
     }
     h->webs = w;
     struct rpc_caller caller;
-    access_tcp(fd, "http", &caller, &w->addr);
+    access_tcp(peer, "http", &caller, &w->addr);
     snprintf(w->from, sizeof w->from, "%s", caller.from);
     w->since_ms = clock_mono_ms();
-    h->api->n_clients++;
-    counter_inc(&h->api->n.connections);
     lws_adopt_desc_t info = {
-        .vh = tls ? h->tls : h->plain,
-        .type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET
-                | (tls ? LWS_ADOPT_ALLOW_SSL : 0),
+        .vh = h->vhost,
+        .type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET,
         .fd = { .sockfd = fd },
         .opaque = w,
     };
     w->fd = fd;
-    w->guarded = !tls;
-    ev_io_init(&w->guard, web_on_head, fd, EV_READ);
-    ev_set_priority(&w->guard, EV_MAXPRI);
-    w->guard.data = w;
+    web_guard_init(w);
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&info);
     if (wsi) {
         w->wsi = wsi;
-        if (w->guarded) {
-            ev_io_start(h->api->loop, &w->guard);
-        }
-        return 0;
+        web_guard_start(w);
+        return w;
     }
     for (struct web *k = h->webs; k; k = k->next) {
         if (k == w) {           /* Nobody has told us that it is over. */
@@ -351,7 +258,18 @@ http_adopt(struct http *h, int fd, bool tls)
             break;
         }
     }
-    return -EIO;
+    return NULL;
+}
+
+int
+http_adopt(struct http *h, int fd, bool tls)
+{
+    if (tls) {
+        return http_tls_adopt(h, fd);
+    }
+    h->api->n_clients++;        /* Until it is destroyed. */
+    counter_inc(&h->api->n.connections);
+    return web_create(h, fd, fd, NULL) ? 0 : -EIO;
 }
 
 void
@@ -412,4 +330,5 @@ http_sweep(struct http *h, int64_t now)
             web_kill(w);
         }
     }
+    http_tls_sweep(h, now);
 }

@@ -97,9 +97,7 @@ web_write(struct web *w)
     if (w->close) {
         return -1;              /* All was written, or is kept for that. */
     }
-    if (w->guarded) {
-        ev_io_start(w->http->api->loop, &w->guard);
-    }
+    web_guard_start(w);
     return lws_http_transaction_completed(w->wsi) ? -1 : 0;
 }
 

@@ -4,7 +4,6 @@
 #include "api/http_p.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -14,25 +13,14 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-/* libwebsockets closes by itself who is silent, and with TLS what is no HTTP.
- * Who just tries whether somebody listens is no matter. */
+/* Who just tries whether somebody listens is no matter. */
 void
 web_tell_end(struct web *w)
 {
-    int64_t age = clock_mono_ms() - w->since_ms;
-
-    if (w->asked || w->going) {
-        return;
-    }
-    counter_inc(&w->http->api->n.http_unasked);
-    if (!w->guarded && age >= HTTP_STEP_S * 1000 - 500) {
-        counter_inc(&w->http->api->n.slow_requests);
-        LOG_RATE(api, NOTICE, "http %s: closed, the head of its request was "
-                 "not complete after %" PRId64 " s", w->from, age / 1000);
-    } else {
+    if (!w->asked && !w->going) {
+        counter_inc(&w->http->api->n.http_unasked);
         LOG_RATE(api, INFO, "http %s: closed before the head of a request "
-                 "was complete, or it was none (at most %d bytes)", w->from,
-                 HTTP_HEADERS_MAX);
+                 "was complete", w->from);
     }
 }
 
@@ -70,12 +58,39 @@ guard_wait(struct web *w, int n)
     if (n && !w->in_ms) {
         w->in_ms = clock_mono_ms();
     }
-    if (w->low_water != n) {
+    if (w->low_water != n && !w->tls) {
         int bytes = n ? n : 1;
         setsockopt(w->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
         lws_rx_flow_control(w->wsi, !n);
-        w->low_water = n;
     }
+    w->low_water = n;
+}
+
+/* Is this the head of a request?  -EAGAIN: it goes on. */
+static int
+look(struct web *w, const char *p, size_t n)
+{
+    struct http_head head;
+    int status = http_head_check(p, n, HTTP_HEADERS_MAX, &head);
+
+    if (!status) {
+        w->piped = n - head.size > head.length;
+        w->passed = true;
+        guard_wait(w, 0);
+        web_guard_stop(w);
+    } else if (status > 0) {
+        web_guard_refuse(w, (unsigned) status, head.reason);
+    }
+    return status;
+}
+
+static void
+on_end(struct web *w)
+{
+    web_tell_end(w);
+    w->going = true;
+    guard_wait(w, 0);
+    web_guard_stop(w);          /* libwebsockets sees the end, too. */
 }
 
 /* Woken without more bytes: none will come. */
@@ -87,40 +102,69 @@ at_end(const struct web *w, ssize_t n)
     return n < w->low_water && poll(&p, 1, 0) > 0 && p.revents;
 }
 
-/* Runs before libwebsockets' own watcher of the same socket, and keeps that
- * from reading until a head is complete and in order. */
-void
-web_on_head(struct ev_loop *loop, ev_io *watcher, int revents)
+static void
+go_on(struct web *w, size_t n, bool end)
 {
-    struct web *w = watcher->data;
-    struct api *api = w->http->api;
-    struct http_head head;
-
-    (void) revents;
-    ssize_t n = recv(w->fd, api->buf, sizeof api->buf,
-                     MSG_PEEK | MSG_DONTWAIT);
-    if (n <= 0) {
-        if (!n || (errno != EAGAIN && errno != EINTR)) {
-            web_tell_end(w);
-            w->going = true;
-            guard_wait(w, 0);
-            ev_io_stop(loop, watcher);  /* libwebsockets sees the end, too. */
-        }
-        return;
-    }
-    int status = http_head_check(api->buf, (size_t) n, HTTP_HEADERS_MAX,
-                                 &head);
-    if (status == -EAGAIN && at_end(w, n)) {
+    if (end) {
         web_guard_refuse(w, 400, "half of a request");
-    } else if (status == -EAGAIN) {
-        guard_wait(w, (int) n + 1);
-    } else if (status) {
-        web_guard_refuse(w, (unsigned) status, head.reason);
     } else {
-        w->piped = (size_t) n - head.size > head.length;
-        w->passed = true;
-        guard_wait(w, 0);
-        ev_io_stop(loop, watcher);
+        guard_wait(w, (int) n + 1);
     }
 }
 
+/* Runs before libwebsockets' own watcher of the same socket, and keeps that
+ * from reading until a head is complete and in order. */
+static void
+on_head(struct ev_loop *loop, ev_io *watcher, int revents)
+{
+    struct web *w = watcher->data;
+    struct api *api = w->http->api;
+
+    (void) loop;
+    (void) revents;
+    ssize_t n = recv(w->fd, api->buf, sizeof api->buf,
+                     MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0) {
+        if (look(w, api->buf, (size_t) n) == -EAGAIN) {
+            go_on(w, (size_t) n, at_end(w, n));
+        }
+    } else if (!n || (errno != EAGAIN && errno != EINTR)) {
+        on_end(w);
+    }
+}
+
+void
+web_guard_bytes(struct web *w, const char *p, size_t n, bool end)
+{
+    if (!n) {
+        on_end(w);
+    } else if (look(w, p, n) == -EAGAIN) {
+        go_on(w, n, end);
+    }
+}
+
+void
+web_guard_init(struct web *w)
+{
+    ev_io_init(&w->guard, on_head, w->fd, EV_READ);
+    ev_set_priority(&w->guard, EV_MAXPRI);
+    w->guard.data = w;
+}
+
+void
+web_guard_start(struct web *w)
+{
+    w->guarding = true;
+    if (!w->tls) {
+        ev_io_start(w->http->api->loop, &w->guard);
+    } else {
+        http_tls_wake(w->tls);  /* It may be there already. */
+    }
+}
+
+void
+web_guard_stop(struct web *w)
+{
+    w->guarding = false;
+    ev_io_stop(w->http->api->loop, &w->guard);
+}

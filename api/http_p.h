@@ -22,11 +22,9 @@
 struct http {
     struct api *api;
     struct lws_context *context;
-    struct lws_vhost *plain, *tls;
+    struct lws_vhost *vhost;
     struct web *webs;
-    struct wire_files files;    /* Of 'tls'; owned. */
-    time_t stamps[3];
-    char *error;                /* While something is created. */
+    struct http_tls *tls;       /* Connections. */
 };
 
 /* A message that waits to be sent over a WebSocket. */
@@ -47,12 +45,12 @@ struct web {
     bool websocket;
     bool asked;                 /* A head was complete. */
 
-    /* Looks at the head of each request before libwebsockets does; not with
-     * TLS. */
-    ev_io guard;
+    /* Looks at the head of each request before libwebsockets does. */
+    struct http_tls *tls;       /* Where it comes from; NULL: no TLS. */
+    ev_io guard;                /* Without TLS. */
+    bool guarding;
     int fd;                     /* Of libwebsockets. */
     int low_water;              /* Bytes that are waited for; 0: any. */
-    bool guarded;
     bool passed;                /* The next head was looked at. */
     bool piped;                 /* More came than one request. */
     bool going;                 /* Nothing more is taken from it. */
@@ -84,9 +82,17 @@ void web_in_clear(struct web *);
 int web_in_add(struct web *, const char *, size_t n);
 /* Closes it when the event loop comes round. */
 void web_kill(struct web *);
+/* Makes libwebsockets serve 'fd', which is its own then, for the client behind
+ * 'peer' (the same without TLS).  NULL: it does not, and 'fd' is closed. */
+struct web *web_create(struct http *, int peer, int fd, struct http_tls *);
 
 /* http_guard.c: heads of requests, before libwebsockets sees them. */
-void web_on_head(struct ev_loop *, ev_io *, int revents);
+void web_guard_init(struct web *);
+void web_guard_start(struct web *);
+void web_guard_stop(struct web *);
+/* With TLS: 'n' bytes wait for libwebsockets; 'end': no more will come.  When
+ * they may go on, it guards no longer. */
+void web_guard_bytes(struct web *, const char *, size_t n, bool end);
 /* Answers past libwebsockets, which has seen nothing of it. */
 void web_guard_refuse(struct web *, unsigned status, const char *reason);
 /* It goes without having asked anything. */
@@ -128,6 +134,17 @@ void web_refuse_caller(struct web *, unsigned status, const char *reason);
 int web_on_request(struct web *, const char *path);
 int web_on_body(struct web *, const char *, size_t n);
 int web_on_body_end(struct web *);
+
+/* http_tls.c */
+int http_tls_adopt(struct http *, int fd);
+/* There may be something to do. */
+void http_tls_wake(struct http_tls *);
+/* libwebsockets has closed its end. */
+void http_tls_web_gone(struct http_tls *);
+/* Of the client's certificate, like wire_peer_names(). */
+size_t http_tls_names(const struct http_tls *, char *names[WIRE_MAX_NAMES]);
+void http_tls_sweep(struct http *, int64_t now_ms);
+void http_tls_destroy_all(struct http *);
 
 /* http_ws.c */
 /* Shall this become a WebSocket?  0: yes; 1: it was answered; -1: close. */

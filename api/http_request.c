@@ -68,7 +68,7 @@ static void
 certificate(struct web *w, struct rpc_caller *caller)
 {
     char *names[WIRE_MAX_NAMES];
-    size_t n = wire_peer_names((struct ssl_st *) lws_get_ssl(w->wsi), names);
+    size_t n = w->tls ? http_tls_names(w->tls, names) : 0;
 
     if (n) {
         access_certificate(api_config(w->http->api),
@@ -114,7 +114,9 @@ web_authenticate(struct web *w, const char *transport,
     char text[256];
     bool busy;
 
-    access_tcp(lws_get_socket_fd(w->wsi), transport, caller, &w->addr);
+    *caller = (struct rpc_caller) { .transport = transport,
+                                    .role = ROLE_ANYBODY };
+    memcpy(caller->from, w->from, sizeof caller->from);
     certificate(w, caller);
     unsigned status = proxy_user(w, caller, reason);
     if (status || !lws_hdr_total_length(w->wsi,
@@ -240,16 +242,6 @@ web_wants_text(struct web *w)
            && !strcmp(text, "integers=text");
 }
 
-/* With TLS, heads are as libwebsockets takes them.  Whom that could matter to
- * is a proxy that sends the requests of many over one connection. */
-static bool
-proxy_without_guard(const struct web *w)
-{
-    const struct config_api *c = api_config(w->http->api);
-
-    return !w->guarded && c && access_is_proxy(c, &w->addr);
-}
-
 static void
 read_options(struct web *w)
 {
@@ -261,7 +253,7 @@ read_options(struct web *w)
         && strcmp(text, "HTTP/1.1")) {
         w->close = true;
     }
-    w->close = w->close || w->piped || proxy_without_guard(w);
+    w->close = w->close || w->piped;
     w->wants_gzip = web_header(w, WSI_TOKEN_HTTP_ACCEPT_ENCODING, text,
                                sizeof text)
                     && strstr(text, "gzip") && !strstr(text, "gzip;q=0");
@@ -409,7 +401,7 @@ web_on_request(struct web *w, const char *path)
 
     counter_inc(&w->http->api->n.http_requests);
     w->asked = true;
-    bool passed = !w->guarded || w->passed;
+    bool passed = w->passed;
     w->passed = false;
     w->head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
     free(w->origin);

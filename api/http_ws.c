@@ -87,7 +87,7 @@ web_on_upgrade(struct web *w, const char *kind)
 
     counter_inc(&w->http->api->n.http_requests);
     w->asked = w->close = true;
-    if (w->guarded && !w->passed) {
+    if (!w->passed) {
         web_refuse(w, 400, RPC_INVALID_REQUEST, NULL,
                    "send the next request when the last is answered");
     } else if (strcmp(kind, "websocket")

@@ -173,9 +173,6 @@ api_configure(struct api *api, const struct config_api *c, char **error)
         free(*error);
         err = set_addresses(api, c, false, error);
     }
-    if (!err && api->http) {
-        err = http_set_tls(api->http, c->https.n ? &files : NULL, error);
-    }
     if (err) {
         wire_tls_destroy(tls);
         return err;

@@ -49,7 +49,7 @@ struct api {
     uint32_t max_clients;
     struct api_counters n;
     struct listener *listeners;
-    struct wire_tls *tls;       /* For LISTEN_TLS; NULL: none. */
+    struct wire_tls *tls;       /* For TLS and HTTPS; NULL: none. */
     struct http *http;          /* NULL: no HTTP. */
     struct rate *rate;
     struct client *clients;
@@ -90,9 +90,8 @@ void listeners_destroy(struct api *);
 /* http.c */
 struct http *http_create(struct api *, char **error);
 void http_destroy(struct http *);               /* NULL is fine. */
-/* New files for TLS; NULL: none.  0 or a negative errno. */
-int http_set_tls(struct http *, const struct wire_files *, char **error);
-/* Takes over a connected socket; 0 or a negative errno. */
+/* Takes over a connected socket; 0 or a negative errno.  With 'tls' api->tls is
+ * spoken. */
 int http_adopt(struct http *, int fd, bool tls);
 void http_revoke(struct http *, const char *token_id);
 void http_sweep(struct http *, int64_t now_ms);

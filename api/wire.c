@@ -75,11 +75,33 @@ create(const SSL_METHOD *method, const struct wire_files *f, char **error)
     return t;
 }
 
+/* Whoever wants something else but HTTP/1.1 is told nothing, and may find out
+ * or go. */
+static int
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
+        const unsigned char *in, unsigned in_size, void *aux)
+{
+    static const unsigned char http[] = "\x08http/1.1";
+    unsigned char *chosen;
+
+    (void) aux;
+    if (!SSL_get_app_data(ssl)
+        || SSL_select_next_proto(&chosen, n, http, sizeof http - 1, in,
+                                 in_size) != OPENSSL_NPN_NEGOTIATED) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
 struct wire_tls *
 wire_tls_server(const struct wire_files *f, char **error)
 {
     struct wire_tls *t = create(TLS_server_method(), f, error);
 
+    if (t) {
+        SSL_CTX_set_alpn_select_cb(t->context, on_alpn, NULL);
+    }
     if (t && f->ca) {
         SSL_CTX_set_client_CA_list(t->context, SSL_load_client_CA_file(f->ca));
         SSL_CTX_set_verify(t->context,
@@ -156,6 +178,14 @@ wire_connect(struct wire *l, int fd, struct wire_tls *tls, const char *host)
         SSL_set_tlsext_host_name(l->ssl, host);
     }
     return 0;
+}
+
+void
+wire_offer_http(struct wire *l)
+{
+    if (l->ssl) {
+        SSL_set_app_data(l->ssl, l);
+    }
 }
 
 void

@@ -36,6 +36,8 @@ int wire_accept(struct wire *, int fd, struct wire_tls *);
 /* 'host' is what the certificate must say (a name, or an address). */
 int wire_connect(struct wire *, int fd, struct wire_tls *, const char *host);
 void wire_close(struct wire *);
+/* Of a server, before the first byte: HTTP/1.1 is spoken (ALPN, RFC 7301). */
+void wire_offer_http(struct wire *);
 
 /* Bytes, 0 at the end, -EAGAIN, -EPROTO (see wire_reason()), or another
  * negative errno. */

@@ -7,7 +7,9 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import struct
+import subprocess
 
 from ipfix import make_in
 
@@ -170,3 +172,48 @@ class WebSocket:
 
     def close(self):
         self.socket.close()
+
+
+def openssl(directory, *args):
+    subprocess.run(("openssl",) + args, cwd=directory, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def make_certificates(directory):
+    for ca in ("ca", "other-ca"):
+        openssl(directory, "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                "-keyout", ca + ".key", "-out", ca + ".pem", "-days", "2",
+                "-subj", "/CN=" + ca)
+    for name, ca in (("server", "ca"), ("robot-1", "ca"), ("nobody", "ca"),
+                     ("robot-2", "other-ca")):
+        with open(os.path.join(directory, "ext"), "w", encoding="ascii") as f:
+            f.write("subjectAltName=IP:127.0.0.1,DNS:%s.example\n" % name)
+        openssl(directory, "req", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
+        openssl(directory, "x509", "-req", "-in", name + ".csr", "-CA",
+                ca + ".pem", "-CAkey", ca + ".key", "-CAcreateserial",
+                "-days", "2", "-extfile", "ext", "-out", name + ".pem")
+    for name in os.listdir(directory):
+        os.chmod(os.path.join(directory, name), 0o644)
+
+
+def tls_config(directory, **more):
+    def path(name):
+        return os.path.join(directory, name)
+    return dict({"certificate": path("server.pem"),
+                 "private-key": path("server.key"), "ca": path("ca.pem")},
+                **more)
+
+
+def secure(lab, directory, port, identity=None, version=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(os.path.join(directory, "ca.pem"))
+    if version:
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = version
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    if identity:
+        context.load_cert_chain(os.path.join(directory, identity + ".pem"),
+                                os.path.join(directory, identity + ".key"))
+    return context.wrap_socket(connect(lab, port))

@@ -8,12 +8,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 
-from front import Http, Stream, WebSocket, connect, request
+from front import (Http, Stream, WebSocket, connect, make_certificates,
+                   request, secure, tls_config)
 from harness import (BUILDDIR, SRCDIR, Daemon, Failure, Lab, RpcError, equal,
                      in_netns, main, scratch_dir, wait_until)
 
@@ -274,51 +276,6 @@ def test_tokens():
     daemon.stop()
 
 
-def openssl(directory, *args):
-    subprocess.run(("openssl",) + args, cwd=directory, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def make_certificates(directory):
-    for ca in ("ca", "other-ca"):
-        openssl(directory, "req", "-x509", "-newkey", "rsa:2048", "-nodes",
-                "-keyout", ca + ".key", "-out", ca + ".pem", "-days", "2",
-                "-subj", "/CN=" + ca)
-    for name, ca in (("server", "ca"), ("robot-1", "ca"), ("nobody", "ca"),
-                     ("robot-2", "other-ca")):
-        with open(os.path.join(directory, "ext"), "w", encoding="ascii") as f:
-            f.write("subjectAltName=IP:127.0.0.1,DNS:%s.example\n" % name)
-        openssl(directory, "req", "-newkey", "rsa:2048", "-nodes", "-keyout",
-                name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
-        openssl(directory, "x509", "-req", "-in", name + ".csr", "-CA",
-                ca + ".pem", "-CAkey", ca + ".key", "-CAcreateserial",
-                "-days", "2", "-extfile", "ext", "-out", name + ".pem")
-    for name in os.listdir(directory):
-        os.chmod(os.path.join(directory, name), 0o644)
-
-
-def tls_config(directory, **more):
-    def path(name):
-        return os.path.join(directory, name)
-    return dict({"certificate": path("server.pem"),
-                 "private-key": path("server.key"), "ca": path("ca.pem")},
-                **more)
-
-
-def secure(lab, directory, port, identity=None, version=None):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(os.path.join(directory, "ca.pem"))
-    if version:
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = version
-        context.set_ciphers("ALL:@SECLEVEL=0")
-    if identity:
-        context.load_cert_chain(os.path.join(directory, identity + ".pem"),
-                                os.path.join(directory, identity + ".key"))
-    return context.wrap_socket(connect(lab, port))
-
-
 def test_tls():
     """Certificates give roles; TLS 1.2 at least; large answers."""
     lab = Lab()
@@ -364,6 +321,40 @@ def test_tls():
         s = connect(lab, port)
         s.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         closed(s)
+    daemon.stop()
+
+
+def test_renewed_certificate():
+    """Who comes gets the new one; who is here stays, also who asked for it."""
+    lab = Lab()
+    directory = scratch_dir()
+    os.chmod(directory, 0o755)
+    make_certificates(directory)
+    daemon = start(lab, tls=tls_config(directory),
+                   https={"listen": ["127.0.0.1:%d" % HTTPS]})
+    admin = token(daemon, "admin")
+    auth = [("Authorization", "Bearer " + admin)]
+    web = Http(secure(lab, directory, HTTPS), admin)
+    ws = WebSocket(secure(lab, directory, HTTPS), headers=auth)
+    for asks, name in ((web, "robot-1"), (ws, "nobody"), (web, "server")):
+        reply = asks.call("config.edit", config={"venturi:venturi": {"api": {
+            "tls": {"certificate": os.path.join(directory, name + ".pem"),
+                    "private-key": os.path.join(directory, name + ".key")}}}})
+        reply = reply[1] if asks is web else reply
+        if "result" not in reply:
+            raise Failure("%s: %s" % (name, reply))
+        subject = secure(lab, directory, HTTPS).getpeercert()["subject"]
+        equal(subject, ((("commonName", name),),))
+    # The same files with something else in them, as certbot does it.
+    for end in (".pem", ".key"):
+        shutil.copyfile(os.path.join(directory, "robot-1" + end),
+                        os.path.join(directory, "server" + end))
+    daemon.process.popen.send_signal(signal.SIGHUP)
+    wait_until(lambda: secure(lab, directory, HTTPS).getpeercert()["subject"]
+               == ((("commonName", "robot-1"),),), what="the renewed one")
+    equal(web.call("session.get")[0], 200, "https goes on")
+    equal(ws.call("session.get")["result"]["name"], "token admin",
+          "wss goes on")
     daemon.stop()
 
 

@@ -7,22 +7,30 @@ import json
 import os
 import re
 import socket
+import ssl
 import struct
 
-from front import Http, Stream, WebSocket, connect, request
-from harness import Daemon, Failure, Lab, equal, main, wait_until
+from front import (Http, Stream, WebSocket, connect, make_certificates,
+                   request, secure, tls_config)
+from harness import (Daemon, Failure, Lab, equal, main, scratch_dir,
+                     wait_until)
 
-HTTP, TCP = 8780, 8782
+HTTP, HTTPS, TCP = 8780, 8783, 8782
 QUIET = {name: {"listen": ["none"]} for name in ("netflow", "ipfix", "sflow")}
 SAY = request("session.get")
 BODY = json.dumps(SAY)
 
 
 class Front:
-    """A daemon, and the lines that it logs."""
+    """A daemon, and the lines that it logs.  With the directory of
+    certificates HTTP is spoken over TLS."""
 
-    def __init__(self, **api):
+    def __init__(self, directory=None, **api):
         self.lab = Lab()
+        self.directory = directory
+        if directory:
+            api.update(tls=tls_config(directory),
+                       https={"listen": ["127.0.0.1:%d" % HTTPS]})
         api.setdefault("tcp", {"listen": ["127.0.0.1:%d" % TCP]})
         self.daemon = Daemon(self.lab, config={"collector": QUIET, "api": api},
                              expect=[r"refused"])
@@ -55,9 +63,14 @@ class Front:
             raise Failure("%s: in the log: %s" % (what,
                                                   self.log()[self.at:]))
 
-    def raw(self, text, port=HTTP, end=b""):
+    def connect(self, **more):
+        """To HTTP."""
+        return (secure(self.lab, self.directory, HTTPS, **more)
+                if self.directory else connect(self.lab, HTTP, **more))
+
+    def raw(self, text, end=b""):
         """Sends bytes; what comes until the other side closes."""
-        s = connect(self.lab, port)
+        s = self.connect()
         data = b""
         try:
             s.sendall(text)
@@ -153,14 +166,20 @@ HEADS = (
 )
 
 
-def test_heads():
-    """One by one, on the wire; what stands behind each is never looked at."""
+def certificates():
+    directory = scratch_dir()
+    os.chmod(directory, 0o755)
+    make_certificates(directory)
+    return directory
+
+
+def check_heads(directory=None):
     front = None
     for i, (what, how, status, word) in enumerate(HEADS):
         if i % 5 == 0:          # More of a kind are told as a number.
             if front:
                 front.stop()
-            front = Front()
+            front = Front(directory)
         text = front.post(*how["headers"], body=how.get("body", BODY),
                           line=how.get("line", "POST /rpc HTTP/1.1"),
                           eol=how.get("eol", "\r\n"))
@@ -183,16 +202,25 @@ def test_heads():
     front.stop()
 
 
-def test_pieces():
-    """A head may come byte by byte; more than one request is no head."""
-    front = Front()
+def test_heads():
+    """One by one, on the wire; what stands behind each is never looked at."""
+    check_heads()
+
+
+def test_heads_over_tls():
+    """The same."""
+    check_heads(certificates())
+
+
+def check_pieces(directory=None):
+    front = Front(directory)
     whole = front.post(LENGTH, "Connection: close")
-    s = connect(front.lab, HTTP)
+    s = front.connect()
     for i in range(len(whole)):
         s.sendall(whole[i:i + 1])
     equal(s.makefile("rb").read().split()[1], b"200", "byte by byte")
     # Bytes whose line goes wrong after many pieces.
-    s = connect(front.lab, HTTP)
+    s = front.connect()
     for part in (b"GET /healthz HTTP", b"/1.1\r\nHost: ", b"a\r\nX-a : b\r\n"):
         s.sendall(part)
     equal(s.makefile("rb").read().split()[1], b"400", "wrong at last")
@@ -201,7 +229,7 @@ def test_pieces():
     answer = front.raw(front.post(LENGTH) + front.post(LENGTH))
     equal((answer.count(b"HTTP/1.1 200"), answer.count(b"HTTP/1.1 "),
            b"Connection: close" in answer), (1, 1, True), "two at once")
-    web = Http(connect(front.lab, HTTP), front.viewer)
+    web = Http(front.connect(), front.viewer)
     for _ in range(20):
         equal(web.call("session.get")[0], 200, "kept alive")
     # A second head, on a connection that was good until then.
@@ -209,6 +237,43 @@ def test_pieces():
     equal(web.sock.makefile("rb").read().split()[1], b"400", "a later head")
     front.told("a later head", "400")
     front.said_nothing("good requests")
+    front.stop()
+
+
+def test_pieces():
+    """A head may come byte by byte; more than one request is no head."""
+    check_pieces()
+
+
+def test_pieces_over_tls():
+    """Each byte is a record; and what a client says that goes on."""
+    directory = certificates()
+    check_pieces(directory)
+    front = Front(directory)
+    # Half of a head and the end, in TLS's words and without them.
+    for end in ("unwrap", "shutdown"):
+        half = front.connect()
+        half.sendall(b"POST /rpc HTTP/1.1\r\n")
+        if end == "shutdown":
+            socket.socket.shutdown(half, socket.SHUT_WR)
+            equal(half.recv(1000).split()[1], b"400", "half and the end")
+        else:                   # It has an answer, but does not expect one.
+            with contextlib.suppress(ssl.SSLError):
+                half.unwrap()
+        front.told("half and the end", "half of a request")
+    slow = front.connect()
+    slow.sendall(b"POST /rpc HTTP/1.1\r\nHost: a\r\nX-a: ")
+    silent = connect(front.lab, HTTPS)
+    equal(slow.makefile("rb").read().split()[1], b"408", "a slow head")
+    equal(silent.recv(100), b"", "no handshake")
+    wait_until(lambda: len(front.log()[front.at:].splitlines()) == 2)
+    lines = front.log()[front.at:]
+    if "408" not in lines or "no TLS handshake" not in lines:
+        raise Failure("in the log: %s" % lines)
+    web = Http(front.connect(), front.viewer)
+    equal(web.ask(body=BODY[:-1] + " " * 7000000 + "}")[0], 200, "7 MB")
+    wait_until(lambda: front.daemon.rpc("system.info")["clients"] == 2,
+               what="all to be gone but one")
     front.stop()
 
 

@@ -10,11 +10,11 @@ import sys
 import time
 
 import ipfix
-from front import Http, Stream, WebSocket, connect
+from front import (Http, Stream, WebSocket, connect, make_certificates,
+                   secure, tls_config)
 from harness import (BUILDDIR, Daemon, Failure, Lab, RpcError, equal, main,
                      run, scratch_dir, wait_until)
 from ipfix import BYTES, DST, PACKETS, SRC, udp
-from test_front import make_certificates, secure, tls_config
 
 HTTP, TCP = 8780, 8782
 START, END = (152, 8), (153, 8)
