@@ -112,6 +112,12 @@ node_at(const struct lpm *t, uint32_t block)
     return arena_at(t->arena, block);
 }
 
+INLINE struct node *
+node_in(uint8_t *base, uint32_t block)
+{
+    return (struct node *) (void *) (base + (size_t) block * ARENA_UNIT);
+}
+
 INLINE uint32_t *
 prefix_word(struct node *n, unsigned bit)
 {
@@ -442,13 +448,12 @@ lpm_matches(const struct lpm *t, struct lpm_key key, unsigned max_len,
 
 /* So many lookups are under way at a time: while one waits for memory the
  * others go on. */
-#define LANES 64
+#define LANES 128
 
 INLINE void
 prefetch_node(const struct node *n)
 {
     __builtin_prefetch(n);
-    __builtin_prefetch((const uint8_t *) n + 64);
 }
 
 /* Lookups that are under way. */
@@ -458,24 +463,36 @@ struct lanes {
     unsigned n;
 };
 
-/* All of them at their nodes of level 'k'; those that end there drop out. */
+/* Where the six bits of a level are in a key. */
+enum chunk_at {
+    IN_HI,
+    IN_LO,
+    ANYWHERE,                   /* In both, or beyond the end. */
+};
+
+/* All of them at their nodes of level 'k'; those that end there drop out.
+ * 'where' is a constant at each call. */
 INLINE void
-step_lanes(const struct lpm *t, const struct lpm_key *keys, unsigned k,
-           struct lanes *l, uint32_t *values)
+step_at(uint8_t *base, const struct lpm_key *keys, unsigned k,
+        enum chunk_at where, struct lanes *l, uint32_t *values)
 {
-    unsigned go_on = 0;
-    for (unsigned j = 0; j < l->n; j++) {
+    int at = (int) k * STRIDE - SHIFT;
+    unsigned shift = (unsigned) ((where == IN_LO ? 122 : 58) - at) % 64;
+    unsigned go_on = 0, n_lanes = l->n;
+    for (unsigned j = 0; j < n_lanes; j++) {
         unsigned i = l->index[j];
         struct node *n = l->at[j];
-        unsigned chunk = chunk_of(&keys[i], k);
+        unsigned chunk = where == IN_HI ? keys[i].hi >> shift & 63
+                         : where == IN_LO ? keys[i].lo >> shift & 63
+                         : chunk_of(&keys[i], k);
         uint64_t m = n->inside & path_mask[chunk];
         /* No branch, for nobody can guess it: without a match the first word,
          * which there always is, is read for nothing. */
         unsigned bit = 63 - (unsigned) __builtin_clzll(m | 1);
-        uint32_t value = load(prefix_word(n, bit));
-        values[i] = m ? value : values[i];
+        uint32_t mask = (uint32_t) -(int32_t) (m != 0);
+        values[i] ^= (load(prefix_word(n, bit)) ^ values[i]) & mask;
         if (n->ways >> chunk & 1) {
-            struct node *next = node_at(t, load(way_word(n, chunk)));
+            struct node *next = node_in(base, load(way_word(n, chunk)));
             prefetch_node(next);
             l->at[go_on] = next;
             l->index[go_on++] = (uint8_t) i;
@@ -484,38 +501,56 @@ step_lanes(const struct lpm *t, const struct lpm_key *keys, unsigned k,
     l->n = go_on;
 }
 
+INLINE void
+step_lanes(uint8_t *base, const struct lpm_key *keys, unsigned k,
+           struct lanes *l, uint32_t *values)
+{
+    int at = (int) k * STRIDE - SHIFT;
+    if (at >= 0 && at <= 58) {
+        step_at(base, keys, k, IN_HI, l, values);
+    } else if (at >= 64 && at <= 122) {
+        step_at(base, keys, k, IN_LO, l, values);
+    } else {
+        step_at(base, keys, k, ANYWHERE, l, values);
+    }
+}
+
 /* Up to LANES keys. */
 INLINE void
 lookup_lanes(const struct lpm *t, const struct lpm_key *keys, unsigned n,
              uint32_t *values)
 {
+    /* To the compiler, any store might change what pointers lead to. */
+    uint8_t *base = t->arena->base;
+    const uint64_t *jump = t->jump;
     struct lanes l;
     unsigned k = 0;
 
-    l.n = 0;
-    if (t->jump) {
+    if (jump) {
+        unsigned go_on = 0;
         for (unsigned i = 0; i < n; i++) {
             uint64_t j = __atomic_load_n(
-                &t->jump[keys[i].hi >> (64 - JUMP_BITS)], __ATOMIC_ACQUIRE);
+                &jump[keys[i].hi >> (64 - JUMP_BITS)], __ATOMIC_ACQUIRE);
             values[i] = (uint32_t) j;
-            l.at[l.n] = node_at(t, (uint32_t) (j >> 32));
-            l.index[l.n] = (uint8_t) i;
-            prefetch_node(l.at[l.n]);
-            l.n += j >> 32 != 0;
+            l.at[go_on] = node_in(base, (uint32_t) (j >> 32));
+            l.index[go_on] = (uint8_t) i;
+            prefetch_node(l.at[go_on]);
+            go_on += j >> 32 != 0;
         }
-        step_lanes(t, keys, JUMP_LEVEL, &l, values);
+        l.n = go_on;
+        step_lanes(base, keys, JUMP_LEVEL, &l, values);
         k = JUMP_LEVEL + 1;
     } else {
         uint32_t root = load(&t->root);
         for (unsigned i = 0; i < n; i++) {
             values[i] = 0;
-            l.at[i] = node_at(t, root);
+            l.at[i] = node_in(base, root);
             l.index[i] = (uint8_t) i;
         }
         l.n = root ? n : 0;
     }
     for (; l.n; k++) {
-        step_lanes(t, keys, k, &l, values);
+        step_lanes(base, keys, k, &l, values);
     }
 }
 
