@@ -15,6 +15,7 @@
 
 #define BATCH_ROWS 2048         /* Also DuckDB's vector size. */
 #define BATCH_SPANS 2048
+#define BATCH_GAP 64            /* Bytes between columns. */
 
 struct source;                  /* lib/source.h */
 
@@ -51,8 +52,11 @@ struct flow_batch {
 #define COLUMN_CTYPE_NAME uint32_t
 #define COLUMN_CTYPE_ENUM uint8_t
 #define COLUMN_CTYPE_BITS uint32_t
-#define X(ID, TYPE, UNIT, IE, IE6, FLAGS, DOC)  \
-    _Alignas(16) COLUMN_CTYPE_##TYPE ID[BATCH_ROWS];
+    /* Without a gap one row of all columns would compete for the few places
+     * that a cache has for addresses which are equal modulo a page. */
+#define X(ID, TYPE, UNIT, IE, IE6, FLAGS, DOC)          \
+    _Alignas(64) COLUMN_CTYPE_##TYPE ID[BATCH_ROWS];    \
+    uint8_t gap_##ID[BATCH_GAP];
     FLOW_COLUMNS(X)
 #undef X
     struct batch_span spans[BATCH_SPANS];

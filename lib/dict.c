@@ -237,6 +237,53 @@ dict_passing(struct dict *d, const char *text, size_t len)
     return intern(d, text, len, true);
 }
 
+/* What 'len' of 1 to DICT_RECENT_LEN bytes are, in two words: with the length
+ * they tell any two texts apart. */
+static struct dict_recent_slot
+recent_key(const char *text, size_t len)
+{
+    struct dict_recent_slot k = { .len = (uint32_t) len };
+    if (len >= 8) {
+        memcpy(&k.first, text, 8);
+        memcpy(&k.last, text + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(&k.first, text, 4);
+        memcpy(&k.last, text + len - 4, 4);
+    } else {
+        k.first = (uint8_t) text[0];
+        k.last = (uint64_t) (uint8_t) text[len / 2] << 8
+                 | (uint8_t) text[len - 1];
+    }
+    return k;
+}
+
+uint32_t
+dict_passing_recent(struct dict *d, struct dict_recent *recent,
+                    const char *text, size_t len)
+{
+    if (!len || len > DICT_RECENT_LEN) {
+        return dict_passing(d, text, len);
+    }
+    uint32_t generation = dict_generation(d);
+    if (recent->generation != generation) {
+        memset(recent, 0, sizeof *recent);
+        recent->generation = generation;
+    }
+    struct dict_recent_slot k = recent_key(text, len);
+    uint64_t hash = (k.first ^ k.last << 7 ^ k.len)
+                    * UINT64_C(0x9e3779b97f4a7c15);
+    struct dict_recent_slot *slot
+        = &recent->slots[hash >> 32 & (DICT_RECENT_SLOTS - 1)];
+    if (slot->first != k.first || slot->last != k.last || slot->len != k.len) {
+        k.id = dict_passing(d, text, len);
+        if (k.id == d->overflow_id) {
+            return k.id;        /* Counted each time. */
+        }
+        *slot = k;
+    }
+    return slot->id;
+}
+
 static struct entry *
 entry_of(const struct dict *d, uint32_t id)
 {

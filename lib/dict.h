@@ -40,6 +40,22 @@ void dict_destroy(struct dict *);
 uint32_t dict_intern(struct dict *, const char *text, size_t len);
 uint32_t dict_passing(struct dict *, const char *text, size_t len);
 
+/* What one thread asked for last, for names that come with every record.  All
+ * zero at first. */
+#define DICT_RECENT_SLOTS 64
+#define DICT_RECENT_LEN 16      /* Longer texts are not remembered. */
+struct dict_recent {
+    uint32_t generation;        /* Of all slots. */
+    struct dict_recent_slot {
+        uint64_t first, last;   /* Bytes of the text, which overlap. */
+        uint32_t len, id;       /* 'len' 0: free. */
+    } slots[DICT_RECENT_SLOTS];
+};
+
+/* As dict_passing(), always with the same dictionary. */
+uint32_t dict_passing_recent(struct dict *, struct dict_recent *,
+                             const char *text, size_t len);
+
 /* Keeps a name that the caller has just got.  Each dict_hold() wants one
  * dict_release().  Thread-safe. */
 void dict_hold(struct dict *, uint32_t id);

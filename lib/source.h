@@ -59,6 +59,15 @@ struct source_key {
     uint16_t session;           /* TCP session of the exporter; 0: UDP. */
 };
 
+static inline bool
+source_key_equal(const struct source_key *a, const struct source_key *b)
+{
+    return a->domain == b->domain && a->protocol == b->protocol
+           && a->session == b->session
+           && addr_equal(&a->exporter, &b->exporter)
+           && addr_equal(&a->agent, &b->agent);
+}
+
 struct observation;
 struct source_table;
 

@@ -221,7 +221,7 @@ decode_options(struct set_context *x, const struct template *t,
 /* The other direction of a biflow, if anything went that way. */
 static void
 decode_reverse(struct set_context *x, const struct template *t,
-               const uint8_t *p)
+               const uint8_t *p, size_t size)
 {
     struct decoder *dec = x->dec;
     decode_reserve(dec, 1);
@@ -229,7 +229,7 @@ decode_reverse(struct set_context *x, const struct template *t,
     if (t->fixed) {
         plan_run_fixed(t->reverse, &x->env, dec->b, row, 1, p, 0);
     } else {
-        plan_run_var(t->reverse, &x->env, dec->b, row, p);
+        plan_run_var(t->reverse, &x->env, dec->b, row, p, size);
     }
     if (dec->b->packets[row] || dec->b->bytes[row]) {
         decode_commit_reverse(dec, x->source);
@@ -252,7 +252,7 @@ decode_fixed(struct set_context *x, const struct template *t,
         plan_run_fixed(t->plan, &x->env, dec->b, dec->b->n, take, p, stride);
         decode_commit(dec, x->source, take);
         for (uint32_t i = 0; t->reverse && i < take; i++) {
-            decode_reverse(x, t, p + i * stride);
+            decode_reverse(x, t, p + i * stride, stride);
         }
         n -= take;
     }
@@ -263,16 +263,16 @@ decode_var(struct set_context *x, const struct template *t, struct cursor *c)
 {
     struct decoder *dec = x->dec;
     while (cur_left(c) >= t->min_size) {
-        size_t size = template_record_size(t, c->p, cur_left(c));
+        decode_reserve(dec, 1);
+        size_t size = plan_run_var(t->plan, &x->env, dec->b, dec->b->n, c->p,
+                                   cur_left(c));
         if (!size) {
             decode_refuse(dec, x->source, &dec->c.counters->bad_record);
             return;
         }
-        decode_reserve(dec, 1);
-        plan_run_var(t->plan, &x->env, dec->b, dec->b->n, c->p);
         decode_commit(dec, x->source, 1);
         if (t->reverse) {
-            decode_reverse(x, t, c->p);
+            decode_reverse(x, t, c->p, size);
         }
         cur_skip(c, size);
         x->n_records++;

@@ -39,18 +39,11 @@ decoder_destroy(struct decoder *dec)
     }
 }
 
-/* sFlow's version takes four bytes, that of the others two; no NetFlow has
+/* By version.  sFlow's takes four bytes, that of the others two; no NetFlow has
  * version 0. */
-static const struct {
-    uint16_t first, second;     /* 'second' counts only after a 0. */
-    void (*decode)(struct decoder *, struct cursor *);
-} formats[] = {
-    { 1, 0, netflow5_decode },
-    { 5, 0, netflow5_decode },
-    { 7, 0, netflow5_decode },
-    { 9, 0, netflow9_decode },
-    { 10, 0, ipfix_decode },
-    { 0, 5, sflow_decode },
+static void (*const netflow[])(struct decoder *, struct cursor *) = {
+    [1] = netflow5_decode, [5] = netflow5_decode, [7] = netflow5_decode,
+    [9] = netflow9_decode, [10] = ipfix_decode,
 };
 
 static void
@@ -60,16 +53,16 @@ dispatch(struct decoder *dec, const struct datagram *d)
         counter_inc(&dec->c.counters->too_short);
         return;
     }
-    uint16_t first = be16_at(d->data), second = be16_at(d->data + 2);
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (formats[i].first == first
-            && (first || formats[i].second == second)) {
-            struct cursor c = cur_init(d->data, d->size);
-            formats[i].decode(dec, &c);
-            return;
-        }
+    uint32_t version = be32_at(d->data);
+    struct cursor c = cur_init(d->data, d->size);
+    if (version == 5) {
+        sflow_decode(dec, &c);
+    } else if (version >> 16 < sizeof netflow / sizeof netflow[0]
+               && netflow[version >> 16]) {
+        netflow[version >> 16](dec, &c);
+    } else {
+        counter_inc(&dec->c.counters->unknown_version);
     }
-    counter_inc(&dec->c.counters->unknown_version);
 }
 
 struct flow_batch *
@@ -163,7 +156,10 @@ decode_source(struct decoder *dec, uint8_t protocol, uint32_t domain,
         .exporter = d->src, .agent = agent ? *agent : d->src,
         .domain = domain, .protocol = protocol, .session = d->session,
     };
-    struct source *s = source_table_get(dec->c.sources, &key);
+    struct source *s = dec->last;       /* Datagrams come in trains. */
+    if (!s || !source_key_equal(&s->key, &key)) {
+        s = dec->last = source_table_get(dec->c.sources, &key);
+    }
     if (!s) {
         counter_inc(&dec->c.counters->source_limit);
         return NULL;
@@ -205,6 +201,19 @@ decode_reserve(struct decoder *dec, uint32_t want)
     return want < room ? want : room;
 }
 
+/* What is the same for all rows of a datagram. */
+static inline void
+fill_common(const struct decoder *dec, const struct source *source,
+            const struct addr *exporter, uint32_t row)
+{
+    struct flow_batch *b = dec->b;
+    b->received[row] = dec->d->received_us;
+    b->exporter[row] = *exporter;
+    b->observation_domain_id[row] = source->key.domain;
+    b->export_protocol[row] = source->key.protocol;
+    b->canonical[row] = 1;
+}
+
 static void
 commit(struct decoder *dec, struct source *source, uint32_t n)
 {
@@ -218,13 +227,17 @@ commit(struct decoder *dec, struct source *source, uint32_t n)
     if (!from) {
         b->oldest_us = received;
     }
-    for (uint32_t i = from; i < from + n; i++) {
-        b->received[i] = received;
-        b->exporter[i] = *exporter;
-        b->observation_domain_id[i] = source->key.domain;
+    if (n == 1) {               /* Neither loops nor calls of memset(). */
+        fill_common(dec, source, exporter, from);
+    } else {
+        for (uint32_t i = from; i < from + n; i++) {
+            b->received[i] = received;
+            b->exporter[i] = *exporter;
+            b->observation_domain_id[i] = source->key.domain;
+        }
+        memset(&b->export_protocol[from], source->key.protocol, n);
+        memset(&b->canonical[from], 1, n);
     }
-    memset(&b->export_protocol[from], source->key.protocol, n);
-    memset(&b->canonical[from], 1, n);
     b->n += n;
     batch_add_span(b, source, from);
     if (batch_full(b)) {

@@ -8,6 +8,7 @@
 #include "collector/template/plan.h"
 #include "collector/template/template.h"
 #include "lib/cursor.h"
+#include "lib/dict.h"
 #include "lib/source.h"
 
 #define N_NETFLOW_FIXED 3               /* NetFlow v1, v5, v7. */
@@ -21,6 +22,8 @@ struct decoder {
         uint32_t stride;                /* Octets of a record. */
     } fixed[N_NETFLOW_FIXED];
     struct pending *pending;            /* NULL: nothing yet. */
+    struct source *last;                /* Of the last datagram, or NULL. */
+    struct dict_recent names;
 };
 
 /* Each reads the whole datagram. */

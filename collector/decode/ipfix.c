@@ -65,8 +65,8 @@ read_templates(struct set_context *x, struct cursor *c, bool options)
 static bool
 read_set(struct set_context *x, struct cursor *c)
 {
-    uint16_t id = cur_u16(c);
-    uint16_t size = cur_u16(c);
+    const uint8_t *p = cur_take(c, 4);
+    uint16_t id = p ? be16_at(p) : 0, size = p ? be16_at(p + 2) : 0;
     struct cursor body = dataset_body(x, c, size);
     if (body.bad) {
         decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_set);
@@ -105,17 +105,15 @@ static bool
 read_message(struct decoder *dec, struct cursor *c, struct source **source)
 {
     size_t left = cur_left(c);
-    uint16_t version = cur_u16(c);
-    uint16_t size = cur_u16(c);
-    uint32_t export_s = cur_u32(c);
-    uint32_t seq = cur_u32(c);
-    uint32_t domain = cur_u32(c);
+    const uint8_t *p = cur_take(c, HEADER_SIZE);
+    uint16_t size = p ? be16_at(p + 2) : 0;
     bool cut = dec->d->cut && size > left;
-    if (c->bad || version != 10 || size < HEADER_SIZE
+    if (!p || be16_at(p) != 10 || size < HEADER_SIZE
         || (size > left && !cut)) {
         decode_refuse(dec, *source, &dec->c.counters->bad_header);
         return false;
     }
+    uint32_t seq = be32_at(p + 8), domain = be32_at(p + 12);
     struct cursor sets = cur_sub(c, cut ? cur_left(c)
                                          : (size_t) size - HEADER_SIZE);
     if (!*source || (*source)->key.domain != domain) {
@@ -130,9 +128,9 @@ read_message(struct decoder *dec, struct cursor *c, struct source **source)
         .env = {
             .keep_unknown = dec->c.keep_unknown,
             .templates = dec->c.templates,
-            .dict = dec->c.dict, .source = *source,
+            .dict = dec->c.dict, .names = &dec->names, .source = *source,
             .received_us = dec->d->received_us,
-            .export_us = (int64_t) export_s * 1000000,
+            .export_us = (int64_t) be32_at(p + 4) * 1000000,
         },
     };
     decode_clock(dec, *source, x.env.export_us);

@@ -161,7 +161,7 @@ netflow5_decode(struct decoder *dec, struct cursor *c)
     decode_clock(dec, source, (int64_t) secs * 1000000);
 
     struct plan_env env = {
-        .dict = dec->c.dict, .source = source,
+        .dict = dec->c.dict, .names = &dec->names, .source = source,
         .received_us = dec->d->received_us,
         .export_us = (int64_t) secs * 1000000 + nsecs / 1000 % 1000000,
         .uptime_ms = uptime_ms, .has_uptime = true,

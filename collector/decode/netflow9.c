@@ -103,7 +103,7 @@ netflow9_decode(struct decoder *dec, struct cursor *c)
         .env = {
             .keep_unknown = dec->c.keep_unknown,
             .templates = dec->c.templates,
-            .dict = dec->c.dict, .source = source,
+            .dict = dec->c.dict, .names = &dec->names, .source = source,
             .received_us = dec->d->received_us,
             .export_us = (int64_t) export_s * 1000000,
             .uptime_ms = uptime_ms, .has_uptime = true,

@@ -170,7 +170,7 @@ decode_late(struct decoder *dec, struct pending_set *s)
         .env = {
             .keep_unknown = dec->c.keep_unknown,
             .templates = dec->c.templates,
-            .dict = dec->c.dict, .source = s->source,
+            .dict = dec->c.dict, .names = &dec->names, .source = s->source,
             .received_us = s->received_us, .export_us = s->export_us,
             .uptime_ms = s->uptime_ms, .has_uptime = s->has_uptime,
         },

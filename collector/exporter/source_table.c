@@ -83,15 +83,6 @@ key_hash(const struct source_table *t, const struct source_key *k)
                   | k->domain);
 }
 
-static bool
-key_equal(const struct source_key *a, const struct source_key *b)
-{
-    return a->domain == b->domain && a->protocol == b->protocol
-           && a->session == b->session
-           && addr_equal(&a->exporter, &b->exporter)
-           && addr_equal(&a->agent, &b->agent);
-}
-
 static size_t
 power_of_2(size_t n)
 {
@@ -169,7 +160,7 @@ find_slot(const struct source_table *t, const struct source_key *key,
     for (;; i = (i + 1) & mask) {
         struct entry *e = atomic_load_explicit(&t->slots[i],
                                                memory_order_acquire);
-        if (!e || key_equal(&e->source.key, key)) {
+        if (!e || source_key_equal(&e->source.key, key)) {
             *found = e;
             return i;
         }

@@ -28,6 +28,7 @@ struct op {
     bool unless_zero;           /* An earlier op fills the column, too. */
     uint16_t offset;
     uint16_t size;              /* Unless 'var'. */
+    uint16_t order;             /* In which fields came, headers first. */
     uint32_t dst;               /* Of the column in a batch, bytes. */
 };
 
@@ -37,17 +38,22 @@ struct op {
 enum op_code {
     OP_GENERAL,                 /* As for many rows. */
     OP_1_1, OP_1_2, OP_2_2, OP_2_4, OP_4_4, OP_4_8, OP_8_8,
-    OP_V4, OP_V6, OP_MAC, OP_DELTA_US,
+    OP_V4, OP_V6, OP_MAC, OP_DELTA_US, OP_DSCP,
+    OP_END,
 };
 
 #define FILLED_WORDS ((N_COLUMNS + 63) / 64)
+#define NULLABLE_STEP 4         /* So many of 'nullable' are set at a time. */
+_Static_assert(sizeof((struct flow_batch *) 0)->valid <= UINT16_MAX,
+               "validity is found by 16 bits");
 
 /* Laid out for caches: many exporters have many plans.  What every record needs
  * is in the first line, in the first bytes of 'nullable', and in 'ops'. */
 struct plan {
     uint16_t n_segments;        /* Fields of variable length. */
     uint16_t n_ops;
-    uint16_t n_nullable;        /* Columns that ops with a code fill. */
+    uint16_t n_nullable;        /* Columns that ops with a code fill, filled up
+                                 * to a multiple of NULLABLE_STEP. */
     bool has_frame;
     uint8_t ip_version;         /* Of all records, or 0. */
     bool ip_version_by_row;     /* Tell by the address. */
@@ -55,7 +61,8 @@ struct plan {
     bool has_mpls;
     unsigned n_unknown;         /* Fields that no column takes. */
     uint64_t filled[FILLED_WORDS];      /* Columns that ops fill. */
-    uint8_t nullable[N_COLUMNS];
+    uint16_t nullable[N_COLUMNS + NULLABLE_STEP - 1];   /* Of the validity of
+                                 * a column in a batch, bytes. */
 
     struct unknown {
         uint32_t pen;
@@ -66,8 +73,9 @@ struct plan {
     /* Values that need others; conv CONV_NONE where missing. */
     struct op boot, duration, header_size, up_start, up_end;
     struct op mpls[PACKET_MAX_LABELS];
-    uint16_t segment_size[PLAN_MAX_VARLEN];     /* Before that field. */
-    struct op ops[];
+    uint16_t segment_size[PLAN_MAX_VARLEN + 1]; /* Before that field; at last
+                                                 * what follows all. */
+    struct op ops[];            /* And one of OP_END. */
 };
 
 static inline bool
@@ -252,7 +260,8 @@ run_name(const struct op *op, const struct plan_env *env,
         struct field_ref f = op_field(op, v, i);
         size_t len = strnlen((const char *) f.p, f.size);
         if (len) {
-            dst[i] = dict_passing(env->dict, (const char *) f.p, len);
+            dst[i] = dict_passing_recent(env->dict, env->names,
+                                         (const char *) f.p, len);
             batch_set_valid(b, op->column, row + i);
         }
     }
@@ -625,6 +634,11 @@ finish_counts(const struct plan *plan, struct flow_batch *b, uint32_t row,
     } else if (!fills(plan, COL_bytes) && !plan->has_frame) {
         memset(&b->bytes[row], 0, n * sizeof b->bytes[0]);
     }
+    if (n == 1) {
+        b->raw_bytes[row] = b->bytes[row];
+        b->raw_packets[row] = b->packets[row];
+        return;
+    }
     memcpy(&b->raw_bytes[row], &b->bytes[row], n * sizeof b->bytes[0]);
     memcpy(&b->raw_packets[row], &b->packets[row], n * sizeof b->packets[0]);
 }
@@ -633,7 +647,9 @@ static void
 finish_ip_version(const struct plan *plan, struct flow_batch *b, uint32_t row,
                   uint32_t n)
 {
-    if (plan->ip_version) {
+    if (plan->ip_version && n == 1) {
+        BATCH_SET(b, ip_version, row, plan->ip_version);
+    } else if (plan->ip_version) {
         memset(&b->ip_version[row], plan->ip_version, n);
         batch_set_valid_range(b, COL_ip_version, row, n);
     } else if (plan->ip_version_by_row) {
@@ -815,40 +831,50 @@ finish_names(const struct plan_env *env, struct flow_batch *b, uint32_t row,
     }
 }
 
+/* All ops in a row that have this code. */
+#define OPS_OF(CODE, STORE)                                             \
+    case CODE:                                                          \
+        do {                                                            \
+            const uint8_t *s = v->segment[op->segment] + op->offset;    \
+            void *dst = (uint8_t *) b + op->dst;                        \
+            STORE;                                                      \
+        } while ((++op)->code == CODE);                                 \
+        break
+
 /* The ops for one record. */
 static void
 run_ops_once(const struct plan *plan, const struct plan_env *env,
              struct flow_batch *b, uint32_t row, const struct view *v)
 {
-    for (unsigned i = 0; i < plan->n_ops; i++) {
-        const struct op *op = &plan->ops[i];
-        const uint8_t *s = v->segment[op->segment] + op->offset;
-        void *dst = (uint8_t *) b + op->dst;
+    const struct op *op = plan->ops;
+    while (op->code != OP_END) {
         switch (op->code) {
-        case OP_1_1: ((uint8_t *) dst)[row] = *s; break;
-        case OP_1_2: ((uint16_t *) dst)[row] = *s; break;
-        case OP_2_2: ((uint16_t *) dst)[row] = be16_at(s); break;
-        case OP_2_4: ((uint32_t *) dst)[row] = be16_at(s); break;
-        case OP_4_4: ((uint32_t *) dst)[row] = be32_at(s); break;
-        case OP_4_8: ((uint64_t *) dst)[row] = be32_at(s); break;
-        case OP_8_8: ((uint64_t *) dst)[row] = be64_at(s); break;
-        case OP_V4: ((struct addr *) dst)[row] = addr_from_v4_bytes(s); break;
-        case OP_V6: ((struct addr *) dst)[row] = addr_from_v6_bytes(s); break;
-        case OP_MAC:
-            ((uint64_t *) dst)[row] = (uint64_t) be16_at(s) << 32
-                                      | be32_at(s + 2);
-            break;
-        case OP_DELTA_US:
-            ((int64_t *) dst)[row] = env->export_us - be32_at(s);
-            break;
+        OPS_OF(OP_1_1, ((uint8_t *) dst)[row] = *s);
+        OPS_OF(OP_1_2, ((uint16_t *) dst)[row] = *s);
+        OPS_OF(OP_2_2, ((uint16_t *) dst)[row] = be16_at(s));
+        OPS_OF(OP_2_4, ((uint32_t *) dst)[row] = be16_at(s));
+        OPS_OF(OP_4_4, ((uint32_t *) dst)[row] = be32_at(s));
+        OPS_OF(OP_4_8, ((uint64_t *) dst)[row] = be32_at(s));
+        OPS_OF(OP_8_8, ((uint64_t *) dst)[row] = be64_at(s));
+        OPS_OF(OP_V4, ((struct addr *) dst)[row] = addr_from_v4_bytes(s));
+        OPS_OF(OP_V6, ((struct addr *) dst)[row] = addr_from_v6_bytes(s));
+        OPS_OF(OP_MAC, ((uint64_t *) dst)[row]
+                           = (uint64_t) be16_at(s) << 32 | be32_at(s + 2));
+        OPS_OF(OP_DELTA_US, ((int64_t *) dst)[row]
+                                = env->export_us - be32_at(s));
+        OPS_OF(OP_DSCP, ((uint8_t *) dst)[row] = (uint8_t) (*s << 2));
         default:
-            run_op(plan, op, env, b, row, 1, v);
+            run_op(plan, op++, env, b, row, 1, v);
             break;
         }
     }
     uint64_t bit = UINT64_C(1) << row % 64;
-    for (unsigned i = 0; i < plan->n_nullable; i++) {
-        b->valid[plan->nullable[i]][row / 64] |= bit;
+    uint8_t *valid = (uint8_t *) &b->valid[0][row / 64];
+    for (unsigned i = 0; i < plan->n_nullable; i += NULLABLE_STEP) {
+#pragma GCC unroll 4
+        for (unsigned k = 0; k < NULLABLE_STEP; k++) {
+            *(uint64_t *) (valid + plan->nullable[i + k]) |= bit;
+        }
     }
 }
 
@@ -893,26 +919,37 @@ plan_run_fixed(const struct plan *plan, const struct plan_env *env,
     run_view(plan, env, b, row, n, &v);
 }
 
-void
+size_t
 plan_run_var(const struct plan *plan, const struct plan_env *env,
-             struct flow_batch *b, uint32_t row, const uint8_t *p)
+             struct flow_batch *b, uint32_t row, const uint8_t *p, size_t left)
 {
     struct view v;
+    struct cursor c = cur_init(p, left);
+    size_t gap = plan->segment_size[0];
     v.stride = 0;
     v.segment[0] = p;
     for (unsigned s = 0; s < plan->n_segments; s++) {
-        p += plan->segment_size[s];
-        uint32_t size = *p++;
-        if (size == 255) {              /* RFC 7011 section 7. */
-            size = be16_at(p);
-            p += 2;
+        const uint8_t *q = cur_take(&c, gap + 1);
+        if (!q) {
+            return 0;
         }
-        v.var[s] = p;
+        uint32_t size = q[gap];
+        if (size == 255) {              /* RFC 7011 section 7. */
+            size = cur_u16(&c);
+        }
+        v.var[s] = c.p;
         v.var_size[s] = size;
-        p += size;
-        v.segment[s + 1] = p;
+        if (!cur_take(&c, size)) {
+            return 0;
+        }
+        v.segment[s + 1] = c.p;
+        gap = plan->segment_size[s + 1];
+    }
+    if (!cur_take(&c, gap)) {
+        return 0;
     }
     run_view(plan, env, b, row, 1, &v);
+    return (size_t) (c.p - p);
 }
 
 /* ---- Compiling. ---- */
@@ -1118,7 +1155,7 @@ op_code(const struct op *op)
         { CONV_UINT, 4, 4, OP_4_4 }, { CONV_UINT, 4, 8, OP_4_8 },
         { CONV_UINT, 8, 8, OP_8_8 }, { CONV_V4, 4, 16, OP_V4 },
         { CONV_V6, 16, 16, OP_V6 }, { CONV_MAC, 6, 8, OP_MAC },
-        { CONV_DELTA_US, 4, 8, OP_DELTA_US },
+        { CONV_DELTA_US, 4, 8, OP_DELTA_US }, { CONV_DSCP, 1, 1, OP_DSCP },
     };
     for (size_t i = 0; !op->var && !op->unless_zero
                        && op->column < N_COLUMNS
@@ -1131,20 +1168,43 @@ op_code(const struct op *op)
     return OP_GENERAL;
 }
 
+/* Headers first, for fields overrule them; then those with a code, equal ones
+ * side by side; then the others, some of which look at what is there. */
+static int
+compare_ops(const void *a, const void *b)
+{
+    const struct op *x[2] = { a, b };
+    unsigned rank[2];
+    for (unsigned i = 0; i < 2; i++) {
+        rank[i] = x[i]->column >= N_COLUMNS ? 0
+                  : x[i]->code != OP_GENERAL ? x[i]->code : UINT8_MAX;
+    }
+    return rank[0] != rank[1] ? (rank[0] < rank[1] ? -1 : 1)
+           : x[0]->order < x[1]->order ? -1 : x[0]->order > x[1]->order;
+}
+
 static void
 compile_codes(struct plan *plan)
 {
     for (unsigned i = 0; i < plan->n_ops; i++) {
         struct op *op = &plan->ops[i];
+        op->order = (uint16_t) i;
         if (op->column >= N_COLUMNS) {
             continue;
         }
         op->dst = columns[op->column].offset;
         op->code = (uint8_t) op_code(op);
         if (op->code && columns[op->column].flags & CF_NULL) {
-            plan->nullable[plan->n_nullable++] = op->column;
+            plan->nullable[plan->n_nullable++]
+                = (uint16_t) (op->column * sizeof(uint64_t[BATCH_ROWS / 64]));
         }
     }
+    while (plan->n_nullable % NULLABLE_STEP) {
+        plan->nullable[plan->n_nullable] = plan->nullable[0];
+        plan->n_nullable++;
+    }
+    plan->ops[plan->n_ops].code = OP_END;
+    qsort(plan->ops, plan->n_ops, sizeof plan->ops[0], compare_ops);
 }
 
 static void
@@ -1216,6 +1276,7 @@ plan_compile(const struct template_field *fields, unsigned n,
             offset += f->size;
         }
     }
+    plan->segment_size[plan->n_segments] = (uint16_t) offset;
     compile_ops(&c, places, n_places);
     compile_codes(plan);
     compile_facts(plan, places, n_places);

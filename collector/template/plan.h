@@ -14,6 +14,7 @@
 #include "lib/batch.h"
 
 struct dict;
+struct dict_recent;
 struct source;
 struct template_cache;
 
@@ -23,6 +24,7 @@ struct template_cache;
 struct plan_env {
     bool keep_unknown;          /* Fill the column extra. */
     struct dict *dict;
+    struct dict_recent *names;  /* Of the caller's thread. */
     struct source *source;
     const struct template_cache *templates;     /* For lists of records. */
     int64_t received_us;
@@ -44,9 +46,10 @@ void plan_run_fixed(const struct plan *, const struct plan_env *,
                     struct flow_batch *, uint32_t row, uint32_t n,
                     const uint8_t *records, size_t stride);
 
-/* Decodes the one record at 'p' into 'row'.  template_record_size() said that
- * it is whole. */
-void plan_run_var(const struct plan *, const struct plan_env *,
-                  struct flow_batch *, uint32_t row, const uint8_t *p);
+/* Decodes the one record at 'p', where 'left' bytes are, into 'row'.  Returns
+ * its size, or 0, and leaves the row alone, if it is not whole. */
+size_t plan_run_var(const struct plan *, const struct plan_env *,
+                    struct flow_batch *, uint32_t row, const uint8_t *p,
+                    size_t left);
 
 #endif /* collector/template/plan.h */

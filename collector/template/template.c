@@ -225,16 +225,19 @@ template_record_size(const struct template *t, const uint8_t *p, size_t left)
         return t->min_size <= left ? t->min_size : 0;
     }
     struct cursor c = cur_init(p, left);
+    size_t gap = t->gaps[0];
     for (unsigned i = 0; i < t->n_var; i++) {
-        cur_skip(&c, t->gaps[i]);
-        uint32_t size = cur_u8(&c);
+        const uint8_t *q = cur_take(&c, gap + 1);
+        if (!q) {
+            return 0;
+        }
+        size_t size = q[gap];
         if (size == 255) {
             size = cur_u16(&c);
         }
-        cur_skip(&c, size);
+        gap = size + t->gaps[i + 1];
     }
-    cur_skip(&c, t->gaps[t->n_var]);
-    return c.bad ? 0 : (size_t) (c.p - p);
+    return cur_take(&c, gap) ? (size_t) (c.p - p) : 0;
 }
 
 /* ---- The cache. ---- */

@@ -178,6 +178,54 @@ test_good_for(void)
     dict_destroy(d);
 }
 
+/* What a thread remembers is what it would be told: texts of all lengths that
+ * differ in one place, ids that were given out again, and no room. */
+static void
+test_recent(void)
+{
+    struct dict *d = dict_create(1200, 1 << 20);
+    struct dict_recent recent = { 0 };
+    int64_t now = 0;
+    for (int round = 0; round < 3; round++) {
+        for (unsigned turn = 0; turn < 2; turn++) {
+            for (size_t len = 0; len <= DICT_RECENT_LEN + 4; len++) {
+                for (size_t at = 0; at <= len; at++) {
+                    char text[DICT_RECENT_LEN + 5] = "";
+                    memset(text, 'a' + round, len);
+                    text[at] = at < len ? 'z' : '\0';
+                    uint32_t id = dict_passing_recent(d, &recent, text, len);
+                    CU_ASSERT_EQUAL(id, dict_passing(d, text, len));
+                    CU_ASSERT_STRING_EQUAL(dict_text(d, id), text);
+                }
+            }
+        }
+        for (unsigned i = 0; i < 900; i++) {
+            passing(d, i);      /* So much that names are forgotten. */
+        }
+        grow_old(d, &now, 4);
+        for (unsigned i = 900; i < 1800; i++) {
+            passing(d, i);      /* The ids go to others. */
+        }
+        grow_old(d, &now, 4);
+    }
+    CU_ASSERT(dict_forgotten(d) > 500);
+    dict_destroy(d);
+
+    d = dict_create(10, 1 << 20);
+    memset(&recent, 0, sizeof recent);
+    for (unsigned i = 0; i < 20; i++) {
+        passing(d, i);
+    }
+    uint64_t refused = dict_refused(d);
+    CU_ASSERT(refused > 0);
+    for (int i = 0; i < 3; i++) {
+        uint32_t id = dict_passing_recent(d, &recent, "late", 4);
+        CU_ASSERT_STRING_EQUAL(dict_text(d, id), DICT_OVERFLOW);
+    }
+    CU_ASSERT_EQUAL(dict_refused(d), refused + 3);
+    dict_destroy(d);
+}
+
 /* Threads that use some names while others pass: what they got is right. */
 static struct dict *shared;
 static _Atomic bool stop_churn;
@@ -237,4 +285,5 @@ test_forgets_beside_readers(void)
 
 UNIT_MAIN("dict", UNIT_TEST(test_intern), UNIT_TEST(test_limits),
           UNIT_TEST(test_threads), UNIT_TEST(test_forgets),
-          UNIT_TEST(test_good_for), UNIT_TEST(test_forgets_beside_readers))
+          UNIT_TEST(test_good_for), UNIT_TEST(test_recent),
+          UNIT_TEST(test_forgets_beside_readers))
