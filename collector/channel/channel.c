@@ -58,6 +58,7 @@ struct channel_set {
     struct counting **list;
     size_t n;
     struct filter_program *canonical;
+    struct filter_shared *shared;       /* Terms of all programs; 'lock'. */
     struct channel_counters counters;
     pthread_t thread;
     bool running, stopping;
@@ -228,14 +229,20 @@ struct batch_times {
     uint16_t index[BATCH_ROWS]; /* Into 'second'. */
     int64_t second[BATCH_ROWS];
     unsigned n_seconds;
-    /* If there are few: the rows of each. */
+    /* If there are few: the rows of each, and all they add up to. */
     uint64_t rows[FEW_SECONDS][EVAL_WORDS];
+    struct channel_sum all[FEW_SECONDS];
 };
 
-/* Of so many channels some look at addresses. */
-#define MANY 8
-
 #define SPAN_S ((PENDING - 8) * 60 + AHEAD_S + 1)
+
+static inline void
+add_row(struct channel_sum *sum, const struct flow_batch *b, unsigned row)
+{
+    sum->bytes += b->bytes[row];
+    sum->packets += b->packets[row];
+    sum->flows++;
+}
 
 static void
 find_times(const struct flow_batch *b, const uint64_t *canonical,
@@ -273,10 +280,12 @@ find_times(const struct flow_batch *b, const uint64_t *canonical,
     t->n_seconds = n;
     if (n <= FEW_SECONDS) {
         memset(t->rows, 0, n * sizeof t->rows[0]);
+        memset(t->all, 0, n * sizeof t->all[0]);
         for (unsigned row = 0; row < b->n; row++) {
             uint64_t bit = t->usable[row / 64] & UINT64_C(1) << row % 64;
             if (bit) {
                 t->rows[t->index[row]][row / 64] |= bit;
+                add_row(&t->all[t->index[row]], b, row);
             }
         }
     }
@@ -310,31 +319,49 @@ sum_rows(const struct flow_batch *b, const uint64_t *bits,
             struct channel_sum *sum = &sums[t->index[row]];
             touched[n] = t->index[row];
             n += !sum->flows;
-            sum->bytes += b->bytes[row];
-            sum->packets += b->packets[row];
-            sum->flows++;
+            add_row(sum, b, row);
         }
     }
     return n;
 }
 
-/* The same second by second, so that sums stay in registers. */
+/* Whether most rows seem to match: a look at a few. */
+static bool
+seem_most(const uint64_t *bits, unsigned words)
+{
+    unsigned n = 0, looked = words < 4 ? words : 4;
+
+    for (unsigned w = 0; w < looked; w++) {
+        n += (unsigned) __builtin_popcountll(bits[w]);
+    }
+    return n > 32 * looked;
+}
+
+/* The same second by second, so that sums stay in registers.  If most rows
+ * match, those that do not are taken off all. */
 static unsigned
 sum_few(const struct flow_batch *b, const uint64_t *bits,
         const struct batch_times *t, struct channel_sum *sums,
         uint16_t *touched)
 {
     unsigned n = 0, words = (b->n + 63) / 64;
+    const uint64_t flip = seem_most(bits, words) ? UINT64_MAX : 0;
 
     for (unsigned k = 0; k < t->n_seconds; k++) {
         uint64_t bytes = 0, packets = 0, flows = 0;
         for (unsigned w = 0; w < words; w++) {
-            uint64_t left = bits[w] & t->rows[k][w];
+            uint64_t left = (bits[w] ^ flip) & t->rows[k][w];
             for (; left; left &= left - 1, flows++) {
                 unsigned row = 64 * w + (unsigned) __builtin_ctzll(left);
                 bytes += b->bytes[row];
                 packets += b->packets[row];
             }
+        }
+        if (flip) {
+            const struct channel_sum *all = &t->all[k];
+            bytes = all->bytes - bytes;
+            packets = all->packets - packets;
+            flows = all->flows - flows;
         }
         if (flows) {
             sums[k] = (struct channel_sum) { bytes, packets, flows };
@@ -388,7 +415,7 @@ channel_process(void *set, struct flow_batch *b)
     struct channel_sum sums[BATCH_ROWS];
     uint64_t bits[EVAL_WORDS];
     struct batch_times t;
-    struct eval_v4 v4;
+    struct eval_batch e;
 
     if (!b->n) {
         return;
@@ -397,13 +424,10 @@ channel_process(void *set, struct flow_batch *b)
     filter_run(s->canonical, b, bits);
     find_times(b, bits, clock_wall_us() / 1000000, &t);
     memset(sums, 0, sizeof sums);
+    eval_batch_begin(&e, b);
     pthread_rwlock_rdlock(&s->lock);
-    bool many = s->n >= MANY;
-    if (many) {
-        filter_v4(b, &v4);
-    }
     for (size_t i = 0; i < s->n; i++) {
-        filter_run_v4(s->list[i]->program, b, many ? &v4 : NULL, bits);
+        filter_run_once(s->list[i]->program, &e, bits);
         count_rows(s, s->list[i], b, bits, &t, sums);
     }
     pthread_rwlock_unlock(&s->lock);
@@ -527,6 +551,7 @@ channel_set_create(const char *dir, struct dict *dict)
     pthread_cond_init(&s->wake, NULL);
     s->dict = dict;
     s->canonical = filter_compile(f, dict);
+    s->shared = filter_shared_create();
     filter_destroy(f);
     if (dir && mkdir(dir, 0750) && errno != EEXIST) {
         LOG(store, WARN, "%s: %s: channels are kept in memory only", dir,
@@ -534,8 +559,8 @@ channel_set_create(const char *dir, struct dict *dict)
     } else if (dir) {
         s->dir = strdup(dir);
     }
-    s->running = s->canonical && !thread_start(&s->thread, "channels", run,
-                                               s);
+    s->running = s->canonical && s->shared
+                 && !thread_start(&s->thread, "channels", run, s);
     if (!s->running) {
         channel_set_destroy(s);
         return NULL;
@@ -576,9 +601,11 @@ channel_set_destroy(struct channel_set *s)
     }
     channel_set_stop(s);
     for (size_t i = 0; i < s->n; i++) {
+        filter_unshare(s->shared, s->list[i]->program);
         counting_destroy(s->list[i]);
     }
     filter_program_destroy(s->canonical);
+    filter_shared_destroy(s->shared);
     pthread_rwlock_destroy(&s->lock);
     pthread_mutex_destroy(&s->mutex);
     pthread_mutex_destroy(&s->files);
@@ -644,6 +671,7 @@ channel_add(struct channel_set *s, const struct channel *c,
     if (list) {
         s->list = list;
         s->list[s->n++] = new_;
+        filter_share(s->shared, new_->program);
     }
     pthread_rwlock_unlock(&s->lock);
     if (!list) {
@@ -668,7 +696,9 @@ channel_set_filter(struct channel_set *s, struct channel *c,
     struct filter_program *program = old->program;
     char *text = c->filter;
     pthread_rwlock_wrlock(&s->lock);
+    filter_unshare(s->shared, program);
     old->program = new_->program;
+    filter_share(s->shared, old->program);
     c->filter = new_->c.filter;
     pthread_rwlock_unlock(&s->lock);
     new_->program = program;
@@ -690,6 +720,7 @@ channel_delete(struct channel_set *s, const char *profile, const char *name)
     pthread_rwlock_wrlock(&s->lock);
     for (size_t i = 0; i < s->n; i++) {
         if (&s->list[i]->c == c) {
+            filter_unshare(s->shared, s->list[i]->program);
             memmove(&s->list[i], &s->list[i + 1],
                     (s->n - i - 1) * sizeof s->list[0]);
             s->n--;

@@ -156,10 +156,10 @@ by_memory(const struct filter *f)
     CU_ASSERT_FATAL(p != NULL);
     for (unsigned k = 0; k < N_BATCHES; k++) {
         uint64_t bits[EVAL_WORDS], same[EVAL_WORDS];
-        static struct eval_v4 v4;
+        static struct eval_batch e;
         filter_run(p, rows[k], bits);
-        filter_v4(rows[k], &v4);
-        filter_run_v4(p, rows[k], &v4, same);
+        eval_batch_begin(&e, rows[k]);
+        filter_run_once(p, &e, same);
         CU_ASSERT_FATAL(!memcmp(bits, same, sizeof bits));
         for (uint32_t i = 0; i < BATCH_ROWS; i++) {
             if (bits[i / 64] >> i % 64 & 1) {
@@ -640,6 +640,92 @@ test_sets(void)
     CU_ASSERT_EQUAL(confine_make(many, CONFINE_MAX + 1, &y), -EINVAL);
 }
 
+/* Programs that share terms answer as alone, also when there are more of them
+ * than places, and after others went. */
+#define N_SHARING 900
+
+static struct filter_program *
+sharing_program(unsigned i, uint64_t seed, unsigned depth)
+{
+    /* Nearly the same. */
+    static const char *const near[] = {
+        "bps > 1", "pps > 1", "bpp > 1", "src port 5", "dst port 5",
+        "src ip 10.0.0.8/29", "src ip 10.0.0.8/30", "dst ip 10.0.0.8/29",
+        "flags S", "not flags S", "flags = 2", "bridge br-int",
+        "in_if_name br-int", "bridge tap1", "as-path 64500",
+        "as-path \"6450[0]\"", "community 1:2", "bridge is null",
+    };
+    static char text[65536];
+    if (i < sizeof near / sizeof near[0]) {
+        snprintf(text, sizeof text, "%s", near[i]);
+    } else {
+        put_filter(text, &seed, depth);
+    }
+    struct filter *f = filter_parse(text, NULL);
+    struct filter_program *p = filter_compile(f, dict);
+    CU_ASSERT_FATAL(f && p);
+    filter_destroy(f);
+    return p;
+}
+
+/* Returns how many terms were found out for all. */
+static unsigned
+check_sharing(struct filter_program *const *p)
+{
+    static struct eval_batch e;
+    unsigned done = 0;
+    for (unsigned k = 0; k < N_BATCHES; k++) {
+        eval_batch_begin(&e, rows[k]);
+        for (unsigned i = 0; i < N_SHARING; i++) {
+            uint64_t alone[EVAL_WORDS], once[EVAL_WORDS];
+            if (p[i]) {
+                filter_run(p[i], rows[k], alone);
+                filter_run_once(p[i], &e, once);
+                CU_ASSERT_FATAL(!memcmp(alone, once, sizeof alone));
+            }
+        }
+    }
+    for (unsigned w = 0; w < EVAL_SHARED / 64; w++) {
+        done += (unsigned) __builtin_popcountll(e.done[w]);
+    }
+    return done;
+}
+
+static void
+test_shared(void)
+{
+    static struct filter_program *p[N_SHARING];
+    struct filter_shared *shared = filter_shared_create();
+    CU_ASSERT_FATAL(shared != NULL);
+
+    for (unsigned i = 0; i < N_SHARING; i++) {
+        /* Each one twice, and a third time later. */
+        unsigned k = i / 2 % (N_SHARING / 3);
+        p[i] = sharing_program(k, 100 + k, 3);
+        filter_share(shared, p[i]);
+    }
+    CU_ASSERT_EQUAL(check_sharing(p), EVAL_SHARED);
+    for (unsigned i = 0; i < N_SHARING; i++) {
+        if (i % 3) {
+            filter_unshare(shared, p[i]);
+            filter_program_destroy(p[i]);
+            p[i] = i % 3 == 1 ? NULL : sharing_program(i / 2, 5000 + i / 2,
+                                                      4);
+            if (p[i]) {
+                filter_share(shared, p[i]);
+            }
+        }
+    }
+    CU_ASSERT(check_sharing(p) > EVAL_SHARED / 4);
+    for (unsigned i = 0; i < N_SHARING; i++) {
+        if (p[i]) {
+            filter_unshare(shared, p[i]);
+            filter_program_destroy(p[i]);
+        }
+    }
+    filter_shared_destroy(shared);
+}
+
 /* How fast: said, and only bounded where a machine would be broken. */
 static void
 test_speed(void)
@@ -678,4 +764,5 @@ test_teardown(void)
 UNIT_MAIN("eval", UNIT_TEST(test_setup), UNIT_TEST(test_columns),
           UNIT_TEST(test_random), UNIT_TEST(test_shapes),
           UNIT_TEST(test_sets), UNIT_TEST(test_confined),
-          UNIT_TEST(test_speed), UNIT_TEST(test_teardown))
+          UNIT_TEST(test_shared), UNIT_TEST(test_speed),
+          UNIT_TEST(test_teardown))
