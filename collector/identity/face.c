@@ -14,6 +14,9 @@ const struct identity_member_def identity_members[IDENTITY_N_MEMBERS] = {
 #undef X
 };
 
+#define GROUP_HEAD offsetof(struct face_group, text)
+#define FACE_HEAD offsetof(struct identity_face, text)
+
 static const char *
 or_empty(const char *s)
 {
@@ -22,17 +25,31 @@ or_empty(const char *s)
 
 /* ---- Small numbers for networks and tenants. ---- */
 
-struct numbering {
-    struct dict *dict;
+struct number {
+    struct number *next;
+    uint32_t hash, id, refs;
+    char text[];
 };
+
+struct numbering {
+    struct number **buckets;
+    uint32_t mask, n, max;
+    uint32_t last;              /* Numbers are not used again. */
+    size_t bytes;
+};
+
+#define NUMBERS_MIN 64
+#define NUMBER_BYTES 64         /* Of texts on average, at most. */
 
 struct numbering *
 numbering_create(uint32_t max)
 {
     struct numbering *n = calloc(1, sizeof *n);
     if (n) {
-        n->dict = dict_create(max, (size_t) max * 64);
-        if (!n->dict) {
+        n->max = max;
+        n->mask = NUMBERS_MIN - 1;
+        n->buckets = calloc(NUMBERS_MIN, sizeof *n->buckets);
+        if (!n->buckets) {
             free(n);
             n = NULL;
         }
@@ -43,24 +60,138 @@ numbering_create(uint32_t max)
 void
 numbering_destroy(struct numbering *n)
 {
+    for (uint32_t i = 0; n && i <= n->mask; i++) {
+        while (n->buckets[i]) {
+            struct number *v = n->buckets[i];
+            n->buckets[i] = v->next;
+            free(v);
+        }
+    }
     if (n) {
-        dict_destroy(n->dict);
+        free(n->buckets);
         free(n);
     }
 }
 
-uint32_t
-numbering_get(struct numbering *n, const char *text)
+/* Without memory chains are longer. */
+static void
+numbering_grow(struct numbering *n)
 {
-    return *text ? dict_intern(n->dict, text, strlen(text)) : 0;
+    uint32_t mask = n->mask * 2 + 1;
+    struct number **buckets = calloc((size_t) mask + 1, sizeof *buckets);
+    for (uint32_t i = 0; buckets && i <= n->mask; i++) {
+        while (n->buckets[i]) {
+            struct number *v = n->buckets[i];
+            n->buckets[i] = v->next;
+            v->next = buckets[v->hash & mask];
+            buckets[v->hash & mask] = v;
+        }
+    }
+    if (buckets) {
+        free(n->buckets);
+        n->buckets = buckets;
+        n->mask = mask;
+    }
+}
+
+/* Where the number of a text is, or would be. */
+static struct number **
+numbering_find(struct numbering *n, const char *text, uint32_t hash)
+{
+    struct number **p = &n->buckets[hash & n->mask];
+    while (*p && ((*p)->hash != hash || strcmp((*p)->text, text))) {
+        p = &(*p)->next;
+    }
+    return p;
+}
+
+uint32_t
+numbering_hold(struct numbering *n, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    uint32_t hash = (uint32_t) hash_text(0, text);
+    struct number *v = *text ? *numbering_find(n, text, hash) : NULL;
+    if (v) {
+        v->refs++;
+    }
+    if (v || !*text) {
+        return v ? v->id : 0;
+    }
+    if (n->n == n->max || n->bytes + size > (size_t) n->max * NUMBER_BYTES
+        || !(v = malloc(sizeof *v + size))) {
+        return UINT32_MAX;
+    }
+    if (n->n++ > n->mask) {
+        numbering_grow(n);
+    }
+    v->hash = hash;
+    v->id = ++n->last;
+    v->refs = 1;
+    memcpy(v->text, text, size);
+    v->next = n->buckets[hash & n->mask];
+    n->buckets[hash & n->mask] = v;
+    n->bytes += size;
+    return v->id;
+}
+
+void
+numbering_release(struct numbering *n, const char *text, uint32_t id)
+{
+    struct number **p = numbering_find(n, text,
+                                       (uint32_t) hash_text(0, text));
+    struct number *v = *p;
+    if (v && v->id == id && !--v->refs) {
+        *p = v->next;
+        n->bytes -= strlen(text) + 1;
+        n->n--;
+        free(v);
+    }
+}
+
+/* ---- Texts, one after the other. ---- */
+
+static size_t
+size_of_text(const char *s)
+{
+    return (s ? strlen(s) : 0) + 1;
+}
+
+static char *
+put_text(char *at, const char *s)
+{
+    return stpcpy(at, or_empty(s)) + 1;
+}
+
+static const char *
+nth_text(const char *s, unsigned int n)
+{
+    while (n--) {
+        s += strlen(s) + 1;
+    }
+    return s;
 }
 
 /* ---- Names in the dictionary that flows use. ---- */
 
+/* The first flow of the endpoint: two threads get the same id, one of them
+ * holds it. */
+uint32_t
+name_first_asked(const struct identity *t, const struct binding *b,
+                 enum identity_member m, _Atomic uint32_t *id)
+{
+    const char *s = identity_text(face_at(t, b->face), m);
+    uint32_t v = dict_passing(t->dict, s, strlen(s)), none = 0;
+    dict_hold(t->dict, v);
+    if (!atomic_compare_exchange_strong(id, &none, v + 1)) {
+        dict_release(t->dict, v);
+    }
+    return v;
+}
+
 /* Held as long as somebody has it; flows on their way have it for a while
  * longer. */
-static void
-release_name(struct identity *t, _Atomic uint32_t *name)
+void
+name_release(struct identity *t, _Atomic uint32_t *name)
 {
     uint32_t v = atomic_exchange_explicit(name, 0, memory_order_relaxed);
     if (v) {
@@ -70,7 +201,19 @@ release_name(struct identity *t, _Atomic uint32_t *name)
 
 /* ---- Groups: the members that many share. ---- */
 
-static uint64_t
+/* Which text of a group a member is. */
+static const uint8_t shared_index[IDENTITY_N_MEMBERS] = {
+    [IDENTITY_TYPE] = 0, [IDENTITY_TENANT] = 1, [IDENTITY_NETWORK] = 2,
+    [IDENTITY_BRIDGE] = 3, [IDENTITY_LABELS] = 4,
+};
+
+static const char *
+group_text(const struct face_group *g, enum identity_member m)
+{
+    return nth_text(g->text, shared_index[m]);
+}
+
+static uint32_t
 group_hash(const struct identity *t, const char *const *text)
 {
     uint64_t h = t->seed;
@@ -79,16 +222,19 @@ group_hash(const struct identity *t, const char *const *text)
             h = hash_text(h, or_empty(text[i]));
         }
     }
-    return h;
+    return (uint32_t) h;
 }
 
 static bool
 group_equal(const struct face_group *g, const char *const *text)
 {
+    const char *s = g->text;
     for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        if (identity_members[i].shared
-            && strcmp(g->text + g->at[i], or_empty(text[i]))) {
-            return false;
+        if (identity_members[i].shared) {
+            if (strcmp(s, or_empty(text[i]))) {
+                return false;
+            }
+            s += strlen(s) + 1;
         }
     }
     return true;
@@ -98,54 +244,54 @@ static bool
 groups_grow(struct identity *t)
 {
     uint32_t mask = t->group_mask * 2 + 1;
-    struct face_group **groups = calloc((size_t) mask + 1, sizeof *groups);
+    uint32_t *groups = calloc((size_t) mask + 1, sizeof *groups);
     if (!groups) {
         return false;
     }
     for (uint32_t i = 0; i <= t->group_mask; i++) {
-        struct face_group *g, *next;
-        for (g = t->groups[i]; g; g = next) {
+        uint32_t next;
+        for (uint32_t at = t->groups[i]; at; at = next) {
+            struct face_group *g = group_at(t, at);
             next = g->next;
             g->next = groups[g->hash & mask];
-            groups[g->hash & mask] = g;
+            groups[g->hash & mask] = at;
         }
     }
     free(t->groups);
     t->groups = groups;
+    t->bytes += ((size_t) mask - t->group_mask) * sizeof *groups;
     t->group_mask = mask;
     return true;
 }
 
 static struct face_group *
-group_make(struct identity *t, const char *const *text, uint64_t hash)
+group_make(struct identity *t, const char *const *text, uint32_t hash)
 {
-    size_t size = 1;
+    size_t size = 0;
     for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        if (identity_members[i].shared && text[i] && *text[i]) {
-            size += strlen(text[i]) + 1;
-        }
+        size += identity_members[i].shared ? size_of_text(text[i]) : 0;
     }
     if (t->n_groups > t->group_mask && !groups_grow(t)) {
         return NULL;
     }
-    struct face_group *g = block_pool_alloc(&t->pool, sizeof *g + size);
-    if (!g) {
+    uint32_t block = block_pool_alloc(&t->pool, GROUP_HEAD + size);
+    if (!block) {
         return NULL;
     }
+    struct face_group *g = group_at(t, block);
+    g->self = block;
     g->hash = hash;
     g->size = (uint16_t) size;
-    size_t at = 1;
+    char *at = g->text;
     for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        if (identity_members[i].shared && text[i] && *text[i]) {
-            g->at[i] = (uint16_t) at;
-            at += (size_t) (stpcpy(g->text + at, text[i])
-                            - (g->text + at)) + 1;
+        if (identity_members[i].shared) {
+            at = put_text(at, text[i]);
         }
     }
-    g->scope = numbering_get(t->scopes, g->text + g->at[IDENTITY_NETWORK]);
-    g->tenant = numbering_get(t->tenants, g->text + g->at[IDENTITY_TENANT]);
+    g->scope = numbering_hold(t->scopes, or_empty(text[IDENTITY_NETWORK]));
+    g->tenant = numbering_hold(t->tenants, or_empty(text[IDENTITY_TENANT]));
     g->next = t->groups[hash & t->group_mask];
-    t->groups[hash & t->group_mask] = g;
+    t->groups[hash & t->group_mask] = block;
     t->n_groups++;
     return g;
 }
@@ -153,14 +299,16 @@ group_make(struct identity *t, const char *const *text, uint64_t hash)
 static struct face_group *
 group_get(struct identity *t, const char *const *text)
 {
-    uint64_t hash = group_hash(t, text);
-    struct face_group *g = t->groups[hash & t->group_mask];
-    while (g && (g->hash != hash || !group_equal(g, text))) {
-        g = g->next;
+    uint32_t hash = group_hash(t, text);
+    struct face_group *g = NULL;
+    for (uint32_t at = t->groups[hash & t->group_mask]; at; at = g->next) {
+        g = group_at(t, at);
+        if (g->hash == hash && group_equal(g, text)) {
+            g->refs++;
+            return g;
+        }
     }
-    if (!g) {
-        g = group_make(t, text, hash);
-    }
+    g = group_make(t, text, hash);
     if (g) {
         g->refs++;
     }
@@ -173,52 +321,50 @@ group_unref(struct identity *t, struct face_group *g)
     if (--g->refs) {
         return;
     }
-    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        release_name(t, &g->name[i]);
-    }
-    struct face_group **p = &t->groups[g->hash & t->group_mask];
-    while (*p != g) {
-        p = &(*p)->next;
+    uint32_t *p = &t->groups[g->hash & t->group_mask];
+    while (*p != g->self) {
+        p = &group_at(t, *p)->next;
     }
     *p = g->next;
     t->n_groups--;
-    limbo_add(t, g, sizeof *g + g->size);
+    numbering_release(t->scopes, group_text(g, IDENTITY_NETWORK), g->scope);
+    numbering_release(t->tenants, group_text(g, IDENTITY_TENANT), g->tenant);
+    for (int i = 0; i < GROUP_N_NAMES; i++) {
+        name_release(t, &g->name[i]);
+    }
+    limbo_add(t, g->self, GROUP_HEAD + g->size);
 }
 
 /* ---- Faces. ---- */
 
-static struct identity_face *
+static uint32_t
 make(struct identity *t, const char *const own[FACE_N_TEXTS],
      const char *const *text, uint16_t source, bool by_mac, uint32_t mac)
 {
-    size_t size = 1;
+    size_t size = 0;
     for (int i = 0; i < FACE_N_TEXTS; i++) {
-        size += own[i] && *own[i] ? strlen(own[i]) + 1 : 0;
+        size += size_of_text(own[i]);
     }
     struct face_group *g = group_get(t, text);
-    struct identity_face *f = g ? block_pool_alloc(&t->pool, sizeof *f + size)
-                                : NULL;
-    if (!f) {
+    uint32_t block = g ? block_pool_alloc(&t->pool, FACE_HEAD + size) : 0;
+    if (!block) {
         if (g) {
             group_unref(t, g);
         }
-        return NULL;
+        return 0;
     }
+    struct identity_face *f = face_at(t, block);
     f->group = g;
     f->refs = 1;
     f->source = source;
-    f->size = (uint16_t) size;
+    f->size = (uint16_t) (size & 0x7fff);
     f->by_mac = by_mac;
     f->mac = mac;
-    size_t at = 1;
+    char *at = f->text;
     for (int i = 0; i < FACE_N_TEXTS; i++) {
-        if (own[i] && *own[i]) {
-            f->at[i] = (uint16_t) at;
-            at += (size_t) (stpcpy(f->text + at, own[i])
-                            - (f->text + at)) + 1;
-        }
+        at = put_text(at, own[i]);
     }
-    return f;
+    return block;
 }
 
 /* The low bits of its first MAC address; 0: none. */
@@ -247,7 +393,7 @@ has_address(const struct identity_endpoint *e)
     return false;
 }
 
-struct identity_face *
+uint32_t
 face_make(struct identity *t, const struct identity_endpoint *e,
           uint16_t source)
 {
@@ -261,9 +407,9 @@ face_make(struct identity *t, const struct identity_endpoint *e,
     return make(t, own, e->text, source, !has_address(e), first_mac(e));
 }
 
-struct identity_face *
-face_merge(struct identity *t, struct identity_face *own,
-           struct identity_face *const *others, size_t n)
+uint32_t
+face_merge(struct identity *t, const struct identity_face *own,
+           const struct identity_face *const *others, size_t n)
 {
     const char *text[IDENTITY_N_MEMBERS];
     bool by_mac = own->by_mac;
@@ -279,8 +425,8 @@ face_merge(struct identity *t, struct identity_face *own,
         mac = mac ? mac : others[j]->mac;
     }
     const char *const texts[FACE_N_TEXTS] = {
-        [FACE_ID] = own->text + own->at[FACE_ID],
-        [FACE_INTERFACE] = own->text + own->at[FACE_INTERFACE],
+        [FACE_ID] = identity_id(own),
+        [FACE_INTERFACE] = identity_interface(own),
         [FACE_NAME] = text[IDENTITY_NAME],
         [FACE_PORT] = text[IDENTITY_PORT],
         [FACE_HOST] = text[IDENTITY_HOST],
@@ -289,42 +435,44 @@ face_merge(struct identity *t, struct identity_face *own,
 }
 
 bool
-face_equal(const struct identity_face *a, const struct identity_face *b)
+face_equal(const struct identity *t, uint32_t a_, uint32_t b_)
 {
-    if (a->group != b->group || a->source != b->source
-        || a->by_mac != b->by_mac || a->mac != b->mac) {
-        return false;
-    }
-    for (int i = 0; i < FACE_N_TEXTS; i++) {
-        if (strcmp(a->text + a->at[i], b->text + b->at[i])) {
-            return false;
-        }
-    }
-    return true;
+    const struct identity_face *a = face_at(t, a_), *b = face_at(t, b_);
+    return a_ == b_
+           || (a->group == b->group && a->source == b->source
+               && a->by_mac == b->by_mac && a->mac == b->mac
+               && a->size == b->size && !memcmp(a->text, b->text, a->size));
 }
 
-struct identity_face *
-face_ref(struct identity_face *f)
+uint32_t
+face_ref(struct identity *t, uint32_t face)
 {
-    f->refs++;
-    return f;
+    face_at(t, face)->refs++;
+    return face;
 }
 
 void
-face_unref(struct identity *t, struct identity_face *f)
+face_unref(struct identity *t, uint32_t face)
 {
+    struct identity_face *f = face_at(t, face);
     if (f && !--f->refs) {
-        release_name(t, &f->name);
-        release_name(t, &f->port);
-        release_name(t, &f->host);
         group_unref(t, f->group);
-        limbo_add(t, f, sizeof *f + f->size);
+        limbo_add(t, face, FACE_HEAD + f->size);
     }
 }
 
 void
 faces_destroy(struct identity *t)
 {
+    for (uint32_t i = 0; t->groups && i <= t->group_mask; i++) {
+        struct face_group *g;
+        for (uint32_t at = t->groups[i]; at; at = g->next) {
+            g = group_at(t, at);
+            for (int j = 0; j < GROUP_N_NAMES; j++) {
+                name_release(t, &g->name[j]);
+            }
+        }
+    }
     free(t->groups);
     numbering_destroy(t->scopes);
     numbering_destroy(t->tenants);
@@ -335,48 +483,24 @@ identity_text(const struct identity_face *f, enum identity_member m)
 {
     switch (m) {
     case IDENTITY_NAME:
-        return f->text + f->at[FACE_NAME];
+        return nth_text(f->text, FACE_NAME);
     case IDENTITY_PORT:
-        return f->text + f->at[FACE_PORT];
+        return nth_text(f->text, FACE_PORT);
     case IDENTITY_HOST:
-        return f->text + f->at[FACE_HOST];
+        return nth_text(f->text, FACE_HOST);
     default:
-        return f->group->text + f->group->at[m];
+        return group_text(f->group, m);
     }
 }
 
 const char *
 identity_id(const struct identity_face *f)
 {
-    return f->text + f->at[FACE_ID];
+    return f->text;
 }
 
 const char *
 identity_interface(const struct identity_face *f)
 {
-    return f->text + f->at[FACE_INTERFACE];
-}
-
-uint32_t
-identity_name(const struct identity *t, const struct identity_face *f,
-              enum identity_member m)
-{
-    struct identity_face *w = (struct identity_face *) f;
-    _Atomic uint32_t *id = m == IDENTITY_NAME ? &w->name
-                           : m == IDENTITY_PORT ? &w->port
-                           : m == IDENTITY_HOST ? &w->host
-                           : &w->group->name[m];
-    uint32_t v = atomic_load_explicit(id, memory_order_relaxed);
-    if (!v) {
-        /* The first flow of the endpoint: two threads get the same id, one of
-         * them holds it. */
-        const char *s = identity_text(f, m);
-        uint32_t none = 0;
-        v = dict_passing(t->dict, s, strlen(s)) + 1;
-        dict_hold(t->dict, v - 1);
-        if (!atomic_compare_exchange_strong(id, &none, v)) {
-            dict_release(t->dict, v - 1);
-        }
-    }
-    return v - 1;
+    return nth_text(f->text, FACE_INTERFACE);
 }

@@ -107,7 +107,7 @@ identity_create(struct dict *dict, const struct identity_limits *limits)
     if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK) < 0) {
         t->seed = (uintptr_t) t;
     }
-    t->entity_mask = t->group_mask = MIN_BUCKETS - 1;
+    t->entity_mask = t->group_mask = t->peer_mask = MIN_BUCKETS - 1;
     t->entities = calloc(MIN_BUCKETS, sizeof *t->entities);
     t->peers = calloc(MIN_BUCKETS, sizeof *t->peers);
     t->groups = calloc(MIN_BUCKETS, sizeof *t->groups);
@@ -122,26 +122,11 @@ identity_create(struct dict *dict, const struct identity_limits *limits)
     return t;
 }
 
-static void
-entity_free(struct identity *t, struct entity *e)
-{
-    face_unref(t, e->declared);
-    face_unref(t, e->effective);
-    block_pool_free(&t->pool, e, sizeof *e);
-}
-
 void
 identity_destroy(struct identity *t)
 {
     if (!t) {
         return;
-    }
-    for (uint32_t i = 0; t->entities && i <= t->entity_mask; i++) {
-        while (t->entities[i]) {
-            struct entity *e = t->entities[i];
-            t->entities[i] = e->next;
-            entity_free(t, e);
-        }
     }
     bindings_destroy(t);
     faces_destroy(t);
@@ -227,72 +212,121 @@ source_name_of(const struct identity *t, const struct identity_face *f)
     return t->sources[f->source].name;
 }
 
+/* 'block' is not 0. */
 static struct entity *
+entity_at(const struct identity *t, uint32_t block)
+{
+    return block_at(&t->pool, block);
+}
+
+static const struct identity_face *
+declared_of(const struct identity *t, const struct entity *e)
+{
+    return face_at(t, e->declared);
+}
+
+/* The block of an entity, 0: there is none. */
+static uint32_t
 entity_find(const struct identity *t, uint32_t source, const char *id)
 {
     uint32_t hash = entity_hash(t, source, id);
-    struct entity *e = t->entities[hash & t->entity_mask];
-    while (e && (e->hash != hash || e->declared->source != source
-                 || strcmp(identity_id(e->declared), id))) {
-        e = e->next;
+    uint32_t at = t->entities[hash & t->entity_mask];
+    while (at) {
+        const struct entity *e = entity_at(t, at);
+        const struct identity_face *f = declared_of(t, e);
+        if (e->hash == hash && f->source == source
+            && !strcmp(identity_id(f), id)) {
+            break;
+        }
+        at = e->next;
     }
-    return e;
+    return at;
 }
 
 static bool
 entities_grow(struct identity *t)
 {
     uint32_t mask = t->entity_mask * 2 + 1;
-    struct entity **entities = calloc((size_t) mask + 1, sizeof *entities);
-    struct entity **peers = calloc((size_t) mask + 1, sizeof *peers);
-    if (!entities || !peers) {
-        free(entities);
-        free(peers);
+    uint32_t *entities = calloc((size_t) mask + 1, sizeof *entities);
+    if (!entities) {
         return false;
     }
     for (uint32_t i = 0; i <= t->entity_mask; i++) {
-        struct entity *e, *next;
-        for (e = t->entities[i]; e; e = next) {
+        uint32_t next;
+        for (uint32_t at = t->entities[i]; at; at = next) {
+            struct entity *e = entity_at(t, at);
             next = e->next;
             e->next = entities[e->hash & mask];
-            entities[e->hash & mask] = e;
-        }
-        for (e = t->peers[i]; e; e = next) {
-            next = e->next_peer;
-            e->next_peer = peers[e->peer_hash & mask];
-            peers[e->peer_hash & mask] = e;
+            entities[e->hash & mask] = at;
         }
     }
     free(t->entities);
-    free(t->peers);
-    t->bytes += ((size_t) mask - t->entity_mask) * 2 * sizeof *entities;
+    t->bytes += ((size_t) mask - t->entity_mask) * sizeof *entities;
     t->entities = entities;
-    t->peers = peers;
     t->entity_mask = mask;
     return true;
 }
 
-static void
-peer_link(struct identity *t, struct entity *e)
+static uint32_t
+interface_hash(const struct identity *t, const char *interface)
 {
-    const char *interface = identity_interface(e->declared);
+    return (uint32_t) hash_text(t->seed, interface);
+}
+
+/* Without memory chains are longer. */
+static void
+peers_grow(struct identity *t)
+{
+    uint32_t mask = t->peer_mask * 2 + 1;
+    uint32_t *peers = calloc((size_t) mask + 1, sizeof *peers);
+    if (!peers) {
+        return;
+    }
+    for (uint32_t i = 0; i <= t->peer_mask; i++) {
+        uint32_t next;
+        for (uint32_t at = t->peers[i]; at; at = next) {
+            struct entity *e = entity_at(t, at);
+            uint32_t hash = interface_hash(t, identity_interface(
+                                                  declared_of(t, e)));
+            next = e->next_peer;
+            e->next_peer = peers[hash & mask];
+            peers[hash & mask] = at;
+        }
+    }
+    free(t->peers);
+    t->bytes += ((size_t) mask - t->peer_mask) * sizeof *peers;
+    t->peers = peers;
+    t->peer_mask = mask;
+}
+
+static void
+peer_link(struct identity *t, uint32_t at)
+{
+    struct entity *e = entity_at(t, at);
+    const char *interface = identity_interface(declared_of(t, e));
     if (*interface) {
-        e->peer_hash = (uint32_t) hash_text(t->seed, interface);
-        struct entity **p = &t->peers[e->peer_hash & t->entity_mask];
+        if (t->n_peers > t->peer_mask) {
+            peers_grow(t);
+        }
+        uint32_t *p = &t->peers[interface_hash(t, interface) & t->peer_mask];
         e->next_peer = *p;
-        *p = e;
+        *p = at;
+        t->n_peers++;
     }
 }
 
 static void
-peer_unlink(struct identity *t, struct entity *e)
+peer_unlink(struct identity *t, uint32_t at)
 {
-    if (*identity_interface(e->declared)) {
-        struct entity **p = &t->peers[e->peer_hash & t->entity_mask];
-        while (*p != e) {
-            p = &(*p)->next_peer;
+    const struct entity *e = entity_at(t, at);
+    const char *interface = identity_interface(declared_of(t, e));
+    if (*interface) {
+        uint32_t *p = &t->peers[interface_hash(t, interface) & t->peer_mask];
+        while (*p != at) {
+            p = &entity_at(t, *p)->next_peer;
         }
         *p = e->next_peer;
+        t->n_peers--;
     }
 }
 
@@ -306,14 +340,15 @@ peers_of(const struct identity *t, const char *interface,
     if (!*interface) {
         return 0;
     }
-    uint32_t hash = (uint32_t) hash_text(t->seed, interface);
-    struct entity *e = t->peers[hash & t->entity_mask];
-    for (; e && n < MAX_PEERS; e = e->next_peer) {
-        if (e->peer_hash == hash
-            && !strcmp(identity_interface(e->declared), interface)) {
-            uint8_t rank = t->sources[e->declared->source].rank;
+    struct entity *e;
+    uint32_t at = t->peers[interface_hash(t, interface) & t->peer_mask];
+    for (; at && n < MAX_PEERS; at = e->next_peer) {
+        e = entity_at(t, at);
+        const struct identity_face *f = declared_of(t, e);
+        if (!strcmp(identity_interface(f), interface)) {
+            uint8_t rank = t->sources[f->source].rank;
             size_t i = n++;
-            while (i && t->sources[list[i - 1]->declared->source].rank
+            while (i && t->sources[declared_of(t, list[i - 1])->source].rank
                         > rank) {
                 list[i] = list[i - 1];
                 i--;
@@ -333,24 +368,26 @@ identity_each_peer(const struct identity *t, const char *interface,
     struct entity *list[MAX_PEERS];
     size_t n = peers_of((struct identity *) t, interface, list);
     for (size_t i = 0; i < n; i++) {
-        each(aux, source_name_of(t, list[i]->declared), list[i]->declared);
+        const struct identity_face *f = declared_of(t, list[i]);
+        each(aux, source_name_of(t, f), f);
     }
 }
 
 /* What 'e' is together with what others say of its interface. */
-static struct identity_face *
-effective_face(struct identity *t, struct entity *e)
+static uint32_t
+effective_face(struct identity *t, const struct entity *e)
 {
     struct entity *list[MAX_PEERS];
-    struct identity_face *faces[MAX_PEERS + 1];
-    size_t n = peers_of(t, identity_interface(e->declared), list);
+    const struct identity_face *faces[MAX_PEERS];
+    const struct identity_face *own = declared_of(t, e);
+    size_t n = peers_of(t, identity_interface(own), list);
     if (n < 2) {
-        return face_ref(e->declared);
+        return face_ref(t, e->declared);
     }
     for (size_t i = 0; i < n; i++) {
-        faces[i] = list[i]->declared;
+        faces[i] = declared_of(t, list[i]);
     }
-    return face_merge(t, e->declared, faces, n);
+    return face_merge(t, own, faces, n);
 }
 
 /* ---- Bindings of an entity. ---- */
@@ -359,9 +396,10 @@ static void
 count_conflict(struct identity *t, uint32_t index)
 {
     const struct binding *b = binding_at(t, index);
-    const struct binding *o = b->older ? binding_at(t, b->older) : NULL;
-    if (o && o->to > b->from && strcmp(identity_id(o->face),
-                                       identity_id(b->face))) {
+    uint32_t older = older_of(t, b);
+    const struct binding *o = older ? binding_at(t, older) : NULL;
+    if (o && o->to > b->from && strcmp(identity_id(face_at(t, o->face)),
+                                       identity_id(face_at(t, b->face)))) {
         counter_inc(&t->n.conflicts);
     }
 }
@@ -374,7 +412,7 @@ open_key(struct identity *t, struct entity *e, const struct identity_key *k,
     if (!index) {
         return -ENOSPC;
     }
-    links_at(t, index)->sibling = e->bindings;
+    binding_at(t, index)->sibling = e->bindings;
     e->bindings = index;
     count_conflict(t, index);
     return 0;
@@ -385,7 +423,7 @@ close_all(struct identity *t, struct entity *e, int64_t at)
 {
     uint32_t next;
     for (uint32_t i = e->bindings; i; i = next) {
-        next = links_at(t, i)->sibling;
+        next = binding_at(t, i)->sibling;
         binding_close(t, i, at);
     }
     e->bindings = 0;
@@ -407,9 +445,9 @@ close_missing(struct identity *t, struct entity *e,
         }
         if (i < n) {
             atomic_store_explicit(&b->to, e->to, memory_order_relaxed);
-            p = &links_at(t, index)->sibling;
+            p = &binding_at(t, index)->sibling;
         } else {
-            *p = links_at(t, index)->sibling;
+            *p = binding_at(t, index)->sibling;
             binding_close(t, index, at);
         }
     }
@@ -419,7 +457,7 @@ static bool
 has_key(const struct identity *t, const struct entity *e,
         const struct identity_key *k)
 {
-    for (uint32_t i = e->bindings; i; i = links_at(t, i)->sibling) {
+    for (uint32_t i = e->bindings; i; i = binding_at(t, i)->sibling) {
         if (key_is(k, binding_at(t, i))) {
             return true;
         }
@@ -429,11 +467,11 @@ has_key(const struct identity *t, const struct entity *e,
 
 /* Binds the entity's keys, 'keys', from 'from' on to 'face' (taken over). */
 static int
-rebind(struct identity *t, struct entity *e, struct identity_face *face,
+rebind(struct identity *t, struct entity *e, uint32_t face,
        const struct identity_key *keys, size_t n, int64_t from)
 {
     int error = 0;
-    if (e->effective && face_equal(face, e->effective)) {
+    if (e->effective && face_equal(t, face, e->effective)) {
         face_unref(t, face);
         close_missing(t, e, keys, n, from);
     } else {
@@ -455,7 +493,7 @@ keys_of(const struct identity *t, const struct entity *e,
 {
     size_t n = 0;
     for (uint32_t i = e->bindings; i && n < IDENTITY_MAX_KEYS;
-         i = links_at(t, i)->sibling) {
+         i = binding_at(t, i)->sibling) {
         const struct binding *b = binding_at(t, i);
         from[n] = b->from;
         keys[n++] = (struct identity_key) { b->addr, b->kind, b->len };
@@ -470,8 +508,8 @@ refresh(struct identity *t, struct entity *e, int64_t at)
 {
     struct identity_key keys[IDENTITY_MAX_KEYS];
     int64_t from[IDENTITY_MAX_KEYS];
-    struct identity_face *f = effective_face(t, e);
-    if (!f || face_equal(f, e->effective)) {
+    uint32_t f = effective_face(t, e);
+    if (!f || face_equal(t, f, e->effective)) {
         face_unref(t, f);
         return;
     }
@@ -522,7 +560,7 @@ static int
 tell_past(struct identity *t, const struct identity_endpoint *e,
           uint16_t source)
 {
-    struct identity_face *f = face_make(t, e, source);
+    uint32_t f = face_make(t, e, source);
     if (!f) {
         return -ENOMEM;
     }
@@ -540,53 +578,56 @@ tell_past(struct identity *t, const struct identity_endpoint *e,
     return error;
 }
 
-static struct entity *
-entity_make(struct identity *t, struct identity_face *declared)
+/* The block of a new one; 0: no memory, or too many. */
+static uint32_t
+entity_make(struct identity *t, uint32_t declared)
 {
+    const struct identity_face *f = face_at(t, declared);
     if (t->n_entities >= t->limits.endpoints
         || (t->n_entities > t->entity_mask && !entities_grow(t))) {
-        return NULL;
+        return 0;
     }
-    struct entity *e = block_pool_alloc(&t->pool, sizeof *e);
-    if (!e) {
-        return NULL;
+    uint32_t at = block_pool_alloc(&t->pool, sizeof(struct entity));
+    if (!at) {
+        return 0;
     }
+    struct entity *e = entity_at(t, at);
     e->declared = declared;
-    e->hash = entity_hash(t, declared->source, identity_id(declared));
-    struct entity **p = &t->entities[e->hash & t->entity_mask];
+    e->hash = entity_hash(t, f->source, identity_id(f));
+    uint32_t *p = &t->entities[e->hash & t->entity_mask];
     e->next = *p;
-    *p = e;
+    *p = at;
     t->n_entities++;
-    t->sources[declared->source].endpoints++;
-    return e;
+    t->sources[f->source].endpoints++;
+    return at;
 }
 
-/* Takes 'declared' as what 'e' is said to be. */
+/* Takes 'declared' as what the entity is said to be. */
 static void
-redeclare(struct identity *t, struct entity *e,
-          struct identity_face *declared, int64_t at)
+redeclare(struct identity *t, uint32_t at, uint32_t declared, int64_t when)
 {
-    bool moved = strcmp(identity_interface(e->declared),
-                        identity_interface(declared));
-    struct identity_face *old = e->declared;
+    struct entity *e = entity_at(t, at);
+    uint32_t old = e->declared;
+    const char *interface = identity_interface(face_at(t, old));
+    bool moved = strcmp(interface,
+                        identity_interface(face_at(t, declared)));
     if (moved) {
-        peer_unlink(t, e);
+        peer_unlink(t, at);
     }
     e->declared = declared;
     if (moved) {
-        peer_link(t, e);
-        refresh_peers(t, identity_interface(old), e, at);
+        peer_link(t, at);
+        refresh_peers(t, interface, e, when);
     }
     face_unref(t, old);
 }
 
 static bool
 as_before(const struct identity *t, const struct entity *e,
-          const struct identity_face *declared,
-          const struct identity_endpoint *now)
+          uint32_t declared, const struct identity_endpoint *now)
 {
     size_t n = 0;
-    if (!face_equal(e->declared, declared) || e->to != now->to_us) {
+    if (!face_equal(t, e->declared, declared) || e->to != now->to_us) {
         return false;
     }
     for (size_t i = 0; i < now->n_keys; i++) {
@@ -594,7 +635,7 @@ as_before(const struct identity *t, const struct entity *e,
             return false;
         }
     }
-    for (uint32_t i = e->bindings; i; i = links_at(t, i)->sibling) {
+    for (uint32_t i = e->bindings; i; i = binding_at(t, i)->sibling) {
         n++;
     }
     return n == now->n_keys;
@@ -603,8 +644,9 @@ as_before(const struct identity *t, const struct entity *e,
 static int
 tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
 {
-    struct entity *e = entity_find(t, source, now->id);
-    struct identity_face *declared = face_make(t, now, source);
+    uint32_t at = entity_find(t, source, now->id);
+    struct entity *e = at ? entity_at(t, at) : NULL;
+    uint32_t declared = face_make(t, now, source);
     if (!declared) {
         return -ENOMEM;
     }
@@ -616,15 +658,16 @@ tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
         return 0;
     }
     if (!e) {
-        e = entity_make(t, declared);
-        if (!e) {
+        at = entity_make(t, declared);
+        if (!at) {
             face_unref(t, declared);
             return -ENOSPC;
         }
+        e = entity_at(t, at);
         e->from = now->from_us;
-        peer_link(t, e);
+        peer_link(t, at);
     } else {
-        redeclare(t, e, declared, now->from_us);
+        redeclare(t, at, declared, now->from_us);
     }
     if (earlier) {              /* It began before we were told. */
         close_all(t, e, now->from_us);
@@ -632,12 +675,12 @@ tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
     }
     e->generation = now->generation;
     e->to = now->to_us;
-    struct identity_face *f = effective_face(t, e);
+    uint32_t f = effective_face(t, e);
     if (!f) {
         return -ENOMEM;
     }
     int error = rebind(t, e, f, now->keys, now->n_keys, now->from_us);
-    refresh_peers(t, identity_interface(e->declared), e, now->from_us);
+    refresh_peers(t, identity_interface(declared_of(t, e)), e, now->from_us);
     return error;
 }
 
@@ -673,19 +716,23 @@ identity_upsert(struct identity *t, const struct identity_endpoint *e,
 }
 
 static void
-entity_end(struct identity *t, struct entity *e, int64_t at)
+entity_end(struct identity *t, uint32_t at, int64_t when)
 {
-    struct entity **p = &t->entities[e->hash & t->entity_mask];
-    while (*p != e) {
-        p = &(*p)->next;
+    struct entity *e = entity_at(t, at);
+    const struct identity_face *f = declared_of(t, e);
+    uint32_t *p = &t->entities[e->hash & t->entity_mask];
+    while (*p != at) {
+        p = &entity_at(t, *p)->next;
     }
     *p = e->next;
-    peer_unlink(t, e);
-    close_all(t, e, at);
-    refresh_peers(t, identity_interface(e->declared), NULL, at);
+    peer_unlink(t, at);
+    close_all(t, e, when);
+    refresh_peers(t, identity_interface(f), NULL, when);
     t->n_entities--;
-    t->sources[e->declared->source].endpoints--;
-    entity_free(t, e);
+    t->sources[f->source].endpoints--;
+    face_unref(t, e->declared);
+    face_unref(t, e->effective);
+    block_pool_free(&t->pool, at, sizeof *e);
 }
 
 bool
@@ -693,7 +740,7 @@ identity_delete(struct identity *t, const char *source, const char *id,
                 int64_t at_us)
 {
     int s = source_get(t, source, false);
-    struct entity *e = s < 0 ? NULL : entity_find(t, (uint32_t) s, id);
+    uint32_t e = s < 0 ? 0 : entity_find(t, (uint32_t) s, id);
     if (!e) {
         return false;
     }
@@ -719,11 +766,13 @@ identity_sync(struct identity *t, const char *source, uint64_t generation,
     }
     t->sources[s].generation = generation;
     for (uint32_t i = 0; i <= t->entity_mask; i++) {
-        struct entity *next;
-        for (struct entity *e = t->entities[i]; e; e = next) {
+        uint32_t next;
+        for (uint32_t at = t->entities[i]; at; at = next) {
+            const struct entity *e = entity_at(t, at);
             next = e->next;
-            if (e->declared->source == s && e->generation < generation) {
-                entity_end(t, e, at_us);
+            if (declared_of(t, e)->source == s
+                && e->generation < generation) {
+                entity_end(t, at, at_us);
                 counter_inc(&t->n.deletes);
                 n++;
             }
@@ -738,11 +787,12 @@ end_of_validity(struct identity *t, int64_t now_us)
     uint32_t n = (t->entity_mask + 1) / 64;
     for (uint32_t i = 0; i < n; i++) {
         t->sweep = (t->sweep + 1) & t->entity_mask;
-        struct entity *next;
-        for (struct entity *e = t->entities[t->sweep]; e; e = next) {
+        uint32_t next;
+        for (uint32_t at = t->entities[t->sweep]; at; at = next) {
+            const struct entity *e = entity_at(t, at);
             next = e->next;
             if (e->to <= now_us) {
-                entity_end(t, e, e->to);
+                entity_end(t, at, e->to);
                 counter_inc(&t->n.expired);
             }
         }
@@ -791,10 +841,11 @@ static struct identity_interval
 interval_of(const struct identity *t, uint32_t index)
 {
     const struct binding *b = binding_at(t, index);
+    const struct identity_face *f = face_at(t, b->face);
     return (struct identity_interval) {
         .key = { b->addr, b->kind, b->len },
-        .face = b->face,
-        .source = source_name_of(t, b->face),
+        .face = f,
+        .source = source_name_of(t, f),
         .from_us = b->from,
         .to_us = b->to,
     };
@@ -805,7 +856,7 @@ identity_each_closed(const struct identity *t, int64_t before_us,
                      void (*each)(void *, const struct identity_interval *),
                      void *aux)
 {
-    for (uint32_t i = t->closed_first; i; i = links_at(t, i)->sibling) {
+    for (uint32_t i = t->closed_first; i; i = binding_at(t, i)->sibling) {
         if (binding_at(t, i)->to <= before_us) {
             struct identity_interval v = interval_of(t, i);
             each(aux, &v);
@@ -833,7 +884,7 @@ expire_closed(struct identity *t, int64_t before_us, size_t max)
         uint32_t index = *p;
         int64_t to = binding_at(t, index)->to;
         if (to <= before_us) {
-            *p = links_at(t, index)->sibling;
+            *p = binding_at(t, index)->sibling;
             t->closed_last = t->closed_last == index ? last : t->closed_last;
             t->n_closed--;
             binding_remove(t, index);
@@ -842,7 +893,7 @@ expire_closed(struct identity *t, int64_t before_us, size_t max)
             oldest = to < oldest ? to : oldest;
             mixed |= last && binding_at(t, last)->to > to;
             last = index;
-            p = &links_at(t, index)->sibling;
+            p = &binding_at(t, index)->sibling;
         } else {
             break;
         }
@@ -879,9 +930,9 @@ show(const struct identity *t, const struct entity *e,
     int64_t from[IDENTITY_MAX_KEYS];
     size_t n = keys_of(t, e, keys, from);
     return each(aux, &(struct identity_row) {
-        .source = source_name_of(t, e->declared),
-        .declared = e->declared,
-        .effective = e->effective,
+        .source = source_name_of(t, declared_of(t, e)),
+        .declared = declared_of(t, e),
+        .effective = face_at(t, e->effective),
         .generation = e->generation,
         .from_us = e->from,
         .to_us = e->to,
@@ -896,11 +947,11 @@ identity_get(const struct identity *t, const char *source, const char *id,
              bool (*each)(void *aux, const struct identity_row *), void *aux)
 {
     int s = source_get((struct identity *) t, source, false);
-    struct entity *e = s < 0 ? NULL : entity_find(t, (uint32_t) s, id);
-    if (e) {
-        show(t, e, each, aux);
+    uint32_t at = s < 0 ? 0 : entity_find(t, (uint32_t) s, id);
+    if (at) {
+        show(t, entity_at(t, at), each, aux);
     }
-    return e;
+    return at;
 }
 
 static uint64_t
@@ -920,8 +971,10 @@ identity_each(const struct identity *t, uint64_t cursor,
 {
     bool more = true;
     do {
-        for (const struct entity *e = t->entities[cursor & t->entity_mask]; e;
-             e = e->next) {
+        const struct entity *e;
+        for (uint32_t at = t->entities[cursor & t->entity_mask]; at;
+             at = e->next) {
+            e = entity_at(t, at);
             more = show(t, e, each, aux) && more;
         }
         cursor = reverse_bits(reverse_bits(cursor | ~(uint64_t)

@@ -231,12 +231,9 @@ void identity_resolve(const struct identity *,
                       const struct identity_end end[2], int64_t at_us,
                       int64_t alt_us, const struct identity_face *face[2]);
 
-/* A member of a face: "" if it was not said; and its id in the dictionary, 0
- * if not said, made at first use.  The face must be protected by RCU, or by
- * being on the writer's thread. */
+/* A member of a face: "" if it was not said.  The face must be protected by RCU,
+ * or by being on the writer's thread. */
 const char *identity_text(const struct identity_face *, enum identity_member);
-uint32_t identity_name(const struct identity *, const struct identity_face *,
-                       enum identity_member);
 const char *identity_id(const struct identity_face *);
 const char *identity_interface(const struct identity_face *);
 

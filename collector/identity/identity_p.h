@@ -7,56 +7,59 @@
 #include "collector/identity/identity.h"
 #include "collector/identity/block_pool.h"
 
+/* Names of a group that flows ask for. */
+enum { GROUP_TENANT, GROUP_NETWORK, GROUP_LABELS, GROUP_N_NAMES };
+
 /* Members that many endpoints share, kept once. */
 struct face_group {
-    uint64_t hash;
-    uint32_t refs;
     uint32_t scope;             /* Of the network; 0: none was said. */
     uint32_t tenant;            /* Small number of the tenant; 0: none. */
-    _Atomic uint32_t name[IDENTITY_N_MEMBERS];  /* Dictionary ids + 1. */
-    struct face_group *next;
+    _Atomic uint32_t name[GROUP_N_NAMES];       /* Dictionary ids + 1. */
+    uint32_t self, next;        /* Blocks of the pool. */
+    uint32_t refs, hash;
     uint16_t size;              /* Of 'text'. */
-    uint16_t at[IDENTITY_N_MEMBERS];    /* Offset of each in 'text'. */
-    char text[];                /* Begins with the empty text. */
+    char text[];                /* The shared members, one after the other. */
 };
 
-/* Texts of a face of its own, by number. */
+/* Texts of a face of its own, in this order. */
 enum { FACE_ID, FACE_INTERFACE, FACE_NAME, FACE_PORT, FACE_HOST,
        FACE_N_TEXTS };
 
-/* What is known of an endpoint during an interval; immutable but for the
- * dictionary's ids. */
+/* What is known of an endpoint during an interval; immutable. */
 struct identity_face {
-    struct face_group *group;           /* First what flows ask for. */
-    _Atomic uint32_t name, port, host;  /* Dictionary ids + 1. */
+    struct face_group *group;
     uint32_t mac;               /* Low bits of its first MAC; 0: none. */
     uint32_t refs;
     uint16_t source;
-    uint16_t size;              /* Of 'text'. */
-    bool by_mac;                /* No address of it is known. */
-    uint16_t at[FACE_N_TEXTS];  /* Offset of each in 'text'. */
-    char text[];                /* Begins with the empty text. */
+    uint16_t by_mac : 1;        /* No address of it is known. */
+    uint16_t size : 15;         /* Of 'text'. */
+    char text[];
 };
 
-/* A key that belongs to a face for a while; a cache line, with what a lookup
- * needs to decide. */
+/* A key that belongs to a face for a while; a cache line, with all that it
+ * takes to decide, and to name a flow. */
 struct binding {
     struct addr addr;
-    struct identity_face *face;
     _Atomic int64_t from, to;
-    uint32_t scope, tenant;     /* Of the face's group. */
+    uint32_t face, group;       /* Blocks of the pool. */
+    _Atomic uint32_t name, host;        /* Dictionary ids + 1. */
     uint32_t mac;               /* Low bits of the endpoint's; 0: none. */
+    _Atomic uint32_t more;      /* Block of binding_more; 0: no other binding
+                                 * has its key. */
+    uint32_t sibling;           /* Of the same entity; of closed ones: the
+                                 * next that was closed; of free ones: the
+                                 * next that is free.  The writer's. */
+    uint8_t kind, len;
+    uint16_t by_mac : 1;        /* As its face. */
+    uint16_t source : 15;
+};
+_Static_assert(sizeof(struct binding) == 64, "a cache line");
+
+/* Others that have the key of a binding; such are in 'by_key', too. */
+struct binding_more {
     _Atomic uint32_t older;     /* Of the same key and scope. */
     _Atomic uint32_t next_same; /* Of the same key in any scope: older. */
-    uint16_t source;
-    uint8_t kind, len;
-};
-
-/* What only the writer needs of a binding. */
-struct binding_links {
-    uint32_t sibling;           /* Of the same entity; of closed ones: the
-                                 * next that was closed. */
-    uint32_t prev_same;         /* Of the same key in any scope: newer. */
+    uint32_t newer, prev_same;  /* The writer's. */
 };
 
 /* Indices of bindings: 1 to MAX_BINDINGS; 0: none. */
@@ -81,15 +84,25 @@ struct slot_table {
     bool scoped;                /* The key's scope counts. */
 };
 
+/* Addresses and prefixes lie apart from other keys: what flows ask for most is
+ * denser so, in pages and caches. */
+#define N_ANY 2
+
+static inline int
+any_of_kind(uint8_t kind)
+{
+    return kind != IDENTITY_KEY_ADDRESS && kind != IDENTITY_KEY_PREFIX;
+}
+
 /* An endpoint as its source tells it. */
 struct entity {
-    struct entity *next;        /* In its bucket. */
-    struct entity *next_peer;   /* In the bucket of its interface. */
-    struct identity_face *declared, *effective;
+    uint32_t next;              /* Block of the next in its bucket, */
+    uint32_t next_peer;         /* and in the bucket of its interface. */
+    uint32_t declared, effective;       /* Blocks of faces. */
+    uint32_t bindings;          /* Open ones, through 'sibling'. */
+    uint32_t hash;
     uint64_t generation;
     int64_t from, to;
-    uint32_t bindings;          /* Open ones, through 'sibling'. */
-    uint32_t hash, peer_hash;
 };
 
 struct source_row {
@@ -103,11 +116,13 @@ struct source_row {
 #define MAX_GAPS 1024
 #define MAX_NAMES (1u << 20)    /* Networks, and tenants. */
 
-/* Small numbers for texts, for the life of the table. */
+/* Small numbers for texts, as long as somebody holds them. */
 struct numbering;
 struct numbering *numbering_create(uint32_t max);
 void numbering_destroy(struct numbering *);
-uint32_t numbering_get(struct numbering *, const char *);  /* 0: "" or full. */
+/* 0: "".  What does not fit any more has one number together. */
+uint32_t numbering_hold(struct numbering *, const char *);
+void numbering_release(struct numbering *, const char *, uint32_t);
 
 struct identity {
     struct dict *dict;
@@ -116,13 +131,15 @@ struct identity {
     uint64_t seed;
 
     struct binding *_Atomic chunk[N_CHUNKS];
-    struct binding_links *links[N_CHUNKS];
-    uint32_t n_bindings;        /* Ever made. */
-    uint32_t *free;             /* Indices that may be used again. */
-    uint32_t n_free, free_size;
+    uint32_t n_chunks;
+    struct {
+        uint32_t free;          /* The first that may be used again. */
+        uint32_t next, left;    /* Those of its chunk never used. */
+    } room[N_ANY];
     atomic_bool in_use;         /* Something was told, ever. */
     uint32_t live;
-    struct slot_table by_key, by_any;   /* In its scope; in any. */
+    struct slot_table by_any[N_ANY];    /* By key, in whichever scope. */
+    struct slot_table by_key;           /* And scope, of those with 'more'. */
     _Atomic uint64_t lengths[3];        /* Prefix lengths in use. */
     uint32_t n_length[129];
     _Atomic uint32_t n_kind[IDENTITY_N_KEYS];
@@ -133,12 +150,13 @@ struct identity {
                                  * ends: a change was told that is to come. */
     bool restoring;             /* No generation is too old. */
 
-    struct face_group **groups;
+    uint32_t *groups;           /* Blocks, by hash. */
     uint32_t n_groups, group_mask;
     struct numbering *scopes, *tenants;
 
-    struct entity **entities, **peers;
+    uint32_t *entities, *peers; /* Blocks, by hash. */
     uint32_t n_entities, entity_mask, sweep;
+    uint32_t n_peers, peer_mask;
 
     struct identity_gap *gaps;
     size_t n_gaps;
@@ -148,8 +166,7 @@ struct identity {
 
     /* What readers may still see. */
     struct limbo {
-        void *p;
-        size_t size;
+        uint32_t block, size;
     } *limbo;
     uint32_t *limbo_bindings;
     uint32_t n_limbo, n_limbo_bindings;
@@ -158,25 +175,49 @@ struct identity {
     size_t bytes;               /* Of the rest. */
 };
 
-/* face.c */
-struct identity_face *face_make(struct identity *,
-                                const struct identity_endpoint *,
-                                uint16_t source);
+static inline struct identity_face *
+face_at(const struct identity *t, uint32_t block)
+{
+    return block ? block_at(&t->pool, block) : NULL;
+}
+
+static inline struct face_group *
+group_at(const struct identity *t, uint32_t block)
+{
+    return block_at(&t->pool, block);
+}
+
+/* face.c: faces are blocks of the pool; 0: out of memory, or none. */
+uint32_t face_make(struct identity *, const struct identity_endpoint *,
+                   uint16_t source);
 /* 'own' with what it does not say taken from 'others', best first. */
-struct identity_face *face_merge(struct identity *, struct identity_face *own,
-                                 struct identity_face *const *others,
-                                 size_t n);
-bool face_equal(const struct identity_face *, const struct identity_face *);
-struct identity_face *face_ref(struct identity_face *);
-void face_unref(struct identity *, struct identity_face *);
+uint32_t face_merge(struct identity *, const struct identity_face *own,
+                    const struct identity_face *const *others, size_t n);
+bool face_equal(const struct identity *, uint32_t a, uint32_t b);
+uint32_t face_ref(struct identity *, uint32_t);
+void face_unref(struct identity *, uint32_t);
 void faces_destroy(struct identity *);
+
+/* The dictionary's id of a name that flows ask for; 0: it was not said. */
+uint32_t name_first_asked(const struct identity *, const struct binding *,
+                          enum identity_member, _Atomic uint32_t *id);
+
+void name_release(struct identity *, _Atomic uint32_t *id);
+
+static inline uint32_t
+name_of(const struct identity *t, const struct binding *b,
+        enum identity_member m, _Atomic uint32_t *id)
+{
+    uint32_t v = atomic_load_explicit(id, memory_order_relaxed);
+    return v ? v - 1 : name_first_asked(t, b, m, id);
+}
 
 /* binding.c */
 int bindings_init(struct identity *);
 void bindings_destroy(struct identity *);
 /* Opens one; 0 if there is no memory, or too many. */
 uint32_t binding_open(struct identity *, const struct identity_key *,
-                      struct identity_face *, int64_t from, int64_t to);
+                      uint32_t face, int64_t from, int64_t to);
 /* Puts a closed one where identity_expire() finds it. */
 void binding_close(struct identity *, uint32_t, int64_t at);
 void binding_remove(struct identity *, uint32_t);
@@ -189,18 +230,55 @@ binding_at(const struct identity *t, uint32_t index)
     return &c[index & (CHUNK_SIZE - 1)];
 }
 
-static inline struct binding_links *
-links_at(const struct identity *t, uint32_t index)
+/* NULL: no other has its key. */
+static inline struct binding_more *
+more_of(const struct identity *t, const struct binding *b)
 {
-    return &t->links[index >> CHUNK_BITS][index & (CHUNK_SIZE - 1)];
+    uint32_t block = atomic_load_explicit(&b->more, memory_order_acquire);
+    return block ? block_at(&t->pool, block) : NULL;
 }
+
+static inline uint32_t
+older_of(const struct identity *t, const struct binding *b)
+{
+    const struct binding_more *m = more_of(t, b);
+    return m ? atomic_load_explicit(&m->older, memory_order_acquire) : 0;
+}
+
+static inline uint32_t
+next_same_of(const struct identity *t, const struct binding *b)
+{
+    const struct binding_more *m = more_of(t, b);
+    return m ? atomic_load_explicit(&m->next_same, memory_order_acquire) : 0;
+}
+
+static inline uint32_t
+scope_of(const struct identity *t, const struct binding *b)
+{
+    return b->kind == IDENTITY_KEY_PORT || b->kind == IDENTITY_KEY_VNI
+           ? 0 : group_at(t, b->group)->scope;
+}
+
+/* resolve.c: as identity_resolve(), of which bindings it follows. */
+void resolve_ends(const struct identity *, const struct identity_end end[2],
+                  int64_t at_us, int64_t alt_us,
+                  const struct binding *found[2]);
+/* Without looking at ports and MAC addresses, which is the usual case.  'b' are
+ * the newest bindings of the ends' addresses; NULL: none.  'hints': something
+ * else than addresses is known.  'found' only if it returns true. */
+bool resolve_quick(const struct identity *, const struct binding *const b[2],
+                   const struct addr *const addr[2], const uint64_t mac[2],
+                   bool hints, int64_t at_us, const struct binding *found[2]);
 
 uint64_t binding_hash(const struct identity *, const struct addr *,
                       uint8_t kind, uint8_t len, uint32_t scope);
-/* The newest of a key, 0: none.  For tables of any scope 'scope' is 0. */
-uint32_t slots_find(const struct identity *, const struct slot_table *,
-                    const struct addr *, uint8_t kind, uint8_t len,
-                    uint32_t scope, uint64_t hash);
+/* The newest of a key, in whichever scope; 0: none.  'hash' is binding_hash() of
+ * scope 0. */
+uint32_t find_any(const struct identity *, const struct addr *, uint8_t kind,
+                  uint8_t len, uint64_t hash);
+/* In a scope, of those that have 'more'. */
+uint32_t find_scoped(const struct identity *, const struct addr *,
+                     uint8_t kind, uint8_t len, uint32_t scope);
 
 static inline uint32_t
 slot_tag(uint64_t hash)
@@ -222,7 +300,7 @@ slots_guess(const struct slots *s, uint64_t hash)
 }
 
 /* Gives a block back to the pool when no reader can see it any more. */
-void limbo_add(struct identity *, void *, size_t size);
+void limbo_add(struct identity *, uint32_t block, size_t size);
 void limbo_flush(struct identity *);
 
 static inline uint64_t

@@ -31,7 +31,7 @@ holds(const struct binding *b, struct when w)
 }
 
 /* The most trusted one of a key and scope. */
-static const struct identity_face *
+static const struct binding *
 pick(const struct identity *t, uint32_t index, struct when w)
 {
     const struct binding *best = NULL;
@@ -42,9 +42,9 @@ pick(const struct identity *t, uint32_t index, struct when w)
                          < t->sources[best->source].rank)) {
             best = b;
         }
-        index = atomic_load_explicit(&b->older, memory_order_acquire);
+        index = older_of(t, b);
     }
-    return best ? best->face : NULL;
+    return best;
 }
 
 /* Addresses that many networks have: RFC 1918, 6598, 4193, link-local. */
@@ -73,11 +73,11 @@ may_be(uint32_t tenant, const struct addr *a, struct place p)
 }
 
 /* The one that has the key in whichever scope, if only one scope fits. */
-static const struct identity_face *
+static const struct binding *
 find_anywhere(const struct identity *t, uint32_t index, const struct addr *a,
               struct place p, struct when w)
 {
-    const struct identity_face *found = NULL, *mine = NULL;
+    const struct binding *found = NULL, *mine = NULL;
     bool two = false, two_mine = false;
     for (int i = 0; index; i++) {
         const struct binding *b = binding_at(t, index);
@@ -85,72 +85,79 @@ find_anywhere(const struct identity *t, uint32_t index, const struct addr *a,
             return mine;                /* Others may have it, too. */
         }
         if (holds(b, w)) {
-            const struct identity_face *f = b->face;
-            if (p.tenant && f->group->tenant == p.tenant) {
-                two_mine |= mine && mine->group->scope != f->group->scope;
-                mine = mine ? mine : f;
+            const struct face_group *g = group_at(t, b->group);
+            if (p.tenant && g->tenant == p.tenant) {
+                two_mine |= mine && group_at(t, mine->group)->scope
+                                    != g->scope;
+                mine = mine ? mine : b;
             }
-            two |= found && found->group->scope != f->group->scope;
-            found = found ? found : f;
+            two |= found && group_at(t, found->group)->scope != g->scope;
+            found = found ? found : b;
         }
-        index = atomic_load_explicit(&b->next_same, memory_order_acquire);
+        index = next_same_of(t, b);
     }
     if (mine) {
         return two_mine ? NULL : mine;
     }
-    return found && !two && may_be(found->group->tenant, a, p) ? found : NULL;
+    return found && !two && may_be(group_at(t, found->group)->tenant, a, p)
+           ? found : NULL;
 }
 
 /* One endpoint, perhaps told by two sources. */
 static bool
-same_endpoint(const struct identity_face *a, const struct identity_face *b)
+same_endpoint(const struct identity *t, const struct binding *a,
+              const struct binding *b)
 {
-    return b && (a == b || (*identity_interface(a)
-                            && !strcmp(identity_interface(a),
-                                       identity_interface(b))));
+    if (!b || a->face == b->face) {
+        return b;
+    }
+    const char *interface = identity_interface(face_at(t, a->face));
+    return *interface && !strcmp(interface, identity_interface(
+                                                face_at(t, b->face)));
 }
 
 /* Of those that have the key, in one network even, the one whose port or MAC
  * address the end has. */
-static const struct identity_face *
+static const struct binding *
 find_own(const struct identity *t, uint32_t index,
-         const struct identity_face *const hint[3], struct when w)
+         const struct binding *const hint[3], struct when w)
 {
     for (int i = 0; index && i < MAX_WALK && (hint[0] || hint[1]); i++) {
         const struct binding *b = binding_at(t, index);
-        if (holds(b, w) && (same_endpoint(b->face, hint[0])
-                            || same_endpoint(b->face, hint[1]))) {
-            return b->face;
+        if (holds(b, w) && (same_endpoint(t, b, hint[0])
+                            || same_endpoint(t, b, hint[1]))) {
+            return b;
         }
-        index = atomic_load_explicit(&b->next_same, memory_order_acquire);
+        index = next_same_of(t, b);
     }
     return NULL;
 }
 
-static const struct identity_face *
+static const struct binding *
 find_key(const struct identity *t, const struct addr *key, uint8_t kind,
          uint8_t len, const struct addr *a, struct place p,
-         const struct identity_face *const hint[3], struct when w)
+         const struct binding *const hint[3], struct when w)
 {
-    uint32_t index = slots_find(t, &t->by_any, key, kind, len, 0,
-                                binding_hash(t, key, kind, len, 0));
+    uint32_t index = find_any(t, key, kind, len,
+                              binding_hash(t, key, kind, len, 0));
     if (!index) {
         return NULL;
     }
     const struct binding *b = binding_at(t, index);
-    if (!atomic_load_explicit(&b->next_same, memory_order_acquire)) {
-        return holds(b, w) && (b->scope == p.scope || !b->scope
-                               || may_be(b->tenant, a, p)) ? b->face : NULL;
+    if (!more_of(t, b)) {
+        const struct face_group *g = group_at(t, b->group);
+        uint32_t scope = scope_of(t, b);
+        return holds(b, w) && (scope == p.scope || !scope
+                               || may_be(g->tenant, a, p)) ? b : NULL;
     }
-    const struct identity_face *own = find_own(t, index, hint, w);
+    const struct binding *own = find_own(t, index, hint, w);
     if (own) {
         return own;
     }
     uint32_t scopes[2] = { p.scope, 0 };
     for (int i = p.scope ? 0 : 1; i < 2; i++) {
-        const struct identity_face *f = pick(
-            t, slots_find(t, &t->by_key, key, kind, len, scopes[i],
-                          binding_hash(t, key, kind, len, scopes[i])), w);
+        const struct binding *f = pick(
+            t, find_scoped(t, key, kind, len, scopes[i]), w);
         if (f) {
             return f;
         }
@@ -187,11 +194,11 @@ next_length(const struct identity *t, int len)
     return -1;
 }
 
-static const struct identity_face *
+static const struct binding *
 find_address(const struct identity *t, const struct addr *a, struct place p,
-             const struct identity_face *const hint[3], struct when w)
+             const struct binding *const hint[3], struct when w)
 {
-    const struct identity_face *f = find_key(t, a, IDENTITY_KEY_ADDRESS, 128,
+    const struct binding *f = find_key(t, a, IDENTITY_KEY_ADDRESS, 128,
                                              a, p, hint, w);
     for (int len = next_length(t, 128); !f && len >= 0;
          len = next_length(t, len)) {
@@ -202,13 +209,12 @@ find_address(const struct identity *t, const struct addr *a, struct place p,
     return f;
 }
 
-static const struct identity_face *
+static const struct binding *
 find_hint(const struct identity *t, const struct identity_key *k,
           struct when w)
 {
-    uint32_t index = slots_find(t, &t->by_any, &k->addr, k->kind, k->len, 0,
-                                binding_hash(t, &k->addr, k->kind, k->len,
-                                             0));
+    uint32_t index = find_any(t, &k->addr, k->kind, k->len,
+                              binding_hash(t, &k->addr, k->kind, k->len, 0));
     return index ? find_anywhere(t, index, &k->addr,
                                  (struct place) { 0, 0 }, w) : NULL;
 }
@@ -222,7 +228,7 @@ any_of(const struct identity *t, enum identity_key_kind kind)
 /* Whose port, and whose MAC address, an end has; NULL: nobody's. */
 static void
 find_hints(const struct identity *t, const struct identity_end *e,
-           struct when w, const struct identity_face *hint[3])
+           struct when w, const struct binding *hint[3])
 {
     struct identity_key k;
     if (e->port && any_of(t, IDENTITY_KEY_PORT)) {
@@ -240,26 +246,26 @@ find_hints(const struct identity *t, const struct identity_end *e,
 }
 
 static struct place
-place_of(const struct identity_face *const hint[3])
+place_of(const struct identity *t, const struct binding *const hint[3])
 {
     struct place p = { 0, 0 };
     for (int i = 0; i < 3; i++) {
         if (hint[i] && !p.scope) {
-            p.scope = hint[i]->group->scope;
+            p.scope = group_at(t, hint[i]->group)->scope;
         }
         if (hint[i] && !p.tenant) {
-            p.tenant = hint[i]->group->tenant;
+            p.tenant = group_at(t, hint[i]->group)->tenant;
         }
     }
     return p;
 }
 
-static const struct identity_face *
+static const struct binding *
 resolve_end(const struct identity *t, const struct identity_end *e,
-            const struct identity_face *const hint[3], struct place p,
+            const struct binding *const hint[3], struct place p,
             struct when w)
 {
-    const struct identity_face *f = e->has_addr
+    const struct binding *f = e->has_addr
                                     ? find_address(t, &e->addr, p, hint, w)
                                     : NULL;
     /* One of which no address is known is told by its MAC address, or port. */
@@ -271,53 +277,77 @@ resolve_end(const struct identity *t, const struct identity_end *e,
     return f;
 }
 
-/* The usual case, without looking at ports and MAC addresses: an end is known
- * by an address that only one has, and its MAC address is that one's, or there
- * is nothing that could tell otherwise; the other end is in the same network,
- * or tenant.  Returns whether both ends are settled. */
-static bool
-resolve_quick(const struct identity *t, const struct identity_end end[2],
-              struct when w, const struct identity_face *face[2])
+/* The usual case: an end is known by an address that only one has, and its MAC
+ * address is that one's, or there is nothing that could tell otherwise; the
+ * other end is in the same network, or tenant. */
+bool
+resolve_quick(const struct identity *t, const struct binding *const b[2],
+              const struct addr *const addr[2], const uint64_t mac[2],
+              bool hints, int64_t at_us, const struct binding *found[2])
 {
-    const struct binding *b[2] = { NULL, NULL };
-    bool own[2] = { false, false };     /* Its MAC address says so, too. */
+    const struct when w = { at_us, false };
     struct place p = { 0, 0 };
+    bool own[2] = { false, false };     /* Its MAC address says so, too. */
+    bool others = any_of(t, IDENTITY_KEY_PREFIX)
+                  || atomic_load_explicit(&t->n_by_mac, memory_order_relaxed);
     for (int i = 0; i < 2; i++) {
-        uint32_t index = !end[i].has_addr ? 0 : slots_find(
-            t, &t->by_any, &end[i].addr, IDENTITY_KEY_ADDRESS, 128, 0,
-            binding_hash(t, &end[i].addr, IDENTITY_KEY_ADDRESS, 128, 0));
-        if (index) {
-            b[i] = binding_at(t, index);
-            if (atomic_load_explicit(&b[i]->next_same, memory_order_acquire)
-                || !holds(b[i], w)) {
-                return false;
-            }
-            own[i] = b[i]->mac && b[i]->mac == (uint32_t) end[i].mac;
-            if (own[i]) {
-                p = (struct place) { b[i]->scope, b[i]->tenant };
-            }
+        if (!b[i]) {
+            continue;
+        }
+        if (next_same_of(t, b[i]) || !holds(b[i], w)) {
+            return false;
+        }
+        own[i] = b[i]->mac && b[i]->mac == (uint32_t) mac[i];
+        if (own[i]) {
+            const struct face_group *g = group_at(t, b[i]->group);
+            p = (struct place) { g->scope, g->tenant };
         }
     }
-    if (!b[0] && !b[1] && !any_of(t, IDENTITY_KEY_PREFIX) && !t->n_by_mac) {
-        return true;                    /* Nothing else could tell. */
+    if ((!b[0] || !b[1]) && others) {
+        return false;                   /* Something else could tell. */
     }
-    bool hints = end[0].mac || end[1].mac || end[0].port || end[1].port
-                 || end[0].has_vni;
-    if (hints && !own[0] && !own[1]) {
+    if ((b[0] || b[1]) && hints && !own[0] && !own[1]) {
         return false;
     }
     for (int i = 0; i < 2; i++) {
-        if (!b[i] && (any_of(t, IDENTITY_KEY_PREFIX) || t->n_by_mac)) {
-            return false;
-        }
-        if (b[i] && !own[i] && b[i]->scope && b[i]->scope != p.scope
-            && !may_be(b[i]->tenant, &end[i].addr, p)) {
-            return false;
+        if (b[i] && !own[i]) {
+            const struct face_group *g = group_at(t, b[i]->group);
+            if (g->scope && g->scope != p.scope
+                && !may_be(g->tenant, addr[i], p)) {
+                return false;
+            }
         }
     }
-    face[0] = b[0] ? b[0]->face : NULL;
-    face[1] = b[1] ? b[1]->face : NULL;
+    found[0] = b[0];
+    found[1] = b[1];
     return true;
+}
+
+void
+resolve_ends(const struct identity *t, const struct identity_end end[2],
+             int64_t at_us, int64_t alt_us, const struct binding *found[2])
+{
+    struct when tries[3] = { { at_us, false }, { alt_us, false },
+                             { at_us, true } };
+    found[0] = found[1] = NULL;
+    for (int n = 0; n < 3 && !(found[0] && found[1]); n++) {
+        const struct binding *hint[2][3] = { { NULL } };
+        struct place place[2];
+        if (n == 1 && alt_us == at_us) {
+            continue;
+        }
+        for (int i = 0; i < 2; i++) {
+            find_hints(t, &end[i], tries[n], hint[i]);
+            place[i] = place_of(t, hint[i]);
+        }
+        for (int i = 0; i < 2; i++) {
+            /* Both ends of a frame are in one network. */
+            struct place p = place[i].scope ? place[i] : place[!i];
+            if (!found[i]) {
+                found[i] = resolve_end(t, &end[i], hint[i], p, tries[n]);
+            }
+        }
+    }
 }
 
 void
@@ -325,29 +355,22 @@ identity_resolve(const struct identity *t, const struct identity_end end[2],
                  int64_t at_us, int64_t alt_us,
                  const struct identity_face *face[2])
 {
-    struct when tries[3] = { { at_us, false }, { alt_us, false },
-                             { at_us, true } };
-    face[0] = face[1] = NULL;
-    if (resolve_quick(t, end, tries[0], face)) {
-        return;
+    const struct addr *const addr[2] = { &end[0].addr, &end[1].addr };
+    const uint64_t mac[2] = { end[0].mac, end[1].mac };
+    const struct binding *b[2] = { NULL, NULL };
+    bool hints = false;
+    for (int i = 0; i < 2; i++) {
+        uint32_t index = !end[i].has_addr ? 0 : find_any(
+            t, addr[i], IDENTITY_KEY_ADDRESS, 128,
+            binding_hash(t, addr[i], IDENTITY_KEY_ADDRESS, 128, 0));
+        b[i] = index ? binding_at(t, index) : NULL;
+        hints = hints || mac[i] || end[i].port || end[i].has_vni;
     }
-    for (int n = 0; n < 3 && !(face[0] && face[1]); n++) {
-        const struct identity_face *hint[2][3] = { { NULL } };
-        struct place place[2];
-        if (n == 1 && alt_us == at_us) {
-            continue;
-        }
-        for (int i = 0; i < 2; i++) {
-            find_hints(t, &end[i], tries[n], hint[i]);
-            place[i] = place_of(hint[i]);
-        }
-        for (int i = 0; i < 2; i++) {
-            /* Both ends of a frame are in one network. */
-            struct place p = place[i].scope ? place[i] : place[!i];
-            if (!face[i]) {
-                face[i] = resolve_end(t, &end[i], hint[i], p, tries[n]);
-            }
-        }
+    if (!resolve_quick(t, b, addr, mac, hints, at_us, b)) {
+        resolve_ends(t, end, at_us, alt_us, b);
+    }
+    for (int i = 0; i < 2; i++) {
+        face[i] = b[i] ? face_at(t, b[i]->face) : NULL;
     }
 }
 
@@ -357,9 +380,8 @@ identity_find_key(const struct identity *t, const struct identity_key *k,
 {
     struct when w = { at_us, false };
     size_t n = 0;
-    uint32_t index = slots_find(t, &t->by_any, &k->addr, k->kind, k->len, 0,
-                                binding_hash(t, &k->addr, k->kind, k->len,
-                                             0));
+    uint32_t index = find_any(t, &k->addr, k->kind, k->len,
+                              binding_hash(t, &k->addr, k->kind, k->len, 0));
     while (index) {
         const struct binding *b = binding_at(t, index);
         uint8_t rank = t->sources[b->source].rank;
@@ -370,12 +392,12 @@ identity_find_key(const struct identity *t, const struct identity_key *k,
                 i--;
             }
             list[i] = (struct identity_interval) {
-                .key = *k, .face = b->face,
+                .key = *k, .face = face_at(t, b->face),
                 .source = t->sources[b->source].name, .rank = rank,
                 .from_us = b->from, .to_us = b->to,
             };
         }
-        index = atomic_load_explicit(&b->next_same, memory_order_acquire);
+        index = next_same_of(t, b);
     }
     return n;
 }

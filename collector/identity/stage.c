@@ -3,13 +3,15 @@
 #include "collector/identity/stage.h"
 
 #include <stddef.h>
+#include <string.h>
 #include <urcu.h>
 
 #include "collector/identity/identity_p.h"
 #include "lib/batch.h"
 
-/* Rows whose keys are fetched from memory together. */
-#define RUN 32
+/* Rows that are named together, their keys fetched from memory meanwhile: one
+ * word of validity. */
+#define RUN 64
 
 /* Which columns a member goes to. */
 static const struct {
@@ -25,72 +27,128 @@ static const struct {
 #define N_OUTPUTS (sizeof outputs / sizeof outputs[0])
 
 static const enum column_id addr_column[2] = { COL_src_addr, COL_dst_addr };
+static const enum column_id mac_column[2] = { COL_src_mac, COL_dst_mac };
+static const enum column_id port_column[2] = { COL_in_if_name,
+                                               COL_out_if_name };
 
-static struct addr *
-addr_array(struct flow_batch *b, int side)
+/* Rows from 'from' on, of a batch. */
+struct run {
+    const struct identity *t;
+    struct flow_batch *b;
+    const struct addr *addr[2];
+    const uint64_t *mac[2];
+    uint32_t from, n;
+    uint64_t valid_addr[2], valid_mac[2];
+    uint64_t hints;             /* Ports or VNIs are known. */
+    uint64_t hash[2][RUN];
+    uint32_t index[2][RUN];     /* Bindings of addresses. */
+    uint32_t *out[2][N_OUTPUTS];
+    uint64_t named[2][N_OUTPUTS];       /* Rows. */
+};
+
+static uint64_t
+valid_of(const struct run *r, enum column_id col)
 {
-    return side ? b->dst_addr : b->src_addr;
+    return r->b->valid[col][r->from / 64];
 }
 
-/* Fetches what naming rows 'from' to 'to' will read, step by step for all of
- * them, so that the waits for memory overlap: slots, the bindings that they lead
- * to, their faces, and their groups. */
 static void
-fetch(const struct identity *t, struct flow_batch *b, uint32_t from,
-      uint32_t to)
+run_init(struct run *r, const struct identity *t, struct flow_batch *b,
+         uint32_t from)
 {
-    const struct slots *s = atomic_load_explicit(&t->by_any.slots,
-                                                 memory_order_acquire);
-    const struct binding *found[RUN * 2];
-    uint64_t hash[RUN * 2];
-    uint32_t n = 0, m = 0;
-    for (uint32_t row = from; row < to; row++) {
-        for (int i = 0; i < 2; i++) {
-            hash[n] = binding_hash(t, &addr_array(b, i)[row],
-                                   IDENTITY_KEY_ADDRESS, 128, 0);
+    r->t = t;
+    r->b = b;
+    r->from = from;
+    r->n = b->n - from < RUN ? b->n - from : RUN;
+    uint64_t rows = r->n < 64 ? (UINT64_C(1) << r->n) - 1 : UINT64_MAX;
+    r->addr[0] = r->b->src_addr + r->from;
+    r->addr[1] = r->b->dst_addr + r->from;
+    r->mac[0] = r->b->src_mac + r->from;
+    r->mac[1] = r->b->dst_mac + r->from;
+    r->hints = valid_of(r, COL_vni);
+    for (int i = 0; i < 2; i++) {
+        r->valid_addr[i] = valid_of(r, addr_column[i]) & rows;
+        r->valid_mac[i] = valid_of(r, mac_column[i]);
+        r->hints |= valid_of(r, port_column[i]) & valid_of(r, COL_bridge);
+        for (size_t j = 0; j < N_OUTPUTS; j++) {
+            r->out[i][j] = (uint32_t *) batch_column(b, outputs[j].column[i])
+                           + from;
+            r->named[i][j] = 0;
+        }
+    }
+}
+
+/* Finds the bindings of the addresses, step by step for all of them, so that
+ * memory is waited for once and not for each. */
+static void
+find_bindings(struct run *r)
+{
+    const struct identity *t = r->t;
+    const struct slots *s = atomic_load_explicit(
+        &t->by_any[any_of_kind(IDENTITY_KEY_ADDRESS)].slots,
+        memory_order_acquire);
+    for (int i = 0; i < 2; i++) {
+        for (uint32_t row = 0; row < r->n; row++) {
+            uint64_t h = binding_hash(t, &r->addr[i][row],
+                                      IDENTITY_KEY_ADDRESS, 128, 0);
+            r->hash[i][row] = h;
             __builtin_prefetch((const void *)
-                               &s->slot[(uint32_t) hash[n++] & s->mask]);
+                               &s->slot[(uint32_t) h & s->mask]);
         }
     }
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t index = slots_guess(s, hash[i]);
-        if (index) {
-            found[m] = binding_at(t, index);
-            __builtin_prefetch(found[m++]);
+    for (int i = 0; i < 2; i++) {
+        for (uint32_t row = 0; row < r->n; row++) {
+            uint32_t index = r->valid_addr[i] >> row & 1
+                             ? slots_guess(s, r->hash[i][row]) : 0;
+            r->index[i][row] = index;
+            if (index) {
+                __builtin_prefetch(binding_at(t, index));
+            }
         }
     }
-    /* Of a binding that is being used again, both may be of either user: what
-     * is fetched in vain does no harm. */
-    for (uint32_t i = 0; i < m; i++) {
-        const char *f = (const char *) found[i]->face;
-        __builtin_prefetch(f);
-        __builtin_prefetch(f + offsetof(struct identity_face, size));
-    }
-    for (uint32_t i = 0; i < m; i++) {
-        if (found[i]->face) {
-            const char *g = (const char *) found[i]->face->group;
-            __builtin_prefetch(g);
-            __builtin_prefetch(g + offsetof(struct face_group, size));
+    for (int i = 0; i < 2; i++) {
+        for (uint32_t row = 0; row < r->n; row++) {
+            if (r->index[i][row]) {
+                __builtin_prefetch(group_at(
+                    t, binding_at(t, r->index[i][row])->group));
+            }
         }
     }
 }
 
-static void
-end_of(const struct flow_batch *b, uint32_t row, int side,
-       struct identity_end *e)
+/* The newest binding of an end's address; NULL: none. */
+static const struct binding *
+binding_of(const struct run *r, int side, uint32_t row)
 {
-    enum column_id mac = side ? COL_dst_mac : COL_src_mac;
-    enum column_id port = side ? COL_out_if_name : COL_in_if_name;
+    const struct addr *a = &r->addr[side][row];
+    uint32_t index = r->index[side][row];
+    if (index) {
+        const struct binding *b = binding_at(r->t, index);
+        if (addr_equal(&b->addr, a) && b->kind == IDENTITY_KEY_ADDRESS) {
+            return b;
+        }
+        index = find_any(r->t, a, IDENTITY_KEY_ADDRESS, 128,
+                         r->hash[side][row]);
+    }
+    return index ? binding_at(r->t, index) : NULL;
+}
+
+static void
+end_of(const struct run *r, uint32_t at, int side, struct identity_end *e)
+{
+    const struct flow_batch *b = r->b;
+    uint32_t row = r->from + at;
 
     *e = (struct identity_end) { .has_addr = false };
     if (batch_is_valid(b, addr_column[side], row)) {
-        e->addr = side ? b->dst_addr[row] : b->src_addr[row];
+        e->addr = r->addr[side][at];
         e->has_addr = true;
     }
-    if (batch_is_valid(b, mac, row)) {
-        e->mac = side ? b->dst_mac[row] : b->src_mac[row];
+    if (batch_is_valid(b, mac_column[side], row)) {
+        e->mac = r->mac[side][at];
     }
-    if (batch_is_valid(b, port, row) && batch_is_valid(b, COL_bridge, row)) {
+    if (batch_is_valid(b, port_column[side], row)
+        && batch_is_valid(b, COL_bridge, row)) {
         e->port = side ? b->out_if_name[row] : b->in_if_name[row];
         e->bridge = b->bridge[row];
     }
@@ -101,31 +159,47 @@ end_of(const struct flow_batch *b, uint32_t row, int side,
 }
 
 static void
-name_end(const struct identity *t, struct flow_batch *b, uint32_t row,
-         int side, const struct identity_face *f)
+name_end(struct run *r, uint32_t at, int side, const struct binding *b_)
 {
+    struct binding *b = (struct binding *) b_;  /* For ids first asked for. */
+    struct face_group *g = group_at(r->t, b->group);
+    _Atomic uint32_t *const id[N_OUTPUTS] = {
+        &b->name, &g->name[GROUP_TENANT], &g->name[GROUP_NETWORK], &b->host,
+        &g->name[GROUP_LABELS],
+    };
     for (size_t i = 0; i < N_OUTPUTS; i++) {
-        enum column_id col = outputs[i].column[side];
-        uint32_t id = identity_name(t, f, outputs[i].member);
-        if (id) {
-            ((uint32_t *) batch_column(b, col))[row] = id;
-            batch_set_valid(b, col, row);
+        uint32_t v = name_of(r->t, b, outputs[i].member, id[i]);
+        if (v) {
+            r->out[side][i][at] = v;
+            r->named[side][i] |= UINT64_C(1) << at;
         }
     }
 }
 
 static void
-name_row(const struct identity *t, struct flow_batch *b, uint32_t row)
+name_row(struct run *r, uint32_t at)
 {
-    const struct identity_face *f[2];
-    struct identity_end ends[2];
+    const struct binding *b[2] = { binding_of(r, 0, at),
+                                   binding_of(r, 1, at) };
+    const struct addr *const addr[2] = { &r->addr[0][at], &r->addr[1][at] };
+    uint64_t mac[2];
+    uint32_t row = r->from + at;
 
-    end_of(b, row, 0, &ends[0]);
-    end_of(b, row, 1, &ends[1]);
-    identity_resolve(t, ends, b->flow_start[row], b->flow_end[row], f);
     for (int i = 0; i < 2; i++) {
-        if (f[i]) {
-            name_end(t, b, row, i, f[i]);
+        mac[i] = r->valid_mac[i] >> at & 1 ? r->mac[i][at] : 0;
+    }
+    if (!resolve_quick(r->t, b, addr, mac,
+                       mac[0] || mac[1] || (r->hints >> at & 1),
+                       r->b->flow_start[row], b)) {
+        struct identity_end ends[2];
+        end_of(r, at, 0, &ends[0]);
+        end_of(r, at, 1, &ends[1]);
+        resolve_ends(r->t, ends, r->b->flow_start[row], r->b->flow_end[row],
+                     b);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (b[i]) {
+            name_end(r, at, i, b[i]);
         }
     }
 }
@@ -136,11 +210,18 @@ identity_name_batch(const struct identity *t, struct flow_batch *b)
     if (!atomic_load_explicit(&t->in_use, memory_order_relaxed)) {
         return;                 /* Nobody has told of anybody. */
     }
-    for (uint32_t row = 0; row < b->n; row += RUN) {
-        uint32_t end = row + RUN < b->n ? row + RUN : b->n;
-        fetch(t, b, row, end);
-        for (uint32_t i = row; i < end; i++) {
-            name_row(t, b, i);
+    for (uint32_t from = 0; from < b->n; from += RUN) {
+        struct run r;
+        run_init(&r, t, b, from);
+        find_bindings(&r);
+        for (uint32_t i = 0; i < r.n; i++) {
+            name_row(&r, i);
+        }
+        for (int side = 0; side < 2; side++) {
+            for (size_t i = 0; i < N_OUTPUTS; i++) {
+                b->valid[outputs[i].column[side]][from / 64]
+                    |= r.named[side][i];
+            }
         }
     }
 }

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <urcu.h>
 
+#include "collector/identity/stage.h"
+#include "lib/batch.h"
 #include "lib/dict.h"
 #include "tests/unit/unit.h"
 
@@ -496,6 +498,7 @@ static void
 test_names_pass(void)
 {
     char id[24];
+    struct flow_batch *b = batch_create();
 
     begin();
     identity_destroy(ids);
@@ -514,23 +517,24 @@ test_names_pass(void)
             .text = { [IDENTITY_NAME] = id, [IDENTITY_TENANT] = id,
                       [IDENTITY_HOST] = id }, .from_us = i + 1,
             .to_us = IDENTITY_OPEN }, NOW);
-        const struct identity_end ends[2] = {
-            { .addr = address("10.0.0.5"), .has_addr = true } };
-        const struct identity_face *f[2];
-        identity_resolve(ids, ends, i + 1, i + 1, f);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(f[0]);
-        static const enum identity_member members[] = {
-            IDENTITY_NAME, IDENTITY_TENANT, IDENTITY_HOST };
-        for (int k = 0; k < 3; k++) {
-            CU_ASSERT_STRING_EQUAL(dict_text(dict, identity_name(
-                ids, f[0], members[k])), id);
-        }
+        batch_reset(b);
+        b->n = 1;
+        BATCH_SET(b, src_addr, 0, address("10.0.0.5"));
+        b->flow_start[0] = b->flow_end[0] = i + 1;
+        identity_name_batch(ids, b);
+        CU_ASSERT_TRUE(batch_is_valid(b, COL_src_endpoint, 0));
+        CU_ASSERT_STRING_EQUAL(dict_text(dict, b->src_endpoint[0]), id);
+        CU_ASSERT_STRING_EQUAL(dict_text(dict, b->src_tenant[0]), id);
+        CU_ASSERT_STRING_EQUAL(dict_text(dict, b->src_host[0]), id);
+        CU_ASSERT_FALSE(batch_is_valid(b, COL_src_network, 0));
+        CU_ASSERT_FALSE(batch_is_valid(b, COL_dst_endpoint, 0));
         identity_delete(ids, "a", id, i + 2);
         identity_expire(ids, i + 2, NOW, 100);
         dict_age(dict, i * INT64_C(60000), 1000);
     }
     CU_ASSERT_EQUAL(dict_refused(dict), 0);
     CU_ASSERT_TRUE(dict_count(dict) < 256);
+    batch_destroy(b);
     end();
 }
 
