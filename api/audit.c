@@ -22,23 +22,34 @@
 #define MAX_PART 65536          /* Bytes of parameters, before and after. */
 #define TO_LINE (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
-struct audit {
+/* One that fills up fast takes no room from the others. */
+enum kind { CHANGES, ENDPOINTS, REFUSED, N_KINDS };
+
+static const char *const suffixes[N_KINDS] = {
+    [CHANGES] = "", [ENDPOINTS] = ".endpoints", [REFUSED] = ".refused",
+};
+
+struct file {
     char *path;
-    int fd;
+    int fd;                     /* -1: closed. */
     off_t size;
 };
 
+struct audit {
+    struct file files[N_KINDS];
+};
+
 static int
-open_file(struct audit *a)
+open_file(struct file *f)
 {
     struct stat st;
 
-    a->fd = open(a->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
+    f->fd = open(f->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC
                           | O_NOFOLLOW, 0600);
-    if (a->fd < 0) {
+    if (f->fd < 0) {
         return -errno;
     }
-    a->size = fstat(a->fd, &st) ? 0 : st.st_size;
+    f->size = fstat(f->fd, &st) ? 0 : st.st_size;
     return 0;
 }
 
@@ -46,12 +57,24 @@ struct audit *
 audit_open(const char *path)
 {
     struct audit *a = calloc(1, sizeof *a);
-    int err = a && (a->path = strdup(path)) ? open_file(a) : -ENOMEM;
+    int err = a ? 0 : -ENOMEM;
 
+    for (int i = 0; a && i < N_KINDS; i++) {
+        a->files[i].fd = -1;
+    }
+    for (int i = 0; !err && i < N_KINDS; i++) {
+        struct file *f = &a->files[i];
+        err = asprintf(&f->path, "%s%s", path, suffixes[i]) < 0 ? -ENOMEM
+              : open_file(f);
+        if (err == -ENOMEM) {
+            f->path = NULL;
+        } else if (err == -EROFS) {     /* That may pass: calls are logged. */
+            LOG(api, ERR, "%s: %s", f->path, strerror(EROFS));
+            err = 0;
+        }
+    }
     if (err) {
         LOG(api, ERR, "%s: %s", path, strerror(-err));
-    }
-    if (err && err != -EROFS) {         /* That may pass: calls are logged. */
         audit_close(a);
         return NULL;
     }
@@ -61,31 +84,58 @@ audit_open(const char *path)
 void
 audit_close(struct audit *a)
 {
-    if (a) {
-        if (a->fd > 0) {
-            close(a->fd);
+    for (int i = 0; a && i < N_KINDS; i++) {
+        if (a->files[i].fd >= 0) {
+            close(a->files[i].fd);
         }
-        free(a->path);
-        free(a);
+        free(a->files[i].path);
     }
+    free(a);
 }
 
 static void
-rotate(struct audit *a)
+rotate(struct file *f)
 {
     for (int i = AUDIT_FILES - 1; i >= 0; i--) {
         char from[4400], to[4400];
-        snprintf(from, sizeof from, i ? "%s.%d" : "%s", a->path, i);
-        snprintf(to, sizeof to, "%s.%d", a->path, i + 1);
+        snprintf(from, sizeof from, i ? "%s.%d" : "%s", f->path, i);
+        snprintf(to, sizeof to, "%s.%d", f->path, i + 1);
         if (rename(from, to) && errno != ENOENT) {
             LOG_RATE(api, WARN, "%s: %s", to, strerror(errno));
         }
     }
-    close(a->fd);
-    int err = open_file(a);
+    close(f->fd);
+    int err = open_file(f);
     if (err) {
-        LOG(api, ERR, "%s: %s", a->path, strerror(-err));
+        LOG(api, ERR, "%s: %s", f->path, strerror(-err));
     }
+}
+
+static void
+append(struct file *f, struct json_object *o)
+{
+    const char *text = json_object_to_json_string_ext(o, TO_LINE);
+    char *line = NULL;
+    int n = asprintf(&line, "%s\n", text);
+
+    if (n < 0) {
+        return;
+    }
+    if (f->fd < 0) {
+        open_file(f);
+    }
+    if (f->fd >= 0) {
+        ssize_t done = write(f->fd, line, (size_t) n);
+        if (done != n) {
+            LOG_RATE(api, ERR, "%s: %s", f->path,
+                     done < 0 ? strerror(errno) : "written in part");
+        }
+        f->size += done > 0 ? done : 0;
+        if (f->size > (off_t) AUDIT_SIZE) {
+            rotate(f);
+        }
+    }
+    free(line);
 }
 
 /* A copy of 'v', or its size if it is too long to be kept. */
@@ -132,25 +182,9 @@ audit_write(void *a_, const struct rpc_audit_entry *e)
                  e->caller->from, e->method->name,
                  e->code ? e->message : "done");
     }
-
-    const char *text = json_object_to_json_string_ext(o, TO_LINE);
-    char *copy = NULL;
-    int n = asprintf(&copy, "%s\n", text);
-    if (n >= 0 && a->fd < 0) {
-        open_file(a);
-    }
-    if (n >= 0 && a->fd >= 0) {
-        ssize_t done = write(a->fd, copy, (size_t) n);
-        if (done != n) {
-            LOG_RATE(api, ERR, "%s: %s", a->path,
-                     done < 0 ? strerror(errno) : "written in part");
-        }
-        a->size += done > 0 ? done : 0;
-        if (a->size > (off_t) AUDIT_SIZE) {
-            rotate(a);
-        }
-    }
-    free(copy);
+    append(&a->files[refused ? REFUSED
+                     : e->method->role == ROLE_ORCHESTRATOR ? ENDPOINTS
+                     : CHANGES], o);
     json_object_put(o);
 }
 
@@ -185,16 +219,51 @@ read_file(const char *path, struct json_object *list, size_t n)
     free(line);
 }
 
-struct json_object *
-audit_read(const struct audit *a, size_t n)
+static struct json_object *
+read_kind(const struct file *f, size_t n)
 {
     struct json_object *list = json_object_new_array();
     char path[4400];
 
     for (int i = 0; i <= AUDIT_FILES
          && json_object_array_length(list) < n; i++) {
-        snprintf(path, sizeof path, i ? "%s.%d" : "%s", a->path, i);
+        snprintf(path, sizeof path, i ? "%s.%d" : "%s", f->path, i);
         read_file(path, list, n - json_object_array_length(list));
+    }
+    return list;
+}
+
+struct json_object *
+audit_read(const struct audit *a, size_t n)
+{
+    struct json_object *list = json_object_new_array();
+    struct json_object *kinds[N_KINDS];
+    size_t at[N_KINDS] = { 0 };
+
+    for (int i = 0; i < N_KINDS; i++) {
+        kinds[i] = read_kind(&a->files[i], n);
+    }
+    while (json_object_array_length(list) < n) {
+        struct json_object *newest = NULL;
+        const char *newest_time = NULL;
+        int from = 0;
+        for (int i = 0; i < N_KINDS; i++) {     /* Times sort as texts. */
+            struct json_object *o = json_object_array_get_idx(kinds[i], at[i]);
+            const char *time = o ? json_text(o, "time") : NULL;
+            if (o && (!newest || strcmp(time ? time : "", newest_time) > 0)) {
+                newest = o;
+                newest_time = time ? time : "";
+                from = i;
+            }
+        }
+        if (!newest) {
+            break;
+        }
+        json_object_array_add(list, json_object_get(newest));
+        at[from]++;
+    }
+    for (int i = 0; i < N_KINDS; i++) {
+        json_object_put(kinds[i]);
     }
     return list;
 }

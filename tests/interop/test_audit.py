@@ -238,9 +238,11 @@ def test_refused_and_failed():
     equal([(e["method"], e["outcome"], e["who"]) for e in newest[:2]],
           [("token.revoke", "failed", "user root"),
            ("config.edit", "refused", "token low")])
-    with open(os.path.join(daemon.state_dir, "meta", "audit.log"),
-              encoding="utf-8") as f:
-        text = f.read()
+    text = ""
+    for name in ("audit.log", "audit.log.refused"):
+        with open(os.path.join(daemon.state_dir, "meta", name),
+                  encoding="utf-8") as f:
+            text += f.read()
     with open(daemon.log, encoding="utf-8") as f:
         text += f.read()
     if secret in text:
@@ -249,6 +251,49 @@ def test_refused_and_failed():
                "unix:" + daemon.api, "audit", "--limit", "3")
     if "config.edit" not in said:
         raise Failure(said)
+    daemon.stop()
+
+
+def test_floods_hide_nothing():
+    """Whoever asks for what he may not, as often as he likes, or tells of
+    endpoints all the time, pushes no change out of the log."""
+    lab = BgpLab()
+    daemon = Daemon(lab, config={"collector": {
+        name: {"listen": ["none"]} for name in ("netflow", "ipfix", "sflow")}})
+    daemon.rpc("config.edit", config={"venturi:venturi": {
+        "log": {"level": ["info"]}}})
+    low = Client(daemon.api)
+    low.call("session.login", token=daemon.rpc(
+        "token.create", name="low", role="viewer")["token"])
+    teller = Client(daemon.api)
+    long_text = "x" * 60000
+    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "config.edit",
+                       "params": {"config": {"a": long_text}}}).encode()
+    tell = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "endpoint.upsert",
+                       "params": {"source": "t", "endpoints": [
+                           {"id": "vm-%d" % i, "labels": {"a": "b" * 200},
+                            "addresses": ["10.0.0.%d" % i]}
+                           for i in range(200)]}}).encode()
+    for text, client, files in ((call, low, 5), (tell, teller, 1)):
+        for _ in range(files * (16 << 20) // 50000 // 20 + 2):
+            client.socket.sendall(20 * (text + b"\n"))
+            for _ in range(20):
+                reply = client.receive()
+                if (text is tell) != ("result" in reply):
+                    raise Failure("%s" % reply)
+    meta = os.path.join(daemon.state_dir, "meta")
+    for kind in ("refused.4", "endpoints.1"):
+        if not os.path.exists(os.path.join(meta, "audit.log." + kind)):
+            raise Failure("no flood: %s" % os.listdir(meta))
+    size = sum(os.path.getsize(os.path.join(meta, name))
+               for name in os.listdir(meta) if name.startswith("audit"))
+    if size > 11 * (16 << 20):
+        raise Failure("%d bytes are kept" % size)
+    with open(os.path.join(meta, "audit.log"), encoding="utf-8") as f:
+        methods = [json.loads(line)["method"] for line in f]
+    equal(methods, ["config.edit", "token.create"], "what was changed")
+    equal(daemon.rpc("audit.list", limit=1)["entries"][0]["method"],
+          "endpoint.upsert", "the newest of all")
     daemon.stop()
 
 
