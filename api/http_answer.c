@@ -154,14 +154,21 @@ web_respond(struct web *w, unsigned status, const char *type, const char *more,
 /* Each refusal is told once; of each status so many, however many clients try
  * it. */
 void
-web_tell_refusal(const struct web *w, unsigned status, const char *reason)
+web_tell_refusal(struct web *w, unsigned status, const char *reason)
 {
-    static struct log_limit limits[600];
+    /* By status, and by code of a WebSocket, which begin with 1000. */
+    static struct log_limit limits[600 + 16];
+    const size_t n = sizeof limits / sizeof limits[0];
     uint64_t more;
     char like[60] = "";
 
+    if (w->told) {
+        w->told = false;
+        return;
+    }
     if (log_level(LOG_MODULE_api) >= LOG_L_NOTICE
-        && log_limit_pass(&limits[status % 600], &more)) {
+        && log_limit_pass(&limits[status < 1000 ? status % 600
+                                  : 600 + status % (n - 600)], &more)) {
         if (more) {
             snprintf(like, sizeof like, " (%" PRIu64 " like it not shown)",
                      more);

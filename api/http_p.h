@@ -44,6 +44,7 @@ struct web {
     int64_t since_ms;           /* When it came. */
     bool websocket;
     bool asked;                 /* A head was complete. */
+    bool told;                  /* Why it will be refused is in the log. */
 
     /* Looks at the head of each request before libwebsockets does. */
     struct http_tls *tls;       /* Where it comes from; NULL: no TLS. */
@@ -114,8 +115,7 @@ void web_refuse(struct web *, unsigned status, int code, const char *more,
 int web_refusal_text(char *, size_t size, int code, const char *reason);
 /* Each refusal is told once; of each status so many, however many clients try
  * it. */
-void web_tell_refusal(const struct web *, unsigned status,
-                      const char *reason);
+void web_tell_refusal(struct web *, unsigned status, const char *reason);
 
 /* http_request.c */
 bool web_header(struct web *, enum lws_token_indexes, char *, size_t size);

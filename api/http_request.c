@@ -130,6 +130,7 @@ web_authenticate(struct web *w, const char *transport,
     }
     if (!api_authenticate(w->http->api, text + 7 + strspn(text + 7, " "),
                           caller, &busy)) {
+        w->told = true;
         *reason = busy ? "too many wrong tokens from there: wait"
                        : "nobody has this token";
         return busy ? 429 : 401;

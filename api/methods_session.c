@@ -60,9 +60,6 @@ session_login(struct rpc_call *call, struct json_object *params)
                  "who asks: Authorization: Bearer TOKEN");
     } else if (!api_authenticate(rpc_api(call), json_object_get_string(token),
                                  &caller, &busy)) {
-        LOG_RATE(api, NOTICE, "%s %s: refused, %s", caller.transport,
-                 caller.from, busy ? "too many wrong tokens from there"
-                 : "a token that is nobody's, or no longer");
         rpc_fail(call, busy ? RPC_BUSY : RPC_UNAUTHENTICATED, "token", busy
                  ? "too many wrong tokens from there: wait"
                  : "nobody has this token");

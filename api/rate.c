@@ -14,6 +14,7 @@ struct bucket {
     uint64_t name;              /* Hashed; 0: free. */
     double tokens;
     int64_t at_ms;
+    unsigned taken;             /* Since it was full. */
 };
 
 struct rate {
@@ -56,7 +57,7 @@ find(struct rate *r, const char *name, double burst, int64_t now_ms)
             oldest = &set[i];
         }
     }
-    *oldest = (struct bucket) { h, burst, now_ms };
+    *oldest = (struct bucket) { .name = h, .tokens = burst, .at_ms = now_ms };
     return oldest;
 }
 
@@ -70,8 +71,9 @@ fill(struct rate *r, const char *name, double per_second, double burst,
         b->tokens += (double) (now_ms - b->at_ms) * per_second / 1000.;
         b->at_ms = now_ms;
     }
-    if (b->tokens > burst) {
+    if (b->tokens >= burst) {
         b->tokens = burst;
+        b->taken = 0;
     }
     return b;
 }
@@ -96,5 +98,14 @@ rate_take(struct rate *r, const char *name, double per_second, double burst,
         return false;
     }
     b->tokens -= 1.;
+    b->taken++;
     return true;
+}
+
+unsigned
+rate_taken(struct rate *r, const char *name, double per_second, double burst,
+           int64_t now_ms)
+{
+    return per_second <= 0. ? 0
+           : fill(r, name, per_second, burst, now_ms)->taken;
 }

@@ -18,7 +18,12 @@ void rate_destroy(struct rate *);       /* NULL is fine. */
 bool rate_take(struct rate *, const char *name, double per_second,
                double burst, int64_t now_ms);
 
-/* The same without taking one. */
+/* How often 'name' has taken one since it was last at rest: since it could
+ * take 'burst' at once. */
+unsigned rate_taken(struct rate *, const char *name, double per_second,
+                    double burst, int64_t now_ms);
+
+/* The same as rate_take() without taking one. */
 bool rate_ready(struct rate *, const char *name, double per_second,
                 double burst, int64_t now_ms);
 

@@ -82,27 +82,55 @@ admit(void *api_, const struct rpc_caller *caller)
     return false;
 }
 
+/* A wrong token is one line; of those that follow from there the tenth, the
+ * hundredth and so on. */
+static void
+tell_bad_token(const struct rpc_caller *caller, unsigned n,
+               const struct token *expired)
+{
+    unsigned rest = n;
+
+    while (rest >= 10 && rest % 10 == 0) {
+        rest /= 10;
+    }
+    if (expired) {
+        LOG_RATE(api, NOTICE, "%s %s: refused, the token %s has expired",
+                 caller->transport, caller->from, expired->name);
+    } else if (n == 1) {
+        LOG_RATE(api, NOTICE, "%s %s: refused, a token that is nobody's, or "
+                 "no longer", caller->transport, caller->from);
+    } else if (n >= BAD_TOKENS_BURST && rest == 1) {
+        LOG_RATE(api, NOTICE, "%s %s: refused %u tokens that are nobody's from "
+                 "there: one in %d s is looked at", caller->transport,
+                 caller->from, n, (int) (1 / BAD_TOKENS_RATE));
+    }
+}
+
 bool
 api_authenticate(struct api *api, const char *text, struct rpc_caller *caller,
                  bool *busy)
 {
     struct rpc_caller stranger = *caller;
-    char buf[sizeof caller->from];
+    char buf[sizeof caller->from], key[sizeof buf + 16];
     int64_t now = clock_mono_ms();
 
+    /* Not by the bucket of requests from there, which fills up faster. */
     stranger.role = ROLE_ANYBODY;
-    const char *key = rate_key(&stranger, buf);
+    snprintf(key, sizeof key, "tokens of %s", rate_key(&stranger, buf));
     *busy = !rate_ready(api->rate, key, BAD_TOKENS_RATE, BAD_TOKENS_BURST,
                         now);
     if (*busy) {
         counter_inc(&api->n.rate_limited);
         return false;
     }
+    bool expired = false;
     const struct token *t = tokens_check(api->context.tokens, text,
-                                         clock_wall_us());
-    if (!t) {
+                                         clock_wall_us(), &expired);
+    if (!t || expired) {
         rate_take(api->rate, key, BAD_TOKENS_RATE, BAD_TOKENS_BURST, now);
         counter_inc(&api->n.bad_tokens);
+        tell_bad_token(caller, rate_taken(api->rate, key, BAD_TOKENS_RATE,
+                                          BAD_TOKENS_BURST, now), t);
         return false;
     }
     caller->role = t->role;

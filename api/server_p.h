@@ -72,8 +72,8 @@ struct api {
 const struct config_api *api_config(const struct api *);
 
 /* Is this somebody's token?  Fills in '*caller', or returns false after
- * counting the failure; '*busy': too many have failed from there, it was not
- * even looked at. */
+ * counting the failure and telling it in the log, once for many; '*busy': too
+ * many have failed from there, it was not even looked at. */
 bool api_authenticate(struct api *, const char *token, struct rpc_caller *,
                       bool *busy);
 

@@ -313,12 +313,14 @@ tokens_revoke(struct tokens *t, const char *what)
 }
 
 const struct token *
-tokens_check(struct tokens *t, const char *text, int64_t now_us)
+tokens_check(struct tokens *t, const char *text, int64_t now_us,
+             bool *expired)
 {
     const size_t at = strlen(PREFIX), n = TOKEN_ID_STRLEN - 1;
     char id[TOKEN_ID_STRLEN];
     uint8_t got[32];
 
+    *expired = false;
     if (!t || strlen(text) != at + n + 1 + 2 * SECRET_SIZE
         || strncmp(text, PREFIX, at) || text[at + n] != '_') {
         return NULL;
@@ -329,11 +331,11 @@ tokens_check(struct tokens *t, const char *text, int64_t now_us)
         struct token *k = &t->list[i];
         if (!strcmp(k->id, id)) {
             if (!hash(text + at + n + 1, got)
-                || CRYPTO_memcmp(got, k->hash, sizeof got)
-                || (k->expires_us && now_us >= k->expires_us)) {
+                || CRYPTO_memcmp(got, k->hash, sizeof got)) {
                 return NULL;
             }
-            k->used_us = now_us;
+            *expired = k->expires_us && now_us >= k->expires_us;
+            k->used_us = *expired ? k->used_us : now_us;
             return k;
         }
     }

@@ -43,9 +43,9 @@ int tokens_create(struct tokens *, const char *name, enum api_role,
 const struct token *tokens_find(const struct tokens *, const char *);
 int tokens_revoke(struct tokens *, const char *id_or_name);
 
-/* Whose token is this?  NULL: nobody's, or it has expired. */
+/* Whose token is this?  NULL: nobody's; '*expired': not any more. */
 const struct token *tokens_check(struct tokens *, const char *text,
-                                 int64_t now_us);
+                                 int64_t now_us, bool *expired);
 
 size_t tokens_count(const struct tokens *);
 const struct token *tokens_at(const struct tokens *, size_t);

@@ -326,18 +326,44 @@ def test_tokens():
                         if t["expired"]], what="the end of a token")
     front.at = len(front.log())
     for what, token in (("revoked", revoked), ("expired", expired)):
+        def say():
+            if what == "expired":
+                front.told(what, "the token viewer1s has expired")
+            elif transport == "http":
+                front.told(what, "a token that is nobody's")
+            else:               # Of more from there the tenth is told.
+                front.said_nothing(what)
+        transport = "http"
         status, reply = Http(connect(front.lab, HTTP), token).call(
             "session.get")
         equal((status, reply["error"]["code"]), (401, -32009), what)
-        front.told(what, "401", "nobody has this token")
+        say()
+        transport = "ws"
         w = WebSocket(connect(front.lab, HTTP),
                       headers=[("Authorization", "Bearer " + token)])
         equal(w.status, 401, what + ", WebSocket")
-        front.told(what, "401", "nobody has this token")
+        say()
+        transport = "tcp"
         reply = Stream(connect(front.lab, TCP)).call("session.login",
                                                      token=token)
         equal(reply["error"]["code"], -32009, what + ", TCP")
-        front.told(what, "a token that is nobody's")
+        say()
+    # Guessing: after the tenth none is looked at, and nothing more is told.
+    guess = "venturi_" + "0" * 12 + "_" + "0" * 64
+    stream = Stream(connect(front.lab, TCP))
+    for number in range(7, 11):
+        front.said_nothing("guess %d" % number)
+        equal(stream.call("session.login", token=guess)["error"]["code"],
+              -32009)
+    front.told("the tenth", "refused 10 tokens", "tcp 127.0.0.1:")
+    equal([Http(connect(front.lab, HTTP), guess).call("session.get")[0],
+           Http(connect(front.lab, HTTP), front.viewer).call("session.get")[0],
+           stream.call("session.login", token=front.viewer)["error"]["code"]],
+          [429, 429, -32001], "after ten")
+    front.said_nothing("after ten")
+    wait_until(lambda: Http(connect(front.lab, HTTP), front.viewer).call(
+        "session.get")[0] == 200, what="one to be looked at again")
+    front.at = len(front.log())
     # Above the role: reading, and changing (which the audit log has, too).
     web = Http(connect(front.lab, HTTP), front.viewer)
     for method, params in (("token.list", {}), ("config.edit",
@@ -345,8 +371,21 @@ def test_tokens():
         status, reply = web.call(method, **params)
         equal((status, reply["error"]["code"]), (403, -32008), method)
         front.told(method, method, "token viewer", "role")
+    web.close()
+    ws = WebSocket(connect(front.lab, HTTP),
+                   headers=[("Authorization", "Bearer " + front.viewer)])
+    stream.call("session.login", token=front.viewer)
+    front.said_nothing("a good token")
+    for client, name, method, params in (
+            (ws, "ws", "token.create", {"name": "a", "role": "admin"}),
+            (stream, "tcp", "audit.list", {})):
+        equal(client.call(method, **params)["error"]["code"], -32008)
+        front.told(method + " over " + name, method, name + ",", "role")
+    stranger = Stream(connect(front.lab, TCP))
+    equal(stranger.call("system.info")["error"]["code"], -32009)
+    front.told("a stranger", "system.info", "viewer")
     entry = daemon.rpc("audit.list", limit=1)["entries"][0]
-    equal((entry["method"], entry["outcome"]), ("config.edit", "refused"))
+    equal((entry["method"], entry["outcome"]), ("audit.list", "refused"))
     front.stop()
 
 
