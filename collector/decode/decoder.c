@@ -70,6 +70,9 @@ decoder_datagram(struct decoder *dec, const struct datagram *d,
                  struct flow_batch *b)
 {
     counter_inc(&dec->c.counters->datagrams);
+    if (dec->ahead_at < dec->n_ahead) {
+        plan_prefetch(dec->ahead[dec->ahead_at++]);
+    }
     dec->b = b;
     dec->d = d;
     dispatch(dec, d);
@@ -78,6 +81,10 @@ decoder_datagram(struct decoder *dec, const struct datagram *d,
     dec->d = NULL;
     return b;
 }
+
+/* Plans are large: all of a burst would push each other out of the first cache.
+ * They are fetched when so many datagrams are before theirs. */
+#define AHEAD 2
 
 /* What a datagram is of, and its first set, as far as it takes to fetch ahead;
  * false: it is not worth it, or not one that this knows. */
@@ -103,8 +110,7 @@ peek(const struct datagram *d, struct source_key *key, uint16_t *set)
 
 /* Step by step for all of them, so that many fetches are under way at once. */
 void
-decoder_prefetch(const struct decoder *dec, const struct datagram *d,
-                 size_t n)
+decoder_prefetch(struct decoder *dec, const struct datagram *d, size_t n)
 {
     struct {
         uint64_t hash;
@@ -142,9 +148,14 @@ decoder_prefetch(const struct decoder *dec, const struct datagram *d,
         x[i].t = template_prefetch(x[i].p);
     }
     for (size_t i = 0; i < m; i++) {
-        template_prefetch_plan(x[i].t);
+        dec->ahead[i] = x[i].t ? x[i].t->plan : NULL;
     }
     template_read_unlock();
+    dec->n_ahead = m;
+    dec->ahead_at = 0;
+    while (dec->ahead_at < AHEAD && dec->ahead_at < m) {
+        plan_prefetch(dec->ahead[dec->ahead_at++]);
+    }
 }
 
 struct source *

@@ -93,7 +93,7 @@ struct flow_batch *decoder_datagram(struct decoder *, const struct datagram *,
  * ask for: where exporters take turns by the thousand, all of it is far away.
  * Worth it for a burst of some; changes nothing. */
 #define DECODER_BURST 64
-void decoder_prefetch(const struct decoder *, const struct datagram *,
+void decoder_prefetch(struct decoder *, const struct datagram *,
                       size_t n);
 
 /* The session of a source is over: what waits for a template of its will not

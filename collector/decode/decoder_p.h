@@ -23,6 +23,10 @@ struct decoder {
     } fixed[N_NETFLOW_FIXED];
     struct pending *pending;            /* NULL: nothing yet. */
     struct source *last;                /* Of the last datagram, or NULL. */
+    /* Plans of datagrams to come: only to be fetched, for nobody holds
+     * them. */
+    const struct plan *ahead[DECODER_BURST];
+    size_t n_ahead, ahead_at;
     struct dict_recent names;
 };
 

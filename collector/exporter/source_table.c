@@ -27,8 +27,11 @@ struct names {
     } slot[];
 };
 
+#define CACHE_LINE 64
+
 struct entry {
-    struct source source;       /* First: sources are handed out. */
+    /* First: sources are handed out. */
+    _Alignas(CACHE_LINE) struct source source;
     _Atomic uint32_t v5;        /* NetFlow v5's convention: struct v5_state. */
     _Atomic uint64_t samplers[SOURCE_SAMPLERS]; /* id << 32 | rate. */
     struct names *_Atomic names[SOURCE_NAME_BLOCKS];
@@ -233,10 +236,11 @@ add_entry(struct source_table *t, const struct source_key *key)
     if (e || !has_room(t, key)) {
         return e;
     }
-    e = calloc(1, sizeof *e);
+    e = aligned_alloc(CACHE_LINE, sizeof *e);
     if (!e) {
         return NULL;
     }
+    memset(e, 0, sizeof *e);
     e->source.table = t;
     e->source.key = *key;
     e->source.id = (uint32_t) t->n + 1;
@@ -277,8 +281,10 @@ source_prefetch(const struct source_table *t, uint64_t hash)
     if (!e) {
         return NULL;
     }
+    /* Up to the busiest counters. */
     const char *p = (const char *) e;
-    for (size_t i = 0; i < sizeof e->source; i += 64) {
+    for (size_t i = 0; i < offsetof(struct source, n.options_records);
+         i += CACHE_LINE) {
         __builtin_prefetch(p + i, 1);
     }
     return &e->source;

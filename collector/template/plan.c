@@ -1287,9 +1287,12 @@ plan_compile(const struct template_field *fields, unsigned n,
 void
 plan_prefetch(const struct plan *plan)
 {
-    const char *ops = (const char *) plan->ops;
+    if (!plan) {
+        return;
+    }
+    const char *ops = (const char *) plan + offsetof(struct plan, ops);
     __builtin_prefetch(plan);
-    __builtin_prefetch(plan->nullable);
+    __builtin_prefetch((const char *) plan + offsetof(struct plan, nullable));
     __builtin_prefetch((const char *) plan + 64);
     for (size_t i = 0; i < 16 * sizeof plan->ops[0]; i += 64) {
         __builtin_prefetch(ops + i);

@@ -38,6 +38,9 @@ struct plan_env {
 struct plan *plan_compile(const struct template_field *, unsigned n,
                           uint8_t protocol, bool reverse);
 void plan_destroy(struct plan *);
+
+/* Fetches what running it reads into the processor's cache; looks at nothing,
+ * so that any pointer will do. */
 void plan_prefetch(const struct plan *);
 
 /* Decodes 'n' records of 'stride' bytes each into rows 'row' and up.  The

@@ -683,14 +683,6 @@ template_prefetch(const void *p)
     return t;
 }
 
-void
-template_prefetch_plan(const struct template *t)
-{
-    if (t && t->plan) {
-        plan_prefetch(t->plan);
-    }
-}
-
 const struct template *
 template_builtin_ovs(const struct template_cache *cache, uint16_t id,
                      bool virtual_obs_id)

@@ -99,7 +99,6 @@ const void *template_prefetch_root(const struct template_cache *,
 const void *template_prefetch_directory(const void *p);
 const void *template_prefetch_slot(const void *p, uint16_t id);
 const struct template *template_prefetch(const void *p);
-void template_prefetch_plan(const struct template *);
 
 /* What Open vSwitch means by 'id' (with or without a virtualObsID field), or
  * NULL if it has no such template.  Needs no lock. */
