@@ -41,6 +41,7 @@ check_PROGRAMS += tests/unit/test_sums_top
 unit_tests += tests/unit/test_sums_top
 tests_unit_test_sums_top_SOURCES = tests/unit/test_sums_top.c \
 	tests/unit/query_util.h tests/unit/store_util.h
+tests_unit_test_sums_top_CPPFLAGS = $(AM_CPPFLAGS) $(DUCKDB_CPPFLAGS)
 tests_unit_test_sums_top_LDADD = collector/libcollector.la lib/liblib.la \
 	$(DUCKDB_LIBS) $(CUNIT_LIBS) $(COMMON_LIBS)
 

@@ -276,6 +276,30 @@ list_rows(struct worker *w, const uint64_t bits[EVAL_WORDS])
     }
 }
 
+bool
+scan_take_memory(struct store *s, uint64_t bytes)
+{
+    uint64_t total = atomic_fetch_add(&s->sums_bytes, bytes) + bytes;
+
+    return total > SUMS_MEMORY * s->config.memory_limit;
+}
+
+/* Room for the bits of a block; NULL: that would be too much. */
+static uint64_t *
+take_bits(struct use *use, size_t size)
+{
+    struct store *s = use->scan->store;
+    bool much = atomic_fetch_add(&use->bits_bytes, size) + size > KEEP_BITS;
+    much |= scan_take_memory(s, size);
+    uint64_t *bits = much ? NULL : malloc(size);
+
+    if (!bits) {
+        atomic_fetch_sub(&use->bits_bytes, size);
+        scan_take_memory(s, -(uint64_t) size);
+    }
+    return bits;
+}
+
 /* So that nobody has to find them again, as long as that is not too much. */
 static void
 keep_bits(struct worker *w, const uint64_t bits[EVAL_WORDS])
@@ -283,9 +307,8 @@ keep_bits(struct worker *w, const uint64_t bits[EVAL_WORDS])
     size_t size = BLOCK_FRAMES * EVAL_WORDS * sizeof bits[0];
     struct reread *r = w->reread;
 
-    if (!r->bits && r->first == r->end
-        && atomic_fetch_add(&w->use->bits_bytes, size) < KEEP_BITS) {
-        r->bits = malloc(size);
+    if (!r->bits && r->first == r->end) {
+        r->bits = take_bits(w->use, size);
     }
     if (r->bits) {
         memcpy(r->bits + w->frame * EVAL_WORDS, bits,
@@ -592,6 +615,7 @@ destroy_use(void *aux)
         free(use->reread[i].bits);
     }
     free(use->reread);
+    scan_take_memory(x->store, -use->bits_bytes);
     free(use);
     scan_unref(x);
 }

@@ -70,6 +70,13 @@ struct worker {
     uint32_t n;
 };
 
+/* What sums of all questions together, and what helps them, may take in memory,
+ * in parts of store/memory. */
+#define SUMS_MEMORY 2
+/* Tells the store that 'bytes' more are taken, or less.  True: that is too much
+ * now. */
+bool scan_take_memory(struct store *, uint64_t bytes);
+
 /* Turns to the next frame with rows that match, whose columns of the use have
  * been read.  False: there is none. */
 bool scan_next_frame(struct worker *);

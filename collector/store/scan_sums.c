@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What sums of all questions together may take, in parts of store/memory; more
- * is put aside.  Few groups are always kept. */
-#define SUMS_MEMORY 2
+/* More is put aside.  Few groups are always kept, and what is less than a few
+ * pieces of each partition. */
 #define SUMS_FEW 10000
+#define SUMS_LITTLE (UINT64_C(8) << 20)
 /* And what one question may put aside. */
 #define SUMS_ASIDE 16
 /* A table of more groups is added to others by partitions. */
@@ -144,13 +144,12 @@ scan_sums_destroy(struct scan_sums *u, struct store *s)
 static bool
 account(struct worker *w)
 {
-    struct store *s = w->use->scan->store;
     struct sums_worker *v = w->sums;
     uint64_t bytes = v->sums ? sums_bytes(v->sums) : 0;
-    uint64_t total = atomic_fetch_add(&s->sums_bytes, bytes - v->bytes)
-                     + bytes - v->bytes;
+    bool much = scan_take_memory(w->use->scan->store, bytes - v->bytes);
+
     v->bytes = bytes;
-    return total > SUMS_MEMORY * s->config.memory_limit;
+    return much;
 }
 
 /* The thread adds no more. */
@@ -531,6 +530,18 @@ add_rows(struct worker *w)
     return e;
 }
 
+/* Whether it is worth while to put aside what the thread has.  While it sketches
+ * it takes no more than it did. */
+static bool
+is_much(const struct worker *w)
+{
+    const struct scan_sums *u = w->use->sums;
+    const struct sums *s = w->sums->sums;
+
+    return (sums_count(s) > SUMS_FEW || sums_split_bytes(s) > SUMS_LITTLE)
+           && !(u->top && u->pass == 1 && !sums_is_direct(s));
+}
+
 /* Adds what there is until it must be told.  0 or a negative errno. */
 static int
 add_all(struct worker *w)
@@ -561,12 +572,11 @@ add_all(struct worker *w)
             w->block = NULL;
             e = 0;
         }
-        /* Passes before the last do not take much. */
-        bool few = u->top && u->pass < LAST_PASS && !sums_is_direct(v->sums);
-        if (!e && account(w) && !few && (sums_count(v->sums) > SUMS_FEW
-                                         || sums_is_split(v->sums))) {
+        if (!e && account(w) && is_much(w)) {
             e = put_aside(w);
-            if (e && e != -ENOMEM) {
+            if (e && e != -ENOMEM && u->top && u->pass == LAST_PASS - 1) {
+                e = 0;          /* Nothing can be told before the last. */
+            } else if (e && e != -ENOMEM) {
                 rewind_groups(v);
                 v->state = FLUSHING;
                 return 0;
@@ -726,8 +736,10 @@ scan_sums_bound(struct scan *x)
     p->first_us = BLOCK_LAST_TIME_US;
     for (size_t i = 0; i < x->view->n_blocks; i++) {
         const struct block_head *h = x->view->blocks[i].segblock->head;
-        p->first_us = h->min_us < p->first_us ? h->min_us : p->first_us;
-        p->last_us = h->max_us > p->last_us ? h->max_us : p->last_us;
+        int64_t min_us = block_clamp_time(h->min_us);
+        int64_t max_us = block_clamp_time(h->max_us);
+        p->first_us = min_us < p->first_us ? min_us : p->first_us;
+        p->last_us = max_us > p->last_us ? max_us : p->last_us;
         for (unsigned k = 0; k < p->n_keys; k++) {
             const struct block_column *c = block_column(h, p->keys[k].column);
             most[k] |= c ? c->max.u : 0;

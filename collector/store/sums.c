@@ -70,11 +70,17 @@ sums_reset(struct sums *s)
 }
 
 uint64_t
+sums_split_bytes(const struct sums *s)
+{
+    return s->n_arenas * ARENA_BYTES;
+}
+
+uint64_t
 sums_bytes(const struct sums *s)
 {
     return (uint64_t) s->n_pages * PAGE_GROUPS * s->size * 8
            + s->allocated_slots * 4 + s->n_groups * 4
-           + s->n_arenas * ARENA_BYTES
+           + sums_split_bytes(s)
            + (s->known.slots ? ((uint64_t) s->known.mask + 1)
                                * sizeof(struct addr_slot) : 0)
            + (s->sketch ? SUMS_SKETCH_BYTES : 0);

@@ -68,6 +68,7 @@ int sums_merge(struct sums *s, const struct sums *other);
 void sums_cut(struct sums *);
 
 uint64_t sums_bytes(const struct sums *);       /* Of memory. */
+uint64_t sums_split_bytes(const struct sums *); /* Of these, partitions'. */
 uint32_t sums_count(const struct sums *);       /* Groups in the table. */
 
 /* One group of the table.  False if it was cut. */

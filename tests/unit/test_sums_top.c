@@ -2,9 +2,11 @@
  * what one would add up by hand. */
 #include <config.h>
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "collector/query/query.h"
+#include "collector/store/scan_p.h"
 #include "tests/unit/query_util.h"
 #include "tests/unit/store_util.h"
 #include "tests/unit/unit.h"
@@ -136,8 +138,9 @@ check(const char *filter, unsigned m, unsigned limit, int64_t from_us)
     query_result_destroy(r);
 }
 
+/* 'others' is what other questions take of memory meanwhile. */
 static void
-test_shape(enum shape shape)
+test_shape(enum shape shape, uint64_t others)
 {
     char *dir = util_mkdir();
     struct store_config c = { .query_threads = 3 };
@@ -159,6 +162,7 @@ test_shape(enum shape shape)
     }
     CU_ASSERT(util_wait(store, BATCHES * BATCH_ROWS));
     pool = query_pool_create(store, 2, 8);
+    scan_take_memory(store, others);
     for (unsigned m = 0; m < N_METRICS; m++) {
         check(NULL, m, 10, UTIL_T0);
         check("proto tcp", m, 10, UTIL_T0);
@@ -166,7 +170,10 @@ test_shape(enum shape shape)
     check(NULL, 0, 1, UTIL_T0);
     check(NULL, 0, 1000, UTIL_T0);
     check(NULL, 0, 5000, UTIL_T0);      /* Too many for several passes. */
+    /* Nothing is left of what they took. */
+    CU_ASSERT_FALSE(scan_take_memory(store, -others));
     query_pool_destroy(pool);
+    CU_ASSERT_EQUAL(atomic_load(&store->sums_bytes), 0);
     store_close(store);
     dict_destroy(dict);
     free(sums_of);
@@ -177,20 +184,27 @@ test_shape(enum shape shape)
 static void
 test_few_large(void)
 {
-    test_shape(FEW_LARGE);
+    test_shape(FEW_LARGE, 0);
 }
 
 static void
 test_alike(void)
 {
-    test_shape(ALIKE);
+    test_shape(ALIKE, 0);
 }
 
 static void
 test_random(void)
 {
-    test_shape(RANDOM);
+    test_shape(RANDOM, 0);
+}
+
+/* Passes before the last are put aside as well. */
+static void
+test_little_memory(void)
+{
+    test_shape(FEW_LARGE, UINT64_C(1) << 40);
 }
 
 UNIT_MAIN("sums_top", UNIT_TEST(test_few_large), UNIT_TEST(test_alike),
-          UNIT_TEST(test_random))
+          UNIT_TEST(test_random), UNIT_TEST(test_little_memory))
