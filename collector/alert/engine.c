@@ -20,6 +20,7 @@
 #define THINNING 64.           /* Records at the minimum that are enough. */
 #define LEVEL_MEMORY 1440.f     /* Minutes. */
 #define WEIGHT_DECAY .7f        /* A minute. */
+#define FRESH_S 10              /* Names in a capture are good for 30. */
 #define FLAP_S 3600             /* Raised again so soon, it flaps; then it */
 #define FLAPS_MAX 6             /* clears later: twice for each time. */
 
@@ -83,6 +84,7 @@ alert_engine_destroy(struct alert_engine *e)
         }
         filter_program_destroy(e->canonical);
         pthread_rwlock_destroy(&e->lock);
+        free(e->news);
         free(e);
     }
 }
@@ -215,32 +217,61 @@ alert_stable_hash(const struct alert_watch *w, const struct alert_entry *x)
     return alert_hash(key, x->nulls);
 }
 
-static void
-clear_alert(struct alert_engine *e, struct alert_watch *w,
-            struct alert_entry *entry, bool usual, alert_tell_fn *tell,
-            void *aux)
+/* Room for a change that is told later, or NULL. */
+static struct alert_news *
+news_add(struct alert_engine *e)
 {
-    struct alert_change c;
+    if (e->n_news == e->news_size) {
+        size_t size = e->news_size ? 2 * e->news_size : 16;
+        struct alert_news *news = realloc(e->news, size * sizeof *news);
+        if (!news) {
+            return NULL;
+        }
+        e->news = news;
+        e->news_size = size;
+    }
+    return &e->news[e->n_news++];
+}
 
-    fill_change(w, entry, &c);
-    c.usual = usual;
+static void
+news_tell(struct alert_engine *e, alert_tell_fn *tell, void *aux)
+{
+    for (size_t i = 0; i < e->n_news; i++) {
+        struct alert_news *n = &e->news[i];
+        n->change.capture = n->change.capture ? &n->capture : NULL;
+        tell(aux, &n->change);
+    }
+    e->n_news = 0;
+}
+
+/* False: there is no memory; then nothing has changed. */
+static bool
+clear_alert(struct alert_engine *e, struct alert_watch *w,
+            struct alert_entry *entry, bool usual)
+{
+    struct alert_news *n = news_add(e);
+
+    if (!n) {
+        return false;
+    }
+    fill_change(w, entry, &n->change);
+    n->change.usual = usual;
     entry->state = ALERT_IDLE;
     entry->alert = 0;
     w->active--;
     counter_inc(&e->n_counted.cleared);
-    tell(aux, &c);
+    return true;
 }
 
 static void
-clear_all(struct alert_engine *e, struct alert_watch *w, alert_tell_fn *tell,
-          void *aux)
+clear_all(struct alert_engine *e, struct alert_watch *w)
 {
     size_t n = (size_t) w->table.n_buckets * ALERT_WAYS;
 
     for (size_t i = 0; i < n && w->active; i++) {
         if (alert_table_has(&w->table, i)
             && w->table.entries[i].state == ALERT_RAISED) {
-            clear_alert(e, w, &w->table.entries[i], false, tell, aux);
+            clear_alert(e, w, &w->table.entries[i], false);
         }
     }
 }
@@ -305,7 +336,8 @@ alert_engine_set(struct alert_engine *e, const struct alert_rule *rules,
             kept |= list[k] == e->list[i];
         }
         if (!kept) {
-            clear_all(e, e->list[i], tell, aux);
+            clear_all(e, e->list[i]);
+            news_tell(e, tell, aux);
             watch_destroy(e->list[i]);
         }
     }
@@ -397,49 +429,64 @@ contribute(struct alert_capture *c, const struct flow_batch *b, unsigned row,
     };
 }
 
-static struct capture_slot *
-capture_of(struct alert_watch *w, const struct alert_entry *e, bool make)
+/* NULL: there is none. */
+static struct alert_capture *
+capture_of(struct alert_watch *w, const struct alert_entry *e)
 {
-    struct capture_slot *least = NULL;
+    for (unsigned i = 0; i < ALERT_CAPTURES; i++) {
+        if (w->owners[i].entry == e && w->owners[i].hash == e->hash) {
+            return &w->captures[i];
+        }
+    }
+    return NULL;
+}
+
+/* A free one, or that of the least traffic among keys that are not about to be
+ * told; NULL: all are. */
+static struct alert_capture *
+capture_make(struct alert_watch *w, const struct alert_entry *e)
+{
+    unsigned least = ALERT_CAPTURES;
 
     for (unsigned i = 0; i < ALERT_CAPTURES; i++) {
-        struct capture_slot *s = &w->captures[i];
-        if (s->entry == e && s->hash == e->hash) {
-            return s;
+        const struct alert_entry *owner = w->owners[i].entry;
+        if (!owner) {
+            least = i;
+            break;
         }
-        if (!s->entry || s->entry->state == ALERT_IDLE) {
-            if (!least || !s->entry
-                || (least->entry && s->c.total < least->c.total)) {
-                least = s;
-            }
+        if ((owner->state != ALERT_PENDING
+             || owner->hash != w->owners[i].hash)
+            && (least == ALERT_CAPTURES
+                || w->captures[i].total < w->captures[least].total)) {
+            least = i;
         }
     }
-    if (!make || !least) {
+    if (least == ALERT_CAPTURES) {
         return NULL;
     }
-    memset(least, 0, sizeof *least);
-    least->entry = e;
-    least->hash = e->hash;
-    return least;
+    w->owners[least] = (struct capture_owner) { e, e->hash };
+    memset(&w->captures[least], 0, sizeof w->captures[least]);
+    return &w->captures[least];
 }
 
 static void
 capture(struct alert_watch *w, const struct alert_entry *e,
         const struct flow_batch *b, unsigned row, double volume)
 {
-    struct capture_slot *s = capture_of(w, e, true);
+    struct alert_capture *c = capture_of(w, e);
 
-    if (!s) {
+    c = c ? c : capture_make(w, e);
+    if (!c) {
         return;
     }
-    s->c.total += volume;
-    if (volume > s->c.largest) {
-        s->c.largest = volume;
+    c->total += volume;
+    if (volume > c->largest) {
+        c->largest = volume;
         for (unsigned i = 0; i < N_ALERT_CONTEXT; i++) {
-            tap_value_get(b, alert_context_columns[i], row, &s->c.value[i]);
+            tap_value_get(b, alert_context_columns[i], row, &c->value[i]);
         }
     }
-    contribute(&s->c, b, row, volume);
+    contribute(c, b, row, volume);
 }
 
 /* Of many small records one stands for all: which one is left to chance, so that
@@ -515,7 +562,8 @@ count(struct alert_engine *e, struct alert_watch *w,
             x->limit = x->known ? INFINITY : w->unknown_limit;
         }
         alert_entry_add(&w->table, x, c->volume[i], c->seconds[i], second);
-        if (x->now + x->spread > (double) (HOT * x->limit)) {
+        if (x->state != ALERT_RAISED
+            && x->now + x->spread > (double) (HOT * x->limit)) {
             capture(w, x, b, c->row[i], c->volume[i]);
         }
     }
@@ -585,26 +633,28 @@ learning(const struct alert_watch *w, int64_t now_s)
 }
 
 static bool
-raise(struct alert_engine *e, struct alert_watch *w,
-      struct alert_entry *x, alert_tell_fn *tell, void *aux)
+raise(struct alert_engine *e, struct alert_watch *w, struct alert_entry *x)
 {
-    struct alert_change c;
+    struct alert_news *n = w->active < ALERT_ACTIVE_MAX ? news_add(e) : NULL;
 
-    if (w->active >= ALERT_ACTIVE_MAX) {
+    if (!n) {
         counter_inc(&e->n_counted.refused);
         return false;
     }
-    struct capture_slot *s = capture_of(w, x, false);
+    struct alert_capture *c = capture_of(w, x);
     x->state = ALERT_RAISED;
     x->alert = e->next_alert++;
     x->quiet_s = 0;
     x->raised_peak = x->rate;
     w->active++;
-    fill_change(w, x, &c);
-    c.raised = true;
-    c.capture = s ? &s->c : NULL;
+    fill_change(w, x, &n->change);
+    n->change.raised = true;
+    if (c) {
+        n->capture = *c;
+        n->change.capture = &n->capture;
+        w->owners[c - w->captures].entry = NULL;
+    }
     counter_inc(&e->n_counted.raised);
-    tell(aux, &c);
     return true;
 }
 
@@ -613,8 +663,6 @@ struct tick {
     int64_t now_s;
     double elapsed;
     uint32_t seconds;
-    alert_tell_fn *tell;
-    void *aux;
 };
 
 static void
@@ -633,6 +681,10 @@ judge(const struct tick *t, struct alert_watch *w, struct alert_entry *x)
     bool over = x->rate > x->limit && x->rate > 0;
     bool early = learning(w, t->now_s);
 
+    /* A clock that was put back. */
+    x->since_s = x->since_s > t->now_s ? t->now_s : x->since_s;
+    x->quiet_s = x->quiet_s > t->now_s ? t->now_s : x->quiet_s;
+    x->cleared_s = x->cleared_s > t->now_s ? t->now_s : x->cleared_s;
     if (r->type == ALERT_NEW) {
         over = !x->known && x->rate > 0 && x->rate >= x->limit;
         if (over && early) {
@@ -654,8 +706,9 @@ judge(const struct tick *t, struct alert_watch *w, struct alert_entry *x)
         }
         if (usual || (!still && t->now_s - x->quiet_s
                                 >= (int64_t) r->clear_s << x->flaps)) {
-            x->cleared_s = t->now_s;
-            clear_alert(t->e, w, x, usual, t->tell, t->aux);
+            if (clear_alert(t->e, w, x, usual)) {
+                x->cleared_s = t->now_s;
+            }
         }
         return;
     }
@@ -671,7 +724,7 @@ judge(const struct tick *t, struct alert_watch *w, struct alert_entry *x)
         bool again = x->cleared_s && t->now_s - x->cleared_s < FLAP_S;
         x->flaps = again && x->flaps < FLAPS_MAX ? x->flaps + 1u
                    : again ? FLAPS_MAX : 0;
-        if (!raise(t->e, w, x, t->tell, t->aux)) {
+        if (!raise(t->e, w, x)) {
             x->state = ALERT_IDLE;
         }
         if (r->type == ALERT_NEW) {
@@ -745,11 +798,48 @@ set_limits(struct alert_watch *w, int64_t now_s)
                                                  : 0;
     for (size_t i = 0; i < n; i++) {
         struct alert_entry *x = &w->table.entries[i];
-        if (alert_table_has(&w->table, i) && x->state != ALERT_RAISED) {
+        /* What was raised is over by the limit by which it was raised, if that
+         * is not one that somebody sets; after a restart it is found anew. */
+        if (alert_table_has(&w->table, i)
+            && (x->state != ALERT_RAISED || x->limit <= 0
+                || w->rule.type == ALERT_THRESHOLD)) {
             x->limit = x->known ? INFINITY : limit_of(w, &x->level);
         }
     }
     w->relimit = false;
+}
+
+static void
+end_second(const struct tick *t, struct alert_watch *w,
+           struct alert_entry *x, int64_t second)
+{
+    alert_table_second(&w->table, x, second, t->seconds, t->elapsed);
+}
+
+static void
+judge_busy(const struct tick *t, struct alert_watch *w,
+           struct alert_entry *x, int64_t second)
+{
+    size_t i = (size_t) (x - w->table.entries);
+
+    (void) second;
+    judge(t, w, x);
+    if (x->rate <= 0 && x->state == ALERT_IDLE) {
+        w->table.busy[i / ALERT_WAYS] &= (uint8_t) ~(1u << i % ALERT_WAYS);
+    }
+}
+
+static void
+each_busy(const struct tick *t, struct alert_watch *w, int64_t second,
+          void (*what)(const struct tick *, struct alert_watch *,
+                       struct alert_entry *, int64_t))
+{
+    for (uint32_t k = 0; k < w->table.n_buckets && w->table.n_used; k++) {
+        for (unsigned left = w->table.busy[k]; left; left &= left - 1) {
+            unsigned way = (unsigned) __builtin_ctz(left);
+            what(t, w, &w->table.entries[k * ALERT_WAYS + way], second);
+        }
+    }
 }
 
 static void
@@ -761,26 +851,27 @@ tick_one(const struct tick *t, struct alert_watch *w, int64_t second)
     w->rate = w->total / t->elapsed;
     w->minute_total += w->total;
     w->total = 0;
+    w->began_s = w->began_s > t->now_s ? t->now_s : w->began_s;
     if (!w->began_s && w->table.n_used) {
         w->began_s = t->now_s;
         w->seen.began_s = w->seen.bits[0] ? t->now_s : 0;
         w->minute = t->now_s / 60;
     }
-    for (uint32_t k = 0; k < w->table.n_buckets && w->table.n_used; k++) {
-        for (unsigned left = w->table.busy[k]; left; left &= left - 1) {
-            unsigned way = (unsigned) __builtin_ctz(left);
-            struct alert_entry *x = &w->table.entries[k * ALERT_WAYS + way];
-            alert_table_second(&w->table, x, second, t->seconds, t->elapsed);
-            judge(t, w, x);
-            if (x->rate <= 0 && x->state == ALERT_IDLE) {
-                w->table.busy[k] &= (uint8_t) ~(1u << way);
-            }
+    each_busy(t, w, second, end_second);
+    /* Where there are more than may be told, the largest are. */
+    for (unsigned i = 0; i < ALERT_CAPTURES; i++) {
+        const struct capture_owner *o = &w->owners[i];
+        if (o->entry && o->entry->hash == o->hash) {
+            judge(t, w, &w->table.entries[o->entry - w->table.entries]);
         }
     }
+    each_busy(t, w, second, judge_busy);
     for (unsigned i = 0; i < ALERT_CAPTURES; i++) {
-        if (w->captures[i].entry
-            && w->captures[i].entry->state == ALERT_IDLE) {
-            memset(&w->captures[i], 0, sizeof w->captures[i]);
+        if (w->owners[i].entry
+            && w->owners[i].entry->state == ALERT_IDLE) {
+            w->owners[i].entry = NULL;
+        } else if (t->now_s % FRESH_S == 0) {
+            w->captures[i].largest = 0;
         }
     }
     if (t->now_s / 60 != w->minute) {
@@ -796,7 +887,7 @@ alert_engine_tick(struct alert_engine *e, int64_t now_s, double elapsed,
     elapsed = elapsed < .1 ? .1 : elapsed;
     uint32_t seconds = elapsed < 1.5 ? 1 : elapsed > 1000 ? 1000
                        : (uint32_t) (elapsed + .5);
-    struct tick t = { e, now_s, elapsed, seconds, tell, aux };
+    struct tick t = { e, now_s, elapsed, seconds };
 
     pthread_rwlock_rdlock(&e->lock);
     int64_t second = atomic_load(&e->second);
@@ -805,6 +896,7 @@ alert_engine_tick(struct alert_engine *e, int64_t now_s, double elapsed,
         pthread_mutex_lock(&w->mutex);
         tick_one(&t, w, second);
         pthread_mutex_unlock(&w->mutex);
+        news_tell(e, tell, aux);
     }
     /* What comes between two rules' ticks counts for the next second's end. */
     atomic_store(&e->second, second + seconds);

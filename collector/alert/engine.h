@@ -23,7 +23,7 @@ struct dict;
 struct filter_error;
 
 #define ALERT_ACTIVE_MAX 64     /* Of one rule at a time. */
-#define ALERT_CAPTURES 16       /* Keys of a rule that are looked at closely. */
+#define ALERT_CAPTURES 64       /* Keys of a rule that are looked at closely. */
 #define ALERT_CONTRIBUTORS 16
 #define ALERT_ADAPT_S 3600      /* Raised for so long, it is usual. */
 
@@ -106,7 +106,8 @@ int alert_engine_set(struct alert_engine *, const struct alert_rule *,
 void alert_process(void *engine, struct flow_batch *);
 
 /* Once a second: judges.  'now_s' is the wall clock, 'elapsed' the seconds since
- * the last tick.  'tell' is called under a lock: it must not call the engine. */
+ * the last tick.  While 'tell' is called flows go on; but it must not call the
+ * engine. */
 void alert_engine_tick(struct alert_engine *, int64_t now_s, double elapsed,
                        alert_tell_fn *tell, void *aux);
 

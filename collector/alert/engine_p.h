@@ -9,10 +9,16 @@
 #include "collector/alert/table.h"
 #include "collector/filter/eval.h"
 
-struct capture_slot {
+/* Whose capture it is. */
+struct capture_owner {
     const struct alert_entry *entry;    /* NULL: free. */
     uint64_t hash;
-    struct alert_capture c;
+};
+
+/* A change that is told when no lock keeps flows waiting. */
+struct alert_news {
+    struct alert_change change;
+    struct alert_capture capture;       /* If 'change' has one. */
 };
 
 /* A rule at work. */
@@ -33,7 +39,8 @@ struct alert_watch {
     int64_t minute, began_s;
     uint32_t active;
     bool relimit;               /* Limits are to be worked out anew. */
-    struct capture_slot captures[ALERT_CAPTURES];
+    struct capture_owner owners[ALERT_CAPTURES];
+    struct alert_capture captures[ALERT_CAPTURES];
 };
 
 struct alert_engine {
@@ -42,6 +49,8 @@ struct alert_engine {
     struct alert_counters n_counted;
     uint64_t next_alert;
     _Atomic int64_t second;     /* Of our own count. */
+    struct alert_news *news;    /* Of the tick's. */
+    size_t n_news, news_size;
     pthread_rwlock_t lock;      /* What follows; workers read. */
     _Atomic size_t n;
     struct alert_watch *list[ALERT_RULES_MAX];

@@ -3,6 +3,7 @@
 #include "collector/alert/engine.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -18,7 +19,7 @@
 #define MONDAY_S INT64_C(1793577600)
 
 struct told {
-    unsigned raised, cleared, usual;
+    unsigned raised, cleared, usual, bare, largest;
     uint64_t alert;
     char rule[ALERT_NAME];
     struct tap_value key[ALERT_KEYS];
@@ -37,6 +38,8 @@ tell(void *told, const struct alert_change *c)
         return;
     }
     t->raised++;
+    t->bare += !c->capture || !c->capture->n;
+    t->largest += c->rate > 8e6;
     t->alert = c->alert;
     t->rate = c->rate;
     t->limit = c->limit;
@@ -309,12 +312,116 @@ test_too_many_alerts(void)
     r.above = 1e6;
     struct alert_engine *e = engine(&r, 1);
     for (uint32_t i = 0; i < 1000; i++) {
-        flow(i, 2e6, 0);
+        flow(i, i < 1000 - ALERT_ACTIVE_MAX ? 2e6 : 9e6, 0);
     }
     second(e, &now, &t);
     CU_ASSERT_EQUAL(t.raised, ALERT_ACTIVE_MAX);
+    CU_ASSERT_EQUAL(t.bare, 0);         /* Each with what is behind it. */
+    CU_ASSERT_EQUAL(t.largest, ALERT_ACTIVE_MAX);
     CU_ASSERT_EQUAL(counter_get(&alert_engine_counters(e)->refused),
                     1000 - ALERT_ACTIVE_MAX);
+    alert_engine_destroy(e);
+}
+
+/* One after the other: what was told needs no room any more. */
+static void
+test_one_by_one(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    struct told t = { 0 };
+    int64_t now = MONDAY_S;
+    r.above = 1e6;
+    r.clear_s = 3;
+    struct alert_engine *e = engine(&r, 1);
+    for (uint32_t i = 0; i < 400; i++) {
+        for (uint32_t k = i; k > 0 && i - k < 50; k--) {
+            flow(k, 2e6, 0);
+        }
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.raised, 399);
+    CU_ASSERT_EQUAL(t.bare, 0);
+    alert_engine_destroy(e);
+}
+
+/* Somebody sets another threshold, or puts the clock back: it is over. */
+static void
+test_over(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    struct told t = { 0 };
+    struct filter_error error;
+    int64_t now = MONDAY_S;
+    size_t bad;
+    r.above = 1e6;
+    r.clear_s = 3;
+    struct alert_engine *e = engine(&r, 1);
+    flow(1, 2e6, 0);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 1);
+    r.above = 5e6;
+    CU_ASSERT_EQUAL(alert_engine_set(e, &r, 1, &bad, &error, tell, &t), 0);
+    for (int i = 0; i < 5; i++) {
+        flow(1, 2e6, 0);
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.cleared, 1);
+    flow(1, 9e6, 0);
+    second(e, &now, &t);
+    CU_ASSERT_EQUAL(t.raised, 2);
+    second(e, &now, &t);
+    now -= 86400;
+    for (int i = 0; i < 8; i++) {       /* It flaps: twice as long. */
+        second(e, &now, &t);
+    }
+    CU_ASSERT_EQUAL(t.cleared, 2);
+    alert_engine_destroy(e);
+}
+
+static void *
+process(void *engine)
+{
+    alert_process(engine, batch);
+    return NULL;
+}
+
+struct outside {
+    struct alert_engine *engine;
+    unsigned n;
+};
+
+/* Flows go on while an alert is looked into: else this never returns. */
+static void
+tell_outside(void *outside, const struct alert_change *c)
+{
+    struct outside *o = outside;
+    pthread_t thread;
+
+    (void) c;
+    CU_ASSERT_EQUAL(pthread_create(&thread, NULL, process, o->engine), 0);
+    CU_ASSERT_EQUAL(pthread_join(thread, NULL), 0);
+    o->n++;
+}
+
+static void
+test_told_without_a_lock(void)
+{
+    struct alert_rule r = rule(ALERT_THRESHOLD, "dst_addr");
+    r.above = 1e6;
+    r.clear_s = 1;
+    struct alert_engine *e = engine(&r, 1);
+    struct outside o = { .engine = e };
+    for (uint32_t i = 0; i < 3; i++) {
+        flow(i, 2e6, 0);
+    }
+    alert_process(e, batch);
+    batch_reset(batch);
+    flow(9, 100, 0);
+    for (int i = 1; i < 5; i++) {
+        alert_engine_tick(e, MONDAY_S + i, 1, tell_outside, &o);
+    }
+    CU_ASSERT_EQUAL(o.n, 6);
+    batch_reset(batch);
     alert_engine_destroy(e);
 }
 
@@ -498,6 +605,13 @@ test_state(void)
     CU_ASSERT_EQUAL(t.raised, 2);       /* And what is usual is known. */
     CU_ASSERT_STRING_EQUAL(t.rule, "b");
     CU_ASSERT_TRUE(t.alert >= 2);
+    for (int i = 0; i < 200; i++) {     /* And when it is over. */
+        flow(1, 10e3, 0);
+        BATCH_SET(batch, dst_tenant, 0, name);
+        second(e, &now, &t);
+    }
+    alert_engine_status(e, "a", &s);
+    CU_ASSERT_EQUAL(s.active, 0);
     alert_engine_destroy(e);
 
     for (size_t n = 0; n < size; n += size > 5000 ? 997 : 1) {
@@ -556,6 +670,8 @@ main(void)
         UNIT_TEST(test_keys), UNIT_TEST(test_threshold),
         UNIT_TEST(test_spread), UNIT_TEST(test_hold_filter_prefix_names),
         UNIT_TEST(test_million_keys), UNIT_TEST(test_too_many_alerts),
+          UNIT_TEST(test_one_by_one), UNIT_TEST(test_over),
+          UNIT_TEST(test_told_without_a_lock),
         UNIT_TEST(test_new), UNIT_TEST(test_model),
         UNIT_TEST(test_model_of_others),
         UNIT_TEST(test_time_of_day), UNIT_TEST(test_state),
