@@ -12,6 +12,7 @@
 
 #include <json-c/json.h>
 
+#include "api/alert_file.h"
 #include "api/alert_p.h"
 #include "api/context.h"
 #include "api/json.h"
@@ -24,6 +25,8 @@
 #define TO_TEXT (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define SAVE_S 2                /* Changes are written after so long; */
 #define LEARNED_S 300           /* what was learned, once in so long. */
+#define ALERT_EVENT_MAX 9000    /* Of the detail in an event; if it is more, its
+                                 * texts are cut. */
 #define ORPHAN_S 120            /* An alert of before a restart that is not
                                  * raised again is over. */
 
@@ -40,6 +43,7 @@ struct alert {
     bool orphan;                /* Of before a restart. */
     struct json_object *detail;
     char *message;
+    char *text;                 /* All of it as JSON; NULL: it has changed. */
 };
 
 struct mute {
@@ -48,7 +52,7 @@ struct mute {
 };
 
 struct alerts {
-    char *dir;
+    struct alert_files *files;
     struct alert_engine *engine;
     struct deliveries *deliveries;
     struct api_context *context;
@@ -94,6 +98,7 @@ alert_free(struct alert *x)
         free(x->who);
         free(x->comment);
         free(x->message);
+        free(x->text);
         json_object_put(x->detail);
         free(x);
     }
@@ -146,73 +151,80 @@ mute_to_json(const struct mute *m)
     return o;
 }
 
-static int
-replace_file(const struct alerts *a, const char *name, const char *text,
-             size_t size)
+/* An alert's text is kept: most do not change. */
+static const char *
+text_of(struct alert *x)
 {
-    char path[4300], tmp[4310];
-    int err = 0;
-
-    snprintf(path, sizeof path, "%s/%s", a->dir, name);
-    snprintf(tmp, sizeof tmp, "%s.tmp", path);
-    FILE *f = fopen(tmp, "we");
-    if (!f || fwrite(text, 1, size, f) != size || fflush(f)
-        || fsync(fileno(f))) {
-        err = -errno;
+    if (!x->text) {
+        struct json_object *o = alert_to_json(x);
+        x->text = copy_text(json_object_to_json_string_ext(o, TO_TEXT));
+        json_object_put(o);
     }
-    if (f && fclose(f) && !err) {
-        err = -errno;
-    }
-    if (!err && rename(tmp, path)) {
-        err = -errno;
-    }
-    if (err) {
-        unlink(tmp);
-        LOG_RATE(store, NOTICE, "%s: %s", path, strerror(-err));
-    }
-    return err;
+    return x->text;
 }
 
-static void
-save(struct alerts *a)
+/* All there is; NULL: no memory. */
+static char *
+file_text(struct alerts *a, size_t *size)
 {
-    struct json_object *o = json_object_new_object();
-    struct json_object *list = json_object_new_array();
     struct json_object *mutes = json_object_new_array();
+    const char *comma = "";
+    char *text = NULL;
+    FILE *f = open_memstream(&text, size);
 
-    for (size_t i = 0; i < a->n; i++) {
-        json_object_array_add(list, alert_to_json(a->list[i]));
+    if (!f) {
+        return NULL;
     }
     for (size_t i = 0; i < a->n_mutes; i++) {
         json_object_array_add(mutes, mute_to_json(&a->mutes[i]));
     }
-    reply_uint(o, "next", a->next);
-    json_object_object_add(o, "alerts", list);
-    json_object_object_add(o, "mutes", mutes);
-    const char *text = json_object_to_json_string_ext(o, TO_TEXT);
-    if (!replace_file(a, "alerts.json", text, strlen(text))) {
-        a->dirty = false;
+    fprintf(f, "{\"next\":%" PRIu64 ",\"alerts\":[", a->next);
+    for (size_t i = 0; i < a->n; i++) {
+        const char *one = text_of(a->list[i]);
+        if (one) {
+            fprintf(f, "%s%s", comma, one);
+            comma = ",";
+        }
     }
+    fprintf(f, "],\"mutes\":%s}",
+            json_object_to_json_string_ext(mutes, TO_TEXT));
+    json_object_put(mutes);
+    if (fclose(f)) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* 'now': before it is answered. */
+static void
+save(struct alerts *a, bool now)
+{
+    size_t size;
+    char *text = file_text(a, &size);
+
     a->saved_us = a->now_us;
-    json_object_put(o);
+    if (text) {
+        a->dirty = false;
+        if (now) {
+            alert_files_write(a->files, text, size);
+        } else {
+            alert_files_put(a->files, text, size);
+        }
+    }
+}
+
+static int
+fill_learned(void *engine, FILE *f)
+{
+    return alert_engine_save(engine, f);
 }
 
 static void
 save_learned(struct alerts *a)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *f = open_memstream(&text, &size);
-
     a->learned_us = a->now_us;
-    if (f) {
-        int err = alert_engine_save(a->engine, f);
-        fclose(f);
-        if (!err) {
-            replace_file(a, "learned", text, size);
-        }
-    }
-    free(text);
+    alert_files_learned(a->files);
 }
 
 static int64_t
@@ -276,12 +288,12 @@ load(struct alerts *a)
 {
     struct json_limits limits = json_default_limits;
     struct json_object *o = NULL;
-    char path[4300], *text = NULL;
+    const char *path = alert_files_path(a->files, ALERT_FILE_ALERTS);
+    char *text = NULL;
     size_t size = 0;
 
     limits.size = 64u << 20;
     limits.values = limits.containers = UINT32_MAX;
-    snprintf(path, sizeof path, "%s/alerts.json", a->dir);
     FILE *f = fopen(path, "re");
     if (f && !fseek(f, 0, SEEK_END) && ftell(f) > 0
         && ftell(f) < (64l << 20)) {
@@ -314,8 +326,7 @@ load(struct alerts *a)
 static void
 load_learned(struct alerts *a)
 {
-    char path[4300];
-    snprintf(path, sizeof path, "%s/learned", a->dir);
+    const char *path = alert_files_path(a->files, ALERT_FILE_LEARNED);
     FILE *f = fopen(path, "re");
     if (f) {
         if (alert_engine_load(a->engine, f)) {
@@ -333,7 +344,7 @@ alerts_open(const char *dir, struct alert_engine *engine,
 {
     struct alerts *a = calloc(1, sizeof *a);
 
-    if (!a || !(a->dir = strdup(dir))) {
+    if (!a || !(a->files = alert_files_create(dir, fill_learned, engine))) {
         free(a);
         return NULL;
     }
@@ -350,22 +361,29 @@ alerts_close(struct alerts *a)
 {
     if (a) {
         a->now_us = clock_wall_us();
-        save(a);
+        save(a, true);
         if (a->config) {
             save_learned(a);
         }
+        alert_files_destroy(a->files);
         for (size_t i = 0; i < a->n; i++) {
             alert_free(a->list[i]);
         }
         for (size_t i = 0; i < a->n_mutes; i++) {
             mute_clear(&a->mutes[i]);
         }
-        free(a->dir);
         free(a);
     }
 }
 
 /* ---- Raised and cleared. ---- */
+
+static void
+forget_text(struct alert *x)
+{
+    free(x->text);
+    x->text = NULL;
+}
 
 static bool
 matches(const char *pattern, const char *text)
@@ -414,12 +432,68 @@ make_room(struct alerts *a)
     memmove(&a->list[i], &a->list[i + 1], (a->n - i) * sizeof a->list[0]);
 }
 
+/* Texts of at most 'max' bytes, so that all members find room. */
+static struct json_object *
+shorten(struct json_object *o, size_t max)
+{
+    struct json_object *copy;
+
+    if (json_object_is_type(o, json_type_string)) {
+        return alert_text(json_object_get_string(o), max);
+    } else if (json_object_is_type(o, json_type_object)) {
+        copy = json_object_new_object();
+        json_object_object_foreach(o, name, value) {
+            json_object_object_add(copy, name, shorten(value, max));
+        }
+    } else if (json_object_is_type(o, json_type_array)) {
+        copy = json_object_new_array();
+        for (size_t i = 0; i < json_object_array_length(o); i++) {
+            json_object_array_add(copy, shorten(
+                json_object_array_get_idx(o, i), max));
+        }
+    } else {
+        return json_object_get(o);
+    }
+    return copy;
+}
+
+/* What an event has room for; alert.list has all of it. */
+static struct json_object *
+short_detail(struct json_object *detail)
+{
+    struct json_object *o = json_object_get(detail);
+
+    for (size_t max = 256; max >= 32 && strlen(
+             json_object_to_json_string_ext(o, TO_TEXT)) > ALERT_EVENT_MAX;
+         max /= 2) {
+        json_object_put(o);
+        o = shorten(detail, max);
+        reply_bool(o, "shortened", true);
+    }
+    return o;
+}
+
 static void
-tell(struct alerts *a, const struct alert *x, const struct alert_rule *rule,
+send_out(struct alerts *a, struct alert *x, const struct alert_rule *rule,
+         const char *message)
+{
+    const char *text = text_of(x);
+
+    if (text) {
+        deliveries_send(a->deliveries, rule ? rule->deliver : NULL,
+                        rule ? rule->n_deliver : 0, x->severity, text,
+                        message);
+    }
+}
+
+static void
+tell(struct alerts *a, struct alert *x, const struct alert_rule *rule,
      enum event_kind kind)
 {
-    struct json_object *o = alert_to_json(x);
-    const char *detail = json_object_to_json_string_ext(x->detail, TO_TEXT);
+    struct json_object *context = short_detail(x->detail);
+    struct json_object *short_subject = alert_text(x->subject,
+                                                   EVENT_SUBJECT_MAX);
+    const char *detail = json_object_to_json_string_ext(context, TO_TEXT);
     char subject[EVENT_SUBJECT_MAX + 1], message[EVENT_MESSAGE_MAX + 1];
     enum event_severity severity = kind == EVENT_alert_raised
                                    ? x->severity : EVENT_S_INFO;
@@ -430,18 +504,18 @@ tell(struct alerts *a, const struct alert *x, const struct alert_rule *rule,
     event_post_as(kind, severity, subject,
                   EVENT_DETAIL(EVENT_INT("alert", (int64_t) x->id),
                                EVENT_TEXT("rule", x->rule),
-                               EVENT_TEXT("subject", x->subject),
+                               EVENT_TEXT("subject", json_object_get_string(
+                                   short_subject)),
                                EVENT_TIME("raised", x->raised_us),
                                EVENT_JSON("muted", x->muted ? "true"
                                                             : "false"),
                                EVENT_JSON("context", detail)),
                   "%s", message);
+    json_object_put(context);
+    json_object_put(short_subject);
     if (!x->muted && !x->acknowledged_us) {
-        deliveries_send(a->deliveries, rule ? rule->deliver : NULL,
-                        rule ? rule->n_deliver : 0, x->severity,
-                        json_object_to_json_string_ext(o, TO_TEXT), message);
+        send_out(a, x, rule, message);
     }
-    json_object_put(o);
 }
 
 /* Takes over 'detail' and 'message'. */
@@ -489,6 +563,7 @@ clear(struct alerts *a, const struct alert_rule *rule, const char *name,
         return;
     }
     x->cleared_us = a->now_us;
+    forget_text(x);
     if (c && x->detail) {
         json_object_object_add(x->detail, "peak",
                                json_object_new_double(c->peak));
@@ -518,6 +593,36 @@ on_change(void *alerts, const struct alert_change *c)
     free(subject);
 }
 
+static const struct alert_rule *
+rule_named(const struct alerts *a, const char *name)
+{
+    for (size_t i = 0; a->config && i < a->config->n_rules; i++) {
+        if (!strcmp(a->config->rules[i].name, name)) {
+            return &a->config->rules[i];
+        }
+    }
+    return NULL;
+}
+
+/* No rule raises them any more: those of the engine were told already, silence
+ * is ours. */
+static void
+clear_unruled(struct alerts *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        struct alert *x = a->list[i];
+        const struct alert_rule *r = rule_named(a, x->rule);
+        const char *exporter = x->detail ? json_text(x->detail, "exporter")
+                                         : NULL;
+        if (!x->cleared_us
+            && (!r || !r->enabled
+                || (r->type == ALERT_SILENCE
+                    && !matches(r->exporter, exporter ? exporter : "")))) {
+            clear(a, r, x->rule, x->subject, NULL);
+        }
+    }
+}
+
 int
 alerts_configure(struct alerts *a, const struct config_alert *config)
 {
@@ -528,27 +633,17 @@ alerts_configure(struct alerts *a, const struct config_alert *config)
     a->now_us = clock_wall_us();
     int err = alert_engine_set(a->engine, config->rules, config->n_rules,
                                &bad, &error, on_change, a);
+    a->config = config;         /* The one of before may go. */
+    clear_unruled(a);
     if (err) {
         return err;
     }
-    a->config = config;
     if (first) {
         load_learned(a);
         alert_engine_next(a->engine, a->next);
     }
     return deliveries_set(a->deliveries, config->deliveries,
                           config->n_deliveries);
-}
-
-static const struct alert_rule *
-rule_named(const struct alerts *a, const char *name)
-{
-    for (size_t i = 0; a->config && i < a->config->n_rules; i++) {
-        if (!strcmp(a->config->rules[i].name, name)) {
-            return &a->config->rules[i];
-        }
-    }
-    return NULL;
 }
 
 /* Alerts of before a restart that nobody raised again; those of exporters that
@@ -570,10 +665,28 @@ clear_orphans(struct alerts *a)
     }
 }
 
+/* Nobody was told of what was raised meanwhile. */
+static void
+tell_unmuted(struct alerts *a)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        struct alert *x = a->list[i];
+        if (x->muted && !x->cleared_us
+            && !is_muted(a, x->rule, x->subject)) {
+            x->muted = false;
+            forget_text(x);
+            a->dirty = true;
+            if (!x->acknowledged_us) {
+                send_out(a, x, rule_named(a, x->rule), x->message);
+            }
+        }
+    }
+}
+
 static void
 drop_mutes(struct alerts *a)
 {
-    size_t n = 0;
+    size_t n = 0, before = a->n_mutes;
 
     for (size_t i = 0; i < a->n_mutes; i++) {
         if (a->mutes[i].until_us > a->now_us) {
@@ -584,6 +697,9 @@ drop_mutes(struct alerts *a)
         }
     }
     a->n_mutes = n;
+    if (n < before) {
+        tell_unmuted(a);
+    }
 }
 
 void
@@ -596,7 +712,7 @@ alerts_tick(struct alerts *a, int64_t now_us, double elapsed)
     bool due = now_us - a->saved_us >= SAVE_S * INT64_C(1000000);
     bool was_dirty = a->dirty;
     if (was_dirty && due) {
-        save(a);
+        save(a, false);
     }
     if ((was_dirty && due)
         || now_us - a->learned_us >= LEARNED_S * INT64_C(1000000)) {
@@ -691,8 +807,9 @@ alerts_acknowledge(struct alerts *a, uint64_t id, const char *who,
     x->who = copy_text(who);
     x->comment = copy_text(comment);
     x->acknowledged_us = now_us;
+    forget_text(x);
     a->now_us = now_us;
-    save(a);
+    save(a, true);
     return 0;
 }
 
@@ -735,6 +852,6 @@ alerts_mute(struct alerts *a, const char *rule, const char *subject,
     *m = (struct mute) { copy_text(rule), copy_text(subject), copy_text(who),
                          copy_text(comment), now_us, until_us };
     drop_mutes(a);
-    save(a);
+    save(a, true);
     return 0;
 }

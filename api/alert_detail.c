@@ -23,6 +23,26 @@
 #define BEFORE_S 300            /* The query looks back so far. */
 #define AFTER_S 60
 
+struct json_object *
+alert_text(const char *text, size_t max)
+{
+    size_t n = strlen(text);
+
+    if (n > max) {
+        char *cut = NULL;
+        n = max - strlen("...");
+        while (n && ((unsigned char) text[n] & 0xc0) == 0x80) {
+            n--;
+        }
+        if (asprintf(&cut, "%.*s...", (int) n, text) > 0) {
+            struct json_object *o = json_object_new_string(cut);
+            free(cut);
+            return o;
+        }
+    }
+    return json_object_new_string_len(text, (int) n);
+}
+
 /* A value as text; NULL: it is null.  The caller's. */
 static char *
 text_of(const struct api_context *c, enum column_id id,
@@ -38,14 +58,16 @@ text_of(const struct api_context *c, enum column_id id,
 
     if (v->null) {
         return NULL;
-    } else if (col->type == COLUMN_T_NAME) {
-        return strdup(dict_text(c->dict, (uint32_t) v->u));
     } else if (col->type == COLUMN_T_ADDR) {
         value.addr = v->addr;
     }
     FILE *f = open_memstream(&text, &size);
     if (f) {
-        value_put_result(f, &qc, &value);
+        if (col->type == COLUMN_T_NAME) {       /* Any bytes, from exporters. */
+            value_put_string(f, dict_text(c->dict, (uint32_t) v->u));
+        } else {
+            value_put_result(f, &qc, &value);
+        }
         fclose(f);
     }
     if (text && !json_parse(text, size, &limits, 0, &o, NULL)) {
@@ -201,7 +223,7 @@ add_value(const struct api_context *c, struct json_object *o,
     char *text = capture ? text_of(c, alert_context_columns[id],
                                    &capture->value[id]) : NULL;
     if (text && *text) {
-        reply_string(o, name, text);
+        json_object_object_add(o, name, alert_text(text, ALERT_TEXT_MAX));
     }
     free(text);
 }
@@ -230,13 +252,14 @@ who(const struct api_context *c, const struct alert_capture *p, int side,
 {
     struct json_object *o = json_object_new_object();
     char address[ADDR_STRLEN];
+    enum alert_context name = side ? ALERT_CTX_dst_endpoint
+                                   : ALERT_CTX_src_endpoint;
     struct since s = { .o = o };
 
     if (a) {
         reply_string(o, "address", addr_format(a, address));
     }
-    add_value(c, o, "endpoint", p, side ? ALERT_CTX_dst_endpoint
-                                        : ALERT_CTX_src_endpoint);
+    add_value(c, o, "endpoint", p, name);
     add_value(c, o, "tenant", p, side ? ALERT_CTX_dst_tenant
                                       : ALERT_CTX_src_tenant);
     add_value(c, o, "network", p, side ? ALERT_CTX_dst_network
@@ -244,7 +267,9 @@ who(const struct api_context *c, const struct alert_capture *p, int side,
     add_value(c, o, "host", p, side ? ALERT_CTX_dst_host
                                     : ALERT_CTX_src_host);
     add_value(c, o, "as", p, side ? ALERT_CTX_dst_as : ALERT_CTX_src_as);
-    s.endpoint = json_text(o, "endpoint");
+    char *endpoint = p ? text_of(c, alert_context_columns[name],
+                                 &p->value[name]) : NULL;
+    s.endpoint = endpoint && *endpoint ? endpoint : NULL;
     if (a && c->identities && s.endpoint) {
         struct identity_key k = identity_key_address(a);
         identity_journal_find(c->identities, &k, now_us, find_since, &s);
@@ -252,6 +277,7 @@ who(const struct api_context *c, const struct alert_capture *p, int side,
             reply_time(o, "since", s.from_us);
         }
     }
+    free(endpoint);
     return o;
 }
 

@@ -11,6 +11,12 @@
 struct api_context;
 struct json_object;
 
+#define ALERT_TEXT_MAX 1024     /* Of a name in the detail; columns have all. */
+
+/* A JSON string of at most 'max' bytes, cut between two characters, with an
+ * ellipsis.  The text is UTF-8. */
+struct json_object *alert_text(const char *, size_t max);
+
 /* The key as words: "10.0.0.5", "blue tcp"; "all" without one.  The caller's. */
 char *alert_subject(const struct api_context *, const struct alert_change *);
 

@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += api/libapi.la
 api_libapi_la_SOURCES = \
 	api/access.c api/access.h \
 	api/alert.c api/alert.h api/alert_p.h api/alert_detail.c \
+	api/alert_file.c api/alert_file.h \
 	api/audit.c api/audit.h \
 	api/caller.c api/caller.h \
 	api/client.c \

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -200,27 +201,26 @@ supervise(char *const argv[], int in, unsigned timeout_ms)
 static int
 send_exec(struct delivery *d, const struct parcel *p)
 {
-    int fds[2], status = -1;
+    int status = -1, in = memfd_create("alert", MFD_CLOEXEC);
     size_t size = strlen(p->text);
 
-    if (pipe2(fds, O_CLOEXEC)) {
-        snprintf(d->error, sizeof d->error, "%s", strerror(errno));
-        return -errno;
-    }
-    /* A pipe has room for all of it. */
-    if (write(fds[1], p->text, size) != (ssize_t) size) {
-        snprintf(d->error, sizeof d->error, "pipe: %s", strerror(errno));
-        close(fds[0]);
-        close(fds[1]);
+    /* A pipe may have less room than a large alert needs, and would wait for
+     * the program. */
+    if (in < 0 || write(in, p->text, size) != (ssize_t) size
+        || lseek(in, 0, SEEK_SET)) {
+        snprintf(d->error, sizeof d->error, "standard input: %s",
+                 strerror(errno));
+        if (in >= 0) {
+            close(in);
+        }
         return -EIO;
     }
-    close(fds[1]);
     /* No signal at its end: then nobody else waits for it. */
     pid_t pid = (pid_t) syscall(SYS_clone, 0L, 0L, 0L, 0L, 0L);
     if (!pid) {
-        supervise(d->c.words, fds[0], d->c.timeout_ms);
+        supervise(d->c.words, in, d->c.timeout_ms);
     }
-    close(fds[0]);
+    close(in);
     while (pid > 0 && !waitpid(pid, &status, WNOHANG | __WCLONE)) {
         const struct timespec pause = { 0, LOOK_MS * 1000000L };
         if (stopping(d)) {
@@ -278,7 +278,17 @@ send_syslog(struct delivery *d, const struct parcel *p)
                      SYSLOG_FACILITY * 8 + levels[p->severity],
                      time_format_us(clock_wall_us(), time), host,
                      (int) getpid(), p->message);
-    n = n < (int) sizeof line ? n : (int) sizeof line - 1;
+    if (n >= (int) sizeof line) {       /* Not within a character. */
+        n = (int) sizeof line - 1;
+        while (n && ((unsigned char) line[n - 1] & 0xc0) == 0x80) {
+            n--;
+        }
+        n -= n && (unsigned char) line[n - 1] >= 0xc0;
+    }
+    for (int i = 0; i < n; i++) {       /* A name does not make lines. */
+        line[i] = (unsigned char) line[i] < ' ' || line[i] == 0x7f
+                  ? ' ' : line[i];
+    }
     int fd = socket(to.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC
                                      | SOCK_NONBLOCK, 0);
     ssize_t done = fd < 0 ? -1 : sendto(fd, line, (size_t) n, MSG_NOSIGNAL,

@@ -311,9 +311,10 @@ endpoint_read(struct endpoint_reading *r, struct json_object *o,
               const char *source, uint64_t generation,
               struct identity_endpoint *e)
 {
+    /* Flows have milliseconds at best: the first is not to be before. */
     *e = (struct identity_endpoint) {
         .source = source, .generation = generation, .keys = r->keys,
-        .from_us = r->now_us, .to_us = IDENTITY_OPEN,
+        .from_us = r->now_us - r->now_us % 1000, .to_us = IDENTITY_OPEN,
     };
     if (!json_object_is_type(o, json_type_object)) {
         return FAIL(r, "", "an object is expected");

@@ -426,8 +426,9 @@ put_columns(FILE *f, const struct query_result *r)
     fputs("{\"columns\":[", f);
     for (unsigned i = 0; i < r->n_columns; i++) {
         const struct query_column *c = &r->columns[i];
-        fprintf(f, "%s{\"name\":\"%s\",\"type\":\"%s\",\"unit\":\"%s\"}",
-                i ? "," : "", c->name,
+        fprintf(f, "%s{\"name\":", i ? "," : "");
+        value_put_string(f, c->name);           /* A label's name is any. */
+        fprintf(f, ",\"type\":\"%s\",\"unit\":\"%s\"}",
                 c->real ? "real" : c->key.form == FORM_PREFIX ? "prefix"
                 : c->key.form == FORM_NAME ? "name"
                 : column_type_name(c->type), c->unit);

@@ -34,6 +34,8 @@ static const struct {
       "The route has it." },
     { "[src|dst] next-hop ADDRESS, origin igp, route-peer NAME", "BGP next "
       "hop, ORIGIN, and who told the route." },
+    { "[src|dst] host \"NAME\"", "In quotes and no address: the host on which "
+      "it runs." },
     { "[src|dst] tenant NAME, endpoint NAME, network NAME", "Who has the "
       "address." },
     { "[in|out] [src|dst] mac MAC", "As the packet came in, or as it left." },

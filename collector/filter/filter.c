@@ -17,7 +17,8 @@
 #include "lib/clock.h"
 
 /* Longest value; a quoted name may be as long as names are. */
-#define MAX_WORD 1024
+#define MAX_WORD 4098          /* Names have up to 4096 bytes. */
+#define MAX_PATTERN 1024
 
 void
 filter_fail(struct filter_parse *fp, size_t position, const char *expected,
@@ -421,6 +422,8 @@ kind_column(struct filter_parse *fp, enum filter_kind kind, enum filter_io io,
 
     if (kind == KIND_IF && by_name) {
         name = dst ? "out_if_name" : "in_if_name";
+    } else if (kind == KIND_HOST && by_name) {
+        name = dst ? "dst_host" : "src_host";
     } else if (kind == KIND_MAC && io == IO_OUT) {
         name = dst ? "post_dst_mac" : "post_src_mac";
     }
@@ -466,8 +469,8 @@ is_searched(enum filter_kind kind)
 /* What "_" is in the patterns of routers: a side of an AS number. */
 #define BOUNDARY "(^|[ {}(),]|$)"
 
-/* The pattern as every engine understands it, into 'out' of MAX_WORD.  False: not
- * one. */
+/* The pattern as every engine understands it, into 'out' of MAX_PATTERN.  False:
+ * not one. */
 static bool
 path_pattern(const struct filter_word *word, char *out)
 {
@@ -481,7 +484,7 @@ path_pattern(const struct filter_word *word, char *out)
         const char *put = c == '_' ? BOUNDARY : NULL;
         size_t n = put ? strlen(put) : 1;
         if (!memchr("0123456789 .*+?^$|()[]-,_", c, 25)
-            || used + n >= MAX_WORD) {
+            || used + n >= MAX_PATTERN) {
             return false;
         }
         memcpy(out + used, put ? put : &c, n);
@@ -536,7 +539,7 @@ make_search(struct filter_parse *fp, enum filter_kind kind,
             enum filter_side side, enum filter_cmp cmp,
             const struct filter_word *word, const struct filter_span *span)
 {
-    char pattern[MAX_WORD];
+    char pattern[MAX_PATTERN];
     bool path = kind == KIND_AS_PATH, failed = false;
     if (cmp != CMP_EQ && cmp != CMP_NE) {
         filter_fail(fp, span->start, "=, !=", "paths and communities have no "
@@ -688,14 +691,28 @@ filter_make_labels(struct filter_parse *fp, const struct filter_word *key,
     return all;
 }
 
+static bool
+is_address(const struct filter_word *word)
+{
+    char text[PREFIX_STRLEN];
+    struct prefix p;
+
+    if (word->len >= sizeof text) {
+        return false;
+    }
+    snprintf(text, sizeof text, "%.*s", (int) word->len, word->text);
+    return !prefix_parse(text, &p);
+}
+
 struct filter *
 filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
                  enum filter_io io, enum filter_side side,
                  enum filter_cmp cmp, const struct filter_word *word,
                  const struct filter_span *span)
 {
-    bool by_name = word->quoted || !word->len
-                   || !isdigit((unsigned char) word->text[0]);
+    bool by_name = kind == KIND_HOST ? word->quoted && !is_address(word)
+                   : word->quoted || !word->len
+                     || !isdigit((unsigned char) word->text[0]);
 
     if (io != IO_ANY && kind != KIND_IF && kind != KIND_MAC) {
         filter_fail(fp, span->start, "if, mac", "only interfaces and MAC "

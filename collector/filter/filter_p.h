@@ -60,6 +60,12 @@ enum filter_kind {
     N_FILTER_KINDS
 };
 
+/* A word without its marks. */
+struct filter_text {
+    struct filter_text *next;
+    char text[];
+};
+
 struct filter_parse {
     const char *text;
     size_t size;
@@ -68,6 +74,7 @@ struct filter_parse {
     struct filter *tree;
     struct filter_error *error;
     void *scanner;              /* Flex's. */
+    struct filter_text *texts;  /* Until the scanner is closed. */
     int last;                   /* The token before. */
     bool in_list;
     enum column_id column;      /* What a value would be of. */

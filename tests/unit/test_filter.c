@@ -122,7 +122,7 @@ test_terms(void)
         { "dst origin igp", "dst_origin = 0" },
         { "label.role web", "(src_labels label ',role=web,' | "
           "dst_labels label ',role=web,')" },
-        { "src label.a/b-c.d != 'x,y=\\'", "!src_labels label "
+        { "src label.a/b-c.d != 'x,y=\\\\'", "!src_labels label "
           "',a/b-c.d=x\\,y\\=\\\\,'" },
         { "dst_label.role in [a b]", "(dst_labels label ',role=b,' | "
           "dst_labels label ',role=a,')" },
@@ -133,6 +133,12 @@ test_terms(void)
         { "bridge != 'and or'", "bridge != 'and or'" },
         { "bridge \"a b\" or bridge 'it\"s'",
           "(bridge = 'a b' | bridge = 'it\"s')" },
+        { "bridge \"a\\\"b\\\\\" and bridge 'it\\'s'",
+          "(bridge = 'a\"b\\' & bridge = 'it's')" },
+        { "user_name \"CORP\\bob\"", "user_name = 'CORP\\bob'" },
+        { "bridge \"two\nlines\"", "bridge = 'two\nlines'" },
+        { "host \"node-7\"", "(src_host = 'node-7' | dst_host = 'node-7')" },
+        { "dst host \"10.0.0.1\"", "dst_addr in 10.0.0.1/32" },
         { "exporter 192.0.2.1", "exporter in 192.0.2.1/32" },
         { "exporter != 192.0.2.0/24", "!exporter in 192.0.2.0/24" },
         { "flags S", "tcp_flags has 2" },
@@ -364,6 +370,8 @@ test_errors(void)
         { "flags > SA", 8, "equal or not", "a number" },
         { "flags SQ", 7, "\"Q\" is not a TCP flag", "letters" },
         { "bridge \"br", 7, "the quote has no end", "closing" },
+        { "bridge \"br\\\"", 7, "the quote has no end", "closing" },
+        { "src host node-7", 9, "is not a value of src_addr", "10." },
         { "bytes > ;", 8, "unexpected \";\"", "" },
         { "bytes > \x01", 8, "unexpected byte 0x01", "" },
         { "src mac 00:11", 8, "not a value of src_mac", "MAC" },
