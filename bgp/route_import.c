@@ -24,6 +24,7 @@
 #define MAX_IMPORTS 64
 #define MAX_PEERS 2048          /* Of an import; the RIB has 4096. */
 #define SLICE_US 2000
+#define GLANCE 2048             /* Octets between looks at the clock. */
 #define PAUSE_S 0.001
 #define PROGRESS_MS 200
 #define CHECK_PART 0.3          /* Of the way, seeing if it is whole. */
@@ -589,14 +590,15 @@ apply(struct job *j)
                                     on_state };
     int64_t end_us = clock_mono_us() + SLICE_US;
     struct route_imports *all = j->all;
-    bool finished = false;
-    unsigned n = 0;
+    bool finished = false, more = true;
+    size_t taken = 0;
     for (;;) {
         if (!j->piece) {
             j->piece = next_piece(j, &finished);
             j->at = 0;
         }
         if (!j->piece) {
+            more = false;       /* The thread tells when there is. */
             break;
         }
         struct mrt_header h;
@@ -604,6 +606,7 @@ apply(struct job *j)
         mrt_record(j->reader, &h, j->piece->data + j->at + MRT_HEADER_SIZE,
                    &to);
         j->at += MRT_HEADER_SIZE + h.size;
+        taken += MRT_HEADER_SIZE + h.size;
         if (j->at == j->piece->n) {
             tell_progress(j, CHECK_PART + (1 - CHECK_PART) * j->piece->part,
                           counter_get(&mrt_reader_counters(j->reader)
@@ -611,13 +614,16 @@ apply(struct job *j)
             free_pieces(j->piece);
             j->piece = NULL;
         }
-        if (++n % 16 == 0 && clock_mono_us() >= end_us) {
-            break;
+        if (taken >= GLANCE) {  /* A record may hold a thousand routes. */
+            taken = 0;
+            if (clock_mono_us() >= end_us) {
+                break;
+            }
         }
     }
     if (finished) {
         finish(j, ROUTE_IMPORT_OK, NULL);
-    } else if (j->piece) {
+    } else if (more) {
         ev_timer_set(&all->slice, PAUSE_S, 0.);
         ev_timer_start(all->loop, &all->slice);
     }
@@ -653,8 +659,8 @@ on_told(struct ev_loop *loop, ev_async *w, int revents)
         tell_progress(j, part, records);
     } else if (!j->applying) {
         begin_applying(j);
-    } else if (!ev_is_active(&all->slice)) {
-        apply(j);
+    } else if (!ev_is_active(&all->slice) && !ev_is_pending(&all->slice)) {
+        apply(j);               /* Else its slice has yet to come. */
     }
 }
 

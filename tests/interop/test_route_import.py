@@ -148,6 +148,23 @@ def test_tables():
     daemon.stop()
 
 
+def test_pieces():
+    """A slice of time that ends with the last record of a piece: it goes on."""
+    lab = Lab()
+    daemon = Daemon(lab, config=QUIET)
+    n = 268
+    peers = [("192.0.%d.%d" % (2 + k // 250, 1 + k % 250), 64500 + k)
+             for k in range(n)]
+    # Sixteen records fill a piece (more than 128 KiB), and no fewer.
+    path = write(lab, "pieces.mrt", table(
+        {"10.0.%d.0" % i: [(k, 1 + i * n + k) for k in range(n)]
+         for i in range(160)}, peers))
+    said = ctl(daemon, "route", "import", path)
+    equal(said, "pieces: %d routes of %d peers\n" % (160 * n, n),
+          "route import")
+    daemon.stop()
+
+
 def public(name):
     path = os.path.join(CORPORA, "public", name)
     if not os.path.exists(path):
