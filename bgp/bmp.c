@@ -21,8 +21,8 @@ const struct counter_def bmp_server_counter_defs[] = {
     { NULL, 0, NULL },
 };
 
-#define READ_SIZE 16384u        /* In a turn, and of a buffer at first. */
-#define SLICE_US 4000
+#define READ_SIZE 8192u        /* In a turn, and of a buffer at first. */
+#define SLICE_US 2000
 #define MAX_LISTEN 40
 #define MAX_OF_ADDRESS 4
 #define HANDSHAKE_S 10.

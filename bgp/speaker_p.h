@@ -9,8 +9,8 @@
 /* A message always fits, whatever is left over of those before. */
 #define IN_SIZE 65536u
 #define OUT_MAX 65536u          /* Of one who does not read. */
-#define READ_SIZE 16384u        /* In a turn. */
-#define SLICE_US 4000
+#define READ_SIZE 8192u        /* In a turn. */
+#define SLICE_US 2000
 #define MAX_LINGER 64
 #define LINGER_S 2.
 #define MAX_LISTEN 20
