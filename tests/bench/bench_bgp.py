@@ -27,7 +27,9 @@ BIRD = "/usr/sbin/bird"
 
 def quiet(pid):
     """With BENCH_REALTIME set the main thread goes before all others: then the
-    length of its turns does not tell what else this machine does."""
+    length of its turns does not tell what else this machine does.  The kernel
+    stops it for 50 ms if it is busy for 950: a turn just above 50 ms is
+    that."""
     if os.environ.get("BENCH_REALTIME"):
         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(10))
 
