@@ -346,6 +346,22 @@ health_store(struct health *h, struct store *store)
     }
 }
 
+/* The disk of routes may be full when that of flows is not. */
+static void
+health_history(struct health *h, const struct routelog *history)
+{
+    const struct routelog_counters *n = routelog_counters(history);
+    uint64_t lost = counter_get(&n->lost);
+    uint64_t errors = counter_get(&n->write_errors);
+    uint64_t lost_lately = grown("history lost", lost);
+    uint64_t errors_lately = grown("history errors", errors);
+    health_check(h, "route-history", !lost_lately && !errors_lately, "%"
+                 PRIu64 " changes of routes recorded; %" PRIu64 " lost, %"
+                 PRIu64 " of them lately%s", counter_get(&n->recorded), lost,
+                 lost_lately, errors_lately ? ": it cannot be written"
+                 : lost_lately ? ": more come than can be written" : "");
+}
+
 static void
 health_input(struct health *h, struct input *input)
 {
@@ -408,6 +424,9 @@ system_health(struct rpc_call *call, struct json_object *params)
     (void) params;
     health_ovsdb(&h, c);
     health_store(&h, c->store);
+    if (c->route_history) {
+        health_history(&h, c->route_history);
+    }
     health_input(&h, c->input);
     health_decoder(&h, c->decode_counters);
     const char *why = c->config ? config_reload_error(c->config) : NULL;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgp/leak.h"
+
 const struct counter_def bmp_router_counter_defs[] = {
 #define X(NAME, DOC) { #NAME, offsetof(struct bmp_router_counters, NAME), DOC },
     BMP_ROUTER_COUNTERS(X)
@@ -211,6 +213,17 @@ add_path_of(const struct bmp_peer *p, enum bgp_view view)
     return us->add_path_receive & them->add_path_send;
 }
 
+/* The router's role towards the peer (RFC 9234), by what it said to it; its own
+ * table and what it sends out came from nobody. */
+static uint8_t
+role_of(const struct bmp_peer *p, enum bgp_view view)
+{
+    const struct bgp_caps *us = &p->sent.caps;
+    bool came = view == BGP_VIEW_IN_PRE || view == BGP_VIEW_IN_POST;
+    return came && us->has & 1u << BGP_CAP_ROLE && p->sent.as != p->as
+           ? us->role : BGP_ROLE_NONE;
+}
+
 /* Routes of a peer that nobody said was up: GoBGP tells of its own table so.
  * What was agreed on is not known then. */
 static struct bmp_peer *
@@ -267,10 +280,12 @@ on_route_monitoring(struct message *m)
         return true;
     }
     bgp_update_decode(m->c->decoder, &params, body, &u);
+    bgp_update_judge_leaks(&u, role_of(p, m->peer.view), p->as);
     enum bgp_action action = bgp_update_deliver(&params, &u, m->c->sink,
                                                 number);
     counter_add(&n->announced, u.n_announced);
     counter_add(&n->withdrawn, u.n_withdrawn);
+    counter_add(&n->leaks, bgp_update_leaks(&u));
     counter_add(&n->attributes_discarded, u.n_discarded);
     counter_add(&n->families_skipped, u.n_skipped);
     counter_add(&n->treated_as_withdrawn, action == BGP_WITHDRAW);

@@ -27,6 +27,7 @@
     X(mirror_lost, "Times that the router could not mirror all")             \
     X(announced, "Routes announced")                                         \
     X(withdrawn, "Routes withdrawn")                                         \
+    X(leaks, "Routes announced that are leaks by their ONLY_TO_CUSTOMER")    \
     X(treated_as_withdrawn, "Updates whose routes were withdrawn because of " \
       "a malformed attribute")                                               \
     X(attributes_discarded, "Attributes left out")                           \

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bgp/leak.h"
+
 const struct counter_def bgp_session_counter_defs[] = {
 #define X(NAME, DOC) { #NAME, offsetof(struct bgp_session_counters, NAME), DOC },
     BGP_SESSION_COUNTERS(X)
@@ -455,6 +457,20 @@ within_limit(struct happening *h)
     return true;
 }
 
+/* One is told of, all are counted. */
+static void
+note_leaks(struct bgp_session *s, const struct bgp_update *u)
+{
+    uint32_t n = bgp_update_leaks(u);
+    char text[120];
+    counter_add(&s->n.leaks, n);
+    if (n && !s->warned_leak) {
+        s->warned_leak = true;
+        tell(s, "warning", bgp_update_format_leak(u, s->config.role, text,
+                                                  sizeof text));
+    }
+}
+
 static void
 do_update(struct happening *h)
 {
@@ -462,12 +478,13 @@ do_update(struct happening *h)
     struct bgp_update u;
     restart_hold(h);
     bgp_update_decode(s->decoder, &s->params, h->body, &u);
-    session_judge_leaks(s, &u);
+    bgp_update_judge_leaks(&u, s->params.internal ? BGP_ROLE_NONE
+                               : s->config.role, s->as);
     enum bgp_action action = bgp_update_deliver(&s->params, &u, &s->sink,
                                                 s->peer);
     counter_add(&s->n.announced, u.n_announced);
     counter_add(&s->n.withdrawn, u.n_withdrawn);
-    session_note_leaks(s, &u);
+    note_leaks(s, &u);
     if (u.n_discarded | u.n_unknown | u.n_skipped | u.n_bad_nlri) {
         counter_add(&s->n.attributes_discarded, u.n_discarded);
         counter_add(&s->n.attributes_unknown, u.n_unknown);

@@ -13,7 +13,7 @@ bgp_libbgp_la_SOURCES += \
 	bgp/packed.c bgp/packed.h \
 	bgp/route_import.c bgp/route_import.h \
 	bgp/session.c bgp/session.h bgp/session_p.h \
-	bgp/session_leak.c \
+	bgp/leak.c bgp/leak.h \
 	bgp/session_open.c \
 	bgp/session_stale.c \
 	bgp/socket.c bgp/socket.h \

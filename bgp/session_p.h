@@ -75,11 +75,6 @@ void session_make_open(const struct bgp_session *, struct bgp_open *);
 /* What both can do. */
 void session_negotiate(struct bgp_session *, const struct bgp_open *);
 
-/* session_leak.c: marks routes that are leaks by our role (RFC 9234), before
- * they are delivered; counts them once they are. */
-void session_judge_leaks(const struct bgp_session *, struct bgp_update *);
-void session_note_leaks(struct bgp_session *, const struct bgp_update *);
-
 /* session_stale.c: the session is up: what of before is still good. */
 void session_stale_up(struct bgp_session *, const struct bgp_open *,
                       int64_t now_ms);

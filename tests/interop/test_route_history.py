@@ -200,6 +200,8 @@ def test_disk_full():
     feed(peer, 500, 65003)
     wait_until(lambda: len(history(daemon, kinds=["change"], limit=1000))
                == 500, 30, "the first changes")
+    equal([c["status"] for c in daemon.rpc("system.health")["checks"]
+           if c["name"] == "route-history"], ["ok"], "health")
     ballast = fill_disk(daemon.state_dir)
 
     def lost():
@@ -216,6 +218,13 @@ def test_disk_full():
                    ["announced"] >= 5500 + (asn - 65100) * 5000, 30,
                    "the changes")
     equal(bgp.neighbor(daemon, "10.0.0.2")["state"], "Established", "session")
+
+    def health():
+        return [c for c in daemon.rpc("system.health")["checks"]
+                if c["name"] == "route-history"][0]
+    equal(health()["status"], "degraded", "health")
+    equal(health()["reason"].endswith(": it cannot be written"), True,
+          health())
     route = daemon.rpc("route.lookup", address="10.0.0.1")["routes"]
     equal(len(route), 1, "a route")
     history(daemon)             # Questions are answered, too.

@@ -133,6 +133,45 @@ test_session(void)
     bmp_router_destroy(router, &config);
 }
 
+/* RFC 9234: by the role that the router told its peer. */
+static void
+test_leaks(void)
+{
+    static const struct {
+        const char *sent, *otc, *flags;
+        bool leak;
+    } cases[] = {
+        { "fde8 090100", "0000fde9", "00", true },      /* Provider. */
+        { "fde8 090101", "0000fde9", "40", true },      /* Route server. */
+        { "fde8 090103", "0000fde9", "00", false },     /* Customer. */
+        { "fde8 090104", "0000fde9", "00", false },     /* Peer, its own AS; */
+        { "fde8 090104", "0000fdea", "00", true },      /* another one. */
+        { "fde8 090100", "0000fde9", "10", false },     /* What goes out. */
+        { "fde9 090100", "0000fde9", "00", false },     /* Internal. */
+        { "fde8 4600", "0000fde9", "00", false },       /* No role. */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char hex[600];
+        begin();
+        bool role = strlen(cases[i].sent) > 9;
+        snprintf(hex, sizeof hex, PEER("00", "00")
+                 "000000000000000000000000c0000205 00b3 0fa0 " MARK
+                 "%s 01 04 %.4s 005a c0000205 %s 0104 00010001 "
+                 "4104 0000%.4s %.*s " OPEN, role ? "002e" : "002d",
+                 cases[i].sent, role ? "11 020f" : "10 020e", cases[i].sent,
+                 role ? 6 : 4, cases[i].sent + 5);
+        get(3, BMP_PEER_UP, hex);
+        snprintf(hex, sizeof hex, "00 %s %s " MARK "003a 02 0000 001f " ATTRS
+                 "c02304 %s 18 0a0102", cases[i].flags, PEER("", "") + 1,
+                 cases[i].otc);
+        get(3, BMP_ROUTE_MONITORING, hex);
+        CU_ASSERT_EQUAL(router->n.announced, 1);
+        CU_ASSERT_EQUAL((seen.attrs.has & BGP_HAS_LEAK) != 0, cases[i].leak);
+        CU_ASSERT_EQUAL(counter_get(&router->n.leaks), cases[i].leak);
+        bmp_router_destroy(router, &config);
+    }
+}
+
 /* Loc-RIB without a Peer Up, as GoBGP does; own routes have no AS_PATH. */
 static void
 test_loc_rib(void)
@@ -193,5 +232,5 @@ test_bad(void)
 }
 
 UNIT_MAIN("bmp", UNIT_TEST(test_header), UNIT_TEST(test_session),
-          UNIT_TEST(test_loc_rib), UNIT_TEST(test_version_4),
+          UNIT_TEST(test_leaks), UNIT_TEST(test_loc_rib), UNIT_TEST(test_version_4),
           UNIT_TEST(test_bad))
