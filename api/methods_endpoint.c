@@ -14,6 +14,7 @@
 #include "api/inventories.h"
 #include "api/json.h"
 #include "collector/filter/confine.h"
+#include "collector/identity/labels.h"
 #include "collector/query/query.h"
 #include "lib/clock.h"
 #include "lib/dict.h"
@@ -21,6 +22,7 @@
 #define MAX_ENDPOINTS 10000     /* In one call. */
 #define MAX_AUDITED 32          /* The audit log says how they were before. */
 #define MAX_LIST 1000
+#define LABEL_NAME 128          /* Of a label, where it is only named. */
 #define IN_MEMORY_US INT64_C(7200000000)     /* Ended since: not in a file. */
 #define MAX_LOOKED 20000       /* Endpoints that one page passes over. */
 
@@ -371,17 +373,32 @@ add_match(void *aux, const struct identity_found *f)
 struct provenance {
     struct json_object *match;
     struct json_object *said_by;
+    const char *labels;         /* Of the most trusted one that has some. */
 };
 
 static void
 add_peer(void *aux, const char *source, const struct identity_face *f)
 {
     struct provenance *p = aux;
+    const char *labels = identity_text(f, IDENTITY_LABELS);
+    struct label l;
+    /* Those that the most trusted one does not say. */
+    while (json_object_object_get_ex(p->said_by, "labels", NULL)
+           && labels_next(&labels, &l)) {
+        char name[LABEL_NAME];
+        snprintf(name, sizeof name, "label.%.*s", (int) l.key_len, l.text);
+        if (!labels_have(p->labels, &l)
+            && !json_object_object_get_ex(p->said_by, name, NULL)) {
+            reply_string(p->said_by, name, source);
+        }
+    }
     for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
         const char *name = identity_members[i].name;
         if (*identity_text(f, i)
             && !json_object_object_get_ex(p->said_by, name, NULL)) {
             reply_string(p->said_by, name, source);
+            p->labels = i == IDENTITY_LABELS ? identity_text(f, i)
+                                             : p->labels;
         }
     }
 }
@@ -392,7 +409,7 @@ add_provenance(void *aux, const struct identity *t)
     struct json_object *list = aux;
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         struct provenance p = { json_object_array_get_idx(list, i),
-                                json_object_new_object() };
+                                json_object_new_object(), "" };
         const char *interface = json_text(p.match, "interface");
         /* What is told now; of the past only the sum is kept. */
         if (interface && !json_text(p.match, "valid_to")) {

@@ -456,7 +456,7 @@ feed_went(struct feed *f, bool up)
             f->now_us = now_us;
             tell_sources(f, &e);
         }
-        f->again = true;
+        f->again = f->fresh = true;
         f->pass_due_us = 0;
     } else {
         LOG(identity, INFO, "%s: not connected to %s: %s; what it said last "
@@ -495,6 +495,11 @@ feed_run(struct feed *f, int64_t *wake_us)
     f->now_us = clock_wall_us();
     if (seqno != f->seqno) {
         f->seqno = seqno;
+        /* The first answer of a connection may have begun with an empty
+         * database: rows that are gone were deleted without a track.  (When it
+         * was connected the old rows were still there.) */
+        f->again |= up && f->fresh;
+        f->fresh &= !up;
         if (f->synced) {
             tell_changes(f);
         }

@@ -108,6 +108,7 @@ struct feed {
     int64_t changed_us;         /* Wall clock: when 'up' became what it is. */
     bool passing;               /* All rows are being told. */
     uint32_t pass;
+    bool fresh;                 /* What this connection has is not yet read. */
     bool again;                 /* All are to be told again, when due. */
     int64_t pass_due_us;        /* Monotonic. */
     int64_t now_us;             /* Wall clock, of the events under way. */

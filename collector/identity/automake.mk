@@ -5,6 +5,7 @@ collector_libcollector_la_SOURCES += \
 	collector/identity/identity.c collector/identity/identity.h \
 	collector/identity/identity_p.h \
 	collector/identity/journal.c collector/identity/journal.h \
+	collector/identity/labels.c collector/identity/labels.h \
 	collector/identity/past.c collector/identity/past.h \
 	collector/identity/block_pool.c collector/identity/block_pool.h \
 	collector/identity/record.c collector/identity/record.h \

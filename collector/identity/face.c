@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/identity/labels.h"
+
 #include "lib/dict.h"
 
 const struct identity_member_def identity_members[IDENTITY_N_MEMBERS] = {
@@ -412,7 +414,8 @@ face_merge(struct identity *t, const struct identity_face *own,
            const struct identity_face *const *others, size_t n)
 {
     const char *text[IDENTITY_N_MEMBERS];
-    bool by_mac = own->by_mac;
+    char labels[2][IDENTITY_MAX_TEXT + 1];      /* In turn. */
+    bool by_mac = own->by_mac, turn = false;
     uint32_t mac = own->mac;
     for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
         text[i] = NULL;
@@ -421,6 +424,13 @@ face_merge(struct identity *t, const struct identity_face *own,
         }
     }
     for (size_t j = 0; j < n; j++) {
+        const char *more = identity_text(others[j], IDENTITY_LABELS);
+        if (*more && more != text[IDENTITY_LABELS]) {   /* Each by itself. */
+            turn = !turn;
+            labels_merge(labels[turn], sizeof labels[0],
+                         text[IDENTITY_LABELS], more);
+            text[IDENTITY_LABELS] = labels[turn];
+        }
         by_mac = by_mac && others[j]->by_mac;
         mac = mac ? mac : others[j]->mac;
     }

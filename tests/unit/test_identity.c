@@ -11,6 +11,7 @@
 
 #include "collector/identity/stage.h"
 #include "lib/batch.h"
+#include "collector/identity/labels.h"
 #include "lib/dict.h"
 #include "tests/unit/unit.h"
 
@@ -340,6 +341,53 @@ test_merge(void)
     rcu_read_lock();
     CU_ASSERT_EQUAL(identity_find(ids, &api, 90 * S, l, 2), 1);
     CU_ASSERT_STRING_EQUAL(identity_text(l[0].face, IDENTITY_HOST), "");
+    rcu_read_unlock();
+    end();
+}
+
+static void
+test_labels(void)
+{
+    static const struct {
+        const char *better, *worse;
+        size_t size;
+        const char *merged;
+    } rows[] = {
+        { "", "", 99, "" }, { "a=1", "", 99, "a=1" }, { "", "a=1", 99, "a=1" },
+        { "a=1", "a=2", 99, "a=1" }, { "b=1", "a=2", 99, "a=2,b=1" },
+        { "a=1,c=3", "b=2,c=4,d=5", 99, "a=1,b=2,c=3,d=5" },
+        { "a\\=b=1", "a=2,a\\,b=3", 99, "a=2,a\\,b=3,a\\=b=1" },
+        { "a\\\\=1", "a\\\\=2", 99, "a\\\\=1" },
+        { "aa=1", "a=2", 99, "a=2,aa=1" }, { "=1,x", "x=2", 99, "=1,x" },
+        { "a=1,c=3", "b=2", 9, "a=1,c=3" }, { "a=1", "b=2,c=", 7, "a=1,c=" },
+        { "a=\\", "b=1", 99, "a=\\,b=1" },
+    };
+    char out[99];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        labels_merge(out, rows[i].size, rows[i].better, rows[i].worse);
+        CU_ASSERT_STRING_EQUAL(out, rows[i].merged);
+    }
+    /* Of three that tell of an interface, each says a label by itself. */
+    begin();
+    struct identity_key k = key("10.0.0.5");
+    struct identity_endpoint e = { .interface = "if", .keys = &k, .n_keys = 1,
+                                   .from_us = 1, .to_us = IDENTITY_OPEN };
+    static const char *const said[][2] = {
+        { "one", "role=db" }, { "two", "moving-to=node-2,role=?" },
+        { "three", "rack=7,role=??" }, { "four", "" } };
+    for (uint8_t i = 0; i < 4; i++) {
+        e.source = e.id = said[i][0];
+        e.text[IDENTITY_LABELS] = said[i][1];
+        identity_rank(ids, e.source, i);
+        CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), 0);
+    }
+    struct identity_interval l[4];
+    rcu_read_lock();
+    CU_ASSERT_EQUAL(identity_find(ids, &k, NOW, l, 4), 4);
+    for (int i = 0; i < 4; i++) {
+        CU_ASSERT_STRING_EQUAL(identity_text(l[i].face, IDENTITY_LABELS),
+                               "moving-to=node-2,rack=7,role=db");
+    }
     rcu_read_unlock();
     end();
 }
@@ -753,7 +801,7 @@ test_readers(void)
 
 UNIT_MAIN("identity", UNIT_TEST(test_interval), UNIT_TEST(test_change),
           UNIT_TEST(test_prefix), UNIT_TEST(test_overlap), UNIT_TEST(test_same_network),
-          UNIT_TEST(test_merge), UNIT_TEST(test_trust),
+          UNIT_TEST(test_merge), UNIT_TEST(test_labels), UNIT_TEST(test_trust),
           UNIT_TEST(test_generation), UNIT_TEST(test_no_generation),
           UNIT_TEST(test_earlier), UNIT_TEST(test_to_come),
           UNIT_TEST(test_names_pass), UNIT_TEST(test_expire),
