@@ -56,7 +56,7 @@ static unsigned n_calls;        /* Main thread. */
 
 /* NULL: there are none. */
 static struct json_object *
-attrs_to_json(struct history_call *h, bool has, struct cursor c)
+attrs_to_json(struct history_call *h, bool has, struct cursor c, bool leak)
 {
     struct bgp_update u;
     const struct bgp_attrs *a;
@@ -68,6 +68,9 @@ attrs_to_json(struct history_call *h, bool has, struct cursor c)
     struct attrs *set = attrs_pack(h->scratch, a, NULL);
     if (set) {
         route_put_attrs(o, set, a);
+    }
+    if (leak) {
+        reply_bool(o, "leak", true);
     }
     return o;
 }
@@ -128,8 +131,10 @@ each(void *call, const struct routelog_record *r)
     reply_string(o, "prefix", prefix_format(&r->nlri.prefix, text));
     route_put_nlri(o, &r->nlri);
     reply_bool(o, "best", r->best);
-    struct json_object *before = attrs_to_json(h, r->has_before, r->before);
-    struct json_object *after = attrs_to_json(h, r->has_after, r->after);
+    struct json_object *before = attrs_to_json(h, r->has_before, r->before,
+                                               r->leak_before);
+    struct json_object *after = attrs_to_json(h, r->has_after, r->after,
+                                              r->leak_after);
     json_object_object_add(o, "before", before);
     json_object_object_add(o, "after", after);
     if (before && after) {

@@ -244,6 +244,12 @@ write_attrs(const struct attrs *set, uint8_t *buf)
     return cur_init(buf, bgp_attrs_write(&a, buf, UINT16_MAX));
 }
 
+static bool
+is_leak(const struct attrs *set)
+{
+    return set && attrs_has(set) & BGP_HAS_LEAK;
+}
+
 static void
 on_route(void *log, const struct rib_change *c)
 {
@@ -262,6 +268,7 @@ on_route(void *log, const struct rib_change *c)
     struct routelog_record r = {
         .kind = kinds[c->kind], .nlri = *c->nlri, .best = c->best,
         .has_before = c->before != NULL, .has_after = c->after != NULL,
+        .leak_before = is_leak(c->before), .leak_after = is_leak(c->after),
         .before = write_attrs(c->before, h->phases->before),
         .after = write_attrs(c->after, h->phases->after),
     };

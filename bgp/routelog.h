@@ -112,6 +112,7 @@ struct routelog_record {
     bool has_family;            /* if this is set. */
     bool best;                  /* Was, or is, the best of the prefix. */
     bool has_before, has_after;
+    bool leak_before, leak_after;       /* BGP_HAS_LEAK: no attribute says so. */
     struct cursor before, after;        /* Attributes; routelog_attrs(). */
     uint64_t n;                 /* Routes; of START the time of the record
                                  * before it. */

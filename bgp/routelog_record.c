@@ -10,6 +10,9 @@
 enum { F_BEFORE = 1, F_AFTER = 2, F_V4 = 4, F_PATH_ID = 8, F_RD = 16,
        F_LABEL = 32, F_EVPN = 64, F_BEST = 128 };
 
+/* In the octet of the kind. */
+enum { K_KIND = 0x3f, K_LEAK_BEFORE = 0x40, K_LEAK_AFTER = 0x80 };
+
 static const struct {
     const char *name;
     bool of_peer;
@@ -117,7 +120,8 @@ routelog_record_write(const struct routelog_record *r, uint16_t peer,
           | (n->family == BGP_EVPN ? F_EVPN : 0u)
           | (n->prefix.len >= 96 && addr_is_v4(&n->prefix.addr) ? F_V4 : 0u);
     put_uint(&o, 0, 4);
-    put_uint(&o, r->kind, 1);
+    put_uint(&o, r->kind | (r->leak_before ? K_LEAK_BEFORE : 0u)
+                 | (r->leak_after ? K_LEAK_AFTER : 0u), 1);
     put_uint(&o, flags, 1);
     put_uint(&o, (uint64_t) r->time_us, 8);
     put_uint(&o, peer, 2);
@@ -277,6 +281,9 @@ routelog_record_read(struct cursor *c, struct routelog_peers *peers,
         if (kind == ROUTELOG_PEER_KIND) {
             good = read_peer(&body, peers);
         } else {
+            r->leak_before = kind & K_LEAK_BEFORE;
+            r->leak_after = kind & K_LEAK_AFTER;
+            kind &= K_KIND;
             r->kind = (enum routelog_kind) kind;
             good = kind < ROUTELOG_N_KINDS && read_body(&body, peers, r);
             if (good) {

@@ -259,6 +259,24 @@ def test_leaks():
     peers[3].send(update(withdrawn=first))
     wait_until(lambda: found("11.0.0.1") == [("65001", True, True)], 20,
                lambda: str(found("11.0.0.1")))
+    # The history has it, and that a route became one.
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["counters"]["leaks"]
+               == 1)
+    peers[2].send(END_OF_RIB
+                  + update(ORIGIN + path(65001) + NEXT_HOP, first)
+                  + update(ORIGIN + path(65001) + NEXT_HOP + otc(65001),
+                           first))
+    wait_until(lambda: neighbor(venturid, "10.0.0.2")["counters"]["leaks"]
+               == 2)
+
+    def changes():
+        return [(c["before"].get("leak"), c["after"].get("leak"),
+                 "leak" in c["changed"])
+                for c in venturid.rpc("route.history", kinds=["change"],
+                                      prefix="11.0.0.0/24",
+                                      peer="10.0.0.2")["changes"]]
+    wait_until(lambda: sorted(changes(), key=str) == [
+        (None, True, True), (True, None, True)], 20, lambda: str(changes()))
     venturid.stop()
 
 

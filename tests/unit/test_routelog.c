@@ -466,7 +466,7 @@ test_records(void)
     };
     struct routelog_record r = {
         .kind = ROUTELOG_CHANGE, .time_us = START, .best = true,
-        .has_after = true, .after = cur_init("abc", 3),
+        .has_after = true, .after = cur_init("abc", 3), .leak_after = true,
         .nlri = { .family = BGP_EVPN, .path_id = 9, .rd = 77, .label = 100,
                   .n_labels = 1, .label2 = 200, .evpn_type = 2,
                   .ethernet_tag = 3, .mac = 0x0123456789ab,
@@ -492,6 +492,8 @@ test_records(void)
     CU_ASSERT_EQUAL(got.nlri.label2, 200);
     CU_ASSERT_TRUE(addr_equal(&got.nlri.gateway, &r.nlri.gateway));
     CU_ASSERT_TRUE(got.best && got.has_after && !got.has_before);
+    CU_ASSERT_TRUE(got.leak_after && !got.leak_before);
+    CU_ASSERT_EQUAL(got.kind, ROUTELOG_CHANGE);
     CU_ASSERT_EQUAL(cur_left(&got.after), 3);
     CU_ASSERT_FALSE(routelog_record_read(&c, &peers, &got));
     CU_ASSERT_FALSE(c.bad);
