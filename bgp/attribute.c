@@ -873,6 +873,19 @@ has_path_ids(const struct bgp_params *params, enum bgp_family f,
     return !bgp_nlri_plausible(f, false, c) && bgp_nlri_plausible(f, true, c);
 }
 
+/* RFC 4271 section 6.3: what is no unicast destination is ignored.  224.0.0.0/3
+ * and shorter ones are kept: they are more than that. */
+static bool
+is_multicast(const struct bgp_nlri *n)
+{
+    const uint8_t *b = n->prefix.addr.b;
+    if (n->family == BGP_IPV4_UNICAST || n->family == BGP_IPV4_LABELED) {
+        return b[12] >> 4 == 0xe && n->prefix.len >= 96 + 4;
+    }
+    return (n->family == BGP_IPV6_UNICAST || n->family == BGP_IPV6_LABELED)
+           && b[0] == 0xff && n->prefix.len >= 8;
+}
+
 /* The routes of one field; 'attrs' NULL: withdrawn. */
 static void
 deliver_field(struct delivery *d, const struct bgp_nlri_field *field,
@@ -901,7 +914,8 @@ deliver_field(struct delivery *d, const struct bgp_nlri_field *field,
                  "a route is longer than there is room");
             return;
         }
-        if (r == BGP_NLRI_SKIP) {
+        if (r == BGP_NLRI_SKIP
+            || (!d->params->lenient && is_multicast(&n))) {
             u->n_bad_nlri++;
         } else if (attrs) {
             d->sink->announce(d->sink->aux, d->peer, &n, attrs);

@@ -75,7 +75,8 @@ struct bgp_config {
     X(attributes_discarded, "Attributes left out, malformed or not for us") \
     X(attributes_unknown, "Attributes that are not known")                  \
     X(families_skipped, "Fields of families that are not kept")             \
-    X(routes_skipped, "Single routes of a type that is not kept")           \
+    X(routes_skipped, "Single routes of a type that is not kept, or to "    \
+      "multicast")                                                          \
     X(leaks, "Routes announced that are leaks by their ONLY_TO_CUSTOMER")   \
     X(established, "Times that the session came up")                        \
     X(flaps, "Times that the session went down")                            \

@@ -111,16 +111,16 @@ def update(attributes=b"", nlri=b"", withdrawn=b""):
 
 
 class Peer:
-    """A connection to venturid from an address of the lab."""
+    """A connection to venturid (or to another) from an address of the lab."""
 
-    def __init__(self, lab, source="10.0.0.2", buffer=None):
+    def __init__(self, lab, source="10.0.0.2", buffer=None, to=OURS):
         self.socket = lab.socket()
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
                                    buffer)
         self.socket.settimeout(20)
         self.socket.bind((source, 0))
-        self.socket.connect((OURS, 179))
+        self.socket.connect((to, 179))
         self.rest = b""
 
     def send(self, data):
