@@ -87,11 +87,16 @@ print_options(FILE *f, const struct cli_option *o)
 void
 cli_help(FILE *f)
 {
+    size_t width = 0;
+
     fputs("venturictl -- asks venturid about flows, exporters and exports\n\n"
           "usage: venturictl [OPTION]... COMMAND [ARGUMENT]...\n\n"
           "Commands:\n", f);
     for (const struct cli_command *c = cli_commands; c->name; c++) {
-        fprintf(f, "  %-18s %s\n", c->name, c->summary);
+        width = strlen(c->name) > width ? strlen(c->name) : width;
+    }
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        fprintf(f, "  %-*s  %s\n", (int) width, c->name, c->summary);
     }
     fputs("\nOptions:\n", f);
     print_options(f, cli_global_options);

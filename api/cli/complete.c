@@ -41,7 +41,7 @@ static const char zsh_script[] =
     "    if [[ $found[1] == @files ]]; then\n"
     "        _files\n"
     "    else\n"
-    "        compadd -Q -a found\n"
+    "        compadd -Q -- ${found#$compstate[quote]}\n"
     "    fi\n"
     "}\n"
     "if [[ $funcstack[1] == _venturictl ]]; then\n"

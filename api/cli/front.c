@@ -3,7 +3,9 @@
 
 #include "api/cli/show.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <json-c/json.h>
 
@@ -41,6 +43,22 @@ cli_show_token(struct cli *cli, struct json_object *o)
     return EXIT_OK;
 }
 
+/* Names with commas between, or "-". */
+static void
+cell_names(struct table *t, struct json_object *list)
+{
+    char text[4096] = "";
+    size_t n = 0;
+
+    for (size_t i = 0; list && i < json_object_array_length(list)
+                       && n < sizeof text; i++) {
+        n += (size_t) snprintf(text + n, sizeof text - n, "%s%s", i ? "," : "",
+                               json_object_get_string(
+                                   json_object_array_get_idx(list, i)));
+    }
+    table_cell(t, *text ? text : "-");
+}
+
 int
 cli_show_tokens(struct cli *cli, struct json_object *o)
 {
@@ -54,8 +72,12 @@ cli_show_tokens(struct cli *cli, struct json_object *o)
     }
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-            table_cell(t, cli_text(json_object_array_get_idx(list, i),
-                                   names[k]));
+            struct json_object *row = json_object_array_get_idx(list, i);
+            if (!strcmp(names[k], "tenants")) {
+                cell_names(t, cli_at(row, names[k]));
+            } else {
+                table_cell(t, cli_text(row, names[k]));
+            }
         }
     }
     if (cli->format == FORMAT_CSV) {

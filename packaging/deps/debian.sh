@@ -29,12 +29,14 @@ run="openvswitch-switch iproute2 iputils-ping ethtool procps python3"
 # and fprobe are exporters, bird2, frr, gobgpd
 # and exabgp BGP speakers, bgpdump a reader of MRT, ovn a network, that nobody
 # here wrote, libvirtd and podman run what has endpoints; clang is the other
-# compiler; the packages are built, too.
+# compiler; zsh completes, and prometheus brings promtool; the packages are
+# built, too.
 test="iproute2 iputils-ping ethtool openvswitch-switch python3 openssl
     xz-utils procps socat tmux curl jq wrk node-ws python3-jsonschema nfdump
     nfdump-sflow tshark softflowd pmacct fprobe
     bird2 frr gobgpd exabgp bgpdump ovn-central ovn-host
     libvirt-daemon libvirt-clients podman crun netavark iptables clang
+    zsh prometheus
     dpkg-dev debhelper chrpath lintian rpm"
 
 # packaging/deps/duckdb.sh: any npm will do, from wherever it comes.
@@ -130,7 +132,7 @@ run_apt update || fail "apt-get update failed (see above)"
 # not there before is neither started nor enabled.
 quiet=
 for service in nfdump softflowd fprobe pmacctd nfacctd sfacctd bird frr gobgpd \
-    exabgp; do
+    exabgp prometheus; do
     case " $missing " in
         *" $service "* | *" ${service}2 "* | *" pmacct "*)
             quiet="$quiet $service" ;;

@@ -169,17 +169,16 @@ def test_metrics():
                  "process_cpu_seconds_total", "venturi_api_bytes_in_total"):
         if name not in kinds:
             raise Failure("there is no " + name)
-    if shutil.which("promtool"):        # Of Debian's prometheus.
-        for args, text in ((["check", "metrics"], body),
-                           (["check", "rules", os.path.join(
-                               SRCDIR, "packaging", "prometheus",
-                               "venturi.rules.yml")], b"")):
-            tool = subprocess.run(["promtool"] + args, input=text,
-                                  stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, check=False)
-            if tool.returncode:
-                raise Failure("promtool %s: %s" % (
-                    args[1], tool.stdout.decode()[:2000]))
+    for args, text in ((["check", "metrics"], body),
+                       (["check", "rules", os.path.join(
+                           SRCDIR, "packaging", "prometheus",
+                           "venturi.rules.yml")], b"")):
+        tool = subprocess.run(["promtool"] + args, input=text,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if tool.returncode:
+            raise Failure("promtool %s: %s" % (args[1],
+                                               tool.stdout.decode()[:2000]))
     equal(Http(connect(lab, HTTP)).ask("GET", "/metrics", headers={
         "X-Forwarded-For": "192.0.2.1"})[0], 401, "through a proxy")
     daemon.rpc("config.edit", config={"venturi:venturi": {"api": {"http": {
@@ -897,4 +896,4 @@ def test_rate_limit():
 
 
 if __name__ == "__main__":
-    main(needs=("root", "venturid", "openssl"))
+    main(needs=("root", "venturid", "openssl", "promtool"))
