@@ -197,7 +197,12 @@ tests_unit_test_subscribe_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
 
 fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config \
-	tests/fuzz/fuzz_http tests/fuzz/fuzz_inventory
+	tests/fuzz/fuzz_http tests/fuzz/fuzz_http_head \
+	tests/fuzz/fuzz_inventory
+tests_fuzz_fuzz_http_head_SOURCES = tests/fuzz/fuzz_http_head.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_http_head_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_http_head_LDADD = $(api_test_libs)
 tests_fuzz_fuzz_inventory_SOURCES = tests/fuzz/fuzz_inventory.c \
 	tests/fuzz/replay_main.c
 tests_fuzz_fuzz_inventory_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
