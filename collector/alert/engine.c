@@ -12,6 +12,7 @@
 #include "collector/alert/engine_p.h"
 #include "collector/filter/filter.h"
 #include "lib/dict.h"
+#include "lib/fnv.h"
 
 #define SURE_MINUTES 1440       /* Of its own, to be judged by them alone. */
 #define CHUNK 64                /* Rows at a time: a word of the bitmap. */
@@ -205,11 +206,10 @@ alert_stable_hash(const struct alert_watch *w, const struct alert_entry *x)
     for (unsigned i = 0; i < w->rule.n_keys; i++) {
         const struct column *c = &columns[w->rule.keys[i].column];
         if (c->type == COLUMN_T_NAME) {
-            uint32_t id, h = 2166136261u;
+            uint32_t id;
             memcpy(&id, key + at, sizeof id);
-            for (const char *p = dict_text(w->table.dict, id); *p; p++) {
-                h = (h ^ (unsigned char) *p) * 16777619u;
-            }
+            const char *name = dict_text(w->table.dict, id);
+            uint32_t h = fnv32_bytes(FNV32_START, name, strlen(name));
             memcpy(key + at, &h, sizeof h);
         }
         at += c->size;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/fnv.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 
@@ -81,10 +82,8 @@ put_text(uint8_t *p, const char *text)
 static uint16_t
 check(const uint8_t *p, size_t n)
 {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < n; i++) {
-        h = (h ^ p[i]) * 16777619u;
-    }
+    uint32_t h = fnv32_bytes(FNV32_START, p, n);
+
     return (uint16_t) (h ^ h >> 16);
 }
 

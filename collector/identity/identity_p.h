@@ -6,6 +6,7 @@
 
 #include "collector/identity/identity.h"
 #include "collector/identity/block_pool.h"
+#include "lib/fnv.h"
 
 /* Names of a group that flows ask for. */
 enum { GROUP_TENANT, GROUP_NETWORK, GROUP_LABELS, GROUP_N_NAMES };
@@ -316,11 +317,7 @@ mix64(uint64_t h)
 static inline uint64_t
 hash_text(uint64_t seed, const char *s)
 {
-    uint64_t h = seed ^ UINT64_C(0xcbf29ce484222325);
-    for (; *s; s++) {
-        h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
-    }
-    return mix64(h);
+    return mix64(fnv_text(seed ^ FNV_START, s));
 }
 
 #endif /* collector/identity/identity_p.h */

@@ -17,6 +17,7 @@
 #include <urcu.h>
 
 #include "lib/clock.h"
+#include "lib/fnv.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 
@@ -778,12 +779,7 @@ found(void *aux, const struct past_interval *v)
 {
     struct finding *f = aux;
     uint64_t h = (uint64_t) v->from_us * 31 + (uint64_t) v->key.len;
-    const char *const texts[] = { v->source, v->id };
-    for (size_t i = 0; i < 2; i++) {    /* With the NUL, which separates. */
-        for (const char *s = texts[i]; s == texts[i] || s[-1]; s++) {
-            h = (h ^ (uint8_t) *s) * UINT64_C(0x100000001b3);
-        }
-    }
+    h = fnv_text_end(fnv_text_end(h, v->source), v->id);
     for (size_t i = 0; i < f->n; i++) {
         if (f->seen[i].hash == h) {
             return;

@@ -17,6 +17,7 @@
 #include "collector/template/template.h"
 #include "lib/clock.h"
 #include "lib/cursor.h"
+#include "lib/fnv.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 
@@ -102,15 +103,13 @@ set_uint(uint8_t *p, uint64_t v, size_t n)
 uint64_t
 persist_checksum(const uint8_t *p, size_t size)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ size;
+    uint64_t h = FNV_START ^ size;
+
     for (; size >= 8; p += 8, size -= 8) {
-        h = (h ^ be64_at(p)) * UINT64_C(0x100000001b3);
+        h = (h ^ be64_at(p)) * FNV_PRIME;
         h ^= h >> 29;
     }
-    for (; size; p++, size--) {
-        h = (h ^ *p) * UINT64_C(0x100000001b3);
-    }
-    return h;
+    return fnv_bytes(h, p, size);
 }
 
 /* Each template is written where it is found, and counted. */
