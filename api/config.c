@@ -1051,18 +1051,23 @@ candidate_make(struct model *m, struct json_object *json,
 
 /* Files. */
 
+static void
+stamp_of(const struct stat *st, struct stamp *s)
+{
+    *s = (struct stamp) {
+        .exists = true, .dev = st->st_dev, .ino = st->st_ino,
+        .size = st->st_size, .mtime = st->st_mtim,
+    };
+}
+
 static bool
 stamp_read(const char *path, struct stamp *s)
 {
     struct stat st;
 
     memset(s, 0, sizeof *s);
-    s->exists = !stat(path, &st);
-    if (s->exists) {
-        s->dev = st.st_dev;
-        s->ino = st.st_ino;
-        s->size = st.st_size;
-        s->mtime = st.st_mtim;
+    if (!stat(path, &st)) {
+        stamp_of(&st, s);
     }
     return s->exists;
 }
@@ -1183,8 +1188,11 @@ keep_previous(const char *path)
     free(tmp);
 }
 
+/* The stamp is taken before the file has its name: whoever replaces it right
+ * after is seen. */
 static int
-write_new(const char *tmp, const char *path, const char *text)
+write_new(const char *tmp, const char *path, const char *text,
+          struct stamp *stamp)
 {
     size_t n = strlen(text);
     struct stat st;
@@ -1211,11 +1219,14 @@ write_new(const char *tmp, const char *path, const char *text)
             n -= (size_t) done;
         }
     }
-    if (!err && fsync(fd)) {
+    if (!err && (fsync(fd) || fstat(fd, &st))) {
         err = -errno;
     }
     if (close(fd) && !err) {
         err = -errno;
+    }
+    if (!err) {
+        stamp_of(&st, stamp);
     }
     return err;
 }
@@ -1230,6 +1241,7 @@ write_file(const char *path, struct json_object *tree, struct stamp *stamp,
         | JSON_C_TO_STRING_NOSLASHESCAPE);
     char *real = realpath(path, NULL);  /* A link stays a link. */
     char *tmp = NULL, *text = NULL;
+    struct stamp new;
     int err = 0;
 
     if (!real && !(real = strdup(path))) {
@@ -1239,7 +1251,7 @@ write_file(const char *path, struct json_object *tree, struct stamp *stamp,
         || asprintf(&text, "%s\n", json) < 0) {
         err = -ENOMEM;
     } else {
-        err = write_new(tmp, real, text);
+        err = write_new(tmp, real, text, &new);
     }
     if (!err) {
         keep_previous(real);
@@ -1251,7 +1263,7 @@ write_file(const char *path, struct json_object *tree, struct stamp *stamp,
     if (err) {
         refuse(e, err, path, "cannot be written: %s", strerror(-err));
     } else {
-        stamp_read(path, stamp);
+        *stamp = new;
     }
     free(real);
     free(tmp);
@@ -1463,6 +1475,20 @@ config_last_changes(const struct config_store *s)
     return s->changes;
 }
 
+/* What somebody wrote by hand must not be lost. */
+static int
+check_file(struct config_store *s, struct config_error *e)
+{
+    struct stamp now;
+
+    guard(s, true);
+    bool changed = s->path && (stamp_read(s->path, &now) || s->stamp.exists)
+                   && !stamp_equal(&now, &s->stamp);
+    guard(s, false);
+    return changed ? refuse(e, -ESTALE, s->path, "the file was changed since "
+                            "it was read; reload it first (SIGHUP)") : 0;
+}
+
 /* Applies 'c' and, with 'persist', writes it; then it is in effect.  On
  * failure everything is as it was, and 'c' is cleared.  'how' it came is for
  * the history. */
@@ -1473,8 +1499,9 @@ commit(struct config_store *s, struct candidate *c, bool persist,
     int err = s->apply ? s->apply(s->apply_aux, s->config, c->config, e) : 0;
 
     if (!err && persist && s->path) {
+        err = check_file(s, e);         /* Applying may have taken a while. */
         guard(s, true);
-        err = write_file(s->path, c->tree, &s->stamp, e);
+        err = err ? err : write_file(s->path, c->tree, &s->stamp, e);
         guard(s, false);
         if (err && s->apply) {
             struct config_error again;
@@ -1497,20 +1524,6 @@ commit(struct config_store *s, struct candidate *c, bool persist,
     keep_revision(s, how);
     candidate_clear(&old);
     return 0;
-}
-
-/* What somebody wrote by hand must not be lost. */
-static int
-check_file(struct config_store *s, struct config_error *e)
-{
-    struct stamp now;
-
-    guard(s, true);
-    bool changed = s->path && (stamp_read(s->path, &now) || s->stamp.exists)
-                   && !stamp_equal(&now, &s->stamp);
-    guard(s, false);
-    return changed ? refuse(e, -ESTALE, s->path, "the file was changed since "
-                            "it was read; reload it first (SIGHUP)") : 0;
 }
 
 static int

@@ -537,44 +537,67 @@ copy(struct json_object *o)
     return json_object_deep_copy(o, &new, NULL) ? NULL : new;
 }
 
-/* The index of the entry in 'list' with the key of 'entry', or SIZE_MAX. */
-static size_t
-find_entry(struct json_object *list, const char *key,
-           struct json_object *entry)
+/* What tells an entry of list 'n' from the others, to be freed: all of its keys
+ * (RFC 7950 section 7.8.2).  NULL if one is missing. */
+static char *
+key_of(const struct lysc_node *n, struct json_object *entry)
 {
-    struct json_object *want = NULL, *have;
+    struct json_object *keys = json_object_new_array();
+    bool all = true;
 
-    if (!json_object_object_get_ex(entry, key, &want)) {
-        return SIZE_MAX;
+    for (const struct lysc_node *c = lysc_node_child(n);
+         c && lysc_is_key(c); c = c->next) {
+        struct json_object *v = NULL;
+        all = all && json_object_object_get_ex(entry, c->name, &v) && v;
+        json_object_array_add(keys, json_object_get(v));
     }
+    char *text = all ? strdup(json_object_to_json_string_ext(keys, TO_TEXT))
+                     : NULL;
+    json_object_put(keys);
+    return text;
+}
+
+/* Where the entries of 'list' are: lists have thousands, and so may edits. */
+static struct json_object *
+index_keys(const struct lysc_node *n, struct json_object *list)
+{
+    struct json_object *index = json_object_new_object();
+
     for (size_t i = 0; i < json_object_array_length(list); i++) {
-        struct json_object *e = json_object_array_get_idx(list, i);
-        if (json_object_object_get_ex(e, key, &have)
-            && json_object_equal(have, want)) {
-            return i;
+        char *key = key_of(n, json_object_array_get_idx(list, i));
+        if (key) {
+            json_object_object_add(index, key,
+                                   json_object_new_int64((int64_t) i));
         }
+        free(key);
     }
-    return SIZE_MAX;
+    return index;
 }
 
 static struct json_object *
 merge_list(const struct model *m, const struct lysc_node *n,
            struct json_object *base, struct json_object *edit)
 {
-    const struct lysc_node *key = lysc_node_child(n);
-    struct json_object *out = copy(base);
+    struct json_object *out = copy(base), *index = index_keys(n, base);
 
     for (size_t i = 0; i < json_object_array_length(edit); i++) {
-        struct json_object *e = json_object_array_get_idx(edit, i);
-        size_t at = find_entry(out, key ? key->name : "name", e);
-        if (at == SIZE_MAX) {
-            json_object_array_add(out, copy(e));
-        } else {
+        struct json_object *e = json_object_array_get_idx(edit, i), *at = NULL;
+        char *key = key_of(n, e);
+        if (key && json_object_object_get_ex(index, key, &at)) {
+            size_t k = (size_t) json_object_get_int64(at);
             json_object_array_put_idx(
-                out, at,
-                merge(m, n, json_object_array_get_idx(out, at), e));
+                out, k, merge(m, n, json_object_array_get_idx(out, k), e));
+        } else {
+            if (key) {          /* A second one of the edit meets the first. */
+                size_t k = json_object_array_length(out);
+                json_object_object_add(index, key,
+                                       json_object_new_int64((int64_t) k));
+            }
+            json_object_array_add(out, copy(e));
         }
+        free(key);
     }
+    json_object_put(index);
     return out;
 }
 

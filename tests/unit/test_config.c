@@ -14,6 +14,8 @@
 
 #include "api/json.h"
 #include "api/model.h"
+#include "collector/template/element.h"
+#include "lib/column.h"
 #include "tests/unit/unit.h"
 
 static char dir[] = "/tmp/venturi-test-config-XXXXXX";
@@ -451,6 +453,90 @@ on_apply(void *aux, const struct config *old, const struct config *new_,
     return 0;
 }
 
+/* While it is applied somebody saves the file. */
+static int
+on_apply_saved(void *aux, const struct config *old, const struct config *new_,
+               struct config_error *e)
+{
+    int *n = aux;
+    (void) old;
+    (void) new_;
+    (void) e;
+
+    if (!(*n)++) {
+        write_text(V("{\"user\":\"by-hand\"}"));
+    }
+    return 0;
+}
+
+/* Of a list with several keys all count: none pushes out another. */
+static void
+test_keys(void)
+{
+    struct config_error e;
+    char *text = NULL;
+    size_t size;
+
+    begin();
+    struct config_store *s = load(
+        V("{\"collector\":{\"element\":["
+          "{\"enterprise\":9,\"id\":1,\"column\":\"vni\"},"
+          "{\"enterprise\":9,\"id\":2,\"column\":\"vni\"}]}}"), &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    CU_ASSERT_EQUAL(edit(s, V(
+        "{\"collector\":{\"element\":["
+        "{\"enterprise\":9,\"id\":3,\"column\":\"vni\"},"
+        "{\"enterprise\":9,\"id\":2,\"column\":\"why\"}]}}"), true, &e), 0);
+    CU_ASSERT_EQUAL_FATAL(config_current(s)->n_elements, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        const struct element_mapping *m = &config_current(s)->elements[i];
+        CU_ASSERT_EQUAL(m->id, i + 1);
+        CU_ASSERT_STRING_EQUAL(columns[m->column].name,
+                               i == 1 ? "why" : "vni");
+    }
+    /* Ten thousand into ten thousand, every second one is there. */
+    FILE *f = open_memstream(&text, &size);
+    for (int half = 0; half < 2; half++) {
+        fprintf(f, "{\"venturi:venturi\":{\"collector\":{\"source\":[");
+        for (int i = 0; i < 10000; i++) {
+            int k = i * (half + 1);
+            fprintf(f, "%s{\"name\":\"p%d\",\"address\":\"10.0.%d.%d\"}",
+                    i ? "," : "", k, k >> 8, k & 0xff);
+        }
+        fprintf(f, "]}}}");
+        fflush(f);
+        CU_ASSERT_EQUAL(edit(s, text, true, &e), 0);
+        rewind(f);
+    }
+    fclose(f);
+    free(text);
+    CU_ASSERT_EQUAL(config_current(s)->n_sources, 15000);
+    config_store_destroy(s);
+    end();
+}
+
+static void
+test_saved_meanwhile(void)
+{
+    struct config_error e;
+    int n = 0;
+
+    begin();
+    struct config_store *s = load(V("{\"user\":\"a\"}"), &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    config_set_apply(s, on_apply_saved, &n);
+    CU_ASSERT_EQUAL(edit(s, V("{\"user\":\"b\"}"), true, &e), -ESTALE);
+    CU_ASSERT_EQUAL(n, 2);      /* And back. */
+    CU_ASSERT(strstr(read_text(path), "by-hand") != NULL);
+    CU_ASSERT_STRING_EQUAL(config_current(s)->user, "a");
+    CU_ASSERT_EQUAL(config_reload(s, &e), 0);
+    CU_ASSERT_STRING_EQUAL(config_current(s)->user, "by-hand");
+    CU_ASSERT_EQUAL(edit(s, V("{\"user\":\"b\"}"), true, &e), 0);
+    CU_ASSERT(strstr(read_text(path), "\"b\"") != NULL);
+    config_store_destroy(s);
+    end();
+}
+
 static void
 test_apply(void)
 {
@@ -467,12 +553,15 @@ test_apply(void)
     CU_ASSERT(strstr(read_text(path), "\"x\"") != NULL);
 
     /* What cannot be written is taken back. */
-    CU_ASSERT_EQUAL(unlink(path), 0);
-    CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
+    char in_the_way[sizeof path + 8];
+    snprintf(in_the_way, sizeof in_the_way, "%s.tmp", path);
+    CU_ASSERT_EQUAL(mkdir(in_the_way, 0700), 0);
     a = (struct applied) { 0, 0 };
-    CU_ASSERT(edit(s, V("{\"user\":\"z\"}"), true, &e) < 0);
+    CU_ASSERT_EQUAL(edit(s, V("{\"user\":\"z\"}"), true, &e), -EEXIST);
+    CU_ASSERT_EQUAL(a.n, 2);
     CU_ASSERT_STRING_EQUAL(config_current(s)->user, "x");
-    rmdir(path);
+    CU_ASSERT(strstr(read_text(path), "\"x\"") != NULL);
+    rmdir(in_the_way);
     config_store_destroy(s);
     end();
 }
@@ -658,6 +747,7 @@ test_pages(void)
 
 UNIT_MAIN("config", UNIT_TEST(test_defaults), UNIT_TEST(test_example),
           UNIT_TEST(test_errors), UNIT_TEST(test_override),
-          UNIT_TEST(test_edit), UNIT_TEST(test_apply),
+          UNIT_TEST(test_edit), UNIT_TEST(test_keys),
+          UNIT_TEST(test_saved_meanwhile), UNIT_TEST(test_apply),
           UNIT_TEST(test_hand_edits), UNIT_TEST(test_link),
           UNIT_TEST(test_options), UNIT_TEST(test_pages))
