@@ -29,6 +29,9 @@ profiles_of(struct rpc_call *call)
     return p;
 }
 
+/* A client's clock may be ahead. */
+#define START_AHEAD_US INT64_C(60000000)
+
 static bool
 read_start(struct rpc_call *call, struct json_object *params, int64_t now,
            int64_t *start_us)
@@ -40,6 +43,13 @@ read_start(struct rpc_call *call, struct json_object *params, int64_t now,
                  text);
         return false;
     }
+    if (*start_us > now + START_AHEAD_US) {
+        rpc_fail(call, RPC_INVALID_PARAMS, "start", "\"%.40s\" is in the "
+                 "future; what is counted begins now, or since a past start",
+                 text);
+        return false;
+    }
+    *start_us = *start_us > now ? now : *start_us;
     return true;
 }
 

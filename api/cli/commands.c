@@ -278,13 +278,37 @@ show_list(struct cli *cli, struct json_object *list, const struct view *views,
     show_list(CLI, LIST, VIEWS, sizeof VIEWS / sizeof VIEWS[0], NOTHING)
 
 /* The filter with a mark under the place that is wrong. */
+#define AROUND 60               /* Bytes before and behind. */
+
 static void
 show_position(struct cli *cli, FILE *f, struct json_object *position)
 {
-    if (position && cli->filter) {
-        fprintf(f, "    %s\n    %*s^\n", cli->filter,
-                (int) json_object_get_int(position), "");
+    if (!position || !cli->filter) {
+        return;
     }
+    /* Of its line as much as is seen at a glance. */
+    const char *text = cli->filter;
+    size_t len = strlen(text), at_ = (size_t) json_object_get_int(position);
+    at_ = at_ < len ? at_ : len;
+    size_t first = at_, last = at_;
+    while (first && text[first - 1] != '\n' && at_ - first < AROUND) {
+        first--;
+    }
+    while (last < len && text[last] != '\n' && last - at_ < AROUND) {
+        last++;
+    }
+    /* Not within a character. */
+    while (first < at_ && ((uint8_t) text[first] & 0xc0) == 0x80) {
+        first++;
+    }
+    while (last < len && ((uint8_t) text[last] & 0xc0) == 0x80) {
+        last++;
+    }
+    bool begins = !first || text[first - 1] == '\n';
+    bool ends = last == len || text[last] == '\n';
+    fprintf(f, "    %s%.*s%s\n    %*s^\n", begins ? "" : "...",
+            (int) (last - first), text + first, ends ? "" : "...",
+            (int) (at_ - first) + (begins ? 0 : 3), "");
 }
 
 int
@@ -514,7 +538,9 @@ show_filter(struct cli *cli, struct json_object *o)
     }
     fprintf(cli->out, "%s\n", text_at(error, "message"));
     show_position(cli, cli->out, at(error, "position"));
-    fprintf(cli->out, "expected: %s\n", text_at(error, "expected"));
+    if (*text_at(error, "expected")) {
+        fprintf(cli->out, "expected: %s\n", text_at(error, "expected"));
+    }
     return EXIT_DAEMON;
 }
 

@@ -51,7 +51,8 @@ static const struct {
     { "[src|dst] xip ADDRESS, nip ADDRESS, xport N, nport N, xnet PREFIX, "
       "nnet PREFIX", "After address translation." },
     { "nat event WORD, asa event WORD, ingress vrf N, egress vrf N, mpls "
-      "label1 N", "What NAT, firewalls and routers tell." },
+      "label1 N, pblock start N, pblock end N", "What NAT, firewalls and "
+      "routers tell." },
     { "observation domain id N, observation point id N", "Of IPFIX and NetFlow "
       "v9." },
     { "engine-type N, engine-id N", "Of NetFlow v5." },

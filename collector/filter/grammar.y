@@ -90,7 +90,7 @@ int filter_lex(FILTER_YYSTYPE *, FILTER_YYLTYPE *, struct filter_parse *);
 %token <cmp> COMPARE "comparison"
 %token <kind> KIND "host, net, port, as, mac, if, mask, vlan"
 %token <value> COMPUTED "duration, bps, pps, bpp"
-%token <word> PHRASE "nat, asa, mpls"
+%token <word> PHRASE "nat, asa, mpls, pblock"
 %token <column> COLUMN "column"
 %token <word> LABEL "label.KEY"
 %token <word> WORD "value"

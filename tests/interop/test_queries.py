@@ -279,6 +279,13 @@ def test_queries():
     daemon.rpc("profile.add", **{"name": "test"})
     daemon.rpc("channel.add", **{"profile": "test", "name": "live",
                                "filter": "proto tcp", "colour": "#305FFF"})
+    try:
+        daemon.rpc("channel.add", **{"profile": "test", "name": "ahead",
+                                   "filter": "any", "start": "+1h"})
+        raise Failure("a start in the future was taken")
+    except RpcError as error:
+        equal((error.code, error.data["member"]), (-32602, "start"),
+              "a start in the future")
     for protocol in ("netflow5", "netflow9"):
         generate(protocol, *SENT, netns=lab.name)
     wait_until(lambda: count(daemon, "") >= COUNT, 30,

@@ -468,6 +468,44 @@ test_errors(void)
     end(&cli);
 }
 
+/* Of a long filter only what is around the place is shown; what is not expected
+ * is not told. */
+static void
+test_long_filter(void)
+{
+    struct cli cli = begin();
+    struct json_object *params = json_object_new_object();
+    char command[1000] = "filter check any\n";
+    size_t len = strlen(command);
+
+    for (unsigned i = 0; i < 60; i++) {
+        len += (size_t) snprintf(command + len, sizeof command - len,
+                                 "port~%03u~or~", i);
+    }
+    snprintf(command + len, sizeof command - len, "any\nor~any");
+    CU_ASSERT_EQUAL(parse(&cli, command), -1);
+    CU_ASSERT_FATAL(cli.command->build(&cli, params));
+    struct json_object *o = json("{\"valid\":false,\"error\":{\"message\":"
+                                 "\"no\",\"position\":605,\"expected\":"
+                                 "\"\"}}");
+    CU_ASSERT_EQUAL(cli.command->show(&cli, o), EXIT_DAEMON);
+    flush(&cli);
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "\n    ..."));
+    CU_ASSERT_PTR_NOT_NULL(strstr(out, "...\n      "));
+    CU_ASSERT(strlen(out) < 250);
+    CU_ASSERT_PTR_NULL(strstr(out, "expected"));
+    const char *line = strstr(out, "    ..."), *mark = strchr(out, '^');
+    CU_ASSERT_FATAL(line && mark);
+    const char *below = mark;
+    while (below[-1] != '\n') {
+        below--;
+    }
+    CU_ASSERT(!strncmp(line + (mark - below), cli.filter + 605, 10));
+    json_object_put(o);
+    json_object_put(params);
+    end(&cli);
+}
+
 static void
 test_connect(void)
 {
@@ -652,5 +690,5 @@ UNIT_MAIN("cli", UNIT_TEST(test_filter_manual),
            UNIT_TEST(test_requests), UNIT_TEST(test_help),
           UNIT_TEST(test_completion), UNIT_TEST(test_human),
           UNIT_TEST(test_table), UNIT_TEST(test_show),
-          UNIT_TEST(test_errors), UNIT_TEST(test_connect),
+          UNIT_TEST(test_errors), UNIT_TEST(test_long_filter), UNIT_TEST(test_connect),
           UNIT_TEST(test_manual))

@@ -218,6 +218,8 @@ test_nfdump(void)
         { "observation domain id 123", "observation_domain_id = 123" },
         { "observation domain 123", "observation_domain_id = 123" },
         { "Observation Point > 3", "observation_point_id > 3" },
+        { "pblock start > 1024", "port_range_start > 1024" },
+        { "pblock end 2047", "port_range_end = 2047" },
         { "tunnel vxlan", "tunnel_type = 1" },
         { "tunnel type vxlan", "tunnel_type = 1" },
         { "tunnel  vni 5001", "vni = 5001" },
@@ -253,7 +255,7 @@ test_nfdump(void)
     }
     static const char *const refused[] = {
         "count > 5", "geo CH", "sysid 1", "out bytes > 5", "next as 5",
-        "payload content 'x'", "pblock start 5", "nat nothing 5",
+        "payload content 'x'", "port in pblock", "nat nothing 5",
         "in port 5", "port 5 6", "net 10.0.0.0 255.0.255.0", "@include x",
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
