@@ -23,6 +23,7 @@
 #include "lib/thread.h"
 
 #define FETCH_S 30L             /* A URL that takes longer has failed. */
+#define MAX_FAILURES 6          /* After them it is looked at its interval. */
 #define SETTLE_MS 200           /* After an event, more of them may come. */
 #define TAG_SIZE 256
 #define HOST_SIZE 256
@@ -52,6 +53,7 @@ struct follower {
     uint64_t hash;
     char host[HOST_SIZE];
     struct libvirt *libvirt;
+    unsigned failures;          /* In a row, of an engine. */
 };
 
 struct inventories {
@@ -512,8 +514,14 @@ look(struct follower *f)
             await_event(f, now_us);
         }
         wait_for(f, SETTLE_MS * INT64_C(1000));
+        f->failures = 0;
     } else {
-        wait_for(f, f->item.interval_us);
+        /* An engine that is started anew is soon back. */
+        int64_t soon_us = INT64_C(1000000) << f->failures;
+        bool again = f->engine && f->failures < MAX_FAILURES
+                     && soon_us < f->item.interval_us;
+        f->failures += again;
+        wait_for(f, again ? soon_us : f->item.interval_us);
     }
 }
 

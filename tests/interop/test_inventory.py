@@ -169,7 +169,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     def __init__(self, path):
         self.containers, self.changed = {}, threading.Condition()
-        self.n_events = self.lists = 0
+        self.n_events = self.lists = self.changed_at = 0
         super().__init__(path, Answer)
         os.chmod(path, 0o666)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -178,6 +178,7 @@ class Engine(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         with self.changed:
             self.containers = containers
             self.n_events += 1
+            self.changed_at = time.time()
             self.changed.notify_all()
 
 
@@ -208,8 +209,10 @@ class Answer(http.server.BaseHTTPRequestHandler):
             self.send_response(200)
             self.end_headers()
             with engine.changed:
+                # As an engine does: also what was before it is asked.
+                since = float(self.path.split("=")[1].split("&")[0])
                 n = engine.n_events
-                while engine.n_events == n:
+                while engine.n_events == n and engine.changed_at < since:
                     if not engine.changed.wait(60):
                         return
             try:

@@ -161,6 +161,22 @@ def test_machines():
     wait_until(lambda: source(daemon)["state"] in ("absent", "error"),
                what="it is gone")
     equal(who(daemon, address=lease), ["test"], "stays")
+    # It is back, twice, without a hand: what it has now is known, by events too.
+    for n in (2, 3):
+        libvirtd.start()
+        # The driver for tests forgets machines when nobody is connected.
+        wait_until(lambda: source(daemon)["state"] == "read", timeout=40,
+                   what="it is connected again")
+        address = "10.0.0.%d" % n
+        libvirtd.create(n=n, port=PORT, address=address)
+        wait_until(lambda: who(daemon, address=address) == ["shop & web"],
+                   timeout=30, what="it is asked again")
+        libvirtd.virsh("destroy", "instance-00000001")
+        wait_until(lambda: who(daemon, address=address) == [], timeout=30,
+                   what="and tells of changes")
+        libvirtd.process.kill()
+        wait_until(lambda: source(daemon)["state"] in ("absent", "error"),
+                   what="it is gone again")
     daemon.rpc("config.edit", config={"venturi:venturi": {
         "inventory": {"libvirt": {"enabled": False}}}}, merge=True)
     await_who(daemon, lease, [], "no longer configured")
