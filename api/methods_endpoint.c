@@ -424,7 +424,7 @@ struct lookup {
     struct rpc_call *call;
     struct api *api;
     struct identity_journal *journal;
-    struct json_object *params;
+    struct json_object *params, *gaps;
     struct identity_key key;
     int64_t at_us;
     struct asking q;            /* Everybody's, until it is delivered. */
@@ -435,7 +435,27 @@ lookup_free(struct lookup *l)
 {
     json_object_put(l->q.list);
     json_object_put(l->params);
+    json_object_put(l->gaps);
     free(l);
+}
+
+/* Where nobody is found, too, it matters that nobody listened. */
+static void
+add_gaps(void *lookup, const struct identity *t)
+{
+    struct lookup *l = lookup;
+    size_t n;
+    const struct identity_gap *g = identity_gaps(t, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (g[i].from_us <= l->at_us && l->at_us < g[i].to_us) {
+            struct json_object *o = json_object_new_object();
+            reply_string(o, "source", *g[i].source ? g[i].source : NULL);
+            reply_time(o, "from", g[i].from_us);
+            reply_time(o, "to", g[i].to_us);
+            json_object_array_add(l->gaps, o);
+        }
+    }
 }
 
 static void
@@ -443,6 +463,22 @@ look(struct lookup *l)
 {
     identity_journal_find(l->journal, &l->key, l->at_us, add_match, &l->q);
     identity_journal_locked(l->journal, add_provenance, l->q.list);
+    identity_journal_locked(l->journal, add_gaps, l);
+}
+
+/* Names of sources are not for who is confined. */
+static struct json_object *
+visible_gaps(const struct asking *wants, struct json_object *gaps)
+{
+    struct json_object *list = json_object_new_array();
+
+    for (size_t i = 0; i < json_object_array_length(gaps); i++) {
+        struct json_object *g = json_object_array_get_idx(gaps, i);
+        if (!wants->confine || !json_text(g, "source")) {
+            json_object_array_add(list, json_object_get(g));
+        }
+    }
+    return list;
 }
 
 /* Who asks, and what of, is of the main thread: it may have other rights by
@@ -471,6 +507,7 @@ deliver_lookup(void *aux)
     }
     reply_time(o, "at", l->at_us);
     json_object_object_add(o, "matches", list);
+    json_object_object_add(o, "gaps", visible_gaps(&wants, l->gaps));
     rpc_reply(l->call, o);
     lookup_free(l);
 }
@@ -526,6 +563,7 @@ endpoint_lookup(struct rpc_call *call, struct json_object *params)
     *l = (struct lookup) {
         .call = call, .api = rpc_api(call), .journal = j, .at_us = at_us,
         .params = json_object_get(params),
+        .gaps = json_object_new_array(),
         .key = address ? identity_key_address(&a) : identity_key_mac(mac),
         .q = { .dict = rpc_context(call)->dict,
                .list = json_object_new_array() },
@@ -802,19 +840,21 @@ const struct rpc_method methods_endpoint[] = {
         .confined = true,
         .summary = "Who has an address, or had it at a time: all that fit, "
                    "the most trusted first; and which source says what, where "
-                   "several tell of one interface.",
+                   "several tell of one interface; and in which gaps the time is: "
+                   "nobody (or not this source) was listened to.",
         .params = lookup_params,
         .result_schema =
-            "{\"type\":\"object\",\"required\":[\"at\",\"matches\"],"
-            "\"properties\":{\"at\":{\"type\":\"string\"},"
+            "{\"type\":\"object\",\"required\":[\"at\",\"matches\","
+            "\"gaps\"],\"properties\":{\"at\":{\"type\":\"string\"},"
             "\"matches\":{\"type\":\"array\",\"items\":" ENDPOINT_SCHEMA
-            "}}}",
+            "},\"gaps\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+            "\"required\":[\"source\",\"from\",\"to\"]}}}}",
         .example_params =
             "{\"address\":\"10.0.0.5\",\"at\":\"2026-11-23T08:30:00Z\"}",
         .example_result =
             "{\"at\":\"2026-11-23T08:30:00Z\",\"matches\":[{"
             EXAMPLE_ENDPOINT ",\"trust\":100,\"gap\":false,"
-            "\"said_by\":{}}]}",
+            "\"said_by\":{}}],\"gaps\":[]}",
         .call = endpoint_lookup,
     },
     {

@@ -205,15 +205,16 @@ cli_show_who(struct cli *cli, struct json_object *o)
     struct json_object *list = cli_at(o, "matches");
     size_t n = json_object_array_length(list);
     int status = show_list(cli, list, "Nobody that is known.");
-    bool gap = false;
+    struct json_object *gaps = cli_at(o, "gaps");
 
-    for (size_t i = 0; i < n; i++) {
-        gap |= json_object_get_boolean(
-            cli_at(json_object_array_get_idx(list, i), "gap"));
-    }
-    if (gap && cli->format == FORMAT_TABLE) {
-        fprintf(cli->out, "At that time nobody listened: it may have been "
-                "otherwise.\n");
+    for (size_t i = 0; cli->format == FORMAT_TABLE
+         && i < json_object_array_length(gaps); i++) {
+        struct json_object *g = json_object_array_get_idx(gaps, i);
+        const char *source = cli_text(g, "source");
+        fprintf(cli->out, "From %s to %s nobody listened%s%s: it may have "
+                "been otherwise.\n", cli_text(g, "from"), cli_text(g, "to"),
+                cli_at(g, "source") ? " to " : "",
+                cli_at(g, "source") ? source : "");
     }
     return n ? status : EXIT_DAEMON;
 }

@@ -9,7 +9,8 @@ import struct
 import time
 
 import ipfix
-from harness import Daemon, Lab, RpcError, equal, main, wait_until
+from harness import BUILDDIR, Daemon, Lab, RpcError, equal, main, run, \
+    wait_until
 from ipfix import BYTES, DST, PACKETS, SRC, udp
 
 START, END = (152, 8), (153, 8)         # Milliseconds since 1970.
@@ -212,6 +213,16 @@ def test_kill_and_generations():
             equal(who(daemon, "10.1.0.7", before),
                   ["pod-%d-7" % (round_ - 1)], "before")
         before = told
+    # Of the time between, also where nobody is known.
+    gap, = daemon.rpc("endpoint.lookup", address="10.77.0.1",
+                      at="%.6f" % (told + 0.001))["gaps"]
+    equal(gap["source"], None, "nobody listened to anybody")
+    equal(daemon.rpc("endpoint.lookup", address="10.77.0.1")["gaps"], [],
+          "now somebody does")
+    out = run(os.path.join(BUILDDIR, "venturictl"), "--api",
+              "unix:" + daemon.api, "who", "10.1.0.7", "--at",
+              "%.6f" % (told + 0.001))
+    assert "nobody listened: it may" in out, out
     # A synchronisation that was not completed, over two restarts.
     generation = round_ + 1
     for i in range(20):
