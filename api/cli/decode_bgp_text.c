@@ -62,7 +62,8 @@ bgp_type_text(uint8_t type)
 
 /* ---- Families. ---- */
 
-/* "ipv4/unicast"; numbers where there is no name. */
+/* "ipv4-unicast": the API's name for families that are kept, and made of the
+ * same words for others; numbers where there is no name. */
 static const char *
 family_text(uint16_t afi, uint8_t safi, char *buf, size_t size)
 {
@@ -71,7 +72,7 @@ family_text(uint16_t afi, uint8_t safi, char *buf, size_t size)
     };
     static const struct { uint8_t safi; const char *name; } safis[] = {
         { 1, "unicast" }, { SAFI_MULTICAST, "multicast" },
-        { 4, "labeled" }, { 5, "mcast-vpn" }, { 65, "vpls" },
+        { 4, "labeled-unicast" }, { 5, "mcast-vpn" }, { 65, "vpls" },
         { SAFI_EVPN, "evpn" }, { SAFI_LS, "bgp-ls" },
         { SAFI_LS_VPN, "bgp-ls-vpn" }, { 73, "sr-policy" }, { 85, "mup" },
         { 128, "vpn" }, { 129, "multicast-vpn" }, { 132, "rtc" },
@@ -79,6 +80,12 @@ family_text(uint16_t afi, uint8_t safi, char *buf, size_t size)
     };
     const char *a = NULL, *s = NULL;
     char afi_text[8], safi_text[8];
+    int family = bgp_family_find(afi, safi);
+    if (family >= 0) {
+        return bgp_family_name((enum bgp_family) family);
+    } else if (afi == AFI_LS && safi == SAFI_LS) {
+        return "bgp-ls";
+    }
     for (size_t i = 0; i < sizeof afis / sizeof afis[0]; i++) {
         a = afis[i].afi == afi ? afis[i].name : a;
     }
@@ -87,7 +94,7 @@ family_text(uint16_t afi, uint8_t safi, char *buf, size_t size)
     }
     snprintf(afi_text, sizeof afi_text, "%u", afi);
     snprintf(safi_text, sizeof safi_text, "%u", safi);
-    snprintf(buf, size, "%s/%s", a ? a : afi_text, s ? s : safi_text);
+    snprintf(buf, size, "%s-%s", a ? a : afi_text, s ? s : safi_text);
     return buf;
 }
 
