@@ -111,7 +111,7 @@ enum column_type {
     X(mpls_labels, NAME, "", 0, 0, CF_NULL | CF_KEY,                          \
       "MPLS labels from the top, with spaces between")                        \
     X(mpls_exp, U8, "", 203, 0, CF_NULL | CF_KEY,                             \
-      "traffic class of the topmost label (mplsTopLabelExp), or of the "      \
+      "traffic class of the topmost label, or of the "                        \
       "tunnel or pseudowire that sFlow 1008, 1009 tell")                      \
     X(mpls_tunnel_name, NAME, "", 0, 0, CF_NULL | CF_KEY,                     \
       "MPLS tunnel, or LSP (sFlow 1008)")                                     \

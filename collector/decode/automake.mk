@@ -113,4 +113,5 @@ tests_bench_bench_exporters_LDADD = collector/libcollector.la lib/liblib.la \
 
 dist_doc_DATA += doc/decoding.md
 interop_tests += tests/interop/test_decode_corpora.py \
-	tests/interop/test_decode_captures.py
+	tests/interop/test_decode_captures.py \
+	tests/interop/test_decode_tshark.py

@@ -486,7 +486,7 @@ parse_mpls(struct parser *x)
     do {
         label = cur_u32(&x->c);
         if (!x->c.bad && x->k->n_labels < PACKET_MAX_LABELS) {
-            x->k->labels[x->k->n_labels++] = label >> 12;
+            x->k->labels[x->k->n_labels++] = label >> 8;
         }
     } while (!x->c.bad && !(label & 0x100));
     x->k->ip_bytes = rest;
@@ -653,7 +653,7 @@ store_ip(const struct packet *k, struct flow_batch *b, uint32_t row)
 }
 
 void
-packet_store_labels(const uint32_t *labels, unsigned n, struct dict *dict,
+packet_store_labels(const uint32_t *stack, unsigned n, struct dict *dict,
                     struct flow_batch *b, uint32_t row)
 {
     char text[PACKET_MAX_LABELS * 8 + 1];
@@ -662,10 +662,13 @@ packet_store_labels(const uint32_t *labels, unsigned n, struct dict *dict,
         batch_clear_valid(b, COL_mpls_label, row);
         return;
     }
-    BATCH_SET(b, mpls_label, row, labels[0]);
+    BATCH_SET(b, mpls_label, row, stack[0] >> 4);
+    if (!batch_is_valid(b, COL_mpls_exp, row)) {
+        BATCH_SET(b, mpls_exp, row, stack[0] >> 1 & 7);
+    }
     for (unsigned i = 0; i < n; i++) {  /* Each has 20 bits. */
         size += (size_t) snprintf(text + size, sizeof text - size,
-                                  i ? " %u" : "%u", labels[i] & 0xfffff);
+                                  i ? " %u" : "%u", stack[i] >> 4 & 0xfffff);
     }
     if (dict) {
         BATCH_SET(b, mpls_labels, row, dict_passing(dict, text, size));

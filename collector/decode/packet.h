@@ -47,7 +47,8 @@ struct packet {
     struct addr tunnel_src, tunnel_dst;
     uint8_t tunnel_proto;
     uint16_t tunnel_src_port, tunnel_dst_port;
-    uint32_t labels[PACKET_MAX_LABELS];
+    uint32_t labels[PACKET_MAX_LABELS]; /* As packet_store_labels() wants
+                                         * them. */
 };
 
 /* Reads the 'n' bytes at 'p', the start of a packet of 'wire' bytes (0: not
@@ -59,8 +60,9 @@ void packet_parse(struct packet *, enum packet_link, const uint8_t *p,
 void packet_store(const struct packet *, struct dict *, struct flow_batch *,
                   uint32_t row);
 
-/* Puts a stack of MPLS labels into a row. */
-void packet_store_labels(const uint32_t *labels, unsigned n, struct dict *,
+/* Puts a stack of MPLS labels into a row: entries without their TTL, 24 bits
+ * (RFC 3032).  The traffic class of the first is taken where none is known. */
+void packet_store_labels(const uint32_t *stack, unsigned n, struct dict *,
                          struct flow_batch *, uint32_t row);
 
 #endif /* collector/decode/packet.h */

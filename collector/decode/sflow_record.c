@@ -334,7 +334,7 @@ record_mpls(struct sflow_sample *s, struct cursor *c)
     uint32_t n = cur_u32(c), n_labels = 0;
     struct cursor stack = cur_sub(c, n * (size_t) 4);
     while (cur_more(&stack) && n_labels < PACKET_MAX_LABELS) {
-        labels[n_labels++] = cur_u32(&stack) >> 12;
+        labels[n_labels++] = cur_u32(&stack) >> 8;
     }
     if (c->bad) {
         return;

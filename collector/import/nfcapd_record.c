@@ -248,7 +248,7 @@ read_mpls(struct flow *x, const uint8_t *p, size_t n)
     for (size_t i = 0; i < MAX_LABELS && 4 * i + 4 <= n; i++) {
         uint32_t entry = le32_at(p + 4 * i);
         if (entry) {
-            labels[n_labels++] = entry >> 4;
+            labels[n_labels++] = entry;
         }
         if (entry & 1) {
             break;              /* Bottom of the stack. */

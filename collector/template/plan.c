@@ -735,7 +735,7 @@ finish_mpls(const struct plan *plan, const struct plan_env *env,
             }
             uint32_t entry = (uint32_t) op_uint(&plan->mpls[k], v, i);
             if (entry) {        /* Zero fills up the stack. */
-                labels[n_labels++] = entry >> 4;
+                labels[n_labels++] = entry;
             }
             if (entry & 1) {
                 break;          /* Bottom of the stack (RFC 3032). */

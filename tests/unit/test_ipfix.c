@@ -716,7 +716,7 @@ test_more_fields(void)
     };
     struct rig r;
     ipfix_one(&r, f, sizeof f / sizeof f[0] - 3, "0a000001 0a000002 c0000201 "
-        "c0000202 1f90 01bb 04 01 000640 000111 000000 0000 20 3c 40 0064 "
+        "c0000202 1f90 01bb 04 01 00064a 000111 000000 0000 20 3c 40 0064 "
         "05 00c8 0065 0a0000000002 0a0000000001 c0000209 00000007 00000008 "
         "00000bb8 00000002 0000000000000063 03000050 616c696365000000");
     CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
@@ -727,6 +727,7 @@ test_more_fields(void)
     CHECK_IS(r.b, nat_event, 0, 4);
     CHECK_IS(r.b, firewall_event, 0, 1);
     CHECK_IS(r.b, mpls_label, 0, 100);
+    CHECK_IS(r.b, mpls_exp, 0, 5);
     CHECK_TEXT(&r, mpls_labels, 0, "100 17");
     CHECK_IS(r.b, fragment, 0, 1);
     CHECK_IS(r.b, fragment_offset, 0, 0);

@@ -414,8 +414,8 @@ test_pseudowire(void)
     struct packet k = parse(MACS "8847 00064040 00011140 00000000 "
                             INNER_FRAME, PACKET_ETHERNET, 100);
     CU_ASSERT_EQUAL(k.n_labels, 2);
-    CU_ASSERT_EQUAL(k.labels[0], 100);
-    CU_ASSERT_EQUAL(k.labels[1], 17);
+    CU_ASSERT_EQUAL(k.labels[0] >> 4, 100);
+    CU_ASSERT_EQUAL(k.labels[1] >> 4, 17);
     CHECK_ADDR(k.src, "10.0.0.1");
     CU_ASSERT_EQUAL(k.src_mac, 0x020000000001);
     CU_ASSERT_EQUAL(k.ip_bytes, 60);
