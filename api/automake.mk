@@ -6,7 +6,8 @@ api_libapi_la_SOURCES = \
 	api/audit.c api/audit.h \
 	api/caller.c api/caller.h \
 	api/client.c \
-	api/config.c api/config.h \
+	api/config.c api/config.h api/config_file.c api/config_make.c \
+	api/config_p.h api/config_policy.c \
 	api/config_bgp.c api/config_bgp.h \
 	api/config_alert.c api/config_alert.h \
 	api/config_event.c api/config_event.h \
