@@ -15,6 +15,7 @@
 
 #define MAGIC "venturi-alerts 1"
 #define LINE_SIZE 65536
+#define SLICE 512               /* Places of a table under one lock. */
 
 /* ---- Writing. ---- */
 
@@ -83,11 +84,29 @@ put_entry(FILE *f, const struct alert_watch *w, const struct alert_entry *x)
     putc('\n', f);
 }
 
+/* Some at a time: flows do not wait for all of them. */
 static void
-put_watch(FILE *f, const struct alert_watch *w)
+put_entries(FILE *f, struct alert_watch *w)
 {
     size_t n = (size_t) w->table.n_buckets * ALERT_WAYS;
 
+    for (size_t i = 0; i < n; ) {
+        pthread_mutex_lock(&w->mutex);
+        for (size_t end = i + SLICE < n ? i + SLICE : n; i < end; i++) {
+            const struct alert_entry *x = &w->table.entries[i];
+            if (alert_table_has(&w->table, i)
+                && (x->level.n || x->state == ALERT_RAISED)) {
+                put_entry(f, w, x);
+            }
+        }
+        pthread_mutex_unlock(&w->mutex);
+    }
+}
+
+static void
+put_watch(FILE *f, struct alert_watch *w)
+{
+    pthread_mutex_lock(&w->mutex);
     put_rule(f, &w->rule);
     fprintf(f, "began %" PRId64 "\n", w->began_s);
     fputs("levels", f);
@@ -98,19 +117,16 @@ put_watch(FILE *f, const struct alert_watch *w)
         put_level(f, &w->season.hour[i]);
     }
     putc('\n', f);
-    for (size_t i = 0; i < n; i++) {
-        const struct alert_entry *x = &w->table.entries[i];
-        if (alert_table_has(&w->table, i)
-            && (x->level.n || x->state == ALERT_RAISED)) {
-            put_entry(f, w, x);
-        }
-    }
+    pthread_mutex_unlock(&w->mutex);
+    put_entries(f, w);
+    pthread_mutex_lock(&w->mutex);
     if (w->seen.bits[0]) {
         fprintf(f, "seen %" PRId64 "\n", w->seen.began_s);
         fwrite(w->seen.bits[0], 1, SEEN_BYTES, f);
         fwrite(w->seen.bits[1], 1, SEEN_BYTES, f);
         putc('\n', f);
     }
+    pthread_mutex_unlock(&w->mutex);
 }
 
 int
@@ -123,9 +139,7 @@ alert_engine_save(struct alert_engine *e, FILE *f)
         size_t size = 0;
         FILE *one = open_memstream(&text, &size);
         if (one) {              /* The lock is not held while disks wait. */
-            pthread_mutex_lock(&e->list[i]->mutex);
             put_watch(one, e->list[i]);
-            pthread_mutex_unlock(&e->list[i]->mutex);
             fclose(one);
             fwrite(text, 1, size, f);
         }
