@@ -160,6 +160,15 @@ add_key(struct reading *r, const char *where, const struct column *c,
     q->by[q->n_by++] = (enum column_id) (c - columns);
 }
 
+/* Of both ends, but not by itself: "tenant". */
+static bool
+has_sides(const char *name)
+{
+    char text[80];
+    snprintf(text, sizeof text, "src_%s", name);
+    return column_by_name(text) != NULL;
+}
+
 static void
 read_by(struct reading *r)
 {
@@ -179,6 +188,9 @@ read_by(struct reading *r)
         snprintf(where, sizeof where, "by[%zu]", i);
         if (!json_object_is_type(v, json_type_string)) {
             REFUSE(r, where, "a column's name is expected");
+        } else if (!c && has_sides(name)) {
+            REFUSE(r, where, "there is no column \"%.60s\"; there are "
+                   "src_%.60s and dst_%.60s", name, name, name);
         } else if (!c) {
             REFUSE(r, where, "there is no column \"%.60s\"; flow.columns "
                    "lists them", name);

@@ -96,6 +96,12 @@ def test_names_are_columns():
           sorted(NAMES), "records")
     equal(sorted(r[names.index("src_endpoint")] for r in got["rows"]),
           sorted(NAMES), "records")
+    try:
+        daemon.flows(by=["tenant"], metrics=["flows"])
+    except RpcError as e:
+        assert "src_tenant and dst_tenant" in str(e), e
+    else:
+        raise AssertionError("a column without a side was taken")
     # On a terminal nothing of a name is obeyed.
     out = run(CTL, "--api", "unix:" + daemon.api, "flows", "--last", "1h",
               "--by", "src_tenant")
