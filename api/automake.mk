@@ -37,6 +37,7 @@ api_libapi_la_SOURCES = \
 	api/http_ws.c \
 	api/json.c api/json.h \
 	api/jsonrpc.c api/jsonrpc.h api/jsonrpc_p.h \
+	api/jsonrpc_params.c api/jsonrpc_text.c \
 	api/listen.c \
 	api/method.h \
 	api/metrics.c api/metrics.h \

@@ -1,4 +1,5 @@
-/* api/jsonrpc_p.h -- what jsonrpc.c and subscribe.c share. */
+/* api/jsonrpc_p.h -- what jsonrpc.c (and _params, _text) and subscribe.c
+ * share. */
 #ifndef API_JSONRPC_P_H
 #define API_JSONRPC_P_H 1
 
@@ -6,8 +7,15 @@
 #include "api/jsonrpc.h"
 
 struct batch;
-struct entry;
 struct rpc_subscription;
+struct schema_error;
+
+/* A method and what was made from its row. */
+struct entry {
+    const struct rpc_method *method;
+    struct json_object **schemas;       /* Per parameter; NULL until used. */
+    size_t n_params;
+};
 
 struct rpc_core {
     struct entry *entries;      /* Sorted by name. */
@@ -53,6 +61,10 @@ struct rpc_call {
     void (*cancel)(void *aux);
     void *cancel_aux;
 };
+
+/* Checked parameters as an object (the caller's), or NULL. */
+struct json_object *rpc_take_params(struct entry *, struct json_object *params,
+                                    struct schema_error *);
 
 /* Ends all that 'peer' has. */
 void subscriptions_end(struct rpc_peer *);
