@@ -313,11 +313,10 @@ count_span(struct flow_batch *b, const struct batch_span *span,
     }
 }
 
-/* Where the exporter does not say so, the address does. */
-static void
-mark_multicast(struct flow_batch *b)
+void
+correct_multicast(struct flow_batch *b, uint32_t from, uint32_t n)
 {
-    for (uint32_t i = 0; i < b->n; i++) {
+    for (uint32_t i = from; i < from + n; i++) {
         if (batch_is_valid(b, COL_dst_addr, i)
             && !batch_is_valid(b, COL_multicast, i)) {
             BATCH_SET(b, multicast, i, addr_is_multicast(&b->dst_addr[i]));
@@ -357,7 +356,7 @@ correct_process(void *aux, struct flow_batch *b)
         count_span(b, span, o);
     }
     rcu_read_unlock();
-    mark_multicast(b);
+    correct_multicast(b, 0, b->n);
 }
 
 void

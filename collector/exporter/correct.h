@@ -27,6 +27,10 @@ struct correct {
  * thread is registered with RCU. */
 void correct_process(void *aux, struct flow_batch *);
 
+/* Fills 'multicast' of rows from 'from' on where the exporter did not: by the
+ * destination. */
+void correct_multicast(struct flow_batch *, uint32_t from, uint32_t n);
+
 /* Publishes 'map' (taken over, NULL allowed) and frees the one before after a
  * grace period.  One caller at a time, not a worker. */
 void correct_publish(struct correct *, struct observation_map *map);

@@ -771,6 +771,7 @@ finish(struct flow *x, uint8_t flags)
         counter_add(&f->n.packets, x->out_packets);
         counter_add(&f->n.bytes, x->out_bytes);
     }
+    correct_multicast(b, i, x->row - i + 1);
 }
 
 /* Takes back what a record that is damaged has set. */

@@ -417,6 +417,7 @@ test_extensions(void)
     IS(observation_point_id, 5);
     CU_ASSERT_EQUAL(r.b->canonical[0], 1);
     IS(ip_version, 6);
+    IS(multicast, 0);
     IS(proto, 17);
     IS(src_port, 53);
     IS(dst_port, 4242);
@@ -526,6 +527,7 @@ test_both_directions(void)
     size_t at = begin_flow(&records, 4, 0, 10);
     put_generic(&records, 6, 1234, 443, 10, 1000);
     put_v4(&records);
+    records.p[records.n - 1] = 224;     /* To a group. */
     extension(&records, 4, 16);
     put_le(&records, 1, 4);
     put_le(&records, 2, 4);
@@ -541,8 +543,11 @@ test_both_directions(void)
     CU_ASSERT_EQUAL(r.b->bytes[0], 1000);
     CU_ASSERT_EQUAL(r.b->bytes[1], 2000);
     CU_ASSERT_EQUAL(r.b->packets[1], 20);
-    check_addr(&r.b->src_addr[1], "10.0.0.2");
+    check_addr(&r.b->src_addr[1], "224.0.0.2");
     check_addr(&r.b->dst_addr[1], "10.0.0.1");
+    IS(multicast, 1);
+    CU_ASSERT(batch_is_valid(r.b, COL_multicast, 1));
+    CU_ASSERT_EQUAL(r.b->multicast[1], 0);
     CU_ASSERT_EQUAL(r.b->src_port[1], 443);
     CU_ASSERT_EQUAL(r.b->dst_port[1], 1234);
     CU_ASSERT_EQUAL(r.b->in_if[1], 2);
