@@ -20,6 +20,7 @@
 #include "lib/log.h"
 
 #define FIRST_DESCRIPTORS 1024  /* For everything but clients. */
+#define PER_CLIENT 3            /* With HTTPS: see http_tls.c. */
 /* Tokens that are nobody's, from one address, per second and at once. */
 #define BAD_TOKENS_RATE 0.2
 #define BAD_TOKENS_BURST 10.
@@ -293,7 +294,7 @@ api_set_limits(struct api *api, const struct api_limits *limits)
         api->limits.size = limits->max_request;
     }
     /* Descriptors for so many, as far as we are allowed to. */
-    rlim_t want = (rlim_t) api->max_clients + FIRST_DESCRIPTORS;
+    rlim_t want = (rlim_t) api->max_clients * PER_CLIENT + FIRST_DESCRIPTORS;
     if (!getrlimit(RLIMIT_NOFILE, &r) && r.rlim_cur < want) {
         r.rlim_cur = r.rlim_max == RLIM_INFINITY || r.rlim_max > want
                      ? want : r.rlim_max;
