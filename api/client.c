@@ -67,16 +67,6 @@ may_ask(const struct client *c)
     return c->out_size < API_OUT_HIGH && rpc_peer_pending(c->peer) < API_MAX_PENDING;
 }
 
-static void
-watch(struct ev_loop *loop, ev_io *w, bool on)
-{
-    if (on && !ev_is_active(w)) {
-        ev_io_start(loop, w);
-    } else if (!on && ev_is_active(w)) {
-        ev_io_stop(loop, w);
-    }
-}
-
 /* To be looked at when the event loop comes round. */
 static void
 client_touch(struct client *c)

@@ -45,16 +45,6 @@ struct http_tls {
 };
 
 static void
-watch(struct ev_loop *loop, ev_io *w, bool on)
-{
-    if (on && !ev_is_active(w)) {
-        ev_io_start(loop, w);
-    } else if (!on && ev_is_active(w)) {
-        ev_io_stop(loop, w);
-    }
-}
-
-static void
 tls_destroy(struct http_tls *t)
 {
     struct api *api = t->http->api;

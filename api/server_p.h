@@ -68,6 +68,17 @@ struct api {
     char buf[API_READ_SIZE];
 };
 
+/* Starts it, or stops it; if it is so already, libev is not bothered. */
+static inline void
+watch(struct ev_loop *loop, ev_io *w, bool on)
+{
+    if (on && !ev_is_active(w)) {
+        ev_io_start(loop, w);
+    } else if (!on && ev_is_active(w)) {
+        ev_io_stop(loop, w);
+    }
+}
+
 /* The configuration in effect, or NULL. */
 const struct config_api *api_config(const struct api *);
 
