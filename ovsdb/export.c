@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/addr.h"
+#include "lib/fnv.h"
 #include "ovsdb/export_p.h"
 
 /* The user's name of an option: its key, or else its column. */
@@ -502,33 +503,125 @@ sample_check(const struct export_policy *p, size_t i, char *member,
     return true;
 }
 
+/* The policies before one, by name and by what they match, so that checking
+ * many of them takes no longer for each: open addressing, 0 is empty, others
+ * are 1 more than an index. */
+struct earlier {
+    const struct export_policies *all;
+    size_t mask;
+    uint32_t *names, *matches;
+    size_t everything[4];       /* For all bridges: two of a kind collide. */
+    size_t n_everything;
+};
+
+static bool
+earlier_init(struct earlier *e, const struct export_policies *all)
+{
+    size_t room = 16;
+    while (room < 2 * all->n) {
+        room *= 2;
+    }
+    *e = (struct earlier) {
+        .all = all, .mask = room - 1,
+        .names = calloc(room, sizeof *e->names),
+        .matches = calloc(room, sizeof *e->matches),
+    };
+    return e->names && e->matches;
+}
+
+static void
+earlier_destroy(struct earlier *e)
+{
+    free(e->names);
+    free(e->matches);
+}
+
+static void
+earlier_put(const struct earlier *e, uint32_t *table, uint64_t hash, size_t i)
+{
+    size_t at = hash & e->mask;
+    while (table[at]) {
+        at = (at + 1) & e->mask;
+    }
+    table[at] = (uint32_t) i + 1;
+}
+
+static void
+earlier_add(struct earlier *e, size_t i)
+{
+    const struct export_policy *p = &e->all->list[i];
+    earlier_put(e, e->names, fnv_text(FNV_START, p->name), i);
+    earlier_put(e, e->matches, export_policy_match_hash(p), i);
+    if (export_policy_is_everything(p)
+        && e->n_everything < sizeof e->everything / sizeof *e->everything) {
+        e->everything[e->n_everything++] = i;
+    }
+}
+
+static bool
+earlier_has_name(const struct earlier *e, const char *name)
+{
+    size_t at = fnv_text(FNV_START, name) & e->mask;
+    for (; e->names[at]; at = (at + 1) & e->mask) {
+        if (!strcmp(e->all->list[e->names[at] - 1].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One is for Linux bridges alone and the other says nothing of them: they do
+ * not meet. */
+static bool
+meet(const struct export_policy *earlier, const struct export_policy *p)
+{
+    return !export_policy_is_for_ovs(earlier)
+           ? !export_policy_is_for_ovs(p) && p->probe
+           : export_policy_is_for_ovs(p) || earlier->probe;
+}
+
+/* The first policy because of which this one would never decide anything, as
+ * an index; or the number of all. */
+static size_t
+earlier_match(const struct earlier *e, const struct export_policy *p)
+{
+    const struct export_policy *list = e->all->list;
+    size_t first = e->all->n, at = export_policy_match_hash(p) & e->mask;
+
+    for (size_t i = e->n_everything; i--;) {
+        if (meet(&list[e->everything[i]], p)) {
+            first = e->everything[i];
+        }
+    }
+    for (; e->matches[at]; at = (at + 1) & e->mask) {
+        size_t j = e->matches[at] - 1;
+        if (j < first && meet(&list[j], p)
+            && export_policy_same_match(&list[j], p)) {
+            first = j;
+        }
+    }
+    return first;
+}
+
 /* Two policies collide if the later one could never decide anything. */
 static bool
-match_check(const struct export_policies *all, size_t i, char *message,
-            size_t message_size)
+match_check(const struct earlier *e, const struct export_policy *p,
+            char *message, size_t message_size)
 {
-    const struct export_policy *p = &all->list[i];
     if (export_policy_is_nothing(p)) {
         snprintf(message, message_size, "excludes all that it names: it "
                  "would match no bridge");
         return false;
     }
-    for (size_t j = 0; j < i; j++) {
-        /* One is for Linux bridges alone, the other says nothing of them, or
-         * has something to say to both. */
-        if (!export_policy_is_for_ovs(&all->list[j])
-            ? export_policy_is_for_ovs(p) || !p->probe
-            : !export_policy_is_for_ovs(p) && !all->list[j].probe) {
-            continue;
-        }
-        bool everything = export_policy_is_everything(&all->list[j]);
-        if (everything || export_policy_same_match(&all->list[j], p)) {
-            snprintf(message, message_size, "collides with policy %.64s, "
-                     "which stands before it and matches %s: this one would "
-                     "never decide anything", all->list[j].name,
-                     everything ? "every bridge" : "the same bridges");
-            return false;
-        }
+    size_t j = earlier_match(e, p);
+    if (j < e->all->n) {
+        const struct export_policy *other = &e->all->list[j];
+        snprintf(message, message_size, "collides with policy %.64s, "
+                 "which stands before it and matches %s: this one would "
+                 "never decide anything", other->name,
+                 export_policy_is_everything(other) ? "every bridge"
+                                                    : "the same bridges");
+        return false;
     }
     return true;
 }
@@ -547,10 +640,10 @@ ids_check(char *const *list, size_t n, char *message, size_t message_size)
 }
 
 static bool
-policy_check(const struct export_policies *all, size_t i, char *member,
-             size_t member_size, char *message, size_t message_size)
+policy_check(const struct earlier *e, const struct export_policy *p,
+             char *member, size_t member_size, char *message,
+             size_t message_size)
 {
-    const struct export_policy *p = &all->list[i];
     const char *dp = p->datapath_type;
 
     snprintf(member, member_size, "name");
@@ -558,11 +651,9 @@ policy_check(const struct export_policies *all, size_t i, char *member,
         snprintf(message, message_size, "must have 1 to 255 bytes");
         return false;
     }
-    for (size_t j = 0; j < i; j++) {
-        if (text_equal(all->list[j].name, p->name)) {
-            snprintf(message, message_size, "is used by two policies");
-            return false;
-        }
+    if (earlier_has_name(e, p->name)) {
+        snprintf(message, message_size, "is used by two policies");
+        return false;
     }
     snprintf(member, member_size, "match/datapath-type");
     if (dp && strcmp(dp, "any") && strcmp(dp, "system")
@@ -593,7 +684,7 @@ policy_check(const struct export_policies *all, size_t i, char *member,
         }
     }
     snprintf(member, member_size, "match");
-    return match_check(all, i, message, message_size);
+    return match_check(e, p, message, message_size);
 }
 
 int
@@ -601,15 +692,26 @@ export_policies_check(const struct export_policies *policies,
                       char *member, size_t member_size,
                       char *message, size_t message_size)
 {
-    for (size_t i = 0; i < policies->n; i++) {
+    struct earlier e;
+    int err = 0;
+
+    if (!earlier_init(&e, policies)) {
+        snprintf(member, member_size, "policy");
+        snprintf(message, message_size, "out of memory");
+        err = -ENOMEM;
+    }
+    for (size_t i = 0; i < policies->n && !err; i++) {
         char inner[128];
-        if (!policy_check(policies, i, inner, sizeof inner, message,
-                          message_size)) {
+        const struct export_policy *p = &policies->list[i];
+        if (policy_check(&e, p, inner, sizeof inner, message,
+                         message_size)) {
+            earlier_add(&e, i);
+        } else {
             snprintf(member, member_size, "policy[%.64s]/%s",
-                     policies->list[i].name ? policies->list[i].name : "",
-                     inner);
-            return -EINVAL;
+                     p->name ? p->name : "", inner);
+            err = -EINVAL;
         }
     }
-    return 0;
+    earlier_destroy(&e);
+    return err;
 }

@@ -406,8 +406,9 @@ void export_plan_destroy(struct export_plan *);
 struct export_policies *export_policies_clone(const struct export_policies *);
 void export_policies_destroy(struct export_policies *);
 
-/* Checks names, ranges, lengths and targets.  Returns 0, or -EINVAL with the
- * member at fault ("policy[x]/sflow/sampling") and what would be valid. */
+/* Checks names, ranges, lengths and targets, in a time that grows as their
+ * number.  Returns 0, -EINVAL with the member at fault
+ * ("policy[x]/sflow/sampling") and what would be valid, or -ENOMEM. */
 int export_policies_check(const struct export_policies *,
                           char *member, size_t member_size,
                           char *message, size_t message_size);

@@ -5,6 +5,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "lib/fnv.h"
 #include "ovsdb/export_p.h"
 
 static bool
@@ -169,6 +170,35 @@ export_policy_same_match(const struct export_policy *a,
            && strings_equal(a->host_ids, a->n_host_ids, b->host_ids,
                             b->n_host_ids)
            && strings_equal(a->labels, a->n_labels, b->labels, b->n_labels);
+}
+
+uint64_t
+export_policy_match_hash(const struct export_policy *p)
+{
+    /* Bridges are a set in any order, possibly with some twice, and none is
+     * "*": the least and the largest of their hashes are the same then. */
+    uint64_t least = fnv_text(FNV_START, "*"), most = least;
+    for (size_t i = 0; i < p->n_bridges; i++) {
+        uint64_t h = fnv_text(FNV_START, p->bridges[i]);
+        least = !i || h < least ? h : least;
+        most = !i || h > most ? h : most;
+    }
+    uint64_t h = fnv_text_end(FNV_START, datapath_of(p));
+    h = fnv_bytes(fnv_bytes(h, &least, sizeof least), &most, sizeof most);
+    const struct {
+        char *const *list;
+        size_t n;
+    } rest[] = {
+        { p->exclude, p->n_exclude }, { p->bridge_ids, p->n_bridge_ids },
+        { p->host_ids, p->n_host_ids }, { p->labels, p->n_labels },
+    };
+    for (size_t r = 0; r < sizeof rest / sizeof *rest; r++) {
+        for (size_t i = 0; i < rest[r].n; i++) {
+            h = fnv_text_end(h, rest[r].list[i]);
+        }
+        h = fnv_bytes(h, &rest[r].n, sizeof rest[r].n);
+    }
+    return h;
 }
 
 bool

@@ -42,6 +42,8 @@ bool export_policy_is_everything(const struct export_policy *);
 bool export_policy_same_match(const struct export_policy *,
                               const struct export_policy *);
 bool export_policy_is_nothing(const struct export_policy *);
+/* Equal for policies of the same match. */
+uint64_t export_policy_match_hash(const struct export_policy *);
 
 /* The usual text of a target: "local", "ip:port" or "[ip]:port".  The port
  * may be left out.  Returns a heap string, or NULL with errno EINVAL or

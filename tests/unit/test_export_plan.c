@@ -977,6 +977,46 @@ test_collisions(void)
     export_policies_destroy(p);
 }
 
+/* As many as a long configuration has: each of them costs the same, and the
+ * last one still finds the one it collides with. */
+static void
+test_many(void)
+{
+    enum { N = 100000 };
+    struct export_policies *p = calloc(1, sizeof *p);
+    char m[200], text[200];
+    p->list = calloc(N, sizeof *p->list);
+    p->n = N;
+    for (int i = 0; i < N; i++) {
+        struct export_policy *q = &p->list[i];
+        snprintf(text, sizeof text, "p%d", i);
+        q->name = strdup(text);
+        strings_add(&q->bridges, &q->n_bridges, text);
+        strings_add(&q->bridges, &q->n_bridges, "all");
+    }
+    CU_ASSERT_EQUAL(export_policies_check(p, m, sizeof m, text, sizeof text),
+                    0);
+    /* The same two, in another order and one of them twice. */
+    struct export_policy *last = &p->list[N - 1];
+    strings_clear(&last->bridges, &last->n_bridges);
+    strings_add(&last->bridges, &last->n_bridges, "all");
+    strings_add(&last->bridges, &last->n_bridges, "p17");
+    strings_add(&last->bridges, &last->n_bridges, "all");
+    expect_refused(p, "policy[p99999]/match", "collides with policy p17,");
+    strings_clear(&last->bridges, &last->n_bridges);
+    strings_add(&last->bridges, &last->n_bridges, "alone");
+    set_text(&last->name, "p42");
+    expect_refused(p, "policy[p42]/name", "two policies");
+    /* Who stands first decides, not who is found first. */
+    set_text(&last->name, "last");
+    set_text(&last->bridges[0], "*");
+    set_text(&p->list[N - 2].bridges[0], "*");
+    set_text(&p->list[N - 2].bridges[1], "*");
+    expect_refused(p, "policy[last]/match", "collides with policy p99998, "
+                   "which stands before it and matches every bridge");
+    export_policies_destroy(p);
+}
+
 static void
 test_orders(void)
 {
@@ -1091,5 +1131,5 @@ UNIT_MAIN("export_plan", UNIT_TEST(test_table),
           UNIT_TEST(test_matching), UNIT_TEST(test_check),
           UNIT_TEST(test_encode), UNIT_TEST(test_long_bridge_name),
           UNIT_TEST(test_samples), UNIT_TEST(test_selectors),
-          UNIT_TEST(test_collisions), UNIT_TEST(test_orders),
+          UNIT_TEST(test_collisions), UNIT_TEST(test_many), UNIT_TEST(test_orders),
           UNIT_TEST(test_auto_and_load), UNIT_TEST(test_more_warnings))
