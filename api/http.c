@@ -37,6 +37,9 @@ web_in_add(struct web *w, const char *p, size_t n)
 {
     struct api *api = w->http->api;
 
+    if (!n) {
+        return 0;               /* There may be no buffer yet to copy into. */
+    }
     if (n > api->limits.size - w->in_size) {
         return -EMSGSIZE;
     }

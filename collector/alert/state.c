@@ -172,12 +172,12 @@ static bool
 get_level(char **p, struct alert_level *l)
 {
     int used = 0;
-    if (sscanf(*p, "%f %f %" SCNu32 "%n", &l->mean, &l->dev, &l->n,
-               &used) != 3
-        || !(l->mean >= 0 && l->mean < 128) || !(l->dev >= 0
-                                                 && l->dev < 128)) {
+    struct alert_level x = { 0 };
+    if (sscanf(*p, "%f %f %" SCNu32 "%n", &x.mean, &x.dev, &x.n, &used) != 3
+        || !(x.mean >= 0 && x.mean <= 128) || !(x.dev >= 0 && x.dev <= 128)) {
         return false;
     }
+    *l = x;
     *p += used;
     return true;
 }

@@ -20,6 +20,7 @@
 #include "lib/thread.h"
 
 #define LINE_MAX_SIZE (EVENT_BODY_MAX + 256)
+#define ID_MAX UINT64_C(1000000000000000000)  /* So that there are more to come. */
 #define SLICE_FILES 4           /* Looked through by one question. */
 #define SYNC_MS 1000
 #define TRIM_US (INT64_C(60) * 1000000)
@@ -133,8 +134,9 @@ parse_line(const char *line, size_t n, struct event_record *r)
         return false;
     }
     const char *t = word(&p, end, &size);
-    if (!t || !number(t, size, &r->id) || !(t = word(&p, end, &size))
-        || !number(t, size, &time_us)
+    if (!t || !number(t, size, &r->id) || !r->id || r->id > ID_MAX
+        || !(t = word(&p, end, &size)) || !number(t, size, &time_us)
+        || time_us > INT64_MAX
         || !(r->kind = word(&p, end, &r->kind_size))
         || !(t = word(&p, end, &size)) || size >= sizeof severity) {
         return false;
