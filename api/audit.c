@@ -20,6 +20,8 @@
 #include "lib/log.h"
 
 #define MAX_PART 65536          /* Bytes of parameters, before and after. */
+#define BACK_BLOCK 65536
+#define BACK_LINE_MAX (1u << 20)
 #define TO_LINE (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* One that fills up fast takes no room from the others. */
@@ -188,82 +190,167 @@ audit_write(void *a_, const struct rpc_audit_entry *e)
     json_object_put(o);
 }
 
-/* The newest lines of a file, newest first, until there are 'n'. */
-static void
-read_file(const char *path, struct json_object *list, size_t n)
-{
-    struct json_limits limits = json_default_limits;
-    char *line = NULL, **ring = calloc(n ? n : 1, sizeof *ring);
-    size_t room = 0, count = 0;
-    FILE *f = fopen(path, "re");
-    ssize_t size;
+/* The lines of one kind from the newest back, read in blocks from the end of
+ * its files: a few entries cost the same however long the log is. */
+struct back {
+    const struct file *file;
+    int number;                 /* The next file to be opened, from 0 on. */
+    int fd;                     /* -1: none is open. */
+    off_t at;                   /* What of it comes before 'buf'. */
+    char *buf;                  /* 'n' bytes that were not taken yet. */
+    size_t n, room;
+    struct json_object *entry;  /* The next one; NULL: there is none. */
+    size_t entry_size;          /* Of its line. */
+    const char *entry_time;
+};
 
-    while (f && ring && (size = getline(&line, &room, f)) > 0) {
-        free(ring[count % n]);
-        ring[count++ % n] = strndup(line, (size_t) size);
-    }
-    if (f) {
-        fclose(f);
-    }
-    for (size_t i = 0; ring && i < n && i < count; i++) {
-        char **at = &ring[(count - 1 - i) % n];
-        struct json_object *o = NULL;
-        if (*at && !json_parse(*at, strlen(*at), &limits, 0, &o, NULL)) {
-            json_object_array_add(list, o);
-        }
-    }
-    for (size_t i = 0; ring && i < n; i++) {
-        free(ring[i]);
-    }
-    free(ring);
-    free(line);
-}
-
-static struct json_object *
-read_kind(const struct file *f, size_t n)
+/* The next older file.  False: there is none. */
+static bool
+back_open(struct back *b)
 {
-    struct json_object *list = json_object_new_array();
+    struct stat st;
     char path[4400];
 
-    for (int i = 0; i <= AUDIT_FILES
-         && json_object_array_length(list) < n; i++) {
-        snprintf(path, sizeof path, i ? "%s.%d" : "%s", f->path, i);
-        read_file(path, list, n - json_object_array_length(list));
+    while (b->fd < 0 && b->number <= AUDIT_FILES) {
+        snprintf(path, sizeof path, b->number ? "%s.%d" : "%s", b->file->path,
+                 b->number);
+        b->number++;
+        b->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (b->fd >= 0 && fstat(b->fd, &st)) {
+            close(b->fd);
+            b->fd = -1;
+        }
     }
-    return list;
+    b->at = b->fd < 0 ? 0 : st.st_size;
+    b->n = 0;
+    return b->fd >= 0;
+}
+
+static void
+back_close(struct back *b)
+{
+    if (b->fd >= 0) {
+        close(b->fd);
+    }
+    b->fd = -1;
+}
+
+/* A block more before what is there.  False: there is nothing before, or it
+ * cannot be had. */
+static bool
+back_fill(struct back *b)
+{
+    size_t n = b->at < BACK_BLOCK ? (size_t) b->at : BACK_BLOCK;
+
+    if (!n) {
+        return false;
+    }
+    if (b->n + n > b->room) {
+        size_t room = 2 * (b->n + n);
+        char *buf = realloc(b->buf, room);
+        if (!buf) {
+            return false;
+        }
+        b->buf = buf;
+        b->room = room;
+    }
+    memmove(b->buf + n, b->buf, b->n);
+    if (pread(b->fd, b->buf, n, b->at - (off_t) n) != (ssize_t) n) {
+        return false;           /* Somebody has cut it. */
+    }
+    b->at -= (off_t) n;
+    b->n += n;
+    return true;
+}
+
+/* The next line, in the buffer; NULL: there are no more. */
+static const char *
+back_line(struct back *b, size_t *size)
+{
+    while (b->fd >= 0 || back_open(b)) {
+        size_t end = b->n && b->buf[b->n - 1] == '\n' ? b->n - 1 : b->n;
+        const char *eol = end ? memrchr(b->buf, '\n', end) : NULL;
+        if (!eol && b->n > BACK_LINE_MAX) {
+            b->n = 0;           /* None of ours is as long. */
+        }
+        if (!eol && back_fill(b)) {
+            continue;
+        }
+        size_t start = eol ? (size_t) (eol + 1 - b->buf) : 0;
+        if (!b->n) {
+            back_close(b);
+            continue;
+        }
+        *size = end - start;
+        b->n = start;
+        return b->buf + start;
+    }
+    return NULL;
+}
+
+/* Makes the next older entry the one at hand; lines that are none are left
+ * out. */
+static void
+back_next(struct back *b)
+{
+    struct json_limits limits = json_default_limits;
+    const char *line;
+
+    json_object_put(b->entry);
+    b->entry = NULL;
+    while (!b->entry && (line = back_line(b, &b->entry_size))) {
+        struct json_object *o = NULL;
+        if (!json_parse(line, b->entry_size, &limits, 0, &o, NULL)
+            && json_object_is_type(o, json_type_object)) {
+            const char *time = json_text(o, "time");
+            b->entry = o;
+            b->entry_time = time ? time : "";
+        } else {
+            json_object_put(o);
+        }
+    }
+}
+
+static void
+back_destroy(struct back *b)
+{
+    json_object_put(b->entry);
+    back_close(b);
+    free(b->buf);
 }
 
 struct json_object *
-audit_read(const struct audit *a, size_t n)
+audit_read(const struct audit *a, size_t n, bool *more)
 {
     struct json_object *list = json_object_new_array();
-    struct json_object *kinds[N_KINDS];
-    size_t at[N_KINDS] = { 0 };
+    struct back backs[N_KINDS], *newest;
+    size_t size = 0;
 
     for (int i = 0; i < N_KINDS; i++) {
-        kinds[i] = read_kind(&a->files[i], n);
+        backs[i] = (struct back) { .file = &a->files[i], .fd = -1 };
+        back_next(&backs[i]);
     }
-    while (json_object_array_length(list) < n) {
-        struct json_object *newest = NULL;
-        const char *newest_time = NULL;
-        int from = 0;
+    for (;;) {
+        newest = NULL;
         for (int i = 0; i < N_KINDS; i++) {     /* Times sort as texts. */
-            struct json_object *o = json_object_array_get_idx(kinds[i], at[i]);
-            const char *time = o ? json_text(o, "time") : NULL;
-            if (o && (!newest || strcmp(time ? time : "", newest_time) > 0)) {
-                newest = o;
-                newest_time = time ? time : "";
-                from = i;
+            struct back *b = &backs[i];
+            if (b->entry && (!newest || strcmp(b->entry_time,
+                                               newest->entry_time) > 0)) {
+                newest = b;
             }
         }
-        if (!newest) {
+        size_t have = json_object_array_length(list);
+        if (!newest || have >= n
+            || (have && size + newest->entry_size > AUDIT_READ_SIZE)) {
             break;
         }
-        json_object_array_add(list, json_object_get(newest));
-        at[from]++;
+        size += newest->entry_size;
+        json_object_array_add(list, json_object_get(newest->entry));
+        back_next(newest);
     }
+    *more = newest != NULL;
     for (int i = 0; i < N_KINDS; i++) {
-        json_object_put(kinds[i]);
+        back_destroy(&backs[i]);
     }
     return list;
 }

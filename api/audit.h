@@ -7,6 +7,7 @@
 #ifndef API_AUDIT_H
 #define API_AUDIT_H 1
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct audit;
@@ -23,7 +24,10 @@ void audit_close(struct audit *);               /* NULL is fine. */
 /* For rpc_core_set_audit(). */
 void audit_write(void *audit, const struct rpc_audit_entry *);
 
-/* The newest entries of all files, newest first, as an array: at most 'n'. */
-struct json_object *audit_read(const struct audit *, size_t n);
+/* The newest entries of all files, newest first, as an array: at most 'n', and
+ * no more than AUDIT_READ_SIZE bytes of the log but for the first.  '*more':
+ * there are older ones. */
+#define AUDIT_READ_SIZE (4u << 20)
+struct json_object *audit_read(const struct audit *, size_t n, bool *more);
 
 #endif /* api/audit.h */

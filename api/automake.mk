@@ -160,6 +160,7 @@ api_test_libs = api/libapi.la collector/libcollector.la ovsdb/libovsdb.la \
 	$(COMMON_LIBS)
 if HAVE_CUNIT
 api_tests = \
+	tests/unit/test_audit \
 	tests/unit/test_cli \
 	tests/unit/test_config \
 	tests/unit/test_doctor \
@@ -170,6 +171,8 @@ api_tests = \
 	tests/unit/test_subscribe
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
+tests_unit_test_audit_SOURCES = tests/unit/test_audit.c
+tests_unit_test_audit_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c \
 	api/cli/alerts.c \
 	api/cli/ask.c api/cli/bgp.c api/cli/client.c api/cli/command.c \

@@ -215,9 +215,11 @@ audit_list(struct rpc_call *call, struct json_object *params)
     }
     json_object_object_get_ex(params, "limit", &limit);
     struct json_object *o = json_object_new_object();
+    bool more;
     json_object_object_add(o, "entries", audit_read(
                                a, limit ? (size_t) json_object_get_int64(limit)
-                               : 50));
+                               : 50, &more));
+    reply_bool(o, "more", more);
     rpc_reply(call, o);
 }
 
@@ -355,8 +357,10 @@ const struct rpc_method methods_session[] = {
                    "and may not.",
         .params = audit_params,
         .result_schema =
-            "{\"type\":\"object\",\"required\":[\"entries\"],"
-            "\"properties\":{\"entries\":{\"type\":\"array\",\"items\":"
+            "{\"type\":\"object\",\"required\":[\"entries\",\"more\"],"
+            "\"properties\":{\"more\":{\"type\":\"boolean\","
+            "\"description\":\"there are older ones: a larger limit shows "
+            "them, unless the answer has 4 MB\"},\"entries\":{\"type\":\"array\",\"items\":"
             "{\"type\":\"object\",\"required\":[\"time\",\"who\",\"role\","
             "\"transport\",\"from\",\"method\",\"params\",\"before\","
             "\"after\",\"outcome\",\"message\"],\"properties\":{"
@@ -373,7 +377,7 @@ const struct rpc_method methods_session[] = {
             "\"method\":\"config.edit\",\"params\":{},"
             "\"before\":{\"/venturi:venturi/store/retention/raw\":null},"
             "\"after\":{\"/venturi:venturi/store/retention/raw\":\"30d\"},"
-            "\"outcome\":\"done\",\"message\":null}]}",
+            "\"outcome\":\"done\",\"message\":null}],\"more\":true}",
         .call = audit_list,
     },
     { .name = NULL }

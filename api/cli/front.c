@@ -224,5 +224,10 @@ cli_show_audit(struct cli *cli, struct json_object *o)
         table_cell(t, cli_at(e, "message") ? cli_text(e, "message")
                    : brief(after ? after : cli_at(e, "params")));
     }
-    return put(cli, t, "Nothing was changed.");
+    int status = put(cli, t, "Nothing was changed.");
+    if (cli->format == FORMAT_TABLE
+        && json_object_get_boolean(cli_at(o, "more"))) {
+        fputs("older ones: --limit\n", cli->out);
+    }
+    return status;
 }
