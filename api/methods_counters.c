@@ -127,12 +127,12 @@ chain_of(struct chains *c, uint64_t hash)
 struct counting {
     struct counter_point id;    /* Its latest point. */
     uint32_t next;              /* In its chain. */
-    uint64_t has;               /* Fields that any point had. */
+    struct counter_set has;     /* Fields that any point had. */
     size_t n, room;
     struct stored {
         int64_t time_us;
-        uint64_t has;
-        uint64_t value[N_COUNTER_FIELDS];
+        struct counter_set has;
+        uint64_t *values;       /* Of 'has', packed. */
     } *points;                  /* Or, where octets will do: */
     struct accuracy_sample *samples;
 };
@@ -211,9 +211,8 @@ static bool
 gather_octets(struct gathering *g, struct counting *c,
               const struct counter_point *p)
 {
-    const uint64_t both = UINT64_C(1) << FIELD_in_octets
-                          | UINT64_C(1) << FIELD_out_octets;
-    if ((p->has & both) != both
+    if (!counter_set_has(&p->v.has, FIELD_in_octets)
+        || !counter_set_has(&p->v.has, FIELD_out_octets)
         || (c->n && p->time_us <= c->samples[c->n - 1].time_us)) {
         return true;
     } else if (!grow(&c->samples, c->n, &c->room, sizeof *c->samples)) {
@@ -221,7 +220,8 @@ gather_octets(struct gathering *g, struct counting *c,
         return false;
     }
     c->samples[c->n++] = (struct accuracy_sample) {
-        p->time_us, { p->value[FIELD_in_octets], p->value[FIELD_out_octets] },
+        p->time_us,
+        { p->v.value[FIELD_in_octets], p->v.value[FIELD_out_octets] },
     };
     g->n_points++;
     return true;
@@ -239,13 +239,16 @@ gather(const struct counter_point *p, void *gathering)
         return !g->out_of_memory;
     }
     c->id = *p;
-    c->has |= p->has;
+    counter_set_join(&c->has, &p->v.has);
     int64_t step = g->select->step_us;
-    if (g->octets_only && g->n_points < g->max_points) {
+    if (g->octets_only && g->n_points >= g->max_points) {
+        g->truncated = true;
+        return false;
+    } else if (g->octets_only) {
         return gather_octets(g, c, p);
     } else if (step && c->n && c->points[c->n - 1].time_us / step
                         == p->time_us / step) {
-        c->n--;                 /* The last of a step. */
+        free(c->points[--c->n].values);         /* The last of a step. */
         g->n_points--;
     } else if (g->n_points >= g->max_points) {
         g->truncated = true;
@@ -254,10 +257,16 @@ gather(const struct counter_point *p, void *gathering)
         g->out_of_memory = true;
         return false;
     }
-    struct stored *s = &c->points[c->n++];
+    struct stored *s = &c->points[c->n];
     s->time_us = p->time_us;
-    s->has = p->has;
-    memcpy(s->value, p->value, sizeof s->value);
+    s->has = p->v.has;
+    s->values = malloc((counter_set_count(&s->has) + 1) * sizeof *s->values);
+    if (!s->values) {
+        g->out_of_memory = true;
+        return false;
+    }
+    counter_values_pack(&p->v, s->values);
+    c->n++;
     g->n_points++;
     return true;
 }
@@ -266,6 +275,9 @@ static void
 gathering_clear(struct gathering *g)
 {
     for (size_t i = 0; i < g->n; i++) {
+        for (size_t k = 0; g->list[i].points && k < g->list[i].n; k++) {
+            free(g->list[i].points[k].values);
+        }
         free(g->list[i].points);
         free(g->list[i].samples);
     }
@@ -319,20 +331,19 @@ struct counters_call {
     struct api *api;
     struct counter_log *log;
     struct selection select;
-    uint64_t fields;            /* Bit set: wanted. */
+    struct counter_set fields;  /* Wanted. */
     size_t limit;
     char *text;                 /* The answer; NULL: out of memory. */
 };
 
 static void
-put_points(FILE *f, const struct counting *c, uint64_t fields)
+put_points(FILE *f, const struct counting *c, const struct counter_set *fields)
 {
     char buf[TIME_STRLEN];
-    uint64_t shown = fields & c->has;
     const char *comma = "";
     fputs(",\"fields\":[", f);
     for (unsigned i = 0; i < N_COUNTER_FIELDS; i++) {
-        if (shown >> i & 1) {
+        if (counter_set_has(fields, i) && counter_set_has(&c->has, i)) {
             fprintf(f, "%s\"%s\"", comma, counter_fields[i].name);
             comma = ",";
         }
@@ -340,13 +351,16 @@ put_points(FILE *f, const struct counting *c, uint64_t fields)
     fputs("],\"points\":[", f);
     for (size_t k = 0; k < c->n; k++) {
         const struct stored *s = &c->points[k];
+        struct counter_values v;
+        counter_values_unpack(&v, &s->has, s->values);
         fprintf(f, "%s[\"%s\"", k ? "," : "",
                 time_format_us(s->time_us, buf));
         for (unsigned i = 0; i < N_COUNTER_FIELDS; i++) {
-            if (!(shown >> i & 1)) {
+            if (!counter_set_has(fields, i)
+                || !counter_set_has(&c->has, i)) {
                 continue;
-            } else if (s->has >> i & 1) {
-                fprintf(f, ",%" PRIu64, s->value[i]);
+            } else if (counter_set_has(&v.has, i)) {
+                fprintf(f, ",%" PRIu64, v.value[i]);
             } else {
                 fputs(",null", f);
             }
@@ -382,7 +396,7 @@ run_counters(void *aux)
         for (size_t i = 0; i < g.n; i++) {
             fputs(i ? ",{" : "{", f);
             put_interface(f, &g.list[i].id);
-            put_points(f, &g.list[i], c->fields);
+            put_points(f, &g.list[i], &c->fields);
             putc('}', f);
         }
         fprintf(f, "],\"truncated\":%s}", g.truncated ? "true" : "false");
@@ -398,11 +412,11 @@ run_counters(void *aux)
 /* False after an error was answered. */
 static bool
 read_fields(struct rpc_call *call, struct json_object *params,
-            uint64_t *fields)
+            struct counter_set *fields)
 {
     struct json_object *list = json_member(params, "fields");
     size_t n = list ? json_object_array_length(list) : 0;
-    *fields = n ? 0 : UINT64_MAX;
+    memset(fields, n ? 0 : 0xff, sizeof *fields);
     for (size_t k = 0; k < n; k++) {
         const char *name = json_object_get_string(
             json_object_array_get_idx(list, k));
@@ -419,7 +433,7 @@ read_fields(struct rpc_call *call, struct json_object *params,
                      name ? name : "null");
             return false;
         }
-        *fields |= UINT64_C(1) << i;
+        counter_set_add(fields, i);
     }
     return true;
 }

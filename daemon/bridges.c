@@ -74,8 +74,7 @@ keep_statistics(void *daemon_, const struct ovsdb_statistics *s)
         int64_t value;
         memcpy(&value, (const char *) s + map[i].offset, sizeof value);
         if (value >= 0) {
-            p.has |= UINT64_C(1) << map[i].field;
-            p.value[map[i].field] = (uint64_t) value;
+            counter_values_put(&p.v, map[i].field, (uint64_t) value);
         }
     }
     counter_log_put(d->counter_log, &p);

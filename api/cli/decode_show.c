@@ -220,6 +220,31 @@ decode_put_options(FILE *f, const struct source *s, const struct template *t,
 
 /* ---- Counters. ---- */
 
+static void
+put_mac(FILE *f, uint64_t mac)
+{
+    for (int shift = 40; shift >= 0; shift -= 8) {
+        fprintf(f, "%02x%s", (unsigned) (mac >> shift & 0xff),
+                shift ? ":" : "");
+    }
+}
+
+static void
+put_adapters(FILE *f, const struct interface_counters *k)
+{
+    if (!k->n_adapters) {
+        return;
+    }
+    fputs(",\"adapters\":[", f);
+    for (unsigned i = 0; i < k->n_adapters; i++) {
+        fprintf(f, "%s{\"if_index\":%" PRIu32 ",\"mac\":\"", i ? "," : "",
+                k->adapters[i].if_index);
+        put_mac(f, k->adapters[i].mac);
+        fputs("\"}", f);
+    }
+    putc(']', f);
+}
+
 void
 decode_put_counters(FILE *f, const struct dict *dict, const struct source *s,
                     const struct interface_counters *k,
@@ -237,14 +262,21 @@ decode_put_counters(FILE *f, const struct dict *dict, const struct source *s,
     if (k->parts & COUNTERS_GENERIC) {
         fprintf(f, ",\"if_index\":%" PRIu32, k->if_index);
     }
-    if (k->parts & COUNTERS_NAME) {
+    if (k->parts & (COUNTERS_NAME | COUNTERS_HOST)) {
         fputs(",\"name\":", f);
         value_put_string(f, p.name);
     }
+    if (k->parts & COUNTERS_HOST) {
+        fputs(",\"uuid\":", f);
+        put_hex(f, k->uuid, sizeof k->uuid);
+        fputs(",\"os_release\":", f);
+        value_put_string(f, dict_text(dict, k->release));
+    }
+    put_adapters(f, k);
     for (unsigned i = 0; i < N_COUNTER_FIELDS; i++) {
-        if (p.has >> i & 1) {
+        if (counter_set_has(&p.v.has, i)) {
             fprintf(f, ",\"%s\":%" PRIu64, counter_fields[i].name,
-                    p.value[i]);
+                    p.v.value[i]);
         }
     }
     fputs("}\n", f);

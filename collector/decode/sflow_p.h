@@ -17,6 +17,10 @@ struct sflow_sample {
 /* Reads one record of a sample into its row.  False if it does not fit. */
 bool sflow_record(struct sflow_sample *, struct cursor *);
 
+/* A string, padded to four bytes, of which at most 1,024 count; NULL if there is
+ * none. */
+const char *sflow_string(struct cursor *, size_t *size);
+
 /* Reads an address with its type before it.  False if there is none. */
 bool sflow_address(struct cursor *, struct addr *);
 

@@ -269,9 +269,8 @@ record_gateway(struct sflow_sample *s, struct cursor *c)
     }
 }
 
-/* A string, padded to four bytes; 'p' NULL if there is none. */
-static const char *
-cur_string(struct cursor *c, size_t *size)
+const char *
+sflow_string(struct cursor *c, size_t *size)
 {
     uint32_t n = cur_u32(c);
     const uint8_t *p = cur_take(c, n);
@@ -297,9 +296,9 @@ record_user(struct sflow_sample *s, struct cursor *c)
 {
     size_t n_src, n_dst;
     cur_skip(c, 4);             /* Character set. */
-    const char *src = cur_string(c, &n_src);
+    const char *src = sflow_string(c, &n_src);
     cur_skip(c, 4);
-    const char *dst = cur_string(c, &n_dst);
+    const char *dst = sflow_string(c, &n_dst);
     if (!c->bad) {
         set_text(s, COL_user_name, src, n_src);
         set_text(s, COL_dst_user_name, dst, n_dst);
@@ -312,8 +311,8 @@ record_url(struct sflow_sample *s, struct cursor *c)
     size_t n, n_host;
     struct text t = { .n = 0 };
     cur_skip(c, 4);             /* Direction. */
-    const char *url = cur_string(c, &n);
-    const char *host = cur_string(c, &n_host);
+    const char *url = sflow_string(c, &n);
+    const char *host = sflow_string(c, &n_host);
     if (c->bad || !url) {
         return;
     }
@@ -358,7 +357,7 @@ struct named {
 static bool
 cur_named(struct cursor *c, struct named *x)
 {
-    x->name = cur_string(c, &x->n);
+    x->name = sflow_string(c, &x->n);
     x->id = cur_u32(c);
     x->cos = cur_u32(c);
     return !c->bad;
@@ -393,7 +392,7 @@ static void
 record_mpls_ftn(struct sflow_sample *s, struct cursor *c)
 {
     size_t n;
-    const char *description = cur_string(c, &n);
+    const char *description = sflow_string(c, &n);
     uint32_t mask = cur_u32(c);
     if (!c->bad) {
         set_text(s, COL_mpls_ftn, description, n);
@@ -618,7 +617,7 @@ record_acl(struct sflow_sample *s, struct cursor *c)
     size_t n;
     struct text t = { .n = 0 };
     uint32_t number = cur_u32(c);
-    const char *name = cur_string(c, &n);
+    const char *name = sflow_string(c, &n);
     uint32_t direction = cur_u32(c);
     if (c->bad) {
         return;
@@ -635,7 +634,7 @@ static void
 record_function(struct sflow_sample *s, struct cursor *c)
 {
     size_t n;
-    const char *symbol = cur_string(c, &n);
+    const char *symbol = sflow_string(c, &n);
     if (!c->bad) {
         set_text(s, COL_drop_function, symbol, n);
     }

@@ -1,5 +1,7 @@
 collector_libcollector_la_SOURCES += \
 	collector/exporter/accuracy.c collector/exporter/accuracy.h \
+	collector/exporter/counter_field.c \
+	collector/exporter/counter_field.h \
 	collector/exporter/counter_log.c collector/exporter/counter_log.h \
 	collector/exporter/interface_counters.c \
 	collector/exporter/interface_counters.h \

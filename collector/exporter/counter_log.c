@@ -23,12 +23,6 @@
 #define NAME_STRLEN 16          /* "2026-11-23T02" */
 #define FILE_MAX (INT64_C(1) << 30)     /* Of an hour; more is dropped. */
 
-const struct counter_field_def counter_fields[N_COUNTER_FIELDS] = {
-#define X(NAME, TOTAL, DOC) { #NAME, TOTAL, DOC },
-    COUNTER_FIELDS(X)
-#undef X
-};
-
 const struct counter_def counter_log_defs[] = {
 #define X(NAME, DOC)                                                    \
     { #NAME, offsetof(struct counter_log_counters, NAME), DOC },
@@ -36,8 +30,6 @@ const struct counter_def counter_log_defs[] = {
 #undef X
     { NULL, 0, NULL }
 };
-
-_Static_assert(N_COUNTER_FIELDS <= 64, "bits of 'has'");
 
 struct counter_log {
     char *dir;
@@ -57,7 +49,9 @@ struct counter_log {
     struct counter_log_counters counters;
 };
 
-/* ---- Points as bytes: size, check, then numbers of seven bits a byte. ---- */
+/* ---- Points as bytes: size, check, then numbers of seven bits a byte.  Of
+ * values there is a word of 64 bits that says which there are, then they;
+ * words to the last that is not zero. ---- */
 
 static uint8_t *
 put_number(uint8_t *p, uint64_t v)
@@ -87,6 +81,24 @@ check(const uint8_t *p, size_t n)
     return (uint16_t) (h ^ h >> 16);
 }
 
+static uint8_t *
+put_values(uint8_t *p, const struct counter_values *v)
+{
+    unsigned n_words = COUNTER_WORDS;
+    while (n_words > 1 && !v->has.word[n_words - 1]) {
+        n_words--;
+    }
+    for (unsigned i = 0; i < N_COUNTER_FIELDS && i / 64 < n_words; i++) {
+        if (!(i % 64)) {
+            p = put_number(p, v->has.word[i / 64]);
+        }
+        if (counter_set_has(&v->has, i)) {
+            p = put_number(p, v->value[i]);
+        }
+    }
+    return p;
+}
+
 size_t
 counter_point_encode(const struct counter_point *c,
                      uint8_t buf[COUNTER_POINT_MAX])
@@ -105,12 +117,7 @@ counter_point_encode(const struct counter_point *c,
     }
     p = put_number(p, c->if_index);
     p = put_text(p, c->name);
-    p = put_number(p, c->has);
-    for (unsigned i = 0; i < N_COUNTER_FIELDS; i++) {
-        if (c->has >> i & 1) {
-            p = put_number(p, c->value[i]);
-        }
-    }
+    p = put_values(p, &c->v);
     uint16_t size = (uint16_t) (p - buf), sum = check(buf + 4, size - 4u);
     memcpy(buf, &size, 2);
     memcpy(buf + 2, &sum, 2);
@@ -163,6 +170,25 @@ get_text(struct reader *r, char text[COUNTER_TEXT])
     text[n] = '\0';
 }
 
+/* A later version may have more fields and words. */
+static void
+get_values(struct reader *r, struct counter_values *v)
+{
+    for (unsigned word = 0; !word || r->p < r->end; word++) {
+        uint64_t has = get_number(r);
+        for (unsigned i = 0; i < 64 && !r->bad; i++) {
+            unsigned field = word * 64 + i;
+            uint64_t value = has >> i & 1 ? get_number(r) : 0;
+            if (has >> i & 1 && field < N_COUNTER_FIELDS) {
+                counter_values_put(v, (enum counter_field) field, value);
+            }
+        }
+        if (r->bad) {
+            return;
+        }
+    }
+}
+
 size_t
 counter_point_decode(const uint8_t *p, size_t n, struct counter_point *c)
 {
@@ -190,14 +216,7 @@ counter_point_decode(const uint8_t *p, size_t n, struct counter_point *c)
     }
     c->if_index = get_number(&r);
     get_text(&r, c->name);
-    c->has = get_number(&r);
-    for (unsigned i = 0; i < 64; i++) {
-        uint64_t v = c->has >> i & 1 ? get_number(&r) : 0;
-        if (i < N_COUNTER_FIELDS) {     /* A later version may have more. */
-            c->value[i] = v;
-        }
-    }
-    c->has &= UINT64_MAX >> (64 - N_COUNTER_FIELDS);
+    get_values(&r, &c->v);
     return r.bad ? 0 : size;
 }
 

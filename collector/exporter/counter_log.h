@@ -13,77 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collector/exporter/counter_field.h"
 #include "lib/addr.h"
 #include "lib/counter.h"
 
 struct counter_log;                                     /* Opaque. */
-
-/* X(name, true if it only grows, what it counts).  At most 64; the order is
- * that of the bits in files: add at the end. */
-#define COUNTER_FIELDS(X)                                                     \
-    X(if_type, false, "ifType (RFC 2863)")                                    \
-    X(if_speed, false, "bits per second")                                     \
-    X(if_direction, false, "0 unknown, 1 full duplex, 2 half, 3 in, 4 out")   \
-    X(if_status, false, "bit 0: administratively up; bit 1: operationally")   \
-    X(in_octets, true, "octets that came in")                                 \
-    X(in_unicast, true, "unicast packets that came in")                       \
-    X(in_multicast, true, "multicast packets that came in")                   \
-    X(in_broadcast, true, "broadcast packets that came in")                   \
-    X(in_discards, true, "packets that came in and were discarded")           \
-    X(in_errors, true, "packets that came in with errors")                    \
-    X(in_unknown_protos, true, "packets of unknown protocols")                \
-    X(out_octets, true, "octets that went out")                               \
-    X(out_unicast, true, "unicast packets that went out")                     \
-    X(out_multicast, true, "multicast packets that went out")                 \
-    X(out_broadcast, true, "broadcast packets that went out")                 \
-    X(out_discards, true, "packets to go out that were discarded")            \
-    X(out_errors, true, "packets that could not go out for errors")           \
-    X(promiscuous, false, "1: promiscuous")                                   \
-    X(in_packets, true, "packets that came in")                               \
-    X(out_packets, true, "packets that went out")                             \
-    X(alignment_errors, true, "dot3StatsAlignmentErrors (RFC 3635)")          \
-    X(fcs_errors, true, "dot3StatsFCSErrors")                                 \
-    X(single_collisions, true, "dot3StatsSingleCollisionFrames")              \
-    X(multiple_collisions, true, "dot3StatsMultipleCollisionFrames")          \
-    X(sqe_test_errors, true, "dot3StatsSQETestErrors")                        \
-    X(deferred, true, "dot3StatsDeferredTransmissions")                       \
-    X(late_collisions, true, "dot3StatsLateCollisions")                       \
-    X(excessive_collisions, true, "dot3StatsExcessiveCollisions")             \
-    X(mac_transmit_errors, true, "dot3StatsInternalMacTransmitErrors")        \
-    X(carrier_sense_errors, true, "dot3StatsCarrierSenseErrors")              \
-    X(too_long, true, "dot3StatsFrameTooLongs")                               \
-    X(mac_receive_errors, true, "dot3StatsInternalMacReceiveErrors")          \
-    X(symbol_errors, true, "dot3StatsSymbolErrors")                           \
-    X(datapath_id, false, "OpenFlow datapath of the port")                    \
-    X(of_port, false, "OpenFlow number of the port")                          \
-    X(user_time_ms, true, "processor time of the agent, in user mode")        \
-    X(system_time_ms, true, "processor time of the agent, in the kernel")     \
-    X(memory_used, false, "octets of memory that the agent uses")             \
-    X(memory_max, false, "octets of memory that it may use")                  \
-    X(files_open, false, "files that it has open")                            \
-    X(files_max, false, "files that it may have open")                        \
-    X(connections_open, false, "connections that it has open")                \
-    X(connections_max, false, "connections that it may have open")            \
-    X(dp_hits, true, "packets that matched a flow in the datapath")           \
-    X(dp_misses, true, "packets that did not, and were asked about")          \
-    X(dp_lost, true, "packets dropped before they could be asked about")      \
-    X(dp_mask_hits, true, "masks looked at for packets")                      \
-    X(dp_flows, false, "flows in the datapath")                               \
-    X(dp_masks, false, "masks in the datapath")
-
-enum counter_field {
-#define X(NAME, TOTAL, DOC) FIELD_##NAME,
-    COUNTER_FIELDS(X)
-#undef X
-    N_COUNTER_FIELDS
-};
-
-struct counter_field_def {
-    const char *name;
-    bool total;                 /* Only grows, until it starts anew. */
-    const char *doc;
-};
-extern const struct counter_field_def counter_fields[N_COUNTER_FIELDS];
 
 enum counter_origin { COUNTER_SFLOW = 1, COUNTER_OVSDB };
 
@@ -100,8 +34,7 @@ struct counter_point {
     char name[COUNTER_TEXT];    /* "": not known. */
     char bridge[COUNTER_TEXT];  /* OVSDB; else "". */
     char remote[COUNTER_TEXT];  /* OVSDB: the database; else "". */
-    uint64_t has;               /* Bit set: value[] is known. */
-    uint64_t value[N_COUNTER_FIELDS];
+    struct counter_values v;
 };
 
 #define COUNTER_LOG_COUNTERS(X)                                         \
@@ -142,7 +75,7 @@ const struct counter_log_counters *counter_log_counters(
 
 /* ---- The format, for tests. ---- */
 
-#define COUNTER_POINT_MAX 1024
+#define COUNTER_POINT_MAX 4096
 
 /* Writes a point; returns how many bytes, at most COUNTER_POINT_MAX. */
 size_t counter_point_encode(const struct counter_point *,

@@ -11,6 +11,16 @@
 #include "lib/dict.h"
 #include "lib/source.h"
 
+/* Most data sources have few of the fields, so values are kept packed. */
+struct entry {
+    uint32_t source_id, parts, name, if_index;
+    uint64_t data_source, n_samples;
+    int64_t updated_us, logged_us;
+    const struct source *source;
+    struct counter_set has;
+    uint64_t *values;
+};
+
 /* Counter samples are rare (one per interface in 20 s or so), so a lock does.
  * A table of indexes with open addressing over a list that only grows. */
 struct interface_counters_table {
@@ -18,7 +28,7 @@ struct interface_counters_table {
     size_t share, total, n, allocated, n_slots;
     uint64_t refused;
     uint32_t *slots;            /* Index plus 1; 0: free. */
-    struct interface_counters *list;
+    struct entry *list;
     uint16_t *per_source;       /* By source id. */
     size_t n_sources;
     struct counter_log *log;
@@ -43,6 +53,9 @@ interface_counters_destroy(struct interface_counters_table *t)
 {
     if (t) {
         pthread_mutex_destroy(&t->lock);
+        for (size_t i = 0; i < t->n; i++) {
+            free(t->list[i].values);
+        }
         free(t->slots);
         free(t->list);
         free(t->per_source);
@@ -59,7 +72,7 @@ find_slot(const struct interface_counters_table *t, uint32_t source_id,
                  * UINT64_C(0x9e3779b97f4a7c15);
     size_t i = (size_t) (h >> 20) & (t->n_slots - 1);
     for (;; i = (i + 1) & (t->n_slots - 1)) {
-        const struct interface_counters *c = &t->list[t->slots[i] - 1];
+        const struct entry *c = &t->list[t->slots[i] - 1];
         if (!t->slots[i] || (c->source_id == source_id
                              && c->data_source == data_source)) {
             return i;
@@ -75,7 +88,7 @@ grow(struct interface_counters_table *t)
     if (t->n < t->allocated) {
         return true;
     }
-    struct interface_counters *list = realloc(t->list, n * sizeof *list);
+    struct entry *list = realloc(t->list, n * sizeof *list);
     if (list) {
         t->list = list;
     }
@@ -119,7 +132,7 @@ take_share(struct interface_counters_table *t, uint32_t source_id)
     return true;
 }
 
-static struct interface_counters *
+static struct entry *
 entry_get(struct interface_counters_table *t,
           const struct interface_counters *c)
 {
@@ -132,7 +145,7 @@ entry_get(struct interface_counters_table *t,
         return NULL;
     }
     slot = find_slot(t, c->source_id, c->data_source);
-    struct interface_counters *e = &t->list[t->n++];
+    struct entry *e = &t->list[t->n++];
     memset(e, 0, sizeof *e);
     e->source_id = c->source_id;
     e->data_source = c->data_source;
@@ -141,27 +154,58 @@ entry_get(struct interface_counters_table *t,
 }
 
 static void
-merge(struct interface_counters *to, const struct interface_counters *from,
+entry_read(const struct entry *e, struct interface_counters *c)
+{
+    *c = (struct interface_counters) {
+        .source_id = e->source_id, .parts = e->parts,
+        .data_source = e->data_source, .updated_us = e->updated_us,
+        .logged_us = e->logged_us, .source = e->source,
+        .n_samples = e->n_samples, .name = e->name, .if_index = e->if_index,
+    };
+    counter_values_unpack(&c->v, &e->has, e->values);
+}
+
+/* Values of a structure that came replace all that it had before, also by
+ * none. */
+static bool
+merge_values(struct entry *to, const struct interface_counters *from)
+{
+    struct counter_values v;
+    counter_values_unpack(&v, &to->has, to->values);
+    for (unsigned i = 0; i < N_COUNTER_FIELDS; i++) {
+        if (counter_set_has(&from->came, i)) {
+            v.value[i] = from->v.value[i];
+        }
+    }
+    for (unsigned i = 0; i < COUNTER_WORDS; i++) {
+        v.has.word[i] = (v.has.word[i] & ~from->came.word[i])
+                        | (from->v.has.word[i] & from->came.word[i]);
+    }
+    size_t n = counter_set_count(&v.has);
+    if (n != counter_set_count(&to->has)) {
+        uint64_t *values = realloc(to->values, (n + 1) * sizeof *values);
+        if (!values) {
+            return false;
+        }
+        to->values = values;
+    }
+    to->has = v.has;
+    counter_values_pack(&v, to->values);
+    return true;
+}
+
+/* False if there is no memory for its values. */
+static bool
+merge(struct entry *to, const struct interface_counters *from,
       struct dict *dict)
 {
-#define X(TYPE, NAME) to->NAME = from->NAME;
+    bool better = from->parts & COUNTERS_NAME
+                  || (from->parts & COUNTERS_HOST
+                      && !(to->parts & COUNTERS_NAME));
     if (from->parts & COUNTERS_GENERIC) {
-        GENERIC_COUNTERS(X)
+        to->if_index = from->if_index;
     }
-    if (from->parts & COUNTERS_ETHERNET) {
-        ETHERNET_COUNTERS(X)
-    }
-    if (from->parts & COUNTERS_OPENFLOW) {
-        OPENFLOW_COUNTERS(X)
-    }
-    if (from->parts & COUNTERS_APP) {
-        APP_COUNTERS(X)
-    }
-    if (from->parts & COUNTERS_DATAPATH) {
-        DATAPATH_COUNTERS(X)
-    }
-#undef X
-    if (from->parts & COUNTERS_NAME && to->name != from->name) {
+    if (better && to->name != from->name) {
         if (dict) {
             dict_hold(dict, from->name);
             dict_release(dict, to->name);
@@ -172,6 +216,7 @@ merge(struct interface_counters *to, const struct interface_counters *from,
     to->source = from->source;
     to->updated_us = from->updated_us;
     to->n_samples++;
+    return merge_values(to, from);
 }
 
 void
@@ -197,36 +242,14 @@ interface_counters_point(const struct interface_counters *c,
     if (c->name) {
         snprintf(p->name, sizeof p->name, "%s", dict_text(dict, c->name));
     }
-    /* All ones: the agent does not count that (sFlow version 5, section
-     * 5.3). */
-#define X(TYPE, NAME)                                                   \
-    if (c->NAME != (TYPE) -1) {                                         \
-        p->value[FIELD_##NAME] = c->NAME;                               \
-        p->has |= UINT64_C(1) << FIELD_##NAME;                          \
-    }
-    if (c->parts & COUNTERS_GENERIC) {
-        GENERIC_VALUES(X)
-    }
-    if (c->parts & COUNTERS_ETHERNET) {
-        ETHERNET_COUNTERS(X)
-    }
-    if (c->parts & COUNTERS_OPENFLOW) {
-        OPENFLOW_COUNTERS(X)
-    }
-    if (c->parts & COUNTERS_APP) {
-        APP_COUNTERS(X)
-    }
-    if (c->parts & COUNTERS_DATAPATH) {
-        DATAPATH_COUNTERS(X)
-    }
-#undef X
-    return p->has != 0;
+    p->v = c->v;
+    return counter_set_count(&p->v.has) != 0;
 }
 
 /* The log has had nothing of 'e' in this interval. */
 static bool
 is_due(const struct interface_counters_table *t,
-       const struct interface_counters *e)
+       const struct entry *e)
 {
     int64_t interval = t->log && e->source ? counter_log_interval(t->log) : 0;
     return interval && e->updated_us / interval != e->logged_us / interval;
@@ -240,13 +263,16 @@ interface_counters_put(struct interface_counters_table *t,
     struct counter_point point;
     bool due = false;
     pthread_mutex_lock(&t->lock);
-    struct interface_counters *e = entry_get(t, c);
+    struct entry *e = entry_get(t, c);
+    if (e && !merge(e, c, t->dict)) {
+        t->refused++;
+        e = NULL;
+    }
     if (e) {
-        merge(e, c, t->dict);
         due = is_due(t, e);
         if (due) {
             e->logged_us = e->updated_us;
-            copy = *e;
+            entry_read(e, &copy);
         }
     }
     pthread_mutex_unlock(&t->lock);
@@ -265,7 +291,7 @@ interface_counters_get(struct interface_counters_table *t,
     size_t slot = t->n_slots ? find_slot(t, source_id, data_source) : 0;
     bool found = t->n_slots && t->slots[slot];
     if (found) {
-        *out = t->list[t->slots[slot] - 1];
+        entry_read(&t->list[t->slots[slot] - 1], out);
     }
     pthread_mutex_unlock(&t->lock);
     return found;
@@ -283,7 +309,7 @@ interface_counters_each(struct interface_counters_table *t,
         pthread_mutex_lock(&t->lock);
         bool there = i < t->n;
         if (there) {
-            c = t->list[i];
+            entry_read(&t->list[i], &c);
         }
         pthread_mutex_unlock(&t->lock);
         if (!there) {

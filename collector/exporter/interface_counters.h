@@ -11,52 +11,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collector/exporter/counter_field.h"
+
 struct counter_log;
 struct counter_point;
 struct dict;
 struct interface_counters_table;        /* Opaque. */
 struct source;
 
-/* Parts of struct interface_counters that a sample had. */
+/* What is known of a data source beside its values. */
 enum {
-    COUNTERS_GENERIC = 1 << 0,          /* 1: if_counters. */
-    COUNTERS_ETHERNET = 1 << 1,         /* 2: ethernet_counters. */
-    COUNTERS_OPENFLOW = 1 << 2,         /* 1004: of_port. */
-    COUNTERS_NAME = 1 << 3,             /* 1005: port_name. */
-    COUNTERS_APP = 1 << 4,              /* 2203: app_resources. */
-    COUNTERS_DATAPATH = 1 << 5,         /* 2207: ovs_dp_stats. */
+    COUNTERS_GENERIC = 1 << 0,          /* 1, if_counters: if_index. */
+    COUNTERS_NAME = 1 << 1,             /* 1005, port_name: name. */
+    COUNTERS_HOST = 1 << 2,             /* 2000, host_descr: uuid, release, */
+                                        /* and name, if not by 1005. */
 };
 
-/* X(type, member): in the order of the structure on the wire. */
-#define GENERIC_COUNTERS(X) X(uint32_t, if_index) GENERIC_VALUES(X)
-#define GENERIC_VALUES(X)                                               \
-    X(uint32_t, if_type) X(uint64_t, if_speed)                          \
-    X(uint32_t, if_direction) X(uint32_t, if_status)                    \
-    X(uint64_t, in_octets) X(uint32_t, in_unicast)                      \
-    X(uint32_t, in_multicast) X(uint32_t, in_broadcast)                 \
-    X(uint32_t, in_discards) X(uint32_t, in_errors)                     \
-    X(uint32_t, in_unknown_protos) X(uint64_t, out_octets)              \
-    X(uint32_t, out_unicast) X(uint32_t, out_multicast)                 \
-    X(uint32_t, out_broadcast) X(uint32_t, out_discards)                \
-    X(uint32_t, out_errors) X(uint32_t, promiscuous)
-#define ETHERNET_COUNTERS(X)                                            \
-    X(uint32_t, alignment_errors) X(uint32_t, fcs_errors)               \
-    X(uint32_t, single_collisions) X(uint32_t, multiple_collisions)     \
-    X(uint32_t, sqe_test_errors) X(uint32_t, deferred)                  \
-    X(uint32_t, late_collisions) X(uint32_t, excessive_collisions)      \
-    X(uint32_t, mac_transmit_errors) X(uint32_t, carrier_sense_errors)  \
-    X(uint32_t, too_long) X(uint32_t, mac_receive_errors)               \
-    X(uint32_t, symbol_errors)
-#define OPENFLOW_COUNTERS(X)                                            \
-    X(uint64_t, datapath_id) X(uint32_t, of_port)
-#define APP_COUNTERS(X)                                                 \
-    X(uint32_t, user_time_ms) X(uint32_t, system_time_ms)               \
-    X(uint64_t, memory_used) X(uint64_t, memory_max)                    \
-    X(uint32_t, files_open) X(uint32_t, files_max)                      \
-    X(uint32_t, connections_open) X(uint32_t, connections_max)
-#define DATAPATH_COUNTERS(X)                                            \
-    X(uint32_t, dp_hits) X(uint32_t, dp_misses) X(uint32_t, dp_lost)    \
-    X(uint32_t, dp_mask_hits) X(uint32_t, dp_flows) X(uint32_t, dp_masks)
+struct counter_adapter {
+    uint32_t if_index;
+    uint64_t mac;
+};
+#define COUNTER_ADAPTERS 32
 
 struct interface_counters {
     uint32_t source_id;         /* struct source's. */
@@ -67,13 +42,16 @@ struct interface_counters {
     const struct source *source;        /* NULL: does not go there. */
     uint64_t n_samples;
     uint32_t name;              /* Dictionary id. */
-#define X(TYPE, NAME) TYPE NAME;
-    GENERIC_COUNTERS(X)
-    ETHERNET_COUNTERS(X)
-    OPENFLOW_COUNTERS(X)
-    APP_COUNTERS(X)
-    DATAPATH_COUNTERS(X)
-#undef X
+    uint32_t if_index;
+    struct counter_set came;    /* Of a sample: fields that its structures */
+                                /* have, whether they are counted or not. */
+    struct counter_values v;
+
+    /* Of a sample only, not of the table. */
+    uint8_t uuid[16];
+    uint32_t release;           /* Dictionary id. */
+    unsigned n_adapters;        /* One for each MAC address. */
+    struct counter_adapter adapters[COUNTER_ADAPTERS];
 };
 
 /* At most so many data sources of one source, and so many in all. */
@@ -94,8 +72,8 @@ void interface_counters_set_log(struct interface_counters_table *,
 bool interface_counters_point(const struct interface_counters *c,
                               const struct dict *, struct counter_point *);
 
-/* Keeps what 'parts' says has come, and what came before of the others.
- * False if there is no room. */
+/* Keeps what 'parts' and 'came' say has come, and what came before of the
+ * others.  False if there is no room. */
 bool interface_counters_put(struct interface_counters_table *,
                             const struct interface_counters *);
 

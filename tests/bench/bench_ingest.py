@@ -18,8 +18,8 @@ from harness import Daemon, Lab, Process, run, scratch_dir, wait_until
 RUNS = common.arguments.runs or 3
 SECONDS = 2                     # At each rate that is tried.
 # CPU time is taken over more: a collector runs for days, and what one costs
-# once (0.1 s: the first use of its memory, the last transaction) says nothing
-# of a record.
+# once (about 0.1 s; of what, is a guess: the first use of its memory, the last
+# transaction) says nothing of a record.
 CPU_SECONDS = 10
 BUFFER = 32 << 20
 CPU_RATE = 200000               # Records/s at which CPU time is measured.

@@ -9,11 +9,14 @@ sampled flows estimate must be as near as the confidence interval says.
 # timeout: 300
 
 import os
+import re
+import struct
 import sys
 import time
 
-from harness import (HERE, Daemon, Failure, Lab, Ovs, Process, equal, main,
-                     wait_until)
+from harness import (BUILDDIR, HERE, Daemon, Failure, Lab, Ovs, Process,
+                     equal, free_port, main, run, wait_until)
+from ipfix import udp
 
 TRAFFIC = os.path.join(HERE, "traffic.py")
 PORT = 5001
@@ -198,6 +201,70 @@ def test_time_series():
     equal(site.counters(interface=site.a.port, to=until,
                         exporter="192.0.2.1"), [], "another exporter")
     site.daemon.stop()
+
+
+def structure(number, *words):
+    body = struct.pack(">%dI" % len(words), *words)
+    return struct.pack(">II", number, len(body)) + body
+
+
+def host_datagram(sequence, name, memory):
+    """What an agent on a host says of it: sFlow's structures 2000 to 2010."""
+    description = (struct.pack(">I", len(name)) + name.encode()
+                   + b"\0" * (-len(name) % 4) + bytes(range(16))
+                   + struct.pack(">III", 3, 2, 0))
+    parts = [
+        struct.pack(">II", 2000, len(description)) + description,
+        structure(2003, 0x3f800000, 0, 0, *range(1, 15)),
+        structure(2004, *[0, memory] * 7, 1, 2, 3, 4),
+        structure(2009, *range(100, 115)),
+        structure(2010, *range(200, 207)),
+    ]
+    sample = struct.pack(">III", sequence, 2 << 24 | 1, len(parts)) \
+        + b"".join(parts)
+    return struct.pack(">IIIIIIIII", 5, 1, 0x0a000001, 100, sequence, 1000,
+                       1, 2, len(sample)) + sample
+
+
+def test_hosts():
+    """Counters of hosts: more than 64 of them in one reading, kept, asked for,
+    the same after a restart."""
+    lab = Lab()
+    port = free_port()
+    daemon = Daemon(lab, config={"collector": {
+        "counters": {"interval": "1s"},
+        "sflow": {"listen": ["127.0.0.1:%d" % port]}}})
+    sock = udp(lab.name)
+    sent = [0]
+
+    def points():
+        sent[0] += 1
+        sock.sendto(host_datagram(sent[0], "node1", 1 << 30),
+                    ("127.0.0.1", port))
+        found = daemon.rpc("exporter.counters")["interfaces"]
+        return found and len(found[0]["points"]) > 2 and found[0]
+
+    def check(host):
+        equal((host["name"], host["agent"], host["data_source"],
+               host["if_index"]), ("node1", "10.0.0.1", 2 << 24 | 1, None),
+              "a host")
+        equal(len(host["fields"]), 2 + 17 + 11 + 15 + 7, "fields")
+        last = dict(zip(host["fields"], host["points"][-1][1:]))
+        equal([last[f] for f in (
+            "machine_type", "load_1m_milli", "cpus", "contexts", "mem_total",
+            "swap_free", "swaps_out", "tcp_established",
+            "udp_in_checksum_errors")],
+            [3, 1000, 3, 14, 1 << 30, 1 << 30, 4, 108, 206], "values")
+
+    check(wait_until(points, 30, "three readings", interval=0.3))
+    text = run(os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api,
+               "counters", "--points", "--fields", "cpus,mem_total", "node1")
+    if not re.search(r"node1 .*\b3 +1073741824\b", text):
+        raise Failure("venturictl counters: " + text)
+    daemon.stop()
+    daemon.start()
+    check(daemon.rpc("exporter.counters")["interfaces"][0])
+    daemon.stop()
 
 
 if __name__ == "__main__":

@@ -165,6 +165,103 @@ def test_every_file():
         raise Failure("only %d files, %s" % (n, others))
 
 
+# Our names of the counters that sflowtool prints, in its order; None: not kept
+# as a number, or as another one.
+IF = ("if_index if_type if_speed if_direction if_status in_octets in_unicast "
+      "in_multicast in_broadcast in_discards in_errors in_unknown_protos "
+      "out_octets out_unicast out_multicast out_broadcast out_discards "
+      "out_errors promiscuous")
+COUNTERS = {
+    1: IF, 2: "alignment_errors fcs_errors single_collisions "
+    "multiple_collisions sqe_test_errors deferred late_collisions "
+    "excessive_collisions mac_transmit_errors carrier_sense_errors too_long "
+    "mac_receive_errors symbol_errors",
+    5: "vlan vlan_octets vlan_unicast vlan_multicast vlan_broadcast "
+    "vlan_discards",
+    7: "lacp_actor_system lacp_partner_system lacp_aggregator - - - - lacp_rx "
+    "lacp_marker_rx lacp_marker_response_rx lacp_unknown_rx lacp_illegal_rx "
+    "lacp_tx lacp_marker_tx lacp_marker_response_tx",
+    1004: "datapath_id of_port", 1005: "name",
+    2000: "name uuid machine_type os_name os_release",
+    2003: "load_1m_milli load_5m_milli load_15m_milli processes_running "
+    "processes cpus cpu_mhz uptime_s cpu_user_ms cpu_nice_ms cpu_system_ms "
+    "cpu_idle_ms cpu_wait_ms cpu_interrupt_ms cpu_soft_ms interrupts contexts",
+    2004: "mem_total mem_free mem_shared mem_buffers mem_cached swap_total "
+    "swap_free pages_in pages_out swaps_in swaps_out",
+    2005: "disk_total disk_free disk_fullest disk_reads disk_read_octets "
+    "disk_read_ms disk_writes disk_written_octets disk_write_ms",
+    2006: "host_in_octets host_in_packets host_in_errors host_in_drops "
+    "host_out_octets host_out_packets host_out_errors host_out_drops",
+    2203: "user_time_ms system_time_ms memory_used memory_max files_open "
+    "files_max connections_open connections_max",
+    2207: "dp_hits dp_misses dp_lost dp_mask_hits dp_flows dp_masks",
+}
+
+
+def sflowtool_counters(text):
+    """Of each counter sample the values by our names, and the adapters."""
+    samples, names, values, adapters = [], [], None, None
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if name in ("startSample", "endSample", "endDatagram"):
+            if values is not None:
+                samples.append((values, adapters))
+            values, adapters, names = None, [], []
+        elif name == "sampleType" and value.startswith("COUNTERS"):
+            values = {}
+        elif name == "counterBlock_tag":
+            enterprise, number = map(int, value.split(":"))
+            names = [] if enterprise else COUNTERS.get(number, "").split()
+        elif name.startswith("adaptor_"):
+            if "_MAC_" in name:
+                adapters.append(value)
+        elif names and values is not None:
+            values[names.pop(0)] = value
+    return samples
+
+
+def as_we_say(name, value):
+    """A value of sflowtool's, as ours is; None: not counted."""
+    if name in ("name", "os_release"):
+        return value
+    if name == "uuid":
+        return value.replace("-", "")
+    if name.startswith("load_"):
+        return round(float(value) * 1000)
+    if name == "disk_fullest":
+        return round(float(value) * 100)
+    if name == "datapath_id" or name.endswith("_system"):
+        return int(value, 16)
+    return None if int(value) in (2**32 - 1, 2**64 - 1) else int(value)
+
+
+def test_counter_samples():
+    """Every counter sample of the captures, beside what sflowtool says."""
+    compared, seen = 0, set()
+    for case in manifest()["cases"]:
+        path = path_of("expected/sflowtool/%s.txt" % case["id"])
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8", errors="replace") as f:
+            theirs = sflowtool_counters(f.read())
+        lines = decode(*map(path_of, case["files"])).splitlines()
+        ours = [r for r in map(json.loads, lines)
+                if r.get("record") == "counters"]
+        equal(len(ours), len(theirs), case["id"])
+        for our, (values, adapters) in zip(ours, theirs):
+            for name, value in values.items():
+                if name != "-":
+                    equal(our.get(name), as_we_say(name, value),
+                          "%s: %s" % (case["id"], name))
+                    compared += 1
+            equal([a["mac"].replace(":", "") for a in our.get("adapters",
+                                                              [])],
+                  adapters, case["id"])
+            seen.update(our["structures"])
+    if compared < 4500 or not seen >= set(COUNTERS):
+        raise Failure("only %d values, structures %s" % (compared, seen))
+
+
 def test_other_records():
     """What is no flow record, by name and type."""
     lines = decode(path_of("openvswitch+ovs/_captures-3.1.0/"

@@ -403,17 +403,16 @@ test_counters(void)
     struct interface_counters c;
     CU_ASSERT_EQUAL(interface_counters_count(t), 2);
     CU_ASSERT_TRUE_FATAL(interface_counters_get(t, s->id, 6, &c));
-    CU_ASSERT_EQUAL(c.parts, COUNTERS_GENERIC | COUNTERS_ETHERNET
-                             | COUNTERS_OPENFLOW | COUNTERS_NAME
-                             | COUNTERS_DATAPATH);
+    CU_ASSERT_EQUAL(c.parts, COUNTERS_GENERIC | COUNTERS_NAME);
+    CU_ASSERT_FALSE(counter_set_has(&c.v.has, FIELD_user_time_ms));
     CU_ASSERT_EQUAL(c.if_index, 6);
-    CU_ASSERT_EQUAL(c.if_speed, 10000000000);
-    CU_ASSERT_EQUAL(c.in_octets, 123456789012);
-    CU_ASSERT_EQUAL(c.out_octets, 987654321098);
-    CU_ASSERT_EQUAL(c.out_errors, 204);
-    CU_ASSERT_EQUAL(c.symbol_errors, 12);
-    CU_ASSERT_EQUAL(c.of_port, 7);
-    CU_ASSERT_EQUAL(c.dp_masks, 6);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_if_speed], 10000000000);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_in_octets], 123456789012);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_out_octets], 987654321098);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_out_errors], 204);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_symbol_errors], 12);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_of_port], 7);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_dp_masks], 6);
     CU_ASSERT_STRING_EQUAL(dict_text(r.dict, c.name), "eth0");
     CU_ASSERT_FALSE(interface_counters_get(t, s->id, 7, &c));
     unsigned n = 0;
@@ -431,6 +430,193 @@ test_counters(void)
     end(&m, at);
     rig_feed(&r, m.b, m.n);
     CU_ASSERT_EQUAL(r.n.bad_sample, 1);
+    rig_clear(&r);
+}
+
+/* A counter sample with one structure, of 'n' words that count from 1000. */
+static void
+put_words(struct msg *m, uint32_t format, uint32_t n)
+{
+    header(m, 1, 1);
+    size_t at = begin(m, 2);
+    put32(m, 1);
+    put32(m, 2 << 24 | 1);
+    put32(m, 1);
+    size_t t = begin(m, format);
+    for (uint32_t i = 0; i < n; i++) {
+        put32(m, 1000 + i);
+    }
+    end(m, t);
+    end(m, at);
+}
+
+/* Every structure of numbers alone: its size, where its first and its last
+ * member are, and that nothing is taken of a shorter one. */
+static void
+test_counter_structures(void)
+{
+    static const struct {
+        uint32_t format, n_words, n_later;
+        enum counter_field first, last;
+        unsigned last_words;
+    } cases[] = {
+        { 2, 13, 0, FIELD_alignment_errors, FIELD_symbol_errors, 1 },
+        { 5, 7, 0, FIELD_vlan, FIELD_vlan_discards, 1 },
+        { 6, 20, 0, FIELD_wlan_tx_fragments, FIELD_wlan_polls_lost, 1 },
+        { 7, 14, 0, FIELD_lacp_actor_system, FIELD_lacp_marker_response_tx,
+          1 },
+        { 1001, 7, 0, FIELD_cpu_5s, FIELD_memory_free, 2 },
+        { 1002, 3, 0, FIELD_radio_elapsed_ms, FIELD_radio_busy_ms, 1 },
+        { 1004, 3, 0, FIELD_datapath_id, FIELD_of_port, 1 },
+        { 2002, 2, 0, FIELD_parent_class, FIELD_parent_index, 1 },
+        { 2003, 20, 3, FIELD_load_1m_milli, FIELD_cpu_guest_nice_ms, 1 },
+        { 2004, 18, 0, FIELD_mem_total, FIELD_swaps_out, 1 },
+        { 2005, 13, 0, FIELD_disk_total, FIELD_disk_write_ms, 1 },
+        { 2006, 10, 0, FIELD_host_in_octets, FIELD_host_out_drops, 1 },
+        { 2007, 19, 0, FIELD_ip_forwarding, FIELD_ip_fragments, 1 },
+        { 2008, 25, 0, FIELD_icmp_in, FIELD_icmp_out_mask_reply, 1 },
+        { 2009, 15, 0, FIELD_tcp_rto_algorithm, FIELD_tcp_in_checksum_errors,
+          1 },
+        { 2010, 7, 0, FIELD_udp_in, FIELD_udp_in_checksum_errors, 1 },
+        { 2100, 7, 0, FIELD_node_mhz, FIELD_node_domains, 1 },
+        { 2101, 3, 0, FIELD_guest_state, FIELD_guest_cpus, 1 },
+        { 2102, 4, 0, FIELD_guest_memory, FIELD_guest_memory_max, 2 },
+        { 2103, 13, 0, FIELD_guest_disk_capacity, FIELD_guest_disk_errors,
+          1 },
+        { 2104, 10, 0, FIELD_guest_in_octets, FIELD_guest_out_drops, 1 },
+        { 2203, 10, 0, FIELD_user_time_ms, FIELD_connections_max, 1 },
+        { 2207, 6, 0, FIELD_dp_hits, FIELD_dp_masks, 1 },
+    };
+    static struct msg m;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig r;
+        struct interface_counters c;
+        uint32_t n_words = cases[i].n_words;
+        rig_init(&r);
+        for (uint32_t n = 0; n + cases[i].n_later < n_words; n++) {
+            put_words(&m, cases[i].format, n);
+            rig_feed(&r, m.b, m.n);
+        }
+        struct source *s = rig_source(&r);
+        struct interface_counters_table *t = source_table_counters(r.sources);
+        CU_ASSERT_EQUAL(interface_counters_count(t), 0);
+        put_words(&m, cases[i].format, n_words);
+        rig_feed(&r, m.b, m.n);
+        CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+        CU_ASSERT_TRUE_FATAL(interface_counters_get(t, s->id, 2 << 24 | 1,
+                                                    &c));
+        CU_ASSERT_TRUE(counter_set_has(&c.v.has, cases[i].first));
+        CU_ASSERT_TRUE(counter_set_has(&c.v.has, cases[i].last));
+        CU_ASSERT_EQUAL(counter_set_count(&c.v.has),
+                        cases[i].last - cases[i].first + 1u);
+        uint64_t last = 1000 + n_words - 1;
+        if (cases[i].last_words == 2) {
+            last |= (last - 1) << 32;
+        }
+        CU_ASSERT_EQUAL(c.v.value[cases[i].last], last);
+        rig_clear(&r);
+    }
+}
+
+static void
+put_host(struct msg *m, uint32_t load, uint32_t uptime, uint32_t n_adapters)
+{
+    header(m, 1, 1);
+    size_t at = begin(m, 2);
+    put32(m, 1);
+    put32(m, 2 << 24 | 1);
+    put32(m, 3);
+    size_t t = begin(m, 2000);
+    put32(m, 5);
+    put_hex(m, "6e6f6465 31000000 00112233 44556677 8899aabb ccddeeff");
+    put32(m, 3);
+    put32(m, 2);
+    put32(m, 3);
+    put_hex(m, "362e3100");
+    end(m, t);
+    t = begin(m, 2001);
+    put32(m, n_adapters);
+    for (uint32_t i = 0; i < n_adapters && i < 40; i++) {
+        put32(m, i);
+        put32(m, 1);
+        put_hex(m, "0200000000 01 0000");
+    }
+    end(m, t);
+    t = begin(m, 2003);
+    put32(m, load);
+    put32(m, 0xbf800000);       /* -1: not known. */
+    put32(m, 0x7fc00000);       /* Not a number. */
+    for (unsigned i = 3; i < 17; i++) {
+        put32(m, i == 7 ? uptime : i);
+    }
+    end(m, t);
+    end(m, at);
+}
+
+static struct interface_counters seen_counters;
+
+static void
+see_counters(void *aux, const struct source *s,
+             const struct interface_counters *c, const uint32_t *formats,
+             size_t n)
+{
+    (void) aux;
+    (void) s;
+    CU_ASSERT_TRUE(n == 3 || formats[0] == 2004);
+    seen_counters = *c;
+}
+
+static void
+test_host(void)
+{
+    static struct msg m;
+    struct rig r;
+    struct interface_counters c;
+    rig_init(&r);
+    static const struct decoder_watch watch = { .counters = see_counters };
+    struct decoder_config config = {
+        .dict = r.dict, .sources = r.sources, .templates = r.templates,
+        .counters = &r.n, .flush = rig_flush, .aux = &r, .watch = &watch,
+    };
+    decoder_destroy(r.decoder);
+    r.decoder = decoder_create(&config);
+    put_host(&m, 0x3f9d70a4, 99, 2);            /* 1.23 */
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    struct source *s = rig_source(&r);
+    struct interface_counters_table *t = source_table_counters(r.sources);
+    CU_ASSERT_TRUE_FATAL(interface_counters_get(t, s->id, 2 << 24 | 1, &c));
+    CU_ASSERT_EQUAL(c.parts, COUNTERS_HOST);
+    CU_ASSERT_STRING_EQUAL(dict_text(r.dict, c.name), "node1");
+    CU_ASSERT_EQUAL(c.v.value[FIELD_machine_type], 3);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_os_name], 2);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_load_1m_milli], 1230);
+    CU_ASSERT_FALSE(counter_set_has(&c.v.has, FIELD_load_5m_milli));
+    CU_ASSERT_FALSE(counter_set_has(&c.v.has, FIELD_load_15m_milli));
+    CU_ASSERT_EQUAL(c.v.value[FIELD_uptime_s], 99);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_contexts], 16);
+    CU_ASSERT_FALSE(counter_set_has(&c.v.has, FIELD_cpu_steal_ms));
+    CU_ASSERT_EQUAL(seen_counters.uuid[15], 0xff);
+    CU_ASSERT_STRING_EQUAL(dict_text(r.dict, seen_counters.release), "6.1");
+    CU_ASSERT_EQUAL(seen_counters.n_adapters, 2);
+    CU_ASSERT_EQUAL(seen_counters.adapters[1].if_index, 1);
+    CU_ASSERT_EQUAL(seen_counters.adapters[1].mac, UINT64_C(0x020000000001));
+
+    /* What is no longer counted is no longer there; what a sample has nothing
+     * of stays. */
+    put_host(&m, 0xbf800000, UINT32_MAX, UINT32_MAX);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_TRUE_FATAL(interface_counters_get(t, s->id, 2 << 24 | 1, &c));
+    CU_ASSERT_FALSE(counter_set_has(&c.v.has, FIELD_load_1m_milli));
+    CU_ASSERT_FALSE(counter_set_has(&c.v.has, FIELD_uptime_s));
+    CU_ASSERT_EQUAL(c.v.value[FIELD_contexts], 16);
+    CU_ASSERT_EQUAL(seen_counters.n_adapters, COUNTER_ADAPTERS);
+    put_words(&m, 2004, 18);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_TRUE_FATAL(interface_counters_get(t, s->id, 2 << 24 | 1, &c));
+    CU_ASSERT_EQUAL(c.v.value[FIELD_swaps_out], 1017);
+    CU_ASSERT_EQUAL(c.v.value[FIELD_contexts], 16);
+    CU_ASSERT_STRING_EQUAL(dict_text(r.dict, c.name), "node1");
     rig_clear(&r);
 }
 
@@ -668,6 +854,7 @@ test_random(void)
 UNIT_MAIN("sflow", UNIT_TEST(test_raw_header), UNIT_TEST(test_expanded),
           UNIT_TEST(test_interfaces), UNIT_TEST(test_tunnel), UNIT_TEST(test_inner),
           UNIT_TEST(test_sampled_ip), UNIT_TEST(test_counters),
+          UNIT_TEST(test_counter_structures), UNIT_TEST(test_host),
           UNIT_TEST(test_sequence), UNIT_TEST(test_cut), UNIT_TEST(test_lies),
           UNIT_TEST(test_random), UNIT_TEST(test_counters_bounds),
           UNIT_TEST(test_more_records), UNIT_TEST(test_discarded))
