@@ -261,6 +261,12 @@ enum column_type {
       "limit that was hit (natQuotaExceededEvent)")                           \
     X(nat_threshold, ENUM, "", 467, 0, CF_NULL | CF_KEY,                      \
       "limit that came close (natThresholdEvent)")                            \
+    X(nat_limit, U32, "", 0, 0, CF_NULL | CF_KEY,                             \
+      "that limit, where the event says it (IPFIX elements 471 to 481)")      \
+    X(nat_internal_realm, NAME, "", 464, 0, CF_NULL | CF_KEY,                 \
+      "realm of the addresses before translation (internalAddressRealm)")     \
+    X(nat_external_realm, NAME, "", 465, 0, CF_NULL | CF_KEY,                 \
+      "realm of the addresses after translation")                             \
     X(port_range_start, U16, "", 361, 0, CF_NULL | CF_KEY,                    \
       "first port of a block that a translator gave away")                    \
     X(port_range_end, U16, "", 362, 0, CF_NULL | CF_KEY,                      \
@@ -283,6 +289,16 @@ enum column_type {
       "application name")                                                     \
     X(url, NAME, "", 0, 0, CF_NULL | CF_KEY,                                  \
       "URL that was asked for (sFlow extended_url)")                          \
+    X(wlan_ssid, NAME, "", 147, 0, CF_NULL | CF_KEY,                          \
+      "name of the wireless network (wlanSSID, sFlow 1014 and 1015)")         \
+    X(wlan_bssid, MAC, "", 0, 0, CF_NULL | CF_KEY,                            \
+      "MAC address of its access point (sFlow 1014 and 1015)")                \
+    X(wlan_channel, U16, "", 146, 0, CF_NULL | CF_KEY,                        \
+      "its channel (wlanChannelId, sFlow 1014 and 1015)")                     \
+    X(wlan_speed, U64, "bit/s", 0, 0, CF_NULL | CF_KEY,                       \
+      "rate at which the frame was sent (sFlow 1014 and 1015)")               \
+    X(wlan_signal, U16, "", 0, 0, CF_NULL | CF_KEY,                           \
+      "strength at which it was received (RCPI, sFlow 1014)")                 \
     X(flow_id, U64, "", 148, 0, CF_NULL | CF_KEY,                             \
       "number that the exporter gave the flow")                               \
     X(extra, NAME, "", 0, 0, CF_NULL | CF_KEY,                                \

@@ -547,7 +547,7 @@ parse_ethernet(struct parser *x)
         type = cur_u16(&x->c);
     }
     if (outer) {
-        k->has_ethernet = true;
+        k->has_macs = k->has_ethernet = true;
         k->ether_type = type;
     }
     switch (type) {
@@ -592,6 +592,60 @@ parse_ppp(struct parser *x)
     }
 }
 
+/* What SNAP says follows (IEEE 802.2). */
+static void
+parse_llc(struct parser *x)
+{
+    const uint8_t *p = cur_take(&x->c, 8);
+    x->k->ip_bytes = rest_on_wire(x);
+    if (!p || memcmp(p, "\xaa\xaa\x03\0\0\0", 6)) {
+        return;
+    }
+    x->k->has_ethernet = true;
+    x->k->ether_type = be16_at(p + 6);
+    void (*parse)(struct parser *) = payload_of(x->k->ether_type);
+    if (parse) {
+        parse(x);
+    }
+}
+
+static uint64_t
+mac_at(const uint8_t *p)
+{
+    return (uint64_t) be16_at(p) << 32 | be32_at(p + 2);
+}
+
+/* Data frames of IEEE 802.11 (section 9.3.2); of one that is encrypted, the
+ * addresses. */
+static void
+parse_80211(struct parser *x)
+{
+    enum { TYPE = 0x0c, DATA = 0x08, NO_DATA = 0x40, QOS = 0x80 };
+    enum { TO_DS = 1, FROM_DS = 2, PROTECTED = 0x40, ORDER = 0x80 };
+    struct packet *k = x->k;
+    const uint8_t *p = cur_take(&x->c, 24), *address4 = NULL;
+    if (!p || (p[0] & TYPE) != DATA) {
+        return;
+    }
+    bool to_ds = p[1] & TO_DS, from_ds = p[1] & FROM_DS;
+    if (to_ds && from_ds) {
+        address4 = cur_take(&x->c, 6);
+    }
+    if (p[0] & QOS) {
+        cur_skip(&x->c, p[1] & ORDER ? 6 : 2);
+    }
+    if (x->c.bad) {
+        return;
+    }
+    k->has_macs = true;
+    k->dst_mac = mac_at(p + (to_ds ? 16 : 4));
+    k->src_mac = mac_at(address4 ? address4 : p + (from_ds ? 16 : 10));
+    k->ip_bytes = rest_on_wire(x);
+    if (!(p[0] & NO_DATA) && !(p[1] & PROTECTED)) {
+        parse_llc(x);
+    }
+}
+
 void
 packet_parse(struct packet *k, enum packet_link link, const uint8_t *p,
              size_t n, size_t wire)
@@ -615,6 +669,15 @@ packet_parse(struct packet *k, enum packet_link link, const uint8_t *p,
         break;
     case PACKET_MPLS:
         parse_mpls(&x);
+        break;
+    case PACKET_80211:
+        parse_80211(&x);
+        break;
+    case PACKET_AMSDU:          /* Addresses, a length and LLC. */
+        parse_ethernet(&x);
+        break;
+    case PACKET_LLC:
+        parse_llc(&x);
         break;
     default:
         k->ip_bytes = wire ? wire : n;
@@ -695,9 +758,11 @@ void
 packet_store(const struct packet *k, struct dict *dict, struct flow_batch *b,
              uint32_t row)
 {
-    if (k->has_ethernet) {
+    if (k->has_macs) {
         BATCH_SET(b, src_mac, row, k->src_mac);
         BATCH_SET(b, dst_mac, row, k->dst_mac);
+    }
+    if (k->has_ethernet) {
         BATCH_SET(b, ether_type, row, k->ether_type);
     }
     if (k->has_vlan) {

@@ -24,6 +24,9 @@ enum packet_link {
     PACKET_IPV6 = 12,
     PACKET_MPLS = 13,
     PACKET_POS = 14,
+    PACKET_80211 = 15,          /* A frame from its MAC header on. */
+    PACKET_AMSDU = 17,          /* A subframe of an aggregate (A-MSDU). */
+    PACKET_LLC = 0x10000,       /* Ours: IEEE 802.2 with SNAP. */
 };
 
 #define PACKET_MAX_LABELS 10    /* As many as IPFIX has elements for. */
@@ -32,7 +35,7 @@ enum packet_link {
 /* Of a packet in a tunnel, what is above Ethernet is that of the innermost
  * packet; the tunnel is the outermost. */
 struct packet {
-    bool has_ethernet, has_vlan, has_ip, has_ports, has_tcp, has_icmp;
+    bool has_macs, has_ethernet, has_vlan, has_ip, has_ports, has_tcp, has_icmp;
     bool has_tunnel, has_tunnel_ports, has_vni;
     bool fragment, truncated;
     uint8_t n_vlans, n_labels, vlan_priority, tunnel_type;

@@ -10,6 +10,7 @@ struct sflow_sample {
     struct flow_batch *b;
     uint32_t row;
     bool has_header;            /* A header has filled the row. */
+    bool has_ip;                /* It had an IP packet in it. */
     bool has_length;            /* b->bytes is set. */
     bool has_tunnel;
 };

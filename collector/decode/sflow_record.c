@@ -7,7 +7,8 @@
 #include "lib/text.h"
 
 /* What is told of a sampled packet: the records of a flow sample (sFlow version
- * 5, sflow_tunnels.txt, sflow_drops.txt, sflow_transit.txt at sflow.org). */
+ * 5, sflow_80211.txt, sflow_tunnels.txt, sflow_drops.txt, sflow_transit.txt at
+ * sflow.org). */
 
 /* ---- The packet. ---- */
 
@@ -42,6 +43,7 @@ record_raw_header(struct sflow_sample *s, struct cursor *c)
     packet_store(&k, s->dec->c.dict, s->b, s->row);
     set_length(s, k.ip_bytes, link == PACKET_ETHERNET, wire);
     s->has_header = true;
+    s->has_ip = k.has_ip;
 }
 
 static uint64_t
@@ -589,6 +591,78 @@ record_decapsulate_in(struct sflow_sample *s, struct cursor *c)
     set_u32(s, c, COL_inner_header_offset, true);
 }
 
+/* ---- Wireless networks (sflow.org/sflow_80211.txt). ---- */
+
+/* What was in an encrypted frame. */
+static void
+record_80211_payload(struct sflow_sample *s, struct cursor *c)
+{
+    struct packet k;
+    cur_skip(c, 4);             /* Cipher suite. */
+    uint32_t size = cur_u32(c);
+    const uint8_t *p = cur_take(c, size);
+    if (!p || s->has_ip) {
+        return;
+    }
+    packet_parse(&k, PACKET_LLC, p, size, 0);
+    if (k.has_ip) {
+        packet_store(&k, s->dec->c.dict, s->b, s->row);
+        s->b->bytes[s->row] = k.ip_bytes;
+        s->has_ip = s->has_header = s->has_length = true;
+    }
+}
+
+/* What both directions begin with. */
+static void
+set_80211(struct sflow_sample *s, struct cursor *c)
+{
+    size_t n;
+    const char *ssid = sflow_string(c, &n);
+    uint64_t bssid = cur_mac(c);
+    cur_skip(c, 4);             /* Version: a, b, g, n. */
+    if (!c->bad) {
+        set_text(s, COL_wlan_ssid, ssid, n);
+        BATCH_SET(s->b, wlan_bssid, s->row, bssid);
+    }
+}
+
+static void
+set_80211_channel(struct sflow_sample *s, uint32_t channel, uint64_t speed)
+{
+    if (channel) {              /* 0: not known, as with the speed. */
+        BATCH_SET(s->b, wlan_channel, s->row, (uint16_t) channel);
+    }
+    if (speed) {
+        BATCH_SET(s->b, wlan_speed, s->row, speed);
+    }
+}
+
+static void
+record_80211_rx(struct sflow_sample *s, struct cursor *c)
+{
+    set_80211(s, c);
+    uint32_t channel = cur_u32(c);
+    uint64_t speed = cur_u64(c);
+    cur_skip(c, 4);             /* Noise (RSNI). */
+    uint32_t signal = cur_u32(c);
+    if (!c->bad) {
+        set_80211_channel(s, channel, speed);
+        BATCH_SET(s->b, wlan_signal, s->row, (uint16_t) signal);
+    }
+}
+
+static void
+record_80211_tx(struct sflow_sample *s, struct cursor *c)
+{
+    set_80211(s, c);
+    cur_skip(c, 12);            /* Transmissions, durations. */
+    uint32_t channel = cur_u32(c);
+    uint64_t speed = cur_u64(c);
+    if (!c->bad) {
+        set_80211_channel(s, channel, speed);
+    }
+}
+
 static void
 record_queue(struct sflow_sample *s, struct cursor *c)
 {
@@ -660,6 +734,9 @@ static const struct {
     { 1010, record_mpls_ftn },
     { 1011, record_mpls_fec },
     { 1012, record_vlan_tunnel },
+    { 1013, record_80211_payload },
+    { 1014, record_80211_rx },
+    { 1015, record_80211_tx },
     { 1020, record_nat_port },
     { 1021, record_l2_tunnel_out },
     { 1022, record_l2_tunnel_in },

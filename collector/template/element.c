@@ -81,6 +81,8 @@ static const struct element elements[] = {
     { 0, 138, CONV_UINT, 0, COL_observation_point_id, 0 },
     { 0, 139, CONV_TYPE_CODE, 1, COL_icmp_type, 0 }, /* icmpTypeCodeIPv6 */
     { 0, 140, CONV_V6, 0, COL_mpls_fec_addr, 0 },
+    { 0, 146, CONV_UINT, 0, COL_wlan_channel, 0 },      /* wlanChannelId */
+    { 0, 147, CONV_NAME, 0, COL_wlan_ssid, 0 },
     { 0, 148, CONV_UINT, 0, COL_flow_id, 0 },  /* flowId */
     { 0, 150, CONV_SECONDS, 4, COL_flow_start, 0 },
     { 0, 151, CONV_SECONDS, 4, COL_flow_end, 0 },
@@ -150,8 +152,21 @@ static const struct element elements[] = {
     { 0, 371, CONV_NAME, 0, COL_user_name, 0 }, /* userName */
     { 0, 461, CONV_NAME, 1, COL_url, 0 },       /* httpRequestTarget */
     { 0, 463, CONV_UINT, 0, COL_nat_instance, 0 },
+    { 0, 464, CONV_NAME, 0, COL_nat_internal_realm, 0 },
+    { 0, 465, CONV_NAME, 0, COL_nat_external_realm, 0 },
     { 0, 466, CONV_UINT, 0, COL_nat_quota, 0 },
     { 0, 467, CONV_UINT, 0, COL_nat_threshold, 0 },
+    { 0, 471, CONV_UINT, 0, COL_nat_limit, 0 },         /* maxSession.. */
+    { 0, 472, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 473, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 474, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 475, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 476, CONV_UINT, 0, COL_nat_limit, 0 },         /* addressPool.. */
+    { 0, 477, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 478, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 479, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 480, CONV_UINT, 0, COL_nat_limit, 0 },
+    { 0, 481, CONV_UINT, 0, COL_nat_limit, 0 },
     { 0, 483, CONV_COMMUNITY, 1, COL_communities, 0 },  /* bgpCommunity */
     { 0, 484, CONV_COMMUNITIES, 0, COL_src_communities, 485 },
     { 0, 485, CONV_COMMUNITIES, 0, COL_communities, 484 },

@@ -12,7 +12,7 @@ struct event {
     uint8_t event;
     const char *hex;            /* The record. */
     unsigned n;
-    struct template_field f[14];
+    struct template_field f[16];
 };
 
 #define TIME { 323, 8, 0 }
@@ -41,8 +41,23 @@ static const struct event events[] = {
     { "NAT44 session deleted", 5, NAT44_HEX "05 00000002", FIELDS(NAT44) },
     { "NAT64 session created", 6, NAT64_HEX "06", FIELDS(NAT64) },
     { "NAT64 session deleted", 7, NAT64_HEX "07", FIELDS(NAT64) },
+    /* Tables of sections 5.6.1 and 5.6.2 with all that is optional. */
+    { "NAT44 session between realms", 4,
+      MS_HEX "00000002 0065 00000007 0a000001 cb007105 06 1000 c350 c6336409 "
+      "c6336409 01bb 01bb 04 626c7565 ff0004 696e6574 04",
+      FIELDS(TIME, { 463, 4, 0 }, { 58, 2, 0 }, VRF, { 8, 4, 0 },
+             { 225, 4, 0 }, PROTOCOL, { 7, 2, 0 }, { 227, 2, 0 },
+             { 12, 4, 0 }, { 226, 4, 0 }, { 11, 2, 0 }, { 228, 2, 0 },
+             { 464, 65535, 0 }, { 465, 65535, 0 }, EVENT) },
     { "NAT44 binding", 8, MS_HEX "0a000001 cb007105 11 1000 c350 08",
       FIELDS(TIME, { 8, 4, 0 }, { 225, 4, 0 }, PROTOCOL, { 7, 2, 0 },
+             { 227, 2, 0 }, EVENT) },
+    { "NAT44 binding deleted", 9, MS_HEX "0a000001 cb007105 11 1000 c350 09",
+      FIELDS(TIME, { 8, 4, 0 }, { 225, 4, 0 }, PROTOCOL, { 7, 2, 0 },
+             { 227, 2, 0 }, EVENT) },
+    { "NAT64 binding", 10,
+      MS_HEX "20010db8000000000000000000000001 cb007105 11 1000 c350 0a",
+      FIELDS(TIME, { 27, 16, 0 }, { 225, 4, 0 }, PROTOCOL, { 7, 2, 0 },
              { 227, 2, 0 }, EVENT) },
     { "NAT64 binding deleted", 11,
       MS_HEX "20010db8000000000000000000000001 cb007105 11 1000 c350 0b",
@@ -52,10 +67,41 @@ static const struct event events[] = {
       FIELDS(TIME, EVENT, { 283, 4, 0 }) },
     { "ports exhausted", 12, MS_HEX "0c cb007105 06",
       FIELDS(TIME, EVENT, { 225, 4, 0 }, PROTOCOL) },
+    { "sessions at their limit", 13, MS_HEX "00000002 0d 00000001 00000400",
+      FIELDS(TIME, { 463, 4, 0 }, EVENT, { 466, 4, 0 }, { 471, 4, 0 }) },
+    { "bindings at their limit", 13, MS_HEX "0d 00000002 00000400",
+      FIELDS(TIME, EVENT, { 466, 4, 0 }, { 472, 4, 0 }) },
+    { "subscribers at their limit", 13, MS_HEX "0d 00000004 00000400",
+      FIELDS(TIME, EVENT, { 466, 4, 0 }, { 474, 4, 0 }) },
+    { "fragments at their limit", 13,
+      MS_HEX "0d 00000005 00000400 00000007 04 626c7565",
+      FIELDS(TIME, EVENT, { 466, 4, 0 }, { 475, 4, 0 }, VRF,
+             { 464, 65535, 0 }) },
+    { "quota of a user of NAT64", 13,
+      MS_HEX "0d 00000003 00000400 20010db8000000000000000000000001",
+      FIELDS(TIME, EVENT, { 466, 4, 0 }, { 473, 4, 0 }, { 27, 16, 0 }) },
     { "quota of a user", 13, MS_HEX "0d 00000003 00000400 0a000001",
       FIELDS(TIME, EVENT, { 466, 4, 0 }, { 473, 4, 0 }, { 8, 4, 0 }) },
-    { "threshold", 18, MS_HEX "12 00000001 0000005a 0000000c",
+    { "threshold", 18, MS_HEX "12 00000001 00000400 0000000c",
       FIELDS(TIME, EVENT, { 467, 4, 0 }, { 476, 4, 0 }, { 283, 4, 0 }) },
+    { "threshold below", 18, MS_HEX "12 00000002 00000400 0000000c",
+      FIELDS(TIME, EVENT, { 467, 4, 0 }, { 477, 4, 0 }, { 283, 4, 0 }) },
+    { "threshold of ports", 18, MS_HEX "12 00000003 00000400",
+      FIELDS(TIME, EVENT, { 467, 4, 0 }, { 478, 4, 0 }) },
+    { "threshold of ports, below", 18, MS_HEX "12 00000003 00000400",
+      FIELDS(TIME, EVENT, { 467, 4, 0 }, { 479, 4, 0 }) },
+    { "threshold of a user", 18, MS_HEX "12 00000004 00000400 0a000001",
+      FIELDS(TIME, EVENT, { 467, 4, 0 }, { 480, 4, 0 }, { 8, 4, 0 }) },
+    { "threshold of all", 18, MS_HEX "12 00000005 00000400",
+      FIELDS(TIME, EVENT, { 467, 4, 0 }, { 481, 4, 0 }) },
+    { "address released", 15, MS_HEX "0f 0a000001 cb007105",
+      FIELDS(TIME, EVENT, { 8, 4, 0 }, { 225, 4, 0 }) },
+    { "address of NAT64 bound", 14,
+      MS_HEX "0e 20010db8000000000000000000000001 cb007105",
+      FIELDS(TIME, EVENT, { 27, 16, 0 }, { 225, 4, 0 }) },
+    { "port block back", 17, MS_HEX "0a000001 cb007105 c350 c44f 11",
+      FIELDS(TIME, { 8, 4, 0 }, { 225, 4, 0 }, { 361, 2, 0 },
+             { 362, 2, 0 }, EVENT) },
     { "address bound", 14, MS_HEX "0e 0a000001 cb007105",
       FIELDS(TIME, EVENT, { 8, 4, 0 }, { 225, 4, 0 }) },
     { "port block", 16,
@@ -88,6 +134,33 @@ has(const struct event *e, uint16_t id)
     return NULL;
 }
 
+/* Quotas and thresholds: which, and where it lies; and realms. */
+static void
+check_limit(struct rig *r, const struct event *e)
+{
+    static const uint8_t quota[] = { [0] = 1, 2, 3, 4, 5 };
+    static const uint8_t threshold[] = { [0] = 1, 2, 3, 3, 4, 5 };
+    bool limited = false;
+    for (uint16_t id = 471; id <= 481; id++) {
+        if (has(e, id)) {
+            limited = true;
+            CHECK_IS(r->b, nat_limit, 0, 1024);
+            if (id <= 475) {
+                CHECK_IS(r->b, nat_quota, 0, quota[id - 471]);
+            } else {
+                CHECK_IS(r->b, nat_threshold, 0, threshold[id - 476]);
+            }
+        }
+    }
+    CU_ASSERT_EQUAL(batch_is_valid(r->b, COL_nat_limit, 0), limited);
+    if (has(e, 464)) {
+        CHECK_TEXT(r, nat_internal_realm, 0, "blue");
+    }
+    if (has(e, 465)) {
+        CHECK_TEXT(r, nat_external_realm, 0, "inet");
+    }
+}
+
 /* What every event's template names must be in its column. */
 static void
 test_events(void)
@@ -100,8 +173,7 @@ test_events(void)
         { 234, COL_in_vrf, 7 }, { 7, COL_src_port, 4096 },
         { 227, COL_nat_src_port, 50000 }, { 11, COL_dst_port, 443 },
         { 228, COL_nat_dst_port, 443 }, { 463, COL_nat_instance, 2 },
-        { 283, COL_nat_pool, 12 }, { 466, COL_nat_quota, 3 },
-        { 467, COL_nat_threshold, 1 }, { 361, COL_port_range_start, 50000 },
+        { 283, COL_nat_pool, 12 }, { 58, COL_vlan_id, 101 }, { 361, COL_port_range_start, 50000 },
         { 362, COL_port_range_end, 50255 },
     };
     static const struct {
@@ -134,6 +206,7 @@ test_events(void)
             CU_ASSERT_EQUAL(is, has(e, numbers[k].id) != NULL);
             CU_ASSERT_TRUE(!is || value == numbers[k].value);
         }
+        check_limit(&r, e);
         for (size_t k = 0; k < sizeof addresses / sizeof addresses[0]; k++) {
             const struct column *c = &columns[addresses[k].column];
             const struct addr *a

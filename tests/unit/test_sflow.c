@@ -566,6 +566,109 @@ see_counters(void *aux, const struct source *s,
     seen_counters = *c;
 }
 
+/* A sampled header of link type 'link', then the records in 'hex', each with its
+ * number and size. */
+static void
+feed_80211(struct rig *r, uint32_t link, const char *frame, uint32_t n,
+           const char *hex)
+{
+    static struct msg m;
+    rig_init(r);
+    header(&m, 1, 1);
+    size_t at = flow_begin(&m, 3, 4, n + 1);
+    size_t h = m.n;
+    raw_header(&m, frame, 200, 4);
+    set32(&m, h + 8, link);
+    put_hex(&m, hex);
+    end(&m, at);
+    rig_feed(r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(r), 0);
+    CU_ASSERT_EQUAL_FATAL(r->b->n, 1);
+}
+
+#define SNAP_IP "aaaa03000000 0800 45000064 00000000 40110000 0a000001 " \
+                "0a000002 0035c000 0050 0000"
+
+static void
+test_80211(void)
+{
+    static const struct {
+        uint32_t link;
+        const char *frame;
+        uint64_t src, dst;
+        bool ip;
+    } cases[] = {
+        /* To an access point, QoS, and from one; between two, with a fourth
+         * address; in one's own network. */
+        { 15, "8801 0000 0a000000000f 0a0000000001 0a0000000002 0000 0000 "
+              SNAP_IP, 0x0a0000000001, 0x0a0000000002, true },
+        { 15, "0802 0000 0a0000000002 0a000000000f 0a0000000001 0000 "
+              SNAP_IP, 0x0a0000000001, 0x0a0000000002, true },
+        { 15, "0803 0000 0a000000000e 0a000000000f 0a0000000002 0000 "
+              "0a0000000001 " SNAP_IP, 0x0a0000000001, 0x0a0000000002,
+          true },
+        { 15, "0800 0000 0a0000000002 0a0000000001 0a000000000f 0000 "
+              SNAP_IP, 0x0a0000000001, 0x0a0000000002, true },
+        /* Encrypted; without data; a beacon. */
+        { 15, "0841 0000 0a000000000f 0a0000000001 0a0000000002 0000 "
+              SNAP_IP, 0x0a0000000001, 0x0a0000000002, false },
+        { 15, "4801 0000 0a000000000f 0a0000000001 0a0000000002 0000",
+          0x0a0000000001, 0x0a0000000002, false },
+        { 15, "8000 0000 ffffffffffff 0a0000000001 0a0000000001 0000 "
+              SNAP_IP, 0, 0, false },
+        { 17, "0a0000000002 0a0000000001 006c " SNAP_IP, 0x0a0000000001,
+          0x0a0000000002, true },
+    };
+    struct rig r;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        feed_80211(&r, cases[i].link, cases[i].frame, 0, "");
+        CU_ASSERT_EQUAL(batch_is_valid(r.b, COL_src_mac, 0),
+                        cases[i].src != 0);
+        if (cases[i].src) {
+            CU_ASSERT_EQUAL(r.b->src_mac[0], cases[i].src);
+            CU_ASSERT_EQUAL(r.b->dst_mac[0], cases[i].dst);
+        }
+        CU_ASSERT_EQUAL(batch_is_valid(r.b, COL_src_addr, 0), cases[i].ip);
+        if (cases[i].ip) {
+            CHECK_ADDR(r.b->dst_addr[0], "10.0.0.2");
+            CHECK_IS(r.b, src_port, 0, 53);
+            CHECK_IS(r.b, ether_type, 0, 0x0800);
+            CU_ASSERT_EQUAL(r.b->bytes[0], 100);
+        } else {
+            CHECK_NULL(r.b, ether_type, 0);
+        }
+        rig_clear(&r);
+    }
+
+    /* What an encrypted frame held, and how it came. */
+    feed_80211(&r, 15, cases[4].frame, 2,
+               "000003f5 0000002c 000fac04 00000024 " SNAP_IP
+               "000003f6 0000002c 00000003 6e657400 0a000000000f0000 00000004 "
+               "0000000b 000000000337f980 00000020 00000064 00000000");
+    CHECK_ADDR(r.b->src_addr[0], "10.0.0.1");
+    CU_ASSERT_EQUAL(r.b->bytes[0], 100);
+    CHECK_IS(r.b, src_mac, 0, 0x0a0000000001);
+    CHECK_TEXT(&r, wlan_ssid, 0, "net");
+    CHECK_IS(r.b, wlan_bssid, 0, 0x0a000000000f);
+    CHECK_IS(r.b, wlan_channel, 0, 11);
+    CHECK_IS(r.b, wlan_speed, 0, 54000000);
+    CHECK_IS(r.b, wlan_signal, 0, 100);
+    rig_clear(&r);
+
+    /* How it went; a header that could be read is not read again. */
+    feed_80211(&r, 15, cases[0].frame, 2,
+               "000003f5 00000014 000fac04 0000000c aaaa03000000 0800 46000000"
+               "000003f7 00000034 00000003 6e657400 0a000000000f0000 00000004 "
+               "00000001 00000010 00000000 00000006 000000000337f980 0000000a "
+               "00000000");
+    CHECK_ADDR(r.b->src_addr[0], "10.0.0.1");
+    CHECK_TEXT(&r, wlan_ssid, 0, "net");
+    CHECK_IS(r.b, wlan_channel, 0, 6);
+    CHECK_IS(r.b, wlan_speed, 0, 54000000);
+    CHECK_NULL(r.b, wlan_signal, 0);
+    rig_clear(&r);
+}
+
 static void
 test_host(void)
 {
@@ -855,6 +958,7 @@ UNIT_MAIN("sflow", UNIT_TEST(test_raw_header), UNIT_TEST(test_expanded),
           UNIT_TEST(test_interfaces), UNIT_TEST(test_tunnel), UNIT_TEST(test_inner),
           UNIT_TEST(test_sampled_ip), UNIT_TEST(test_counters),
           UNIT_TEST(test_counter_structures), UNIT_TEST(test_host),
+          UNIT_TEST(test_80211),
           UNIT_TEST(test_sequence), UNIT_TEST(test_cut), UNIT_TEST(test_lies),
           UNIT_TEST(test_random), UNIT_TEST(test_counters_bounds),
           UNIT_TEST(test_more_records), UNIT_TEST(test_discarded))
