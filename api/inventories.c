@@ -433,6 +433,14 @@ submit(struct follower *f, struct identity_buffer *b)
     return e == -EAGAIN ? 0 : e;
 }
 
+/* The time, or one more than the last one: clocks go back, generations do not. */
+static uint64_t
+next_generation(struct inventories *all, const char *source, int64_t now_us)
+{
+    uint64_t last = identity_journal_generation(all->journal, source);
+    return (uint64_t) now_us > last ? (uint64_t) now_us : last + 1;
+}
+
 static void
 tell(struct follower *f, const struct fetched *t, int64_t now_us)
 {
@@ -440,8 +448,8 @@ tell(struct follower *f, const struct fetched *t, int64_t now_us)
     struct inventory_result r;
     struct inventory_telling telling = {
         .source = f->item.source, .tenant = f->item.tenant,
-        .network = f->item.network, .generation = (uint64_t) now_us,
-        .now_us = now_us,
+        .network = f->item.network, .now_us = now_us,
+        .generation = next_generation(f->all, f->item.source, now_us),
     };
     struct json_object *list = inventory_parse(
         f->item.format, t->data ? t->data : "", t->n, f->host, &r);
@@ -473,8 +481,8 @@ end_source(struct inventories *all, const char *source)
     int64_t now_us = clock_wall_us();
     struct identity_record rec = {
         .op = IDENTITY_SYNC, .told_us = now_us,
-        .e = { .source = source, .generation = (uint64_t) now_us,
-               .from_us = now_us } };
+        .e = { .source = source, .from_us = now_us,
+               .generation = next_generation(all, source, now_us) } };
     identity_record_put(&b, all->dict, &rec);
     if (identity_journal_submit(all->journal, &b, ignore, NULL)) {
         LOG(identity, WARN, "inventory %s: what it told does not end: too "

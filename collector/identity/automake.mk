@@ -7,6 +7,9 @@ collector_libcollector_la_SOURCES += \
 	collector/identity/journal.c collector/identity/journal.h \
 	collector/identity/labels.c collector/identity/labels.h \
 	collector/identity/past.c collector/identity/past.h \
+	collector/identity/past_p.h \
+	collector/identity/past_set.c collector/identity/past_set.h \
+	collector/identity/past_write.c \
 	collector/identity/block_pool.c collector/identity/block_pool.h \
 	collector/identity/record.c collector/identity/record.h \
 	collector/identity/resolve.c \
@@ -31,6 +34,14 @@ check_PROGRAMS += tests/unit/test_journal
 unit_tests += tests/unit/test_journal
 tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
 tests_unit_test_journal_LDADD = collector/libcollector.la lib/liblib.la \
+	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
+endif
+
+if HAVE_CUNIT
+check_PROGRAMS += tests/unit/test_past
+unit_tests += tests/unit/test_past
+tests_unit_test_past_SOURCES = tests/unit/test_past.c
+tests_unit_test_past_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
 endif
 

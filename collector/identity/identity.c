@@ -864,6 +864,21 @@ identity_each_closed(const struct identity *t, int64_t before_us,
     }
 }
 
+uint32_t
+identity_some_closed(const struct identity *t, uint32_t cursor, size_t max,
+                     void (*each)(void *, const struct identity_interval *),
+                     void *aux)
+{
+    uint32_t i = cursor ? binding_at(t, cursor)->sibling : t->closed_first;
+    for (; i && max; max--) {
+        struct identity_interval v = interval_of(t, i);
+        each(aux, &v);
+        cursor = i;
+        i = binding_at(t, i)->sibling;
+    }
+    return i ? cursor : 0;
+}
+
 int64_t
 identity_oldest_end(const struct identity *t)
 {
@@ -912,7 +927,9 @@ identity_expire(struct identity *t, int64_t before_us, int64_t now_us,
                 size_t max)
 {
     size_t n = 0;
-    end_of_validity(t, now_us);
+    if (now_us > INT64_MIN) {
+        end_of_validity(t, now_us);
+    }
     if (t->closed_first && t->closed_oldest <= before_us) {
         n = expire_closed(t, before_us, max);
     }

@@ -183,12 +183,21 @@ void identity_each_closed(const struct identity *, int64_t before_us,
                                        const struct identity_interval *),
                           void *aux);
 
+/* The same of the next 'max', beginning after 'cursor' (0:
+ * with the first).  Returns the next cursor; 0: these were the last.  Cursors hold
+ * until identity_expire(). */
+uint32_t identity_some_closed(const struct identity *, uint32_t cursor,
+                              size_t max,
+                              void (*each)(void *aux,
+                                           const struct identity_interval *),
+                              void *aux);
+
 /* No closed interval in memory ended before that; INT64_MAX: there is none. */
 int64_t identity_oldest_end(const struct identity *);
 
 /* Closed intervals that ended before 'before_us' leave memory, at most 'max';
- * endpoints whose validity has ended at 'now_us' are closed.  Returns how many
- * left. */
+ * endpoints whose validity has ended at 'now_us' (INT64_MIN: none) are closed.
+ * Returns how many left. */
 size_t identity_expire(struct identity *, int64_t before_us, int64_t now_us,
                        size_t max);
 

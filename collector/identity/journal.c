@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <urcu.h>
 
+#include "collector/identity/past_set.h"
 #include "lib/clock.h"
 #include "lib/fnv.h"
 #include "lib/log.h"
@@ -26,12 +27,12 @@
  * ended later than this are kept in memory. */
 #define HOT_US (7200 * US)
 /* So many closed ones, of those that may go, are worth a file. */
-#define PAST_MIN 100000
+#define PAST_MIN 65536
 #define PAST_EVERY_US (3600 * US)
-#define MAX_RUNS 12             /* More are made one. */
+#define EXPIRE_SLICE 2000       /* Of those, for which lookups wait. */
 #define LOG_MIN (UINT64_C(32) << 20)
 #define MAX_WAITING (UINT64_C(256) << 20)
-#define APPLY_SLICE 1000        /* Operations for which lookups wait. */
+#define APPLY_SLICE 200         /* Operations for which lookups wait. */
 
 struct batch_of_records {
     struct batch_of_records *next;
@@ -46,7 +47,7 @@ struct identity_journal {
     struct dict *dict;
     char *dir;
     uint64_t number;            /* Of snapshot and log. */
-    uint64_t past_number;       /* Of the next file of the past. */
+    struct past_set *past;      /* NULL: nothing is kept. */
     int log;                    /* -1: none. */
     _Atomic uint64_t log_octets;
     uint64_t snapshot_octets;
@@ -62,13 +63,29 @@ struct identity_journal {
     bool stop;
     int64_t retention_us;
 
+    pthread_mutex_t door;       /* Before 'mutex': see lock(). */
     pthread_mutex_t mutex;      /* Of the table's writers, and of the next. */
-    struct past_run *run[MAX_RUNS * 2];
-    uint64_t run_number[MAX_RUNS * 2];
-    size_t n_runs;
+    unsigned int n_telling;     /* Who goes through what is closed. */
     uint64_t damaged;
     int write_error;
 };
+
+/* Who unlocks a mutex and locks it again at once usually has it again, and the
+ * thread does so while it has anything to apply.  So whoever waits keeps the
+ * door, and the thread waits for that. */
+static void
+lock(struct identity_journal *j)
+{
+    pthread_mutex_lock(&j->door);
+    pthread_mutex_lock(&j->mutex);
+    pthread_mutex_unlock(&j->door);
+}
+
+static void
+unlock(struct identity_journal *j)
+{
+    pthread_mutex_unlock(&j->mutex);
+}
 
 /* ---- Files. ---- */
 
@@ -304,97 +321,42 @@ checkpoint(struct identity_journal *j, int64_t now_us)
 /* ---- The past. ---- */
 
 static void
-forget_run(struct identity_journal *j, size_t i)
-{
-    past_close(j->run[i]);
-    remove_file(j, "past", j->run_number[i]);
-    memmove(&j->run[i], &j->run[i + 1],
-            (j->n_runs - i - 1) * sizeof j->run[0]);
-    memmove(&j->run_number[i], &j->run_number[i + 1],
-            (j->n_runs - i - 1) * sizeof j->run_number[0]);
-    j->n_runs--;
-}
-
-static void
 add_closed(void *aux, const struct identity_interval *v)
 {
-    past_builder_add(aux, v);
+    (void) past_builder_add(aux, v);    /* There is room for all. */
 }
 
-static struct past_run *
-open_past(struct identity_journal *j, uint64_t number)
-{
-    char *path = path_of(j, "past", number);
-    struct past_run *r = path ? past_open(path) : NULL;
-    free(path);
-    return r;
-}
-
-/* Writes what ended long ago to a file, and only then lets it go. */
+/* Writes what ended long ago to a file, and only then lets it go.  Until the
+ * next checkpoint the log has it still: after a restart some is told twice,
+ * which lookups leave out, as does the file that several become. */
 static int
 move_to_past(struct identity_journal *j, int64_t now_us)
 {
-    struct past_builder *b = past_builder_create();
-    char *path = path_of(j, "past", j->past_number);
-    int error = b && path ? 0 : -ENOMEM;
+    struct identity_status s;
+    identity_get_status(j->table, &s);
+    struct past_builder *b = past_builder_create(s.closed);
+    int error = b ? 0 : -ENOMEM;
     if (!error) {
         identity_each_closed(j->table, now_us - HOT_US, add_closed, b);
-        error = past_builder_count(b) ? past_builder_write(b, path) : 0;
-    }
-    struct past_run *r = NULL;
-    if (!error && past_builder_count(b)) {
-        r = open_past(j, j->past_number);
-        error = r ? 0 : -errno;
-    }
-    if (!error) {
-        sync_dir(j);
-        pthread_mutex_lock(&j->mutex);
-        if (r) {
-            j->run[j->n_runs] = r;
-            j->run_number[j->n_runs++] = j->past_number++;
-        }
-        identity_expire(j->table, now_us - HOT_US, now_us, SIZE_MAX);
-        pthread_mutex_unlock(&j->mutex);
-        error = checkpoint(j, now_us);
+        error = past_builder_count(b) ? past_set_add(j->past, b) : 0;
     }
     past_builder_destroy(b);
-    free(path);
-    return error;
-}
-
-static int
-merge_runs(struct identity_journal *j, int64_t now_us)
-{
-    char *path = path_of(j, "past", j->past_number);
-    int64_t since = j->retention_us ? now_us - j->retention_us : INT64_MIN;
-    int error = path ? past_merge(j->run, j->n_runs, since, path) : -ENOMEM;
-    struct past_run *r = error ? NULL : open_past(j, j->past_number);
-    if (r) {
-        pthread_mutex_lock(&j->mutex);
-        while (j->n_runs) {
-            j->damaged += past_damaged(j->run[0]);
-            forget_run(j, 0);
-        }
-        j->run[0] = r;
-        j->run_number[0] = j->past_number++;
-        j->n_runs = 1;
-        pthread_mutex_unlock(&j->mutex);
-        sync_dir(j);
+    for (size_t n = error ? 0 : EXPIRE_SLICE; n == EXPIRE_SLICE;) {
+        lock(j);                /* While anybody tells, it comes twice. */
+        n = j->n_telling ? 0 : identity_expire(j->table, now_us - HOT_US,
+                                               INT64_MIN, EXPIRE_SLICE);
+        unlock(j);
     }
-    free(path);
     return error;
 }
 
 static void
 forget_old(struct identity_journal *j, int64_t now_us)
 {
-    pthread_mutex_lock(&j->mutex);
-    for (size_t i = j->n_runs; j->retention_us && i-- > 0;) {
-        if (past_newest(j->run[i]) < now_us - j->retention_us) {
-            forget_run(j, i);
-        }
-    }
-    pthread_mutex_unlock(&j->mutex);
+    lock(j);
+    int64_t keep_us = j->retention_us;
+    unlock(j);
+    past_set_forget(j->past, keep_us ? now_us - keep_us : INT64_MIN);
 }
 
 /* ---- The thread. ---- */
@@ -402,13 +364,13 @@ forget_old(struct identity_journal *j, int64_t now_us)
 static void
 note_error(struct identity_journal *j, int error)
 {
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     if (error && error != j->write_error) {
         LOG(identity, WARN, "%s: %s: what is told is kept in memory only",
             j->dir, strerror(-error));
     }
     j->write_error = error;
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
 }
 
 /* Applies the records of one batch. */
@@ -420,7 +382,7 @@ apply(struct identity_journal *j, struct batch_of_records *b)
     struct identity_result *res = &b->result;
     enum identity_read got = IDENTITY_READ_OK;
     while (got != IDENTITY_READ_END) {
-        pthread_mutex_lock(&j->mutex);
+        lock(j);
         for (int i = 0; i < APPLY_SLICE; i++) {
             got = identity_record_read(&c, j->dict, &j->scratch, &r);
             if (got == IDENTITY_READ_END) {
@@ -442,7 +404,7 @@ apply(struct identity_journal *j, struct batch_of_records *b)
             }
             res->n++;
         }
-        pthread_mutex_unlock(&j->mutex);
+        unlock(j);
     }
 }
 
@@ -487,12 +449,13 @@ static void
 keep_house(struct identity_journal *j, int64_t now_us)
 {
     struct identity_status s;
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     identity_get_status(j->table, &s);
-    bool past = s.closed && identity_oldest_end(j->table) < now_us - HOT_US;
-    identity_expire(j->table, j->dir ? INT64_MIN : now_us - HOT_US, now_us,
-                    SIZE_MAX);
-    pthread_mutex_unlock(&j->mutex);
+    bool past = s.closed && !j->n_telling
+                && identity_oldest_end(j->table) < now_us - HOT_US;
+    identity_expire(j->table, past && !j->dir ? now_us - HOT_US : INT64_MIN,
+                    now_us, SIZE_MAX);
+    unlock(j);
     if (!j->dir) {
         return;
     }
@@ -501,12 +464,10 @@ keep_house(struct identity_journal *j, int64_t now_us)
                  || now_us < j->past_us)) {
         j->past_us = now_us;
         error = move_to_past(j, now_us);
-    } else if (j->log_octets > LOG_MIN
-               && j->log_octets > j->snapshot_octets) {
-        error = checkpoint(j, now_us);
     }
-    if (!error && j->n_runs > MAX_RUNS) {
-        error = merge_runs(j, now_us);
+    if (!error && j->log_octets > LOG_MIN
+        && j->log_octets > j->snapshot_octets) {
+        error = checkpoint(j, now_us);
     }
     forget_old(j, now_us);
     /* The time of the log says until when we listened. */
@@ -549,10 +510,47 @@ run(void *aux)
 
 /* ---- Opening. ---- */
 
+#define REPLAY_SLICE (UINT64_C(16) << 20)       /* Octets. */
+
+/* Applies the records in 'map'; returns the octets of the whole ones.  What
+ * ended long ago leaves memory again as it did when it was told, as do pages
+ * that were read: a start takes no more memory than running does. */
+static size_t
+replay_records(struct identity_journal *j, uint8_t *map, size_t size,
+               int64_t now_us)
+{
+    struct cursor c = cur_init(map, size);
+    struct identity_record r;
+    struct identity_status s;
+    enum identity_read got;
+    size_t whole = 0, dropped = 0, most = PAST_MIN;
+    while ((got = identity_record_read(&c, j->dict, &j->scratch, &r))
+           != IDENTITY_READ_END) {
+        whole = (size_t) (c.p - map);
+        if (got == IDENTITY_READ_OK) {
+            (void) identity_apply(j->table, &r);
+        } else {
+            j->damaged++;
+        }
+        if (whole - dropped > REPLAY_SLICE) {
+            size_t n = (whole - dropped) / REPLAY_SLICE * REPLAY_SLICE;
+            (void) madvise(map + dropped, n, MADV_DONTNEED);
+            dropped += n;
+        }
+        identity_get_status(j->table, &s);
+        if (s.closed >= most) {
+            (void) move_to_past(j, now_us);     /* What can't, stays. */
+            identity_get_status(j->table, &s);
+            most = s.closed + PAST_MIN;
+        }
+    }
+    return whole;
+}
+
 /* Applies a file of records; a torn end is cut off with 'cut'. */
 static int
 replay(struct identity_journal *j, const char *what, uint64_t number,
-       bool cut, int64_t *mtime_us)
+       bool cut, int64_t now_us, int64_t *mtime_us)
 {
     char *path = path_of(j, what, number);
     struct stat st;
@@ -571,20 +569,8 @@ replay(struct identity_journal *j, const char *what, uint64_t number,
         if (map == MAP_FAILED) {
             error = -errno;
         } else {
-            struct cursor c = cur_init(map, size);
-            struct identity_record r;
-            enum identity_read got;
-            size_t whole = 0;
             identity_restoring(j->table, !cut);
-            while ((got = identity_record_read(&c, j->dict, &j->scratch, &r))
-                   != IDENTITY_READ_END) {
-                whole = (size_t) (c.p - (const uint8_t *) map);
-                if (got == IDENTITY_READ_OK) {
-                    (void) identity_apply(j->table, &r);
-                } else {
-                    j->damaged++;
-                }
-            }
+            size_t whole = replay_records(j, map, size, now_us);
             identity_restoring(j->table, false);
             munmap(map, size);
             if (cut && writable && whole < size
@@ -622,20 +608,6 @@ scan(struct identity_journal *j)
             j->number = n;
         } else if (sscanf(e->d_name, "tmp.%llu%c", &n, &end) == 1) {
             remove_file(j, "tmp", n);
-        } else if (sscanf(e->d_name, "past.%llu%c", &n, &end) == 1) {
-            struct past_run *r = j->n_runs < MAX_RUNS * 2 - 1
-                                 ? open_past(j, n) : NULL;
-            if (r) {
-                j->run[j->n_runs] = r;
-                j->run_number[j->n_runs++] = n;
-            } else {
-                j->damaged++;
-                LOG(identity, WARN, "%s/past.%llu: can't be read: %s", j->dir,
-                    n, strerror(errno));
-            }
-            if (n >= j->past_number) {
-                j->past_number = n + 1;
-            }
         }
     }
     closedir(d);
@@ -650,8 +622,13 @@ load(struct identity_journal *j, int64_t now_us)
         return -errno;
     }
     int error = scan(j);
-    error = error ? error : replay(j, "snapshot", j->number, false, &until);
-    error = error ? error : replay(j, "log", j->number, true, &until);
+    if (!error) {
+        j->past = past_set_open(j->dir);
+        error = j->past ? 0 : -errno;
+    }
+    error = error ? error : replay(j, "snapshot", j->number, false, now_us,
+                                   &until);
+    error = error ? error : replay(j, "log", j->number, true, now_us, &until);
     if (error) {
         return error;
     }
@@ -666,13 +643,12 @@ load(struct identity_journal *j, int64_t now_us)
 static void
 journal_free(struct identity_journal *j)
 {
-    for (size_t i = 0; i < j->n_runs; i++) {
-        past_close(j->run[i]);
-    }
+    past_set_close(j->past);
     if (j->log >= 0) {
         close(j->log);
     }
     pthread_mutex_destroy(&j->mutex);
+    pthread_mutex_destroy(&j->door);
     pthread_mutex_destroy(&j->queue_mutex);
     pthread_cond_destroy(&j->cond);
     identity_buffer_free(&j->out);
@@ -697,6 +673,7 @@ identity_journal_open(const char *dir, struct identity *table,
     j->log = -1;
     j->last = &j->first;
     pthread_mutex_init(&j->mutex, NULL);
+    pthread_mutex_init(&j->door, NULL);
     pthread_mutex_init(&j->queue_mutex, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -765,7 +742,7 @@ identity_journal_submit(struct identity_journal *j,
 #define MAX_FOUND 64
 
 struct finding {
-    const struct identity_journal *j;
+    struct identity_journal *j;
     void (*each)(void *, const struct identity_found *);
     void *aux;
     size_t n;
@@ -796,6 +773,15 @@ found(void *aux, const struct past_interval *v)
 }
 
 static void
+found_in_file(void *aux, const struct past_interval *v)
+{
+    struct finding *f = aux;
+    lock(f->j);   /* Of ranks and gaps. */
+    found(f, v);
+    unlock(f->j);
+}
+
+static void
 find_hot(struct finding *f, const struct identity_key *key, int64_t at_us)
 {
     struct identity_interval list[MAX_FOUND];
@@ -813,25 +799,32 @@ find_hot(struct finding *f, const struct identity_key *key, int64_t at_us)
     }
 }
 
+/* Under the lock where what is in memory is looked at, and without where files
+ * are: what leaves memory meanwhile is in both, never in none, as the files
+ * are taken after it. */
 static void
 find_everywhere(struct finding *f, const struct identity_key *key,
-                int64_t at_us)
+                int64_t at_us, struct past_view **files)
 {
+    struct identity_journal *j = f->j;
+    lock(j);
     find_hot(f, key, at_us);
-    for (size_t i = f->j->n_runs; i-- > 0;) {
-        (void) past_find(f->j->run[i], key, at_us, found, f);
+    unlock(j);
+    if (j->past && !*files) {
+        *files = past_view_take(j->past);
+    }
+    if (*files) {
+        (void) past_view_find(*files, key, at_us, found_in_file, f);
     }
 }
 
 /* Whether anything has prefixes of this length. */
 static bool
-has_length(const struct identity_journal *j, unsigned int len)
+has_length(const struct identity_journal *j, const struct past_view *files,
+           unsigned int len)
 {
-    uint64_t w = identity_lengths(j->table)[len / 64];
-    for (size_t i = 0; i < j->n_runs; i++) {
-        w |= past_lengths(j->run[i])[len / 64];
-    }
-    return w >> len % 64 & 1;
+    return identity_lengths(j->table)[len / 64] >> len % 64 & 1
+           || (files && past_view_has_length(files, len));
 }
 
 struct with_gaps {
@@ -858,25 +851,25 @@ identity_journal_find(struct identity_journal *j,
 {
     struct with_gaps g = { j, at_us, each, aux };
     struct finding f = { .j = j, .each = add_gap, .aux = &g };
-    pthread_mutex_lock(&j->mutex);
-    find_everywhere(&f, key, at_us);
+    struct past_view *files = NULL;
+    find_everywhere(&f, key, at_us, &files);
     for (int len = 127; !f.n && len >= 0
          && key->kind == IDENTITY_KEY_ADDRESS; len--) {
-        if (has_length(j, (unsigned int) len)) {
+        if (has_length(j, files, (unsigned int) len)) {
             struct prefix p = { key->addr, (uint8_t) len };
             struct addr last;
             prefix_range(&p, &p.addr, &last);
             struct identity_key k = identity_key_prefix(&p);
-            find_everywhere(&f, &k, at_us);
+            find_everywhere(&f, &k, at_us, &files);
         }
     }
-    pthread_mutex_unlock(&j->mutex);
+    past_view_release(files);
     return f.n;
 }
 
 /* ---- All of it. ---- */
 
-#define EACH_SLICE 2000         /* Endpoints for which lookups wait. */
+#define EACH_SLICE 500          /* Endpoints for which lookups wait. */
 
 struct telling_all {
     struct identity_journal *j;
@@ -935,41 +928,12 @@ tell_past(void *aux, const struct past_interval *v)
     return !a->over;
 }
 
-/* Files are opened anew, so that they may go meanwhile: those that do not any
- * more exist were made part of another one, which is read then. */
-static void
-tell_files(struct telling_all *a)
-{
-    uint64_t number[MAX_RUNS * 2], next = 0;
-    bool again = true;
-    while (again && !a->over) {
-        again = false;
-        pthread_mutex_lock(&a->j->mutex);
-        size_t n = a->j->n_runs;
-        memcpy(number, a->j->run_number, n * sizeof *number);
-        pthread_mutex_unlock(&a->j->mutex);
-        for (size_t i = 0; i < n && !a->over; i++) {
-            struct past_run *r = number[i] < next ? NULL
-                                 : open_past(a->j, number[i]);
-            if (r) {
-                past_each(r, a->from_us, a->to_us, tell_past, a);
-                past_close(r);
-            } else if (number[i] >= next) {
-                again = true;
-            }
-        }
-        for (size_t i = 0; i < n; i++) {
-            next = number[i] >= next ? number[i] + 1 : next;
-        }
-    }
-}
-
 uint8_t
 identity_journal_rank_of(struct identity_journal *j, const char *source)
 {
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     uint8_t rank = identity_rank_of(j->table, source);
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
     return rank;
 }
 
@@ -985,14 +949,27 @@ identity_journal_each(struct identity_journal *j, int64_t from_us,
     uint64_t cursor = 0;
     do {
         a.n = 0;
-        pthread_mutex_lock(&j->mutex);
+        lock(j);
         cursor = identity_each(j->table, cursor, tell_row, &a);
-        pthread_mutex_unlock(&j->mutex);
+        unlock(j);
     } while (cursor && !a.over);
-    pthread_mutex_lock(&j->mutex);
-    identity_each_closed(j->table, INT64_MAX, tell_closed, &a);
-    pthread_mutex_unlock(&j->mutex);
-    tell_files(&a);
+    uint32_t last = 0;
+    lock(j);
+    j->n_telling++;             /* Nothing that is closed goes meanwhile. */
+    do {
+        last = identity_some_closed(j->table, last, EACH_SLICE, tell_closed,
+                                    &a);
+        unlock(j);
+        lock(j);
+    } while (last && !a.over);
+    j->n_telling--;
+    unlock(j);
+    struct past_view *files = j->past && !a.over ? past_view_take(j->past)
+                                                 : NULL;
+    if (files) {
+        (void) past_view_each(files, from_us, to_us, tell_past, &a);
+    }
+    past_view_release(files);
     free(a.source);
 }
 
@@ -1001,18 +978,18 @@ identity_journal_locked(struct identity_journal *j,
                         void (*look)(void *aux, const struct identity *),
                         void *aux)
 {
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     look(aux, j->table);
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
 }
 
 int
 identity_journal_rank(struct identity_journal *j, const char *source,
                       uint8_t rank)
 {
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     int error = identity_rank(j->table, source, rank);
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
     return error;
 }
 
@@ -1021,18 +998,21 @@ identity_journal_get_status(struct identity_journal *j,
                             struct identity_journal_status *s)
 {
     *s = (struct identity_journal_status) { .log_octets = 0 };
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     identity_get_status(j->table, &s->table);
-    s->past_files = (uint32_t) j->n_runs;
     s->damaged = j->damaged;
     s->write_error = j->write_error;
-    for (size_t i = 0; i < j->n_runs; i++) {
-        s->past_octets += past_size(j->run[i]);
-        s->past_intervals += past_count(j->run[i]);
-        s->damaged += past_damaged(j->run[i]);
+    if (j->past) {
+        struct past_set_status past;
+        past_set_get_status(j->past, &past);
+        s->past_files = past.files;
+        s->past_octets = past.octets;
+        s->past_intervals = past.intervals;
+        s->damaged += past.damaged;
+        s->write_error = s->write_error ? s->write_error : past.error;
     }
     s->log_octets = j->log_octets;
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
     pthread_mutex_lock(&j->queue_mutex);
     s->waiting = j->waiting;
     pthread_mutex_unlock(&j->queue_mutex);
@@ -1041,16 +1021,16 @@ identity_journal_get_status(struct identity_journal *j,
 void
 identity_journal_set_retention(struct identity_journal *j, int64_t seconds)
 {
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     j->retention_us = seconds * US;
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
 }
 
 uint64_t
 identity_journal_generation(struct identity_journal *j, const char *source)
 {
-    pthread_mutex_lock(&j->mutex);
+    lock(j);
     uint64_t generation = identity_generation_of(j->table, source);
-    pthread_mutex_unlock(&j->mutex);
+    unlock(j);
     return generation;
 }

@@ -70,8 +70,7 @@ size_t identity_journal_find(struct identity_journal *,
 /* Every interval that overlaps [from, to), wherever it is kept and in no order,
  * with the rank of its source; some may come twice.  'each' must not call the
  * journal, and ends it with false.  Takes long where there are many.  Writers and
- * lookups wait while what is in memory is told: what holds now a slice at a time,
- * what ended in the last two hours at once. */
+ * lookups wait while what is in memory is told, a slice at a time. */
 void identity_journal_each(struct identity_journal *, int64_t from_us,
                            int64_t to_us,
                            bool (*each)(void *aux,

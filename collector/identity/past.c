@@ -1,413 +1,243 @@
 #include <config.h>
 
-#include "collector/identity/past.h"
+#include "collector/identity/past_p.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "collector/identity/record.h"
+#include "collector/identity/block_pool.h"
 #include "lib/cursor.h"
 
-/* The file: a header of one page, pages of intervals, pages of texts, and the
- * CRC-32 of each of these pages and of the header.  Numbers are little endian,
- * as both of our machines are. */
-#define PAGE 65536u
-#define MAGIC UINT64_C(0x31545341504e4556)      /* "VENPAST1" */
-
-struct header {
-    uint64_t magic;
-    uint64_t n;                 /* Intervals. */
-    uint64_t text_octets;
-    int64_t min_from, max_to;
-    uint64_t lengths[3];        /* Of prefixes, as bits. */
-};
-
-struct row {
-    uint8_t addr[16];
-    uint8_t kind, len;
-    uint8_t zero[6];
-    uint64_t text;              /* Offset of the texts. */
-    int64_t from, to;
-};
-_Static_assert(sizeof(struct row) == 48, "no padding in files");
-#define ROWS (PAGE / sizeof(struct row))        /* In a page. */
-
-static int
-compare_keys(const struct row *a, const struct row *b)
+int
+past_compare_keys(const struct past_row *a, const struct past_row *b)
 {
     int d = memcmp(&a->kind, &b->kind, 2);
     return d ? d : memcmp(a->addr, b->addr, 16);
 }
 
-static int
-compare_rows(const void *a_, const void *b_)
-{
-    const struct row *a = a_, *b = b_;
-    int d = compare_keys(a, b);
-    return d ? d : (a->from > b->from) - (a->from < b->from);
-}
-
-/* ---- Writing, a page at a time. ---- */
-
-struct stream {                 /* Of pages. */
-    off_t at;                   /* In the file, of the next page. */
-    uint8_t *page;
-    size_t n;                   /* In the page. */
-    uint32_t *crc;
-    size_t n_crc;
-};
-
-struct writer {
-    int fd;
-    int error;
-    struct header h;
-    struct stream rows, texts;
-    struct identity_buffer scratch;
-};
-
-static uint64_t
-pages_of_rows(uint64_t n)
-{
-    return (n + ROWS - 1) / ROWS;
-}
-
-static uint64_t
-pages_of_text(uint64_t octets)
-{
-    return (octets + PAGE - 1) / PAGE;
-}
-
-static void
-write_at(struct writer *w, const void *p, size_t n, off_t at)
-{
-    const uint8_t *from = p;
-    while (n && !w->error) {
-        ssize_t done = pwrite(w->fd, from, n, at);
-        if (done < 0 && errno != EINTR) {
-            w->error = -errno;
-        } else if (done > 0) {
-            from += done;
-            at += done;
-            n -= (size_t) done;
-        }
-    }
-}
-
-static void
-end_page(struct writer *w, struct stream *s)
-{
-    uint32_t *crc = realloc(s->crc, (s->n_crc + 1) * sizeof *crc);
-    if (!crc) {
-        w->error = -ENOMEM;
-        return;
-    }
-    memset(s->page + s->n, 0, PAGE - s->n);
-    s->crc = crc;
-    s->crc[s->n_crc++] = (uint32_t) crc32(0, s->page, PAGE);
-    write_at(w, s->page, PAGE, s->at);
-    s->at += PAGE;
-    s->n = 0;
-}
-
-static void
-stream_put(struct writer *w, struct stream *s, const void *p, size_t n,
-           size_t usable)
-{
-    const uint8_t *from = p;
-    while (n && !w->error) {
-        size_t room = usable - s->n < n ? usable - s->n : n;
-        memcpy(s->page + s->n, from, room);
-        s->n += room;
-        from += room;
-        n -= room;
-        if (s->n == usable) {
-            end_page(w, s);
-        }
-    }
-}
-
-static int
-writer_open(struct writer *w, const char *path, uint64_t n)
-{
-    *w = (struct writer) {
-        .h = { .magic = MAGIC, .n = n, .min_from = INT64_MAX,
-               .max_to = INT64_MIN },
-        .rows = { .at = PAGE, .page = malloc(PAGE) },
-        .texts = { .at = (off_t) ((1 + pages_of_rows(n)) * PAGE),
-                   .page = malloc(PAGE) },
-    };
-    w->fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0640);
-    if (w->fd < 0) {
-        w->error = -errno;
-    } else if (!w->rows.page || !w->texts.page) {
-        w->error = -ENOMEM;
-    }
-    return w->error;
-}
-
-/* Appends texts; returns their offset. */
-static uint64_t
-put_texts(struct writer *w, const struct past_interval *v)
-{
-    uint64_t at = w->h.text_octets;
-    w->scratch.n = 0;
-    identity_put_text(&w->scratch, v->source);
-    identity_put_text(&w->scratch, v->id);
-    identity_put_text(&w->scratch, v->interface);
-    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        identity_put_text(&w->scratch, v->text[i]);
-    }
-    if (w->scratch.failed) {
-        w->error = -ENOMEM;
-        return 0;
-    }
-    stream_put(w, &w->texts, w->scratch.data, w->scratch.n, PAGE);
-    w->h.text_octets += w->scratch.n;
-    return at;
-}
-
-static void
-put_row(struct writer *w, const struct row *r)
-{
-    struct header *h = &w->h;
-    h->min_from = r->from < h->min_from ? r->from : h->min_from;
-    h->max_to = r->to > h->max_to ? r->to : h->max_to;
-    if (r->kind == IDENTITY_KEY_PREFIX) {
-        h->lengths[r->len / 64] |= UINT64_C(1) << r->len % 64;
-    }
-    stream_put(w, &w->rows, r, sizeof *r, ROWS * sizeof *r);
-}
-
-/* Writes what is left and makes the file last; on an error it is deleted. */
-static int
-writer_close(struct writer *w, const char *path)
-{
-    if (!w->error && w->rows.n) {
-        end_page(w, &w->rows);
-    }
-    if (!w->error && w->texts.n) {
-        end_page(w, &w->texts);
-    }
-    if (!w->error) {
-        uint8_t *page = w->rows.page;
-        memset(page, 0, PAGE);
-        memcpy(page, &w->h, sizeof w->h);
-        uint32_t crc = (uint32_t) crc32(0, page, PAGE);
-        off_t at = w->texts.at;
-        write_at(w, page, PAGE, 0);
-        write_at(w, w->rows.crc, w->rows.n_crc * sizeof crc, at);
-        at += (off_t) (w->rows.n_crc * sizeof crc);
-        write_at(w, w->texts.crc, w->texts.n_crc * sizeof crc, at);
-        at += (off_t) (w->texts.n_crc * sizeof crc);
-        write_at(w, &crc, sizeof crc, at);
-    }
-    if (!w->error && fsync(w->fd)) {
-        w->error = -errno;
-    }
-    if (w->fd >= 0) {
-        close(w->fd);
-        if (w->error) {
-            unlink(path);
-        }
-    }
-    free(w->rows.page);
-    free(w->texts.page);
-    free(w->rows.crc);
-    free(w->texts.crc);
-    identity_buffer_free(&w->scratch);
-    return w->error;
-}
-
-/* ---- Collecting. ---- */
-
-struct past_builder {
-    struct row *rows;
-    struct past_face {
-        const struct identity_face *face;
-        const char *source;
-    } *faces;
-    size_t n, size;
-};
-
-struct past_builder *
-past_builder_create(void)
-{
-    return calloc(1, sizeof(struct past_builder));
-}
-
-void
-past_builder_destroy(struct past_builder *b)
-{
-    if (b) {
-        free(b->rows);
-        free(b->faces);
-        free(b);
-    }
-}
-
-size_t
-past_builder_count(const struct past_builder *b)
-{
-    return b->n;
-}
-
-void
-past_builder_add(struct past_builder *b, const struct identity_interval *v)
-{
-    if (v->key.kind == IDENTITY_KEY_PORT) {
-        return;
-    }
-    if (b->n == b->size) {
-        size_t size = b->size ? b->size * 2 : 1024;
-        struct row *rows = realloc(b->rows, size * sizeof *rows);
-        b->rows = rows ? rows : b->rows;
-        struct past_face *faces = realloc(b->faces, size * sizeof *faces);
-        b->faces = faces ? faces : b->faces;
-        if (!rows || !faces) {
-            return;             /* It stays in memory. */
-        }
-        b->size = size;
-    }
-    struct row *r = &b->rows[b->n];
-    *r = (struct row) { .kind = v->key.kind, .len = v->key.len,
-                        .text = b->n, .from = v->from_us, .to = v->to_us };
-    memcpy(r->addr, v->key.addr.b, sizeof r->addr);
-    b->faces[b->n++] = (struct past_face) { v->face, v->source };
-}
-
 int
-past_builder_write(struct past_builder *b, const char *path)
+past_compare_rows(const void *a_, const void *b_)
 {
-    struct writer w;
-    const struct identity_face *last = NULL;
-    uint64_t at = 0;
-    writer_open(&w, path, b->n);
-    /* The keys of an endpoint are closed one after the other: texts are
-     * written in that order, so that each is written about once. */
-    uint64_t *texts = malloc((b->n + 1) * sizeof *texts);
-    for (size_t i = 0; texts && i < b->n && !w.error; i++) {
-        const struct past_face *f = &b->faces[i];
-        if (f->face != last) {
-            struct past_interval v = {
-                .source = f->source, .id = identity_id(f->face),
-                .interface = identity_interface(f->face),
-            };
-            for (int j = 0; j < IDENTITY_N_MEMBERS; j++) {
-                v.text[j] = identity_text(f->face, j);
-            }
-            at = put_texts(&w, &v);
-            last = f->face;
-        }
-        texts[i] = at;
-    }
-    if (!texts) {
-        w.error = -ENOMEM;
-    }
-    qsort(b->rows, b->n, sizeof *b->rows, compare_rows);
-    for (size_t i = 0; i < b->n && !w.error; i++) {
-        struct row r = b->rows[i];
-        r.text = texts[r.text];
-        put_row(&w, &r);
-    }
-    free(texts);
-    return writer_close(&w, path);
+    const struct past_row *a = a_, *b = b_;
+    int d = past_compare_keys(a, b);
+    d = d ? d : (a->from > b->from) - (a->from < b->from);
+    return d ? d : (a->to > b->to) - (a->to < b->to);
 }
 
-/* ---- Reading. ---- */
+/* ---- Pages. ---- */
 
-struct past_run {
-    const uint8_t *map;
-    size_t size;
-    struct header h;
-    uint64_t row_pages, text_pages;
-    uint8_t *checked;           /* A bit per page: 1: it checks. */
-    uint64_t damaged;
-    struct row *first;          /* Of each page. */
-};
-
-static const uint8_t *
-page_at(struct past_run *r, uint64_t i)
+static bool
+page_checks(const uint8_t *p)
 {
-    const uint8_t *p = r->map + (1 + i) * PAGE;
-    if (r->checked[i / 8] >> i % 8 & 1) {
-        return p;
-    }
     uint32_t crc;
-    memcpy(&crc, r->map + (1 + r->row_pages + r->text_pages) * PAGE
-                 + i * sizeof crc, sizeof crc);
-    if (crc32(0, p, PAGE) != crc) {
-        r->damaged++;
-        return NULL;
+    memcpy(&crc, p + PAST_USED, sizeof crc);
+    return crc32(0, p, PAST_USED) == crc;
+}
+
+/* Octets that were read. */
+static size_t
+read_at(int fd, uint8_t *to, size_t n, uint64_t at)
+{
+    size_t got = 0;
+    while (got < n) {
+        ssize_t done = pread(fd, to + got, n - got, (off_t) (at + got));
+        if (!done || (done < 0 && errno != EINTR)) {
+            break;
+        }
+        got += done > 0 ? (size_t) done : 0;
     }
-    r->checked[i / 8] |= (uint8_t) (1 << i % 8);
+    return got;
+}
+
+bool
+past_reader_init(struct past_reader *r, struct past_run *run, size_t room)
+{
+    *r = (struct past_reader) { .run = run, .room = room,
+                                .data = malloc(room * PAST_PAGE) };
+    return r->data;
+}
+
+void
+past_reader_clear(struct past_reader *r)
+{
+    free(r->data);
+    r->data = NULL;
+}
+
+/* NULL if it does not check. */
+static const uint8_t *
+page_at(struct past_reader *r, uint64_t page)
+{
+    if (page < r->first || page >= r->first + r->n) {
+        size_t got = read_at(r->run->fd, r->data, r->room * PAST_PAGE,
+                             page * PAST_PAGE) / PAST_PAGE;
+        r->first = page;
+        for (r->n = 0; r->n < got
+             && page_checks(r->data + r->n * PAST_PAGE); r->n++) {
+        }
+        if (!r->n) {
+            r->run->damaged++;
+            return NULL;
+        }
+    }
+    return r->data + (page - r->first) * PAST_PAGE;
+}
+
+bool
+past_row_at(struct past_reader *r, uint64_t i, struct past_row *row)
+{
+    const uint8_t *p = page_at(r, 1 + i / PAST_ROWS);
+    if (p) {
+        memcpy(row, p + i % PAST_ROWS * sizeof *row, sizeof *row);
+    }
     return p;
 }
 
+/* 'n' octets of the texts, which may lie on several pages. */
 static bool
-header_fits(struct past_run *r)
+octets_at(struct past_reader *r, uint64_t at, void *to_, size_t n)
 {
-    const struct header *h = &r->h;
-    uint64_t pages;
-    uint32_t crc;
-    if (h->magic != MAGIC || h->n > r->size / sizeof(struct row)
-        || h->text_octets > r->size) {
+    uint8_t *to = to_;
+    if (at > r->run->h.text_octets || n > r->run->h.text_octets - at) {
         return false;
     }
-    r->row_pages = pages_of_rows(h->n);
-    r->text_pages = pages_of_text(h->text_octets);
-    pages = r->row_pages + r->text_pages;
-    if (r->size != (1 + pages) * PAGE + (pages + 1) * sizeof crc) {
+    while (n) {
+        const uint8_t *p = page_at(r, r->run->h.text_page + at / PAST_USED);
+        size_t skip = at % PAST_USED, some = PAST_USED - skip;
+        if (!p) {
+            return false;
+        }
+        some = some < n ? some : n;
+        memcpy(to, p + skip, some);
+        to += some;
+        at += some;
+        n -= some;
+    }
+    return true;
+}
+
+size_t
+past_raw_at(struct past_reader *r, uint64_t at, uint8_t *raw)
+{
+    uint32_t n;
+    return octets_at(r, at, &n, sizeof n) && n <= PAST_MAX_TEXTS - sizeof n
+           && octets_at(r, at + sizeof n, raw, n) ? n : 0;
+}
+
+bool
+past_texts_at(struct past_reader *r, uint64_t at, char *copy,
+              struct past_interval *v)
+{
+    uint8_t *raw = (uint8_t *) copy + PAST_MAX_TEXTS;
+    size_t n = past_raw_at(r, at, raw);
+    if (!n) {
         return false;
     }
-    memcpy(&crc, r->map + r->size - sizeof crc, sizeof crc);
-    return crc32(0, r->map, PAGE) == crc;
+    struct cursor c = cur_init(raw, n);
+    const char *end = copy + PAST_MAX_TEXTS;
+    v->source = identity_take_text(&c, &copy, end);
+    v->id = identity_take_text(&c, &copy, end);
+    v->interface = identity_take_text(&c, &copy, end);
+    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
+        v->text[i] = identity_take_text(&c, &copy, end);
+    }
+    return !c.bad;
+}
+
+/* ---- Opening. ---- */
+
+/* Whether the header is one, and the file as long as it says. */
+static bool
+read_header(struct past_run *r)
+{
+    uint8_t page[PAST_PAGE];
+    struct past_header *h = &r->h;
+    if (read_at(r->fd, page, PAST_PAGE, 0) != PAST_PAGE
+        || !page_checks(page)) {
+        return false;
+    }
+    memcpy(h, page, sizeof *h);
+    if (h->magic != PAST_MAGIC || h->n > r->size / sizeof(struct past_row)
+        || h->text_octets > r->size || h->text_page > r->size / PAST_PAGE) {
+        return false;
+    }
+    r->row_pages = past_pages(h->n, PAST_ROWS);
+    r->text_pages = past_pages(h->text_octets, PAST_USED);
+    return h->text_page > r->row_pages
+           && r->size == (h->text_page + r->text_pages
+                          + past_pages(r->row_pages, PAST_INDEX)) * PAST_PAGE;
+}
+
+/* From the pages themselves, where the index is damaged; what can't be read
+ * seems to begin as the page before. */
+static void
+mend_index(struct past_reader *reader, uint64_t from, uint64_t to)
+{
+    struct past_index *index = reader->run->index;
+    for (uint64_t i = from; i < to; i++) {
+        struct past_row row;
+        if (past_row_at(reader, i * PAST_ROWS, &row)) {
+            memcpy(index[i].addr, row.addr, sizeof row.addr);
+            index[i].kind = row.kind;
+            index[i].len = row.len;
+        } else if (i) {
+            index[i] = index[i - 1];
+        }
+        index[i].max_to = INT64_MAX;
+    }
+}
+
+static bool
+read_index(struct past_run *r)
+{
+    uint64_t page = r->h.text_page + r->text_pages;
+    struct past_reader reader;
+    r->index = alloc_large((r->row_pages + 1) * sizeof *r->index);
+    if (!past_reader_init(&reader, r, 1) || !r->index) {
+        past_reader_clear(&reader);
+        return false;
+    }
+    for (uint64_t i = 0; i < r->row_pages; i += PAST_INDEX, page++) {
+        uint64_t left = r->row_pages - i;
+        uint64_t n = left < PAST_INDEX ? left : PAST_INDEX;
+        const uint8_t *p = page_at(&reader, page);
+        if (p) {
+            memcpy(&r->index[i], p, n * sizeof *r->index);
+        } else {
+            mend_index(&reader, i, i + n);
+        }
+    }
+    past_reader_clear(&reader);
+    return true;
 }
 
 struct past_run *
 past_open(const char *path)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return NULL;
-    }
     struct past_run *r = calloc(1, sizeof *r);
-    if (!r || fstat(fd, &st) || st.st_size < (off_t) PAGE) {
-        errno = r ? EINVAL : ENOMEM;
-        close(fd);
-        free(r);
+    int error = 0;
+    if (!r) {
         return NULL;
     }
-    r->size = (size_t) st.st_size;
-    void *map = mmap(NULL, r->size, PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
-    if (map == MAP_FAILED) {
-        free(r);
-        return NULL;
+    r->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (r->fd < 0 || fstat(r->fd, &st)) {
+        error = errno;
+    } else {
+        /* A lookup wants a page, not those around it. */
+        (void) posix_fadvise(r->fd, 0, 0, POSIX_FADV_RANDOM);
+        r->size = (uint64_t) st.st_size;
+        error = !read_header(r) ? EINVAL : !read_index(r) ? ENOMEM : 0;
     }
-    r->map = map;
-    memcpy(&r->h, map, sizeof r->h);
-    if (!header_fits(r)) {
+    if (error) {
         past_close(r);
-        errno = EINVAL;
+        errno = error;
         return NULL;
-    }
-    r->checked = calloc(1, (r->row_pages + r->text_pages) / 8 + 1);
-    r->first = calloc(r->row_pages + 1, sizeof *r->first);
-    if (!r->checked || !r->first) {
-        past_close(r);
-        errno = ENOMEM;
-        return NULL;
-    }
-    for (uint64_t i = 0; i < r->row_pages; i++) {
-        memcpy(&r->first[i], r->map + (1 + i) * PAGE, sizeof *r->first);
     }
     return r;
 }
@@ -416,51 +246,49 @@ void
 past_close(struct past_run *r)
 {
     if (r) {
-        munmap((void *) r->map, r->size);
-        free(r->checked);
-        free(r->first);
+        if (r->fd >= 0) {
+            close(r->fd);
+        }
+        free_large(r->index, (r->row_pages + 1) * sizeof *r->index);
         free(r);
     }
 }
 
-/* Row 'i'; false if its page is damaged. */
-static bool
-row_at(struct past_run *r, uint64_t i, struct row *row)
+/* ---- Looking. ---- */
+
+static int
+compare_index(const struct past_index *a, const struct past_row *b)
 {
-    const uint8_t *p = page_at(r, i / ROWS);
-    if (p) {
-        memcpy(row, p + i % ROWS * sizeof *row, sizeof *row);
-    }
-    return p;
+    int d = memcmp(&a->kind, &b->kind, 2);
+    return d ? d : memcmp(a->addr, b->addr, 16);
 }
 
-/* The first row that is not before 'key'; damaged pages are passed over. */
+/* The first page that may have 'key': the last one that begins before it. */
 static uint64_t
-lower_bound(struct past_run *r, const struct row *key)
+first_page(const struct past_run *r, const struct past_row *key)
 {
     uint64_t low = 0, high = r->row_pages;
-    while (low < high) {                /* First page that begins at or after. */
+    while (low < high) {
         uint64_t mid = low + (high - low) / 2;
-        if (compare_keys(&r->first[mid], key) < 0) {
+        if (compare_index(&r->index[mid], key) < 0) {
             low = mid + 1;
         } else {
             high = mid;
         }
     }
-    if (!low) {
-        return 0;
-    }
-    const uint8_t *p = page_at(r, low - 1);
-    uint64_t from = (low - 1) * ROWS, to = low * ROWS;
-    to = to > r->h.n ? r->h.n : to;
-    if (!p) {
-        return to;
-    }
+    return low ? low - 1 : 0;
+}
+
+/* The first row of a page that is not before 'key'. */
+static uint64_t
+lower_bound(const uint8_t *page, uint64_t n, const struct past_row *key)
+{
+    uint64_t from = 0, to = n;
     while (from < to) {
         uint64_t mid = from + (to - from) / 2;
-        struct row row;
-        memcpy(&row, p + mid % ROWS * sizeof row, sizeof row);
-        if (compare_keys(&row, key) < 0) {
+        struct past_row row;
+        memcpy(&row, page + mid * sizeof row, sizeof row);
+        if (past_compare_keys(&row, key) < 0) {
             from = mid + 1;
         } else {
             to = mid;
@@ -469,64 +297,47 @@ lower_bound(struct past_run *r, const struct row *key)
     return from;
 }
 
-/* Texts may lie on several pages. */
-#define MAX_TEXTS ((3 + IDENTITY_N_MEMBERS) * (IDENTITY_MAX_TEXT + 2))
-
-static bool
-texts_at(struct past_run *r, uint64_t at, char *copy, struct past_interval *v)
+static struct past_interval
+interval_of(const struct past_row *row)
 {
-    if (at >= r->h.text_octets) {
-        return false;
-    }
-    uint64_t left = r->h.text_octets - at;
-    size_t n = left < MAX_TEXTS ? (size_t) left : MAX_TEXTS;
-    struct cursor c = cur_init(r->map + (1 + r->row_pages) * PAGE + at, n);
-    const uint8_t *begin = c.p;
-    char *end = copy + MAX_TEXTS + 16;
-    v->source = identity_take_text(&c, &copy, end);
-    v->id = identity_take_text(&c, &copy, end);
-    v->interface = identity_take_text(&c, &copy, end);
-    for (int i = 0; i < IDENTITY_N_MEMBERS; i++) {
-        v->text[i] = identity_take_text(&c, &copy, end);
-    }
-    if (c.bad) {
-        return false;
-    }
-    uint64_t last = at + (uint64_t) (c.p - begin) - 1;
-    for (uint64_t i = at / PAGE; i <= last / PAGE; i++) {
-        if (!page_at(r, r->row_pages + i)) {
+    struct past_interval v = { .key = { .kind = row->kind, .len = row->len },
+                               .from_us = row->from, .to_us = row->to };
+    memcpy(v.key.addr.b, row->addr, sizeof row->addr);
+    return v;
+}
+
+struct looking {
+    struct past_reader rows, texts;
+    char *copy;
+    const struct past_row *key;
+    int64_t at_us;
+    void (*each)(void *, const struct past_interval *);
+    void *aux;
+    size_t n;
+};
+
+/* Whether the next page may have the key, too. */
+static bool
+look_in_page(struct looking *l, uint64_t page)
+{
+    struct past_run *r = l->rows.run;
+    const uint8_t *p = page_at(&l->rows, 1 + page);
+    uint64_t left = r->h.n - page * PAST_ROWS;
+    uint64_t n = left < PAST_ROWS ? left : PAST_ROWS;
+    for (uint64_t i = p ? lower_bound(p, n, l->key) : n; i < n; i++) {
+        struct past_row row;
+        memcpy(&row, p + i * sizeof row, sizeof row);
+        if (past_compare_keys(&row, l->key) || row.from > l->at_us) {
             return false;
+        }
+        struct past_interval v = interval_of(&row);
+        if (l->at_us < row.to
+            && past_texts_at(&l->texts, row.text, l->copy, &v)) {
+            l->each(l->aux, &v);
+            l->n++;
         }
     }
     return true;
-}
-
-static size_t
-find_exact(struct past_run *r, const struct row *key, int64_t at_us,
-           char *copy,
-           void (*each)(void *, const struct past_interval *), void *aux)
-{
-    size_t n = 0;
-    struct row row;
-    for (uint64_t i = lower_bound(r, key); i < r->h.n; i++) {
-        if (!row_at(r, i, &row)) {
-            i = (i / ROWS + 1) * ROWS - 1;      /* The rest of the page. */
-            continue;
-        }
-        if (compare_keys(&row, key) || row.from > at_us) {
-            break;
-        }
-        struct past_interval v = {
-            .key = { .kind = row.kind, .len = row.len },
-            .from_us = row.from, .to_us = row.to,
-        };
-        memcpy(v.key.addr.b, row.addr, sizeof row.addr);
-        if (at_us < row.to && texts_at(r, row.text, copy, &v)) {
-            each(aux, &v);
-            n++;
-        }
-    }
-    return n;
 }
 
 size_t
@@ -536,40 +347,52 @@ past_find(struct past_run *r, const struct identity_key *key, int64_t at_us,
     if (at_us < r->h.min_from || at_us >= r->h.max_to) {
         return 0;
     }
-    struct row want = { .kind = key->kind, .len = key->len };
-    char *copy = malloc(MAX_TEXTS + 16);
-    if (!copy) {
-        return 0;
-    }
+    struct past_row want = { .kind = key->kind, .len = key->len };
+    struct looking l = { .key = &want, .at_us = at_us, .each = each,
+                         .aux = aux, .copy = malloc(2 * PAST_MAX_TEXTS) };
+    bool ready = past_reader_init(&l.rows, r, 1);
+    ready = past_reader_init(&l.texts, r, 1) && ready && l.copy;
     memcpy(want.addr, key->addr.b, sizeof want.addr);
-    size_t n = find_exact(r, &want, at_us, copy, each, aux);
-    free(copy);
-    return n;
+    for (uint64_t i = first_page(r, &want); ready && i < r->row_pages
+         && compare_index(&r->index[i], &want) <= 0; i++) {
+        if (r->index[i].max_to > at_us && !look_in_page(&l, i)) {
+            break;
+        }
+    }
+    past_reader_clear(&l.rows);
+    past_reader_clear(&l.texts);
+    free(l.copy);
+    return l.n;
 }
+
+#define AT_ONCE 16              /* Pages of intervals that are read through. */
 
 bool
 past_each(struct past_run *r, int64_t from_us, int64_t to_us,
           bool (*each)(void *, const struct past_interval *), void *aux)
 {
-    char *copy = to_us <= r->h.min_from || from_us >= r->h.max_to
-                 ? NULL : malloc(MAX_TEXTS + 16);
-    bool more = true;
-    struct row row;
-    for (uint64_t i = 0; copy && more && i < r->h.n; i++) {
-        if (!row_at(r, i, &row)) {
-            i = (i / ROWS + 1) * ROWS - 1;      /* The rest of the page. */
+    if (to_us <= r->h.min_from || from_us >= r->h.max_to) {
+        return true;
+    }
+    struct past_reader rows, texts;
+    char *copy = malloc(2 * PAST_MAX_TEXTS);
+    bool ready = past_reader_init(&rows, r, AT_ONCE), more = true;
+    ready = past_reader_init(&texts, r, 1) && ready && copy;
+    for (uint64_t i = 0; ready && more && i < r->h.n; i++) {
+        struct past_row row;
+        if (r->index[i / PAST_ROWS].max_to <= from_us
+            || !past_row_at(&rows, i, &row)) {
+            i = (i / PAST_ROWS + 1) * PAST_ROWS - 1;    /* The next page. */
             continue;
         }
-        struct past_interval v = {
-            .key = { .kind = row.kind, .len = row.len },
-            .from_us = row.from, .to_us = row.to,
-        };
-        memcpy(v.key.addr.b, row.addr, sizeof row.addr);
+        struct past_interval v = interval_of(&row);
         if (row.from < to_us && row.to > from_us
-            && texts_at(r, row.text, copy, &v)) {
+            && past_texts_at(&texts, row.text, copy, &v)) {
             more = each(aux, &v);
         }
     }
+    past_reader_clear(&rows);
+    past_reader_clear(&texts);
     free(copy);
     return more;
 }
@@ -602,111 +425,4 @@ uint64_t
 past_damaged(const struct past_run *r)
 {
     return r->damaged;
-}
-
-/* ---- Merging. ---- */
-
-#define SEEN 65536              /* Texts that are remembered as written. */
-
-struct merge {
-    struct past_run *const *runs;
-    size_t n;
-    uint64_t *at;               /* Next row of each. */
-    int64_t since;
-    struct {
-        uint64_t from;          /* Offset in its run, plus 1. */
-        uint64_t to;
-        size_t run;
-    } *seen;
-    char *copy;
-};
-
-/* Moves 'm->at[i]' on to a row that counts; false at the end. */
-static bool
-peek(struct merge *m, size_t i, struct row *row)
-{
-    while (m->at[i] < m->runs[i]->h.n) {
-        if (!row_at(m->runs[i], m->at[i], row)) {
-            m->at[i] = (m->at[i] / ROWS + 1) * ROWS;
-        } else if (row->to <= m->since) {
-            m->at[i]++;
-        } else {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The run with the smallest row, or -1. */
-static int
-smallest(struct merge *m, struct row *row)
-{
-    int best = -1;
-    struct row r;
-    for (size_t i = 0; i < m->n; i++) {
-        if (peek(m, i, &r) && (best < 0 || compare_rows(&r, row) < 0)) {
-            *row = r;
-            best = (int) i;
-        }
-    }
-    return best;
-}
-
-static uint64_t
-count_rows(struct merge *m)
-{
-    uint64_t n = 0;
-    struct row row;
-    for (size_t i = 0; i < m->n; i++) {
-        while (peek(m, i, &row)) {
-            m->at[i]++;
-            n++;
-        }
-        m->at[i] = 0;
-    }
-    return n;
-}
-
-static void
-merge_row(struct merge *m, struct writer *w, size_t run, struct row *row)
-{
-    size_t slot = (row->text * 31 + run) % SEEN;
-    if (m->seen[slot].from != row->text + 1 || m->seen[slot].run != run) {
-        struct past_interval v = { .from_us = 0 };
-        if (!texts_at(m->runs[run], row->text, m->copy, &v)) {
-            /* Damaged: the interval stays, nobody's. */
-            v = (struct past_interval) { .source = "", .id = "damaged" };
-        }
-        m->seen[slot].to = put_texts(w, &v);
-        m->seen[slot].from = row->text + 1;
-        m->seen[slot].run = run;
-    }
-    row->text = m->seen[slot].to;
-    put_row(w, row);
-    m->at[run]++;
-}
-
-int
-past_merge(struct past_run *const *runs, size_t n, int64_t since_us,
-           const char *path)
-{
-    struct merge m = { .runs = runs, .n = n, .since = since_us,
-                       .at = calloc(n + 1, sizeof *m.at),
-                       .seen = calloc(SEEN, sizeof *m.seen),
-                       .copy = malloc(MAX_TEXTS + 16) };
-    int error = -ENOMEM;
-    if (m.at && m.seen && m.copy) {
-        struct writer w;
-        struct row row;
-        int run;
-        writer_open(&w, path, count_rows(&m));
-        while (!w.error && (run = smallest(&m, &row)) >= 0) {
-            merge_row(&m, &w, (size_t) run, &row);
-        }
-        error = writer_close(&w, path);
-    }
-    free(m.at);
-    free(m.seen);
-    free(m.copy);
-    return error;
 }

@@ -2,9 +2,11 @@
 """Who is behind an address, over the API: endpoints told in bulk, each call
 answered when it is on disk, and asked for, now and at times past."""
 
+import itertools
 import json
 import os
 import random
+import signal
 import socket
 import statistics
 import sys
@@ -16,9 +18,9 @@ from harness import Daemon, Lab, main
 from front import request
 
 QUIET = {name: {"listen": ["none"]} for name in ("netflow", "ipfix", "sflow")}
-LIVE = int(os.environ.get("VENTURI_LIVE", "200000"))
-PAST = int(os.environ.get("VENTURI_PAST", "400000"))
-BATCH, WINDOW, ASKED = 5000, 3, 2000
+LIVE = int(os.environ.get("VENTURI_LIVE", "1000000"))
+PAST = int(os.environ.get("VENTURI_PAST", "10000000"))
+BATCH, WINDOW, CALLS, ASKED = 5000, 3, 100, 2000
 HOUR = 3600
 
 
@@ -40,27 +42,35 @@ def endpoint(i, ident, **more):
         **more)
 
 
+def calls(endpoints):
+    """The calls that tell them, as bytes."""
+    while batch := list(itertools.islice(endpoints, BATCH)):
+        yield json.dumps(request("endpoint.upsert", {
+            "source": "bench", "endpoints": batch})).encode() + b"\n"
+
+
 def tell(daemon, endpoints):
     """Batches, some under way at a time; what was told a second, of wall and of
-    venturid's CPU time."""
-    texts = [json.dumps(request("endpoint.upsert", {
-        "source": "bench", "endpoints": endpoints[i:i + BATCH]})).encode()
-             + b"\n" for i in range(0, len(endpoints), BATCH)]
+    venturid's CPU time.  Calls are made a hundred at a time, while no clock
+    runs: making them costs more than answering them."""
+    texts, n, wall, used = calls(endpoints), 0, 0, 0
     s = socket.socket(socket.AF_UNIX)
     s.connect(daemon.api)
     lines = s.makefile("rb")
-    begin, used, sent = time.monotonic(), cpu(daemon), 0
-    for done in range(len(texts)):
-        while sent < len(texts) and sent - done < WINDOW:
-            s.sendall(texts[sent])
-            sent += 1
-        answer = json.loads(lines.readline())
-        if "error" in answer or answer["result"]["refused"] \
-                or not answer["result"]["durable"]:
-            raise SystemExit("refused: %.300r" % answer)
-    wall, used = time.monotonic() - begin, cpu(daemon) - used
+    while some := list(itertools.islice(texts, CALLS)):
+        begin, before, sent = time.monotonic(), cpu(daemon), 0
+        for done in range(len(some)):
+            while sent < len(some) and sent - done < WINDOW:
+                s.sendall(some[sent])
+                sent += 1
+            result = json.loads(lines.readline()).get("result")
+            if not result or result["refused"] or not result["durable"]:
+                raise SystemExit("refused: %.300r" % result)
+            n += result["accepted"]
+        wall += time.monotonic() - begin
+        used += cpu(daemon) - before
     s.close()
-    return len(endpoints) / wall, len(endpoints) / used
+    return n / wall, n / used
 
 
 def ask(daemon, questions):
@@ -87,38 +97,81 @@ def show(what, took):
         statistics.median(took), took[len(took) * 99 // 100], took[-1]))
 
 
+class Meanwhile:
+    """What a process of its own does again and again."""
+
+    def __init__(self, what):
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                while True:
+                    what()
+            finally:
+                os._exit(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_unused):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def memory(daemon, what):
+    """Of its own, and mapped files of which the kernel may take pages back."""
+    with open("/proc/%d/status" % daemon.process.pid, encoding="ascii") as f:
+        kb = {line.split(":")[0]: line.split()[1] for line in f
+              if line.startswith(("VmHWM", "Rss"))}
+    common.row("memory, " + what, "%.0f MB of its own, %.0f MB of files, most "
+               "%.0f MB" % tuple(int(kb[k]) / 1024 for k in (
+                   "RssAnon", "RssFile", "VmHWM")))
+
+
+def on_disk(daemon):
+    folder = os.path.join(daemon.state_dir, "identity")
+    sizes = [os.path.getsize(os.path.join(folder, f))
+             for f in os.listdir(folder) if f.startswith("past")]
+    return "%d files of the past, %.0f MB" % (len(sizes), sum(sizes) / 1e6)
+
+
 def test_endpoints():
     common.header("Endpoints over the API (unix socket, %d in a call)" % BATCH)
     daemon = Daemon(Lab(), config={"collector": QUIET,
                                    "api": {"rate-limit": 0}})
     now = int(time.time())
+    memory(daemon, "empty")
+    rate = "%.0f/s; %.0f per CPU second"
     live = [endpoint(i, "live-%d" % i) for i in range(LIVE)]
-    rates = tell(daemon, live)
     common.row("%d live, told and on disk (wanted: 100000)" % LIVE,
-               "%.0f/s; %.0f per CPU second" % rates)
-    rates = tell(daemon, live)
-    common.row("the same again, nothing new", "%.0f/s; %.0f per CPU second"
-               % rates)
+               rate % tell(daemon, iter(live)))
+    memory(daemon, "%d live" % LIVE)
+    common.row("the same again, nothing new", rate % tell(daemon, iter(live)))
+    del live
+    memory(daemon, "told twice")
     # Each address had others before, an hour each, days ago.
     times = PAST // LIVE
-    past = [endpoint(i, "past-%d-%d" % (k, i), name="old-%d-%d" % (k, i),
+    past = (endpoint(i, "past-%d-%d" % (k, i), name="old-%d-%d" % (k, i),
                      valid_from=now - (50 + k) * HOUR,
                      valid_to=now - (49 + k) * HOUR)
-            for k in range(times) for i in range(LIVE)]
-    rates = tell(daemon, past)
-    common.row("%d intervals of the past" % len(past),
-               "%.0f/s; %.0f per CPU second" % rates)
+            for k in range(times) for i in range(LIVE))
+    common.row("%d of the past" % (times * LIVE), rate % tell(daemon, past))
+    memory(daemon, "with the past (wanted: 400)")
+    common.row("on disk", on_disk(daemon))
     pick = random.Random(7)
     chosen = [pick.randrange(LIVE) for _ in range(ASKED)]
-    show("lookup, now (wanted: 1)", ask(daemon, [
-        ({"address": address(i)}, "vm-%d" % i) for i in chosen]))
-    asked = [(i, pick.randrange(times)) for i in chosen]
-    show("lookup, at a time past (wanted: 1)", ask(daemon, [
-        ({"address": address(i), "at": str(now - (50 + k) * HOUR + 1800)},
-         "old-%d-%d" % (k, i)) for i, k in asked]))
-    with open("/proc/%d/statm" % daemon.process.pid, encoding="ascii") as f:
-        common.row("memory of venturid", "%.0f MB" % (
-            int(f.read().split()[1]) * 4096 / 1e6))
+    now_asked = [({"address": address(i)}, "vm-%d" % i) for i in chosen]
+    show("lookup, now (wanted: 1)", ask(daemon, now_asked))
+    past = [({"address": address(i), "at": str(now - (50 + k) * HOUR + 1800)},
+             "old-%d-%d" % (k, i)) for i, k in (
+                 (i, pick.randrange(times)) for i in chosen)]
+    show("lookup, at a time past (wanted: 1)", ask(daemon, past))
+    with Meanwhile(lambda: ask(daemon, past)):
+        show("lookup, now, while others ask of the past",
+             ask(daemon, now_asked * 5))
+    some = [endpoint(i, "live-%d" % i) for i in range(min(LIVE, 200000))]
+    with Meanwhile(lambda: tell(daemon, iter(some))):
+        show("lookup, now, while others tell", ask(daemon, now_asked * 5))
+    memory(daemon, "after the lookups (wanted: 400)")
     daemon.stop()
 
 

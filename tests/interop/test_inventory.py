@@ -54,6 +54,26 @@ def await_who(daemon, address, expected, what):
                % (what, address, expected, who(daemon, address)))
 
 
+def test_clock():
+    """A list was told while the clock was a day ahead; now it is right again."""
+    path = os.path.join(open_dir(), "sites.csv")
+    write(path, "prefix,name\n10.1.0.0/16,one\n")
+    daemon = Daemon(Lab(), config=config([
+        {"name": "sites", "location": path, "interval": "1s"}]))
+    await_who(daemon, "10.1.0.1", [("one", "list:sites")], "read")
+    daemon.rpc("endpoint.upsert", source="list:sites", endpoints=[
+        {"id": "ahead", "name": "ahead", "addresses": ["10.9.0.1"]}],
+               generation=int((time.time() + 86400) * 1e6))
+    await_who(daemon, "10.9.0.1", [("ahead", "list:sites")], "told ahead")
+    write(path, "prefix,name\n10.1.0.0/16,other\n")
+    await_who(daemon, "10.1.0.1", [("other", "list:sites")], "read again")
+    equal(who(daemon, "10.9.0.1"), [], "what is not in it has ended")
+    daemon.rpc("config.edit", config={"venturi:venturi": {
+        "inventory": {"list": None}}}, merge=True)
+    await_who(daemon, "10.1.0.1", [], "no longer configured")
+    daemon.stop()
+
+
 def test_file():
     lab = Lab()
     path = os.path.join(open_dir(), "sites.csv")
