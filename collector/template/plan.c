@@ -602,7 +602,9 @@ finish_times(const struct plan *plan, const struct plan_env *env,
     for (uint32_t i = 0; i < n; i++) {
         int64_t took = duration_us(plan, v, i);
         if (start) {
-            b->flow_end[row + i] = b->flow_start[row + i] + took;
+            int64_t from = b->flow_start[row + i];      /* Up to INT64_MAX. */
+            b->flow_end[row + i] = from > INT64_MAX - took ? INT64_MAX
+                                                           : from + took;
         } else {
             if (!end) {
                 b->flow_end[row + i] = env->export_us;
