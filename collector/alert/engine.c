@@ -121,7 +121,8 @@ judge_unknown(struct alert_watch *w)
         w->unknown_limit = INFINITY;
     } else {
         double usual = alert_exp2(alert_level_limit(
-                           l, alert_log2(r->ratio - 1)) + w->most);
+                           l, ALERT_DEVIATIONS,
+                           alert_log2(r->ratio - 1)) + w->largest_most);
         w->unknown_limit = (float) (usual > r->minimum ? usual : r->minimum);
     }
 }
@@ -153,6 +154,7 @@ watch_create(struct alert_engine *e, const struct alert_rule *r,
         return NULL;
     }
     w->relimit = true;
+    w->deviations = ALERT_STRAY;
     judge_unknown(w);
     return w;
 }
@@ -612,7 +614,8 @@ limit_of(const struct alert_watch *w, const struct alert_level *l)
 
     if (r->type == ALERT_BASELINE && l->n >= ALERT_KNOWN_MINUTES) {
         double usual = alert_exp2(alert_level_limit(
-                           l, alert_log2(r->ratio - 1)) + w->most);
+                           l, w->deviations, alert_log2(r->ratio - 1))
+                                     + w->most);
         limit = usual > limit ? usual : limit;
         /* A little time is little to judge by: others count, too. */
         if (l->n < SURE_MINUTES && isfinite(w->unknown_limit)
@@ -726,6 +729,8 @@ judge(const struct tick *t, struct alert_watch *w, struct alert_entry *x)
                    : again ? FLAPS_MAX : 0;
         if (!raise(t->e, w, x)) {
             x->state = ALERT_IDLE;
+        } else if (r->type == ALERT_BASELINE && x->level.n >= SURE_MINUTES) {
+            w->strayed = true;
         }
         if (r->type == ALERT_NEW) {
             make_known(w, x);
@@ -741,9 +746,11 @@ learn(struct alert_watch *w, struct alert_entry *x, float most[2])
         float log = alert_log2((double) x->peak) - w->offset;
         bool unknown = x->level.n < ALERT_KNOWN_MINUTES;
         if (x->state != ALERT_RAISED) {
-            most[unknown] = log > most[unknown] ? log : most[unknown];
+            float raw = log + w->offset;        /* It has other hours. */
+            most[unknown] = raw > most[unknown] ? raw : most[unknown];
         }
         alert_level_learn(&x->level, log, LEVEL_MEMORY);
+        w->long_known |= x->level.n >= SURE_MINUTES;
     }
     if (x->known && x->peak > 0) {
         alert_seen_add(&w->seen, alert_stable_hash(w, x));
@@ -770,14 +777,21 @@ end_minute(const struct tick *t, struct alert_watch *w)
         }
     }
     float all = most[0] > most[1] ? most[0] : most[1];
+    float offset = 0;
     if (all > 0) {
-        alert_level_learn_most(&w->largest, &w->largest_run, all,
+        alert_season_learn(&w->largest_season, &hour, all);
+        offset = alert_season_offset(&w->largest_season, &hour);
+        alert_level_learn_most(&w->largest, &w->largest_run, all - offset,
                                LEVEL_MEMORY);
     }
     if (most[1] > 0) {
         alert_level_learn_most(&w->largest_unknown, &w->unknown_run,
-                               most[1], LEVEL_MEMORY);
+                               most[1] - offset, LEVEL_MEMORY);
     }
+    if (w->long_known) {
+        alert_stray_learn(&w->deviations, w->strayed);
+    }
+    w->strayed = w->long_known = false;
     w->minute_total = 0;
     if (w->rule.type == ALERT_NEW) {
         alert_seen_age(&w->seen, t->now_s, w->rule.remember_s);
@@ -793,6 +807,7 @@ set_limits(struct alert_watch *w, int64_t now_s)
 
     w->offset = alert_season_offset(&w->season, &hour);
     w->most = alert_season_most(&w->season, &hour);
+    w->largest_most = alert_season_most(&w->largest_season, &hour);
     judge_unknown(w);
     w->thinning = w->rule.type == ALERT_BASELINE ? w->rule.minimum / THINNING
                                                  : 0;

@@ -29,9 +29,14 @@ struct alert_watch {
     struct alert_table table;
     struct alert_seen seen;     /* Of NEW. */
     struct alert_season season;
+    struct alert_season largest_season; /* The largest has hours of its own. */
     struct alert_level largest, largest_unknown;        /* Peak of a minute. */
     int largest_run, unknown_run;
     float offset, most;         /* Of the hour; for limits. */
+    float largest_most;         /* The same of the largest. */
+    float deviations;           /* What is long known may stray so far. */
+    bool strayed, long_known;   /* One went farther in this minute; there was
+                                 * one. */
     float unknown_limit;
     double thinning;            /* Records below this are thinned. */
     uint64_t random;

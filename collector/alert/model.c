@@ -11,6 +11,8 @@
 #define CLIP 4.f
 #define QUARTER_DEV 1.2f        /* Deviations in what is between a quarter and
                                  * the half: maxima have a long upper end. */
+#define MOST_DEV .5f            /* Largest ones are never that alike. */
+#define STRAY_STEP .25f
 #define QUANTILE_STEP 2.f
 #define LONG_RUN 60
 #define SEASON_MEMORY (60 * 20) /* Samples of an hour: 20 days. */
@@ -68,14 +70,22 @@ alert_level_learn_most(struct alert_level *l, int *run, float x, float memory)
         l->mean += x > l->mean ? step / 2 : -step / 2;
     }
     l->dev += QUARTER_DEV * step * (low ? .75f : -.25f);
-    l->dev = l->dev < .2f ? .2f : l->dev;
+    l->dev = l->dev < MOST_DEV ? MOST_DEV : l->dev;
 }
 
 float
-alert_level_limit(const struct alert_level *l, float log2_ratio)
+alert_level_limit(const struct alert_level *l, float deviations,
+                  float log2_ratio)
 {
-    float spread = ALERT_DEVIATIONS * l->dev;
+    float spread = deviations * l->dev;
     return l->mean + (spread > log2_ratio ? spread : log2_ratio);
+}
+
+void
+alert_stray_learn(float *deviations, bool strayed)
+{
+    *deviations += strayed ? STRAY_STEP : -STRAY_STEP / ALERT_STRAY_MINUTES;
+    *deviations = fminf(fmaxf(*deviations, ALERT_DEVIATIONS), ALERT_STRAY_MOST);
 }
 
 /* Hours 0 to 23 are of working days, 24 to 47 of weekends. */

@@ -12,6 +12,7 @@
 #ifndef COLLECTOR_ALERT_MODEL_H
 #define COLLECTOR_ALERT_MODEL_H 1
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ALERT_HOURS 48
@@ -32,8 +33,21 @@ void alert_level_learn(struct alert_level *, float x, float memory);
  * hour is usual, however far it is. */
 void alert_level_learn_most(struct alert_level *, int *run, float x,
                             float memory);
-/* Beyond this it is not usual, for a ratio given as a power of two. */
-float alert_level_limit(const struct alert_level *, float log2_ratio);
+/* Beyond this it is not usual: so many deviations above the mean, or a ratio,
+ * given as a power of two. */
+float alert_level_limit(const struct alert_level *, float deviations,
+                        float log2_ratio);
+
+/* Learns, once a minute, how many deviations those may stray that are judged by
+ * their own past alone.  Their rates have no common shape (one large flow is a
+ * thousand small ones), so what is usual is found by what is told: in one of
+ * ALERT_STRAY_MINUTES somebody goes farther ('strayed').  It stays between
+ * ALERT_DEVIATIONS and ALERT_STRAY_MOST: spikes of some do not hide those of
+ * others. */
+#define ALERT_STRAY 8.f         /* Until more is known. */
+#define ALERT_STRAY_MOST 10.f
+#define ALERT_STRAY_MINUTES 500
+void alert_stray_learn(float *deviations, bool strayed);
 
 struct alert_season {
     struct alert_level all, hour[ALERT_HOURS];

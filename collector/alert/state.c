@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,16 @@ put_entries(FILE *f, struct alert_watch *w)
 }
 
 static void
+put_season(FILE *f, const struct alert_season *s)
+{
+    put_level(f, &s->all);
+    for (unsigned i = 0; i < ALERT_HOURS; i++) {
+        put_level(f, &s->hour[i]);
+    }
+    putc('\n', f);
+}
+
+static void
 put_watch(FILE *f, struct alert_watch *w)
 {
     pthread_mutex_lock(&w->mutex);
@@ -112,11 +123,10 @@ put_watch(FILE *f, struct alert_watch *w)
     fputs("levels", f);
     put_level(f, &w->largest);
     put_level(f, &w->largest_unknown);
-    put_level(f, &w->season.all);
-    for (unsigned i = 0; i < ALERT_HOURS; i++) {
-        put_level(f, &w->season.hour[i]);
-    }
-    putc('\n', f);
+    put_season(f, &w->season);
+    fputs("largest", f);
+    put_season(f, &w->largest_season);
+    fprintf(f, "deviations %.6g\n", (double) w->deviations);
     pthread_mutex_unlock(&w->mutex);
     put_entries(f, w);
     pthread_mutex_lock(&w->mutex);
@@ -174,7 +184,7 @@ get_level(char **p, struct alert_level *l)
     int used = 0;
     struct alert_level x = { 0 };
     if (sscanf(*p, "%f %f %" SCNu32 "%n", &x.mean, &x.dev, &x.n, &used) != 3
-        || !(x.mean >= 0 && x.mean <= 128) || !(x.dev >= 0 && x.dev <= 128)) {
+        || !(fabsf(x.mean) <= 128) || !(x.dev >= 0 && x.dev <= 128)) {
         return false;
     }
     *l = x;
@@ -281,12 +291,30 @@ get_entry(struct alert_watch *w, char *p)
 }
 
 static bool
+get_season(char *p, struct alert_season *s)
+{
+    bool ok = get_level(&p, &s->all);
+    for (unsigned i = 0; i < ALERT_HOURS && ok; i++) {
+        ok = get_level(&p, &s->hour[i]);
+    }
+    return ok;
+}
+
+static bool
 get_levels(struct alert_watch *w, char *p)
 {
-    bool ok = get_level(&p, &w->largest) && get_level(&p, &w->largest_unknown)
-              && get_level(&p, &w->season.all);
-    for (unsigned i = 0; i < ALERT_HOURS && ok; i++) {
-        ok = get_level(&p, &w->season.hour[i]);
+    return get_level(&p, &w->largest) && get_level(&p, &w->largest_unknown)
+           && get_season(p, &w->season);
+}
+
+static bool
+get_deviations(struct alert_watch *w, const char *p)
+{
+    float x;
+    bool ok = sscanf(p, "%f", &x) == 1 && x >= ALERT_DEVIATIONS
+              && x <= ALERT_STRAY_MOST;
+    if (ok) {
+        w->deviations = x;
     }
     return ok;
 }
@@ -347,6 +375,10 @@ get_line(struct alert_engine *e, struct alert_watch **w, char *line, FILE *f,
         return get_time(line + 6, &(*w)->began_s);
     } else if (!strncmp(line, "levels ", 7)) {
         return get_levels(*w, line + 7);
+    } else if (!strncmp(line, "largest ", 8)) {
+        return get_season(line + 8, &(*w)->largest_season);
+    } else if (!strncmp(line, "deviations ", 11)) {
+        return get_deviations(*w, line + 11);
     } else if (!strncmp(line, "key ", 4)) {
         return get_entry(*w, line + 4);
     } else {

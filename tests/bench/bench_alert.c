@@ -1,7 +1,7 @@
 /* Alerts: how soon a spike is seen, how often ordinary traffic is taken for one,
  * and what rules cost at ingest.
  *
- *     bench_alert [DAYS] [FLOWS_A_SECOND] */
+ *     bench_alert [DAYS [FLOWS_A_SECOND [SEED [SECONDS_BETWEEN_SPIKES]]]] */
 #include <config.h>
 
 #include <inttypes.h>
@@ -122,7 +122,7 @@ cost(struct dict *dict, size_t first, size_t n)
 int
 main(int argc, char *argv[])
 {
-    int days = argc > 1 ? atoi(argv[1]) : 2;
+    int days = argc > 1 ? atoi(argv[1]) : 9;
     int gap_s = argc > 4 ? atoi(argv[4]) : 1200;
     double rate = argc > 2 ? atof(argv[2]) : 60;
     uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 42;

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "collector/alert/engine.h"
+#include "collector/alert/engine_p.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -466,7 +467,7 @@ test_model(void)
     float before = l.mean;
     alert_level_learn(&l, 40, 1440);    /* A spike moves it by little. */
     CU_ASSERT_TRUE(l.mean - before < .02f);
-    CU_ASSERT_TRUE(alert_level_limit(&l, 2) > l.mean + 2);
+    CU_ASSERT_TRUE(alert_level_limit(&l, 6, 2) > l.mean + 2);
     CU_ASSERT_DOUBLE_EQUAL(alert_exp2(alert_log2(12345)), 12345, 1);
     /* Monday 00:05 is close to Sunday's 23 h. */
     struct alert_hour h = alert_hour_of(1, 5);
@@ -495,6 +496,107 @@ test_model(void)
     CU_ASSERT_DOUBLE_EQUAL(alert_season_offset(&s, &h), -.1, .15);
 }
 
+/* Whatever the shape of what they do, one minute in so many is told; and
+ * neither much nor nothing makes it blind or nervous. */
+static void
+test_model_of_strays(void)
+{
+    float d = ALERT_STRAY;
+    for (int i = 0; i < 100 * ALERT_STRAY_MINUTES; i++) {
+        alert_stray_learn(&d, i % (ALERT_STRAY_MINUTES + 1) == 0);
+    }
+    CU_ASSERT_DOUBLE_EQUAL(d, ALERT_STRAY, .3);
+    for (int i = 0; i < 100; i++) {
+        alert_stray_learn(&d, true);
+    }
+    CU_ASSERT_EQUAL(d, ALERT_STRAY_MOST);
+    /* A week is forgotten in some days. */
+    for (int i = 0; i < 6 * 1440; i++) {
+        alert_stray_learn(&d, false);
+    }
+    CU_ASSERT_EQUAL(d, ALERT_DEVIATIONS);
+}
+
+struct day_seen {
+    struct addr spike;
+    bool spiking, found;
+    int64_t minute;
+    unsigned n_minutes;         /* With a false alarm. */
+    struct day *day;
+};
+
+static void
+on_day(void *seen, const struct alert_change *c)
+{
+    struct day_seen *s = seen;
+    if (c->raised && s->spiking && addr_equal(&c->key[0].addr, &s->spike)) {
+        s->found = true;
+    } else if (c->raised && s->minute != s->day->now_s / 60) {
+        s->minute = s->day->now_s / 60;
+        s->n_minutes++;
+    }
+}
+
+static void
+on_batch(void *e, struct flow_batch *b)
+{
+    alert_process(e, b);
+}
+
+/* Days of ordinary traffic, then a spike in each hour of one more: of the size
+ * of what the largest ordinary flows are.  It was well told on the second day
+ * once, and ever worse after it. */
+static void
+test_days(void)
+{
+    enum { DAYS = 4, PER_SECOND = 15 };
+    struct alert_rule r[4];
+    struct day d;
+    struct day_seen s = { .minute = 0, .day = &d };
+    struct filter_error error;
+    size_t bad;
+    CU_ASSERT_EQUAL_FATAL(n_alert_builtin, 4);
+    for (size_t i = 0; i < 4; i++) {
+        memcpy(&r[i], &alert_builtin[i], sizeof r[i]);
+        r[i].minimum /= 50;
+    }
+    struct alert_engine *e = alert_engine_create(dict);
+    CU_ASSERT_EQUAL_FATAL(alert_engine_set(e, r, 4, &bad, &error, on_day, &s),
+                          0);
+    day_init(&d, 20261201, PER_SECOND, MONDAY_S);
+    d.give = on_batch;
+    d.aux = e;
+    for (int day = 0; day <= DAYS; day++) {
+        s.n_minutes = 0;
+        for (int i = 0; i < 86400; i++) {
+            day_second(&d);
+            alert_engine_tick(e, d.now_s, 1, on_day, &s);
+        }
+        CU_ASSERT_TRUE(s.n_minutes < 15);       /* One in a hundred. */
+    }
+    unsigned n_found = 0;
+    for (int hour = 0; hour < 24; hour++) {
+        for (int i = 0; i < 3600; i++) {
+            day_second(&d);
+            alert_engine_tick(e, d.now_s, 1, on_day, &s);
+        }
+        uint32_t who = (uint32_t) (day_random(&d) % DAY_ADDRESSES);
+        s.spike = day_addr(10, who);
+        s.spiking = true;
+        s.found = false;
+        for (uint32_t i = 0; i < 50; i++) {
+            day_record(&d, who, i, 1e6, .01);
+        }
+        day_second(&d);
+        alert_engine_tick(e, d.now_s, 1, on_day, &s);
+        s.spiking = false;
+        n_found += s.found;
+    }
+    CU_ASSERT_EQUAL(n_found, 24);
+    day_clear(&d);
+    alert_engine_destroy(e);
+}
+
 /* Of others' minutes four in ten have what is to be told: what is usual among
  * the rest is still usual. */
 static void
@@ -513,7 +615,7 @@ test_model_of_others(void)
     CU_ASSERT_DOUBLE_EQUAL(clean.mean, 20.5, .1);
     CU_ASSERT_TRUE(clean.dev > .15f && clean.dev < .6f);
     CU_ASSERT_TRUE(mixed.mean < 21.f);
-    CU_ASSERT_TRUE(alert_level_limit(&mixed, 1.6f) < 25.f);
+    CU_ASSERT_TRUE(alert_level_limit(&mixed, 6, 1.6f) < 25.f);
     /* What all of them do for some hours is usual. */
     for (int i = 0; i < 240; i++) {
         alert_level_learn_most(&mixed, &run[1], 29 + (float) (i % 10) * .1f,
@@ -522,8 +624,8 @@ test_model_of_others(void)
     /* Within what there was (29.0 to 29.9), which raises nothing; ten times as
      * much still would. */
     CU_ASSERT_TRUE(mixed.mean >= 29.f && mixed.mean <= 29.9f);
-    CU_ASSERT_TRUE(alert_level_limit(&mixed, 1.6f) > 29.9f);
-    CU_ASSERT_TRUE(alert_level_limit(&mixed, 1.6f) < 29.9f + 3.3f);
+    CU_ASSERT_TRUE(alert_level_limit(&mixed, 6, 1.6f) > 29.9f);
+    CU_ASSERT_TRUE(alert_level_limit(&mixed, 6, 1.6f) < 29.9f + 3.3f);
 }
 
 /* An hour with much traffic each night is usual; the same at noon is not. */
@@ -558,6 +660,49 @@ test_time_of_day(void)
     CU_ASSERT_EQUAL(t.raised, 1);
     CU_ASSERT_TRUE(t.expected > 1e6 && t.expected < 4e6);
     alert_engine_destroy(e);
+}
+
+/* Little, in an hour that has much, is below nothing once the hour is taken out:
+ * that, the hours of the largest, and how far is usual come back as they are. */
+static void
+test_levels_kept(const struct alert_rule *rules, char *text, size_t size)
+{
+    struct alert_engine *e = engine(rules, 3), *again = engine(rules, 3);
+    FILE *f = fmemopen(text, size, "r");
+    CU_ASSERT_EQUAL(alert_engine_load(e, f), 0);
+    fclose(f);
+    struct alert_watch *w = alert_watch_find(e, "b");
+    unsigned n = 0;
+    for (size_t i = 0; i < (size_t) w->table.n_buckets * ALERT_WAYS; i++) {
+        if (alert_table_has(&w->table, i)) {
+            w->table.entries[i].level.mean = -1.5f;
+            n++;
+        }
+    }
+    CU_ASSERT_EQUAL(n, 1);
+    w->largest.mean = -2;
+    w->deviations = 7.25f;
+    w->largest_season.all = (struct alert_level) { 20, 1, 90 };
+    w->largest_season.hour[47] = (struct alert_level) { 23, 2, 30 };
+    char *second = NULL;
+    f = open_memstream(&second, &size);
+    CU_ASSERT_EQUAL(alert_engine_save(e, f), 0);
+    fclose(f);
+    f = fmemopen(second, size, "r");
+    CU_ASSERT_EQUAL(alert_engine_load(again, f), 0);
+    fclose(f);
+    free(second);
+    w = alert_watch_find(again, "b");
+    for (size_t i = 0; i < (size_t) w->table.n_buckets * ALERT_WAYS; i++) {
+        CU_ASSERT_TRUE(!alert_table_has(&w->table, i)
+                       || w->table.entries[i].level.mean == -1.5f);
+    }
+    CU_ASSERT_EQUAL(w->largest.mean, -2);
+    CU_ASSERT_EQUAL(w->deviations, 7.25f);
+    CU_ASSERT_EQUAL(w->largest_season.all.n, 90);
+    CU_ASSERT_EQUAL(w->largest_season.hour[47].mean, 23);
+    alert_engine_destroy(e);
+    alert_engine_destroy(again);
 }
 
 /* What was learned and raised is there after a restart; damage takes no more
@@ -618,6 +763,7 @@ test_state(void)
     CU_ASSERT_EQUAL(s.active, 0);
     alert_engine_destroy(e);
 
+    test_levels_kept(r, text, size);
     for (size_t n = 0; n < size; n += size > 5000 ? 997 : 1) {
         e = engine(r, 3);
         f = fmemopen(text, n ? n : 1, "r");
@@ -677,7 +823,8 @@ main(void)
           UNIT_TEST(test_one_by_one), UNIT_TEST(test_over),
           UNIT_TEST(test_told_without_a_lock),
         UNIT_TEST(test_new), UNIT_TEST(test_model),
-        UNIT_TEST(test_model_of_others),
+        UNIT_TEST(test_model_of_others), UNIT_TEST(test_model_of_strays),
+        UNIT_TEST(test_days),
         UNIT_TEST(test_time_of_day), UNIT_TEST(test_state),
         UNIT_TEST(test_seen),
     };
