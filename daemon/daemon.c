@@ -434,7 +434,7 @@ create_tables(struct daemon *d, const struct config *c)
         return -ENOMEM;
     }
     d->identity = d->dict ? identity_create(
-        d->dict, &(struct identity_limits) { 0, 0, 0 }) : NULL;
+        d->dict, &(struct identity_limits) { .names = 0 }) : NULL;
     d->why = why_create();
     d->stages[1] = (struct stage) { "why", why_process, d->why };
     d->stages[2] = (struct stage) { "identify", identity_process,

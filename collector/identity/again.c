@@ -104,7 +104,7 @@ identity_again_create(struct identity_journal *j, struct dict *dict,
 
     *out = NULL;
     if (!a || !(a->table = identity_create(
-                    dict, &(struct identity_limits) { 0, 0, 0 }))) {
+                    dict, &(struct identity_limits) { .names = 0 }))) {
         free(a);
         return -ENOMEM;
     }

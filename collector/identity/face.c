@@ -40,6 +40,7 @@ struct numbering {
     size_t bytes;
 };
 
+#define NO_NUMBER UINT32_MAX
 #define NUMBERS_MIN 64
 #define NUMBER_BYTES 64         /* Of texts on average, at most. */
 
@@ -119,9 +120,9 @@ numbering_hold(struct numbering *n, const char *text)
     if (v || !*text) {
         return v ? v->id : 0;
     }
-    if (n->n == n->max || n->bytes + size > (size_t) n->max * NUMBER_BYTES
+    if (n->n == n->max || n->last == UINT32_MAX - 1 || n->bytes + size > (size_t) n->max * NUMBER_BYTES
         || !(v = malloc(sizeof *v + size))) {
-        return UINT32_MAX;
+        return NO_NUMBER;
     }
     if (n->n++ > n->mask) {
         numbering_grow(n);
@@ -266,6 +267,13 @@ groups_grow(struct identity *t)
     return true;
 }
 
+static void
+numbers_release(struct identity *t, const struct face_group *g)
+{
+    numbering_release(t->scopes, group_text(g, IDENTITY_NETWORK), g->scope);
+    numbering_release(t->tenants, group_text(g, IDENTITY_TENANT), g->tenant);
+}
+
 static struct face_group *
 group_make(struct identity *t, const char *const *text, uint32_t hash)
 {
@@ -292,6 +300,13 @@ group_make(struct identity *t, const char *const *text, uint32_t hash)
     }
     g->scope = numbering_hold(t->scopes, or_empty(text[IDENTITY_NETWORK]));
     g->tenant = numbering_hold(t->tenants, or_empty(text[IDENTITY_TENANT]));
+    /* Without numbers two networks, or tenants, would seem to be one. */
+    t->names_full = g->scope == NO_NUMBER || g->tenant == NO_NUMBER;
+    if (t->names_full) {
+        numbers_release(t, g);
+        block_pool_free(&t->pool, block, GROUP_HEAD + size);
+        return NULL;
+    }
     g->next = t->groups[hash & t->group_mask];
     t->groups[hash & t->group_mask] = block;
     t->n_groups++;
@@ -329,8 +344,7 @@ group_unref(struct identity *t, struct face_group *g)
     }
     *p = g->next;
     t->n_groups--;
-    numbering_release(t->scopes, group_text(g, IDENTITY_NETWORK), g->scope);
-    numbering_release(t->tenants, group_text(g, IDENTITY_TENANT), g->tenant);
+    numbers_release(t, g);
     for (int i = 0; i < GROUP_N_NAMES; i++) {
         name_release(t, &g->name[i]);
     }
@@ -347,6 +361,7 @@ make(struct identity *t, const char *const own[FACE_N_TEXTS],
     for (int i = 0; i < FACE_N_TEXTS; i++) {
         size += size_of_text(own[i]);
     }
+    t->names_full = false;
     struct face_group *g = group_get(t, text);
     uint32_t block = g ? block_pool_alloc(&t->pool, FACE_HEAD + size) : 0;
     if (!block) {

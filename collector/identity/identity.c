@@ -112,8 +112,11 @@ identity_create(struct dict *dict, const struct identity_limits *limits)
     t->peers = calloc(MIN_BUCKETS, sizeof *t->peers);
     t->groups = calloc(MIN_BUCKETS, sizeof *t->groups);
     t->sources = calloc(t->limits.sources, sizeof *t->sources);
-    t->scopes = numbering_create(MAX_NAMES);
-    t->tenants = numbering_create(MAX_NAMES);
+    if (!t->limits.names || t->limits.names > MAX_NAMES) {
+        t->limits.names = MAX_NAMES;
+    }
+    t->scopes = numbering_create(t->limits.names);
+    t->tenants = numbering_create(t->limits.names);
     if (bindings_init(t) || !t->entities || !t->peers || !t->groups
         || !t->sources || !t->scopes || !t->tenants) {
         identity_destroy(t);
@@ -562,7 +565,7 @@ tell_past(struct identity *t, const struct identity_endpoint *e,
 {
     uint32_t f = face_make(t, e, source);
     if (!f) {
-        return -ENOMEM;
+        return t->names_full ? -ENOSPC : -ENOMEM;
     }
     int error = 0;
     for (size_t i = 0; i < e->n_keys && !error; i++) {
@@ -648,7 +651,7 @@ tell(struct identity *t, const struct identity_endpoint *now, uint16_t source)
     struct entity *e = at ? entity_at(t, at) : NULL;
     uint32_t declared = face_make(t, now, source);
     if (!declared) {
-        return -ENOMEM;
+        return t->names_full ? -ENOSPC : -ENOMEM;
     }
     bool earlier = e && now->from_us < e->from;
     if (e && !earlier && as_before(t, e, declared, now)) {

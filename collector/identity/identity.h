@@ -115,6 +115,7 @@ extern const struct counter_def identity_counter_defs[];
 
 struct identity_limits {
     uint32_t endpoints, bindings, sources;      /* 0: the largest. */
+    uint32_t names;             /* Of networks, and of tenants. */
 };
 
 /* 'dict' is the one that flows use.  NULL if out of memory. */

@@ -121,7 +121,7 @@ struct source_row {
 struct numbering;
 struct numbering *numbering_create(uint32_t max);
 void numbering_destroy(struct numbering *);
-/* 0: "".  What does not fit any more has one number together. */
+/* 0: "".  UINT32_MAX: there are 'max' already, or too many octets. */
 uint32_t numbering_hold(struct numbering *, const char *);
 void numbering_release(struct numbering *, const char *, uint32_t);
 
@@ -154,6 +154,7 @@ struct identity {
     uint32_t *groups;           /* Blocks, by hash. */
     uint32_t n_groups, group_mask;
     struct numbering *scopes, *tenants;
+    bool names_full;            /* The last face failed for want of a number. */
 
     uint32_t *entities, *peers; /* Blocks, by hash. */
     uint32_t n_entities, entity_mask, sweep;

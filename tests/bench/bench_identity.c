@@ -128,7 +128,7 @@ main(void)
         struct dict *dict = dict_create(1 << 22, (size_t) 1 << 30);
         double memory = resident_mb(), from = cpu_now();
         struct identity *t = identity_create(
-            dict, &(struct identity_limits) { 0, 0, 0 });
+            dict, &(struct identity_limits) { .names = 0 });
         for (uint32_t j = 0; j < n; j++) {
             tell(t, j);
         }

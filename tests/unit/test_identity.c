@@ -26,7 +26,7 @@ begin(void)
 {
     rcu_register_thread();
     dict = dict_create(1 << 16, 1 << 22);
-    ids = identity_create(dict, &(struct identity_limits) { 0, 0, 0 });
+    ids = identity_create(dict, &(struct identity_limits) { .names = 0 });
 }
 
 static void
@@ -552,7 +552,7 @@ test_names_pass(void)
     identity_destroy(ids);
     dict_destroy(dict);
     dict = dict_create(256, 1 << 20);
-    ids = identity_create(dict, &(struct identity_limits) { 0, 0, 0 });
+    ids = identity_create(dict, &(struct identity_limits) { .names = 0 });
     for (int i = 0; i < 2000; i++) {
         snprintf(id, sizeof id, "tap-%d", i);
         uint32_t bridge = dict_passing(dict, "br-int", 6);
@@ -651,13 +651,27 @@ test_bad(void)
     CU_ASSERT_EQUAL(identity_upsert(ids, &e, NOW), -EINVAL);
     free(k);
     identity_destroy(ids);
-    ids = identity_create(dict, &(struct identity_limits) { 2, 3, 1 });
+    ids = identity_create(dict, &(struct identity_limits) { 2, 3, 1, 0 });
     CU_ASSERT_EQUAL(tell("a", "1", NULL, NULL, "10.0.0.1", 1), 0);
     CU_ASSERT_EQUAL(tell("a", "2", NULL, NULL, "10.0.0.2", 1), 0);
     CU_ASSERT_EQUAL(tell("a", "3", NULL, NULL, "10.0.0.3", 1), -ENOSPC);
     CU_ASSERT_EQUAL(tell("b", "1", NULL, NULL, "10.0.0.4", 1), -ENOSPC);
     CU_ASSERT_EQUAL(tell("a", "1", NULL, NULL, "10.0.0.5", 2), 0);
     CU_ASSERT_EQUAL(tell("a", "1", NULL, NULL, "10.0.0.6", 3), -ENOSPC);
+    identity_destroy(ids);
+    /* A tenant or network more is refused: it would be one with the next. */
+    ids = identity_create(dict, &(struct identity_limits) { .names = 2 });
+    CU_ASSERT_EQUAL(tell("a", "1", "t1", "n1", "10.0.0.1", 1), 0);
+    CU_ASSERT_EQUAL(tell("a", "2", "t2", "n1", "10.0.0.2", 1), 0);
+    CU_ASSERT_EQUAL(tell("a", "3", "t3", "n1", "10.0.0.3", 1), -ENOSPC);
+    CU_ASSERT_EQUAL(tell("a", "2", "t4", "n3", "10.0.0.2", 2), -ENOSPC);
+    CU_ASSERT_STRING_EQUAL(name_at("10.0.0.2", 2), "2");
+    CU_ASSERT_PTR_NULL(name_at("10.0.0.3", 2));
+    CU_ASSERT_EQUAL(tell("a", "4", "t1", "n2", "10.0.0.4", 1), 0);
+    CU_ASSERT_EQUAL(tell("a", "5", "t1", "n3", "10.0.0.5", 1), -ENOSPC);
+    CU_ASSERT_TRUE(identity_delete(ids, "a", "2", 5));
+    identity_expire(ids, 10, 10, 10);   /* It is forgotten: there is room. */
+    CU_ASSERT_EQUAL(tell("a", "3", "t3", "n1", "10.0.0.3", 11), 0);
     end();
 }
 

@@ -28,7 +28,7 @@ tell_as(enum inventory_format format, const char *text, size_t size,
         const char *tenant)
 {
     struct told t = { .table = identity_create(dict,
-                          &(struct identity_limits) { 0, 0, 0 }) };
+                          &(struct identity_limits) { .names = 0 }) };
     struct inventory_telling telling = { .source = "list:x",
                                          .tenant = tenant, .generation = 5,
                                          .now_us = 1000 };

@@ -196,7 +196,7 @@ test_past(void)
     }
     for (int i = 0; i < 2; i++) {
         struct identity *t = identity_create(
-            dict, &(struct identity_limits) { 0, 0, 0 });
+            dict, &(struct identity_limits) { .names = 0 });
         tell_past(t, i * N_PAST / 2, N_PAST / 2);
         struct past_builder *b = past_builder_create(N_PAST);
         identity_each_closed(t, 5000, add, b);
@@ -332,7 +332,7 @@ reopen(struct identity_journal *j, struct identity **t, int64_t now)
     char error[IDENTITY_ERROR_SIZE];
     identity_journal_close(j);
     identity_destroy(*t);
-    *t = identity_create(dict, &(struct identity_limits) { 0, 0, 0 });
+    *t = identity_create(dict, &(struct identity_limits) { .names = 0 });
     j = identity_journal_open(dir, *t, dict, now, error);
     CU_ASSERT_PTR_NOT_NULL_FATAL(j);
     return j;

@@ -67,7 +67,7 @@ add_file(struct past_set *s, const char *const id[], const char *address,
          int64_t from, int64_t to, int n)
 {
     struct identity *t = identity_create(
-        dict, &(struct identity_limits) { 0, 0, 0 });
+        dict, &(struct identity_limits) { .names = 0 });
     struct past_builder *b = past_builder_create((size_t) n);
     struct identity_key k = key(address);
     for (int i = 0; i < n; i++) {
@@ -237,7 +237,7 @@ static void
 test_many(void)
 {
     struct identity *t = identity_create(
-        dict, &(struct identity_limits) { 0, 0, 0 });
+        dict, &(struct identity_limits) { .names = 0 });
     struct past_builder *b = past_builder_create(MANY);
     struct past_set *s = past_set_open(dir);
     struct identity_key k = key("10.0.0.1"), other = key("10.0.0.0");
