@@ -94,13 +94,48 @@ compare_ifs(const void *a_, const void *b_)
     return (a->number > b->number) - (a->number < b->number);
 }
 
-/* Adds the interfaces of bridge 'br' by number; 'by_ofport' or by ifIndex. */
+/* How NetFlow numbers the ports of a bridge: by OpenFlow port or, with
+ * add_id_to_interface, by seven bits of the engine id and nine of the port. */
+struct port_numbers {
+    uint16_t base, mask;
+};
+
+static struct port_numbers
+port_numbers_of(const struct export_row *row)
+{
+    const struct export_value *add = export_row_value(row, OPT_NF_ADD_ID);
+    const struct export_value *id = export_row_value(row, OPT_NF_ENGINE_ID);
+    if (!add->set || !add->number) {
+        return (struct port_numbers) { 0, 0xffff };
+    }
+    /* Without an id in the row, Open vSwitch takes one that it does not
+     * tell. */
+    uint16_t base = id->set ? (uint16_t) ((id->number & 0x7f) << 9) : 0;
+    return (struct port_numbers) { base, 0x1ff };
+}
+
+static bool
+has_patch_port(const struct ovs_bridge *br)
+{
+    for (size_t i = 0; i < br->n_interfaces; i++) {
+        if (br->interfaces[i].type && !strcmp(br->interfaces[i].type,
+                                              "patch")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds the interfaces of bridge 'br' by number: of its port in NetFlow, or, with
+ * NULL, by ifIndex. */
 static void
-add_ifs(struct builder *b, const struct ovs_bridge *br, bool by_ofport)
+add_ifs(struct builder *b, const struct ovs_bridge *br,
+        const struct port_numbers *ports)
 {
     for (size_t i = 0; i < br->n_interfaces; i++) {
         const struct ovs_interface *f = &br->interfaces[i];
-        int64_t number = by_ofport ? f->ofport : f->ifindex;
+        int64_t number = !ports ? f->ifindex : f->ofport < 0 ? f->ofport
+                         : ports->base | (f->ofport & ports->mask);
         if (number > 0 && number <= UINT32_MAX
             && b->map->n_ifs < b->max_ifs) {
             b->map->ifs[b->map->n_ifs++] = (struct observation_if) {
@@ -208,8 +243,11 @@ add_observation(struct builder *b, const struct ovs_snapshot *s,
     set_match(o, table, row);
     if (table == EXPORT_NETFLOW) {
         uint32_t from = b->map->n_ifs;
+        struct port_numbers ports = port_numbers_of(row);
+        o->port_mask = ports.mask;
+        o->patched = has_patch_port(br);
         if (row->n_refs <= 1) {
-            add_ifs(b, br, true);
+            add_ifs(b, br, &ports);
         }
         take_ifs(b, o, from);
     } else {
@@ -333,7 +371,7 @@ add_snapshot(struct builder *b, const struct ovs_snapshot *s,
 {
     uint32_t from = b->map->n_ifs;
     for (size_t i = 0; i < s->n_bridges; i++) {
-        add_ifs(b, &s->bridges[i], false);
+        add_ifs(b, &s->bridges[i], NULL);
     }
     take_ifs(b, host, from);
     for (size_t i = 0; i < s->n_bridges; i++) {

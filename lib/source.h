@@ -127,6 +127,10 @@ struct observation {
     uint32_t sampling;          /* From the row; 1: everything; 0 unknown. */
     bool scaled_by_exporter;    /* OVS IPFIX: counts are estimates already. */
     bool counts_frames;         /* OVS NetFlow: octets include Ethernet. */
+    uint16_t port_mask;         /* OVS NetFlow: the bits of an interface's */
+                                /* number that are an OpenFlow port; else 0. */
+    bool patched;               /* OVS NetFlow: packets can leave by a port of */
+                                /* another bridge, which has its numbers. */
     bool canonical;             /* The protocol that totals count. */
     bool canonical_egress;      /* Count egress records, not ingress ones. */
     bool counts_by_if;          /* One interface, one exporter: the statistics

@@ -333,6 +333,26 @@ dataset_body(const struct set_context *x, struct cursor *c, uint16_t size)
     return cur_sub(c, n);
 }
 
+/* A set that has something in it, but not one whole record, is not padding (RFC
+ * 7011 section 3.3.1: less than a record, after one): the sender means another
+ * template. */
+static void
+decode_records(struct set_context *x, const struct template *t,
+               struct cursor *c)
+{
+    bool short_of_one = cur_more(c) && cur_left(c) < t->min_size;
+    if (short_of_one && !x->dec->d->cut) {
+        decode_refuse(x->dec, x->source, &x->dec->c.counters->bad_record);
+        x->unknown = true;
+    } else if (t->options) {
+        decode_options(x, t, c);
+    } else if (t->fixed) {
+        decode_fixed(x, t, c);
+    } else {
+        decode_var(x, t, c);
+    }
+}
+
 void
 dataset_decode(struct set_context *x, uint16_t id, struct cursor *c)
 {
@@ -350,13 +370,7 @@ dataset_decode(struct set_context *x, uint16_t id, struct cursor *c)
         if (t->ovs) {
             source_mark_ovs(x->source, true);
         }
-        if (t->options) {
-            decode_options(x, t, c);
-        } else if (t->fixed) {
-            decode_fixed(x, t, c);
-        } else {
-            decode_var(x, t, c);
-        }
+        decode_records(x, t, c);
     }
     template_read_unlock();
 }

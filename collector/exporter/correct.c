@@ -113,6 +113,31 @@ name_interface(struct flow_batch *b, const struct observation *o, uint32_t i,
     }
 }
 
+/* The end of a port's 16 bits means other things in Open vSwitch's NetFlow; so
+ * does any number if the packet went through a patch port: it is one of the
+ * bridge behind it, and nothing says which.  True if 'out_if' can be named. */
+static bool
+netflow_output(struct flow_batch *b, const struct observation *o, uint32_t i)
+{
+    enum { NONE = 0xfffd, MANY = 0xfffe, FORWARDED = 64, DROPPED = 128 };
+    if (!o->port_mask || !batch_is_valid(b, COL_out_if, i)) {
+        return true;
+    }
+    uint32_t port = b->out_if[i] & o->port_mask;
+    uint32_t none = NONE & o->port_mask;
+    if (port >= none) {
+        /* Also of what goes on after recirculation it says "none". */
+        BATCH_SET(b, forwarding_status, i, port == none ? DROPPED : FORWARDED);
+        batch_clear_valid(b, COL_out_if, i);
+        b->quality[i] |= Q_OUTPUT_UNKNOWN;
+        return false;
+    } else if (o->patched) {
+        b->quality[i] |= Q_OUTPUT_UNKNOWN;
+        return false;
+    }
+    return true;
+}
+
 /* Bridge, interface names and the canonical mark of a row that OVSDB knows
  * about. */
 static void
@@ -124,8 +149,10 @@ observe_row(struct flow_batch *b, uint32_t i, const struct observation *o)
     }
     name_interface(b, o, i, COL_in_if, COL_in_if_name, b->in_if,
                    b->in_if_name);
-    name_interface(b, o, i, COL_out_if, COL_out_if_name, b->out_if,
-                   b->out_if_name);
+    if (netflow_output(b, o, i)) {
+        name_interface(b, o, i, COL_out_if, COL_out_if_name, b->out_if,
+                       b->out_if_name);
+    }
     b->canonical[i] = o->canonical
                       && (!batch_is_valid(b, COL_direction, i)
                           || b->direction[i] == wanted);

@@ -141,6 +141,56 @@ def test_three_exports_agree_with_the_hosts():
     daemon.stop()
 
 
+def test_across_a_patch_port():
+    """Two bridges, each with three protocols, and a packet that crosses both:
+    still one packet.  NetFlow numbers its output as the other bridge does, so
+    no name is put on that; with the engine id in the numbers, names are
+    found."""
+    lab = Lab()
+    ovs = Ovs(lab)
+    for bridge in ("br0", "br1"):
+        ovs.add_bridge(bridge)
+    for here, there, bridge in (("p0", "p1", "br0"), ("p1", "p0", "br1")):
+        ovs.vsctl("add-port", bridge, here, "--", "set", "Interface", here,
+                  "type=patch", "options:peer=" + there)
+    ovs.vsctl("set", "Open_vSwitch", ".", "other_config:max-idle=1000")
+    a, b = ovs.add_host(1, "br0"), ovs.add_host(2, "br1")
+    c = ovs.add_host(3, "br1")
+    policy = dict(ALL_THREE["export"]["policy"][0], netflow={
+        "active_timeout": 2, "add_id_to_interface": True})
+    daemon = Daemon(lab, ovs.remote, {"export": {"policy": [policy]}})
+    for bridge in ("br0", "br1"):
+        wait_state(daemon, IN_PLACE, bridge)
+    for host in (a, b, c):
+        host.plug()
+    a.run("ping", "-q", "-c", "40", "-i", "0.02", b.ipv4)
+    c.run("ping", "-q", "-c", "30", "-i", "0.02", b.ipv4)
+
+    def seen(filter, **kwargs):
+        return daemon.flows(metrics=["packets"], filter=filter, **kwargs)
+
+    def each_protocol():
+        rows = seen("proto icmp and not direction egress",
+                    by=["export_protocol"], observations="all")
+        return {r["export_protocol"]: r["packets"] for r in rows} \
+            == {"netflow5": 140, "sflow": 140, "ipfix": 140}
+    wait_until(each_protocol, 30, lambda: "140 echoes: %s" % seen(
+        "proto icmp", by=["export_protocol", "direction"],
+        observations="all"))
+    equal(seen("proto icmp")[0]["packets"], 140, "each packet once")
+    equal({(r["src_addr"], r["dst_addr"]): r["packets"] for r in seen(
+        "proto icmp", by=["src_addr", "dst_addr"])}, {
+            (a.ipv4, b.ipv4): 40, (b.ipv4, a.ipv4): 40,
+            (c.ipv4, b.ipv4): 30, (b.ipv4, c.ipv4): 30}, "each direction once")
+    rows = seen("proto icmp and export_protocol netflow5", by=[
+        "bridge", "in_if_name", "out_if_name"], observations="all")
+    equal({(r["bridge"], r["in_if_name"], r["out_if_name"]): r["packets"]
+           for r in rows},
+          {("br0", a.port, None): 40, ("br1", b.port, None): 70,
+           ("br1", c.port, None): 30}, "ports that NetFlow names")
+    daemon.stop()
+
+
 def test_default_policy_respects_others():
     site = Site()
     ovs = site.ovs

@@ -147,6 +147,51 @@ test_ovs_netflow(void)
     batch_destroy(b);
 }
 
+/* Which port a packet left by, as Open vSwitch's NetFlow says it. */
+static void
+test_ovs_netflow_output(void)
+{
+    static const struct {
+        uint16_t mask;
+        bool patched;
+        uint32_t out_if;
+        bool known, named;
+        uint8_t status;         /* 0: not told. */
+    } cases[] = {
+        { 0xffff, false, 2, true, true, 0 },
+        { 0xffff, false, 0xfffc, true, false, 0 },
+        { 0xffff, false, 0xfffd, false, false, 128 },
+        { 0xffff, false, 0xfffe, false, false, 64 },
+        { 0xffff, false, 0xffff, false, false, 64 },
+        { 0xffff, true, 2, true, false, 0 },
+        { 0x01ff, false, 3 << 9 | 2, true, false, 0 },
+        { 0x01ff, false, 3 << 9 | 0x1fd, false, false, 128 },
+        { 0x01ff, false, 3 << 9 | 0x1ff, false, false, 64 },
+    };
+    struct observation_if port2 = { .number = 2, .name = 9 };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct observation o = {
+            .match = { .protocol = PROTO_NETFLOW5 }, .bridge = 7,
+            .sampling = 1, .counts_frames = true, .port_mask = cases[i].mask,
+            .patched = cases[i].patched, .ifs = &port2, .n_ifs = 1,
+        };
+        struct flow_batch *b = one_row(PROTO_NETFLOW5, 10, 1140);
+        BATCH_SET(b, out_if, 0, cases[i].out_if);
+        run(b, one_observation(o));
+        CU_ASSERT_EQUAL(batch_is_valid(b, COL_out_if, 0), cases[i].known);
+        CU_ASSERT_EQUAL(batch_is_valid(b, COL_out_if_name, 0),
+                        cases[i].named);
+        CU_ASSERT_EQUAL(batch_is_valid(b, COL_forwarding_status, 0),
+                        cases[i].status != 0);
+        if (cases[i].status) {
+            CU_ASSERT_EQUAL(b->forwarding_status[0], cases[i].status);
+        }
+        CU_ASSERT_EQUAL((b->quality[0] & Q_OUTPUT_UNKNOWN) != 0,
+                        !cases[i].known || cases[i].patched);
+        batch_destroy(b);
+    }
+}
+
 /* Open vSwitch that no OVSDB explains. */
 static void
 test_foreign_ovs(void)
@@ -282,6 +327,7 @@ run_registered(void)
         UNIT_TEST(test_multicast), UNIT_TEST(test_unknown_rate),
         UNIT_TEST(test_scaled_by_us),
         UNIT_TEST(test_ovs_ipfix), UNIT_TEST(test_ovs_netflow),
+        UNIT_TEST(test_ovs_netflow_output),
         UNIT_TEST(test_foreign_ovs), UNIT_TEST(test_both_directions),
         UNIT_TEST(test_times),
     };

@@ -220,6 +220,27 @@ test_variable_length(void)
     CU_ASSERT_EQUAL(r.n.bad_record, 1);
     CU_ASSERT_EQUAL(rig_refusals(&r), 1);
     rig_clear(&r);
+
+    /* Not one whole record, and nothing at all. */
+    static const struct template_field whole[] = { { 8, 4, 0 }, { 1, 8, 0 } };
+    rig_init(&r);
+    ipfix_begin(&m, EXPORT_S, 0, 1);
+    ipfix_template(&m, 256, whole, 2);
+    at = set_begin(&m, 256);
+    put_hex(&m, "0a000001 00000000 000000");
+    set_end(&m, at);
+    at = set_begin(&m, 256);
+    set_end(&m, at);
+    at = set_begin(&m, 256);
+    put_hex(&m, "0a000001 00000000 00000007");
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(r.n.bad_record, 1);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 1);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+    CU_ASSERT_EQUAL(r.b->bytes[0], 7);
+    rig_clear(&r);
 }
 
 static void

@@ -109,6 +109,8 @@ test_build(void)
                            "br0");
     CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 1)->name), "vif1");
     CU_ASSERT_PTR_NULL(observation_if_find(o, 9));
+    CU_ASSERT_EQUAL(o->port_mask, 0xffff);
+    CU_ASSERT_FALSE(o->patched);
 
     o = find(map, PROTO_IPFIX, "127.0.0.1", 77);
     CU_ASSERT_STRING_EQUAL(name_of(o->bridge), "br1");
@@ -116,6 +118,21 @@ test_build(void)
     CU_ASSERT_TRUE(o->scaled_by_exporter);
     CU_ASSERT_EQUAL(o->sampling, 400);
     CU_ASSERT_PTR_NULL(find(map, PROTO_IPFIX, "127.0.0.1", 78));
+    observation_map_destroy(map);
+
+    /* With the engine id in the numbers of interfaces, and a patch port. */
+    bridges[0].row[EXPORT_NETFLOW].value[OPT_NF_ADD_ID]
+        = (struct export_value) { true, 1, NULL };
+    ifs0[2].type = "patch";
+    map = observe_build(list, 2, listen, 3, NULL, 0, dict, NOW, 5);
+    o = find(map, PROTO_NETFLOW5, "127.0.0.1", 3 << 8 | 7);
+    CU_ASSERT_EQUAL(o->port_mask, 0x1ff);
+    CU_ASSERT_TRUE(o->patched);
+    CU_ASSERT_STRING_EQUAL(name_of(observation_if_find(o, 7 << 9 | 1)->name),
+                           "vif1");
+    CU_ASSERT_STRING_EQUAL(
+        name_of(observation_if_find(o, 7 << 9 | 0x1fe)->name), "br0");
+    CU_ASSERT_PTR_NULL(observation_if_find(o, 1));
     observation_map_destroy(map);
 
     /* Rows that send elsewhere are none of our business. */
