@@ -64,6 +64,13 @@ source_to_json(const struct api_context *c, const struct source *s)
                  ? dict_text(c->dict, obs->bridge) : NULL);
     reply_time(o, "first_seen", s->first_us);
     reply_time(o, "last_seen", s->last_us);
+    /* sFlow's header has no wall clock. */
+    if (s->key.protocol == PROTO_SFLOW5) {
+        json_object_object_add(o, "clock_skew_ms", NULL);
+    } else {
+        json_object_object_add(o, "clock_skew_ms",
+                               json_object_new_int64(s->skew_us / 1000));
+    }
     reply_sampling(o, s, obs);
     json_object_object_add(o, "counters",
                            reply_counters(&s->n, source_counter_defs));
@@ -164,6 +171,7 @@ exporter_get(struct rpc_call *call, struct json_object *params)
     "\"bridge\":{\"type\":[\"string\",\"null\"]},"                          \
     "\"first_seen\":{\"type\":[\"string\",\"null\"]},"                      \
     "\"last_seen\":{\"type\":[\"string\",\"null\"]},"                       \
+    "\"clock_skew_ms\":{\"type\":[\"integer\",\"null\"]},"                  \
     "\"sampling\":{\"type\":[\"integer\",\"null\"]},"                       \
     "\"sampling_origin\":{\"enum\":[null,\"options\",\"header\",\"ovsdb\"," \
     "\"config\"]},"                                                         \
@@ -174,7 +182,8 @@ exporter_get(struct rpc_call *call, struct json_object *params)
     "\"agent\":\"127.0.0.1\",\"session\":0,"                                \
     "\"protocol\":\"sflow5\",\"observation_domain_id\":0,\"port\":41234,"   \
     "\"bridge\":\"br-int\",\"first_seen\":\"2026-11-23T02:00:01Z\","        \
-    "\"last_seen\":\"2026-11-23T03:00:00Z\",\"sampling\":64,"               \
+    "\"last_seen\":\"2026-11-23T03:00:00Z\",\"clock_skew_ms\":null,"         \
+    "\"sampling\":64,"                                                      \
     "\"sampling_origin\":\"header\","                                       \
     "\"counters\":{\"datagrams\":1200,\"lost\":0}}"
 

@@ -35,7 +35,13 @@
     X(rate_unknown, "Flow records whose sampling rate nobody told")           \
     X(time_corrected, "Flow records whose times could not be right")          \
     X(ring_full, "Flow records lost because the writer could not keep up")    \
-    X(store_lost, "Flow records lost because they could not be written")
+    X(store_lost, "Flow records lost because they could not be written")      \
+    X(bad_header, "Malformed: headers whose length or count cannot be right") \
+    X(bad_set, "Malformed: sets whose length does not fit")                   \
+    X(bad_template, "Malformed: templates that cannot be right")              \
+    X(bad_record, "Malformed: records that end before their fields do")       \
+    X(bad_sample, "Malformed: sFlow samples whose length does not fit")       \
+    X(template_limit, "Templates refused because a share was used up")
 
 struct source_counters {
     SOURCE_COUNTERS(COUNTER_MEMBER)

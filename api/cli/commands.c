@@ -727,6 +727,7 @@ show_exporters(struct cli *cli, struct json_object *o)
     static const struct view views[] = {
         { "id", "id", true, NULL, false },
         { "exporter", "exporter", false, NULL, false },
+        { "name", "name", false, NULL, true },
         { "protocol", "protocol", false, NULL, false },
         { "observation_domain_id", "domain", true, NULL, false },
         { "bridge", "bridge", false, NULL, false },

@@ -408,5 +408,6 @@ dataset_template(struct set_context *x, uint16_t id, bool options,
         decode_refuse(x->dec, x->source, &n->bad_template);
     } else {
         counter_inc(&n->template_limit);
+        counter_inc(&x->source->n.template_limit);
     }
 }

@@ -189,10 +189,23 @@ decode_source(struct decoder *dec, uint8_t protocol, uint32_t domain,
 void
 decode_refuse(struct decoder *dec, struct source *source, counter_t *counter)
 {
-    (void) dec;
     counter_inc(counter);
-    if (source) {
-        counter_inc(&source->n.malformed);
+    if (!source) {
+        return;
+    }
+    struct decoder_counters *n = dec->c.counters;
+    const struct { counter_t *all, *one; } reasons[] = {
+        { &n->bad_header, &source->n.bad_header },
+        { &n->bad_set, &source->n.bad_set },
+        { &n->bad_template, &source->n.bad_template },
+        { &n->bad_record, &source->n.bad_record },
+        { &n->bad_sample, &source->n.bad_sample },
+    };
+    counter_inc(&source->n.malformed);
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        if (reasons[i].all == counter) {
+            counter_inc(reasons[i].one);
+        }
     }
 }
 

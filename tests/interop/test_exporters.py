@@ -254,7 +254,7 @@ def quiet(number):
 
 # --- nfreplay --------------------------------------------------------------
 
-def nfreplay(version, protocol):
+def nfreplay(version, protocol, *kind):
     """Flows that nfcapd has kept, sent again."""
     for program in ("softflowd", "nfcapd", "nfreplay", "nfdump", "tshark"):
         need(program)
@@ -267,7 +267,7 @@ def nfreplay(version, protocol):
                         os.path.join(directory, "log"), lab.name)
     wait_until(lambda: ":270B" in lab.read("/proc/net/udp"), what="nfcapd")
     sent = generator.generate("netflow9", "-p", 9995, "--rate", 2000,
-                              "--count", 2000, netns=lab.name)
+                              "--count", 2000, *kind, netns=lab.name)
     time.sleep(0.5)
     collector.stop()
     name = [os.path.join(kept, n) for n in os.listdir(kept)
@@ -291,6 +291,10 @@ def nfreplay(version, protocol):
     exporters = daemon.rpc("exporter.list")["exporters"]
     equal({e["protocol"] for e in exporters}, {protocol}, "protocols")
     daemon.stop()
+
+
+def test_nfreplay_netflow5():
+    nfreplay("5", "netflow5", "--ipv6", 0)
 
 
 def test_nfreplay_netflow9():

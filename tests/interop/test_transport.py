@@ -2,14 +2,16 @@
 """IPFIX over TCP and TLS, IPv6, multicast, who may send, and names."""
 
 import os
+import re
 import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import ipfix
-from harness import (Daemon, Failure, Lab, RpcError, equal, main, sanitized,
-                     scratch_dir, wait_until)
+from harness import (BUILDDIR, Daemon, Failure, Lab, RpcError, equal, main,
+                     run, sanitized, scratch_dir, wait_until)
 from ipfix import data, message, record, template
 
 BASE = {"netflow": {"listen": ["none"]}, "sflow": {"listen": ["none"]}}
@@ -356,12 +358,101 @@ def test_allowed_and_named():
     equal(stranger.recv(1), b"", "what a stranger receives")
     equal(listener(daemon, "tcp")["not_allowed"], 1, "strangers")
 
+    text = run(os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api,
+               "exporters")
+    for name, address in (("edge", "127.1.0.9"), ("core", "127.2.0.1")):
+        if not re.search(r"%s +%s " % (re.escape(address), name), text):
+            raise Failure("venturictl exporters: " + text)
+
     # Renamed at run time.
     daemon.rpc("config.edit", config={"venturi:venturi": {"collector": {
         "source": [{"name": "core", "address": "127.2.0.1",
                     "sampling": 7}]}}})
     ipfix.udp(lab.name, "127.2.0.1").sendto(payload, ("127.0.0.1", 4739))
     await_total(daemon, 108, 3)
+    daemon.stop()
+
+
+def netflow5(seq, n=2):
+    record = struct.pack(">IIIHHIIIIHHBBBBHHBBH", 0x0a000001, 0x0a000002, 0,
+                         1, 2, 1, 100, 0, 0, 1000, 80, 0, 0, 6, 0, 0, 0, 0, 0,
+                         0)
+    return struct.pack(">HHIIIIBBH", 5, n, 1000, int(time.time()), 0, seq, 1,
+                       2, 0) + record * n
+
+
+def netflow9(seq, more=b"", age=0):
+    """A template (source, octets), a record, and more sets."""
+    return struct.pack(
+        ">HHIIII" "HHHHHHHH" "HHII", 9, 2, 1000, int(time.time()) - age, seq,
+        7, 0, 16, 256, 2, 8, 4, 1, 4, 256, 12, 0x0a000001, 100) + more
+
+
+def sflow(seq):
+    return struct.pack(">IIIIIII", 5, 1, 0x0a000009, 3, seq, 1000, 0)
+
+
+def test_losses():
+    """What is missing or wrong, and why, exporter by exporter."""
+    lab = Lab()
+    daemon = Daemon(lab)
+    send = {
+        # Four flows, one datagram (and one late), seven records, two
+        # datagrams are missing.
+        "127.0.0.5": (2055, [netflow5(q) for q in (0, 2, 4, 10)]),
+        "127.0.0.9": (2055, [netflow9(q) for q in (1, 2, 5, 4, 6)]),
+        "127.0.0.10": (4739, [
+            message(template(), data(record(), record())),
+            message(data(record()), seq=2), message(data(record()), seq=10)]),
+        "127.0.0.11": (6343, [sflow(q) for q in (5, 6, 9)]),
+        # A clock that is two hours late.
+        "127.0.0.12": (2055, [netflow9(1, age=7200)]),
+        # A set beyond the datagram, a template beyond its set, less than a
+        # record, a template that nobody knows.
+        "127.0.0.13": (2055, [netflow9(1 + i, struct.pack(f, *v)) for i, (
+            f, v) in enumerate(((">HH", (256, 9999)),
+                                (">HHHH", (0, 8, 256, 600)),
+                                (">HHI", (256, 8, 5)),
+                                (">HHI", (300, 8, 5))))]),
+    }
+    expected = {
+        "127.0.0.5": {"lost": 4},
+        "127.0.0.9": {"lost": 2, "reordered": 1},
+        "127.0.0.10": {"lost": 7},
+        "127.0.0.11": {"lost": 2},
+        "127.0.0.12": {},
+        "127.0.0.13": {"malformed": 3, "bad_set": 1, "bad_template": 1,
+                       "bad_record": 1, "no_template": 1},
+    }
+    reasons = ("lost", "reordered", "restarts", "no_template", "malformed",
+               "bad_header", "bad_set", "bad_template", "bad_record",
+               "bad_sample", "template_limit")
+    for source, (port, datagrams) in send.items():
+        s = ipfix.udp(lab.name, source)
+        for datagram in datagrams:
+            s.sendto(datagram, ("127.0.0.1", port))
+
+    def exporters():
+        return {e["exporter"]: e
+                for e in daemon.rpc("exporter.list")["exporters"]}
+
+    def all_there():
+        found = exporters()
+        return all(found.get(source, {"counters": {"datagrams": 0}})
+                   ["counters"]["datagrams"] == len(datagrams)
+                   for source, (_, datagrams) in send.items())
+    wait_until(all_there, what=exporters)
+    found = exporters()
+    equal({source: {name: e["counters"][name] for name in reasons
+                    if e["counters"][name]} for source, e in found.items()},
+          expected, "what is missing or wrong")
+    for source, e in found.items():
+        late = 7200 if source == "127.0.0.12" else 0
+        skew = e["clock_skew_ms"]
+        if source == "127.0.0.11":      # sFlow does not tell the time.
+            equal(skew, None, "clock of sFlow")
+        elif not -60000 < skew + late * 1000 <= 1000:
+            raise Failure("clock of %s: %s ms" % (source, skew))
     daemon.stop()
 
 

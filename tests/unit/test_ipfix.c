@@ -240,6 +240,8 @@ test_variable_length(void)
     CU_ASSERT_EQUAL(rig_refusals(&r), 1);
     CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
     CU_ASSERT_EQUAL(r.b->bytes[0], 7);
+    CU_ASSERT_EQUAL(rig_source(&r)->n.bad_record, 1);
+    CU_ASSERT_EQUAL(rig_source(&r)->n.malformed, 1);
     rig_clear(&r);
 }
 
