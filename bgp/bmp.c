@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bgp/acceptor.h"
 #include "bgp/socket.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -49,7 +50,7 @@ struct bmp_listener {
     bool tls;
     int fd;
     uint16_t port;
-    ev_io readable;
+    struct bgp_acceptor acceptor;
     struct bmp_server *server;
 };
 
@@ -364,6 +365,9 @@ on_connection(struct ev_loop *loop, ev_io *w, int revents)
         if (fd >= 0) {
             take_connection(l, fd, &peer, port);
         } else if (fd != -EINTR && fd != -ECONNABORTED) {
+            if (bgp_acceptor_failed(&l->acceptor, fd)) {
+                counter_inc(&l->server->n.bad_sockets);
+            }
             return;
         }
     }
@@ -443,7 +447,7 @@ change_listeners(struct bmp_server *s, const struct bmp_config *c,
         return result;
     }
     for (size_t i = 0; i < s->n_listeners; i++) {
-        ev_io_stop(s->loop, &s->listeners[i].readable);
+        bgp_acceptor_stop(&s->listeners[i].acceptor);
         if (!holds_fd(list, n, s->listeners[i].fd)) {
             close(s->listeners[i].fd);
         }
@@ -452,9 +456,7 @@ change_listeners(struct bmp_server *s, const struct bmp_config *c,
     s->n_listeners = n;
     for (size_t i = 0; i < n; i++) {
         struct bmp_listener *l = &s->listeners[i];
-        ev_io_init(&l->readable, on_connection, l->fd, EV_READ);
-        l->readable.data = l;
-        ev_io_start(s->loop, &l->readable);
+        bgp_acceptor_start(&l->acceptor, s->loop, l->fd, on_connection, l);
     }
     return 0;
 }
@@ -608,7 +610,7 @@ bmp_server_destroy(struct bmp_server *s)
         close_connection(s->connections, "closed: venturid stops");
     }
     for (size_t i = 0; i < s->n_listeners; i++) {
-        ev_io_stop(s->loop, &s->listeners[i].readable);
+        bgp_acceptor_stop(&s->listeners[i].acceptor);
         close(s->listeners[i].fd);
     }
     ev_idle_stop(s->loop, &s->turn);

@@ -39,6 +39,7 @@ struct bmp_config {
     X(accepted, "Connections accepted")                                   \
     X(not_allowed, "Connections refused: not allowed")                    \
     X(too_many, "Connections refused: too many")                          \
+    X(bad_sockets, "Connections that could not be accepted")              \
     X(tls_failed, "Connections closed because TLS failed")                \
     X(broken, "Connections closed because of octets that are no BMP")
 

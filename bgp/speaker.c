@@ -309,6 +309,7 @@ on_connection(struct ev_loop *loop, ev_io *w, int revents)
         } else if (fd != -EINTR && fd != -ECONNABORTED) {
             if (fd != -EAGAIN) {
                 counter_inc(&l->speaker->n.bad_sockets);
+                bgp_acceptor_failed(&l->acceptor, fd);
             }
             return;
         }
@@ -319,7 +320,7 @@ static void
 close_listener(struct listener *l)
 {
     if (l->fd >= 0) {
-        ev_io_stop(l->speaker->loop, &l->readable);
+        bgp_acceptor_stop(&l->acceptor);
         close(l->fd);
         l->fd = -1;
     }
@@ -329,9 +330,7 @@ static void
 start_listener(struct bgp_speaker *sp, struct listener *l)
 {
     l->speaker = sp;
-    ev_io_init(&l->readable, on_connection, l->fd, EV_READ);
-    l->readable.data = l;
-    ev_io_start(sp->loop, &l->readable);
+    bgp_acceptor_start(&l->acceptor, sp->loop, l->fd, on_connection, l);
 }
 
 static uint16_t
@@ -391,7 +390,7 @@ open_listeners(struct bgp_speaker *sp, const struct bgp_speaker_config *c,
         new_[i].port = port_of(fd);
     }
     for (size_t k = 0; k < sp->n_listeners; k++) {
-        ev_io_stop(sp->loop, &sp->listeners[k].readable);
+        bgp_acceptor_stop(&sp->listeners[k].acceptor);
         if (!kept[k]) {
             close_listener(&sp->listeners[k]);
         }

@@ -4,6 +4,7 @@
 
 #include <ev.h>
 
+#include "bgp/acceptor.h"
 #include "bgp/speaker.h"
 
 /* A message always fits, whatever is left over of those before. */
@@ -61,7 +62,7 @@ struct listener {
     struct bgp_listen at;       /* As configured. */
     int fd;
     uint16_t port;              /* Really. */
-    ev_io readable;
+    struct bgp_acceptor acceptor;
     struct bgp_speaker *speaker;
 };
 

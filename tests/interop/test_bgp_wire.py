@@ -12,7 +12,7 @@ from bgp_peer import (AS4, CAPS, GOOD, KEEPALIVE, MP4, MP6, NET,
                       NEXT_HOP, NOTIFICATION, OPEN, ORIGIN, OURS, REFRESH,
                       UPDATE, BgpLab, Peer, attribute, await_state, daemon,
                       message, neighbor, open_body, routes, update)
-from harness import equal, main, wait_until
+from harness import Client, equal, main, wait_until
 
 EDGE = {"address": "10.0.0.2", "remote-as": 65001, "passive": True}
 END_OF_RIB = message(UPDATE, b"\0\0\0\0")
@@ -384,6 +384,46 @@ def certificate(lab):
     os.chmod(key, 0o644)
     os.chmod(lab.dir, 0o755)
     return key, cert
+
+
+def test_no_descriptors():
+    """Without a file descriptor to accept with, listeners rest instead of being
+    told of the same connection in each turn of the loop; then they go on."""
+    lab = BgpLab()
+    venturid = daemon(lab, [EDGE], bmp={"listen": [OURS + ":11019"]},
+                      expect=[".*"], start=False)
+    venturid.command = ["prlimit", "--nofile=200:200", "--", *venturid.command]
+    venturid.start()
+    client = venturid.client
+
+    def refused():
+        return client.call("system.info")["counters"]["api"]["no_descriptor"]
+    others = []
+    while not refused():
+        others.append(Client(venturid.api))
+
+    def failed():
+        return (client.call("bgp.neighbors")["counters"]["bad_sockets"],
+                client.call("bmp.routers")["counters"]["bad_sockets"])
+    peer = Peer(lab)
+    router = lab.socket()
+    router.settimeout(20)
+    router.connect((OURS, 11019))
+    router.sendall(bmp(4, tlv(2, b"r1")))
+    before = wait_until(lambda: all(failed()) and failed(),
+                        what="both to be in need")
+    for _ in range(100):
+        after = failed()
+    equal([b - a < 50 for a, b in zip(before, after)], [True, True],
+          "they rest: %s %s" % (before, after))
+    for other in others:
+        other.close()
+    peer.establish()
+    await_state(venturid, "10.0.0.2")
+    wait_until(lambda: [r for r in client.call("bmp.routers")["routers"]
+                        if r["name"] == "r1"], what="the BMP router")
+    router.close()
+    venturid.stop()
 
 
 def test_bmp_tls():
