@@ -168,7 +168,8 @@ api_tests = \
 	tests/unit/test_inventory \
 	tests/unit/test_jsonrpc \
 	tests/unit/test_methods \
-	tests/unit/test_subscribe
+	tests/unit/test_subscribe \
+	tests/unit/test_wire
 check_PROGRAMS += $(api_tests)
 unit_tests += $(api_tests)
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c
@@ -199,6 +200,8 @@ tests_unit_test_methods_SOURCES = tests/unit/test_methods.c
 tests_unit_test_methods_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 tests_unit_test_subscribe_SOURCES = tests/unit/test_subscribe.c
 tests_unit_test_subscribe_LDADD = $(api_test_libs) $(CUNIT_LIBS)
+tests_unit_test_wire_SOURCES = tests/unit/test_wire.c
+tests_unit_test_wire_LDADD = $(api_test_libs) $(CUNIT_LIBS)
 endif
 
 fuzz_programs += tests/fuzz/fuzz_jsonrpc tests/fuzz/fuzz_config \

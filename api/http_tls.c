@@ -29,6 +29,7 @@ struct http_tls {
     struct web *web;            /* NULL before the handshake is over, and when
                                  * libwebsockets has closed. */
     struct wire wire;
+    char from[64];              /* Like a caller's. */
     ev_io net_read, net_write;
     int pair;                   /* Our end; -1: none yet, or no more. */
     ev_io pair_read, pair_write;
@@ -114,13 +115,9 @@ on_open(struct http_tls *t)
 static void
 read_failed(struct http_tls *t, ssize_t n)
 {
-    struct rpc_caller caller;
-
     if (n == -EPROTO && !t->opened) {
         counter_inc(&t->http->api->n.handshakes_failed);
-        access_tcp(t->wire.fd, "https", &caller, NULL);
-        LOG_RATE(api, NOTICE, "https %s: refused: %s", caller.from,
-                 wire_reason());
+        LOG_RATE(api, NOTICE, "https %s: refused: %s", t->from, wire_reason());
     }
     die(t);
 }
@@ -138,6 +135,20 @@ keep(struct http_tls *t, const char *p, size_t n)
     t->in_size += n;
 }
 
+/* The client says no more.  Who just tries whether somebody listens is no
+ * matter. */
+static void
+read_ended(struct http_tls *t)
+{
+    t->eof = true;
+    if (!t->opened) {
+        counter_inc(&t->http->api->n.http_unasked);
+        LOG_RATE(api, INFO, "https %s: closed before the handshake was over",
+                 t->from);
+        die(t);
+    }
+}
+
 /* Takes from the client what there is room for. */
 static void
 take(struct http_tls *t)
@@ -151,7 +162,7 @@ take(struct http_tls *t)
     ssize_t n = wire_recv(&t->wire, api->buf, room);
     bool opens = !t->opened && wire_is_open(&t->wire);
     if (!n) {
-        t->eof = true;
+        read_ended(t);
     } else if (n < 0 && n != -EAGAIN) {
         read_failed(t, n);
     } else if (n > 0 && !t->linger && (opens || t->web)) {
@@ -276,6 +287,7 @@ int
 http_tls_adopt(struct http *h, int fd)
 {
     struct http_tls *t = calloc(1, sizeof *t);
+    struct rpc_caller caller;
 
     if (!t || !h->api->tls || wire_accept(&t->wire, fd, h->api->tls)) {
         free(t);
@@ -285,6 +297,8 @@ http_tls_adopt(struct http *h, int fd)
     wire_offer_http(&t->wire);
     t->http = h;
     t->pair = -1;
+    access_tcp(fd, "https", &caller, NULL);
+    memcpy(t->from, caller.from, sizeof t->from);
     t->since_ms = clock_mono_ms();
     t->next = h->tls;
     t->prev = &h->tls;
@@ -345,14 +359,12 @@ http_tls_sweep(struct http *h, int64_t now)
     struct http_tls *next;
 
     for (struct http_tls *t = h->tls; t; t = next) {
-        struct rpc_caller caller;
         counter_t *n = NULL;
         const char *why = t->dead ? NULL : overdue(t, now, &n);
         next = t->next;
         if (why) {
             counter_inc(n);
-            access_tcp(t->wire.fd, "https", &caller, NULL);
-            LOG_RATE(api, NOTICE, "https %s: closed, %s", caller.from, why);
+            LOG_RATE(api, NOTICE, "https %s: closed, %s", t->from, why);
             die(t);
             work(t);
         } else if (t->linger && now - t->moved_ms > LINGER_MS) {

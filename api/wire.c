@@ -260,10 +260,11 @@ wire_send(struct wire *l, const void *buf, size_t n)
     return result ? result : -EPIPE;
 }
 
+/* Not SSL_has_pending(): that counts half a record, which only more bytes end. */
 bool
 wire_pending(const struct wire *l)
 {
-    return l->ssl && SSL_has_pending(l->ssl);
+    return l->ssl && SSL_pending(l->ssl) > 0;
 }
 
 void
