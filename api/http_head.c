@@ -106,8 +106,7 @@ check_request_line(struct text line, struct http_head *h)
     if (!found) {
         return refuse(h, 405, "this is not done here");
     }
-    return *target.p == '/' || (target.n == 1 && *target.p == '*')
-           ? 0 : refuse(h, 400, "expected a path");
+    return *target.p == '/' ? 0 : refuse(h, 400, "expected a path");
 }
 
 /* Of these a second one says something else. */
@@ -117,6 +116,7 @@ check_once(struct text name, uint32_t *seen, struct http_head *h)
     static const char *const once[] = {
         "host", "content-length", "transfer-encoding", "authorization",
         "content-type", "upgrade", "origin", "sec-websocket-key",
+        "sec-websocket-version",
     };
 
     for (unsigned i = 0; i < sizeof once / sizeof once[0]; i++) {
@@ -151,6 +151,14 @@ check_field(struct text line, uint32_t *seen, struct http_head *h)
     while (value.n && (*value.p == ' ' || *value.p == '\t')) {
         value.p++;
         value.n--;
+    }
+    while (value.n && (value.p[value.n - 1] == ' '
+                       || value.p[value.n - 1] == '\t')) {
+        value.n--;
+    }
+    if (equals(name, "upgrade") && !equals(value, "websocket")) {
+        /* libwebsockets would answer with a web page of its own. */
+        return refuse(h, 400, "Upgrade is to websocket only: ask in HTTP/1.1");
     }
     if (equals(name, "content-length") && value.n <= MAX_NUMBER) {
         uint64_t n = 0;

@@ -66,6 +66,7 @@ struct web {
     bool answered;
     bool corked;                /* The request is being read. */
     bool wants_gzip, close, head;
+    bool old;                   /* Of HTTP/1.0. */
     char *origin;               /* To be allowed in the answer; or NULL. */
     unsigned char *out;         /* LWS_PRE bytes, then what is to be sent. */
     size_t out_size, out_sent;

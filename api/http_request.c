@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "api/access.h"
 #include "api/config_api.h"
@@ -62,6 +63,26 @@ is_loopback(const struct web *w)
 
     return addr_equal(&w->addr, &one6)
            || (addr_is_v4(&w->addr) && w->addr.b[12] == 127);
+}
+
+/* Has it asked for this machine?  A page whose name leads here by its own DNS
+ * asks for that name. */
+static bool
+is_our_name(struct web *w)
+{
+    char host[256], own[256] = "";
+    struct addr addr;
+    uint16_t port;
+
+    if (!web_header(w, WSI_TOKEN_HOST, host, sizeof host)) {
+        return false;
+    }
+    if (!endpoint_parse(host, 80, &addr, &port)) {
+        return true;
+    }
+    host[strcspn(host, ":")] = '\0';
+    gethostname(own, sizeof own - 1);
+    return !strcasecmp(host, "localhost") || !strcasecmp(host, own);
 }
 
 static void
@@ -243,6 +264,20 @@ web_wants_text(struct web *w)
            && !strcmp(text, "integers=text");
 }
 
+/* Of Accept-Encoding: is gzip in it, and not with a weight of 0? */
+static bool
+takes_gzip(const char *text)
+{
+    const char *p = strcasestr(text, "gzip");
+
+    if (!p) {
+        return false;
+    }
+    p += strlen("gzip");
+    p += strspn(p, " \t;");
+    return strncasecmp(p, "q=", 2) || strtod(p + 2, NULL) > 0.;
+}
+
 static void
 read_options(struct web *w)
 {
@@ -250,14 +285,11 @@ read_options(struct web *w)
 
     w->close = web_header(w, WSI_TOKEN_CONNECTION, text, sizeof text)
                && strcasestr(text, "close");
-    if (web_header(w, WSI_TOKEN_HTTP, text, sizeof text)
-        && strcmp(text, "HTTP/1.1")) {
-        w->close = true;
-    }
-    w->close = w->close || w->piped;
+    w->old = web_header(w, WSI_TOKEN_HTTP, text, sizeof text)
+             && strcmp(text, "HTTP/1.1");
+    w->close = w->close || w->old || w->piped;
     w->wants_gzip = web_header(w, WSI_TOKEN_HTTP_ACCEPT_ENCODING, text,
-                               sizeof text)
-                    && strstr(text, "gzip") && !strstr(text, "gzip;q=0");
+                               sizeof text) && takes_gzip(text);
 }
 
 void
@@ -336,6 +368,7 @@ answer_metrics(struct web *w)
     unsigned status = web_authenticate(w, "http", &caller, &reason);
     bool open = c && (c->metrics == METRICS_ANYBODY
                       || (c->metrics == METRICS_LOOPBACK && is_loopback(w)
+                          && is_our_name(w)
                           && !named_header(w, "x-forwarded-for", forwarded,
                                             sizeof forwarded)
                           && !named_header(w, "forwarded", forwarded,
@@ -392,6 +425,23 @@ answer_get(struct web *w, const char *path)
     }
 }
 
+/* The body may come; some wait to be told (RFC 9110 section 10.1.1). */
+static int
+go_ahead(struct web *w)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    unsigned char buf[LWS_PRE + sizeof text - 1];
+    char expect[32];
+
+    if (w->old || !named_header(w, "expect", expect, sizeof expect)
+        || strcasecmp(expect, "100-continue")) {
+        return 0;
+    }
+    memcpy(buf + LWS_PRE, text, sizeof text - 1);
+    return lws_write(w->wsi, buf + LWS_PRE, sizeof text - 1,
+                     LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+}
+
 /* A request's head is complete. */
 int
 web_on_request(struct web *w, const char *path)
@@ -419,7 +469,7 @@ web_on_request(struct web *w, const char *path)
         if (!w->out) {
             w->in_ms = clock_mono_ms();
             if (content_length(w)) {
-                return 0;       /* The body comes. */
+                return go_ahead(w);
             }
             web_refuse(w, 400, RPC_INVALID_REQUEST, NULL, "an empty body");
         }

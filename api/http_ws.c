@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/jsonrpc_p.h"
 #include "lib/clock.h"
@@ -75,6 +76,62 @@ static const struct rpc_transport ws_transport = {
     .send = ws_send, .done = ws_done, .queued = ws_queued,
 };
 
+/* Is 'word' one of a list with commas? */
+static bool
+lists(struct web *w, enum lws_token_indexes token, const char *word)
+{
+    char text[256], *save = NULL;
+
+    web_header(w, token, text, sizeof text);
+    for (char *t = strtok_r(text, ", \t", &save); t;
+         t = strtok_r(NULL, ", \t", &save)) {
+        if (!strcasecmp(t, word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 16 bytes in base64 (RFC 6455 section 4.2.1). */
+static bool
+is_key(const char *text)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    return strlen(text) == 24 && strspn(text, digits) == 22
+           && !strcmp(text + 22, "==");
+}
+
+/* libwebsockets goes away without a word, or takes what it should not.  False:
+ * it was answered. */
+static bool
+check_handshake(struct web *w)
+{
+    char text[64];
+
+    if (!web_header(w, WSI_TOKEN_VERSION, text, sizeof text)
+        || strcmp(text, "13")) {
+        web_refuse(w, 426, RPC_INVALID_REQUEST, "Sec-WebSocket-Version: 13\r\n"
+                   "Upgrade: websocket\r\n", "expected "
+                   "Sec-WebSocket-Version: 13");
+    } else if (!web_header(w, WSI_TOKEN_KEY, text, sizeof text)
+               || !is_key(text)) {
+        web_refuse(w, 400, RPC_INVALID_REQUEST, NULL,
+                   "no Sec-WebSocket-Key, or a bad one");
+    } else if (!lists(w, WSI_TOKEN_CONNECTION, "upgrade")) {
+        web_refuse(w, 400, RPC_INVALID_REQUEST, NULL,
+                   "expected Connection: Upgrade");
+    } else if (lws_hdr_total_length(w->wsi, WSI_TOKEN_PROTOCOL)
+               && !lists(w, WSI_TOKEN_PROTOCOL, "jsonrpc")) {
+        web_refuse(w, 400, RPC_INVALID_REQUEST, NULL,
+                   "the only Sec-WebSocket-Protocol is jsonrpc");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 /* Shall this become a WebSocket?  0: yes; 1: it was answered; -1: close. */
 int
 web_on_upgrade(struct web *w, const char *kind)
@@ -90,12 +147,12 @@ web_on_upgrade(struct web *w, const char *kind)
     if (!w->passed) {
         web_refuse(w, 400, RPC_INVALID_REQUEST, NULL,
                    "send the next request when the last is answered");
-    } else if (strcmp(kind, "websocket")
-        || !web_header(w, WSI_TOKEN_GET_URI, path, sizeof path)) {
+    } else if (strcasecmp(kind, "websocket")
+               || !web_header(w, WSI_TOKEN_GET_URI, path, sizeof path)) {
         web_refuse(w, 400, RPC_INVALID_REQUEST, NULL, "a bad Upgrade");
     } else if (strcmp(path, "/rpc")) {
         web_refuse(w, 404, RPC_NOT_FOUND, NULL, "WebSockets are at /rpc");
-    } else if (!web_check_frame(w, false)) {
+    } else if (!web_check_frame(w, false) || !check_handshake(w)) {
         /* It has been answered. */
     } else if (!web_origin_allowed(w, &page)) {
         web_refuse_caller(w, 403, "pages of this origin may not ask "

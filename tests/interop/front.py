@@ -63,7 +63,7 @@ class Http(http.client.HTTPConnection):
     """http.client over a socket that was made elsewhere."""
 
     def __init__(self, sock, token=None):
-        super().__init__("venturi.test", 80)
+        super().__init__("localhost", 80)
         self.sock = sock
         self.token = token
 
@@ -90,13 +90,17 @@ class WebSocket:
     """RFC 6455, as little of it as a test needs, and all that is wrong with
     it that a test wants."""
 
-    def __init__(self, sock, path="/rpc", headers=()):
+    def __init__(self, sock, path="/rpc", headers=(), **other):
         self.socket = sock
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = ["GET %s HTTP/1.1" % path, "Host: venturi.test",
-                 "Upgrade: websocket", "Connection: Upgrade",
-                 "Sec-WebSocket-Key: " + key, "Sec-WebSocket-Version: 13"]
-        lines += ["%s: %s" % header for header in headers]
+        head = {"Upgrade": "websocket", "Connection": "Upgrade",
+                "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+        head.update((name.replace("_", "-"), value)
+                    for name, value in other.items())
+        lines = ["GET %s HTTP/1.1" % path, "Host: localhost"]
+        lines += ["%s: %s" % header
+                  for header in list(head.items()) + list(headers)
+                  if header[1] is not None]
         sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self.buffer = b""
         while b"\r\n\r\n" not in self.buffer:
@@ -105,6 +109,7 @@ class WebSocket:
                 break
             self.buffer += data
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        self.head = head.decode()
         self.status = int(head.split()[1]) if head else 0
         if self.status == 101:
             want = base64.b64encode(hashlib.sha1((

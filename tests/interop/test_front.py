@@ -83,6 +83,22 @@ def test_http():
         raise Failure("%d of %d bytes is not compressed" % (packed,
                                                             len(plain)))
     equal(web.ask(body=request("rpc.discover"))[2], plain, "without gzip")
+    for accepted, want in (("deflate, GZIP;q=0.5", "gzip"), ("gzip;q=0", None),
+                           ("gzip; q=0.000, br", None), ("br", None)):
+        head = web.ask(body=request("rpc.discover"),
+                       headers={"Accept-Encoding": accepted})[1]
+        equal(head["Content-Encoding"], want, accepted)
+    # Who waits to be told to go on with its body is told, once.
+    web.sock.sendall(b"POST /rpc HTTP/1.1\r\nHost: a\r\nExpect: 100-continue"
+                     b"\r\nContent-Type: application/json\r\nAuthorization: "
+                     b"Bearer %s\r\nContent-Length: 49\r\n\r\n"
+                     % viewer.encode())
+    equal(web.sock.recv(1000), b"HTTP/1.1 100 Continue\r\n\r\n")
+    web.sock.sendall(b'{"jsonrpc":"2.0","method":"session.get","id":123}')
+    equal(web.sock.recv(15), b"HTTP/1.1 200 OK")
+    web.close()
+    web = Http(connect(lab, HTTP), viewer)
+    before = counter(daemon, "connections")
     # A method's error is no error of HTTP; a caller's is.
     for method, params, status, error in (
             ("flow.query", {"by": ["nothing"]}, 200, -32602),
@@ -121,7 +137,7 @@ def test_cors():
     viewer = token(daemon, "viewer")
     for origin, status, allowed in (
             ("https://good.example", 200, "https://good.example"),
-            ("http://venturi.test", 200, None),
+            ("http://localhost", 200, None),
             ("https://bad.example", 403, None), ("null", 403, None)):
         web = Http(connect(lab, HTTP), viewer)
         got, head, _ = web.ask(body=request("session.get"),
@@ -181,6 +197,13 @@ def test_metrics():
                                                tool.stdout.decode()[:2000]))
     equal(Http(connect(lab, HTTP)).ask("GET", "/metrics", headers={
         "X-Forwarded-For": "192.0.2.1"})[0], 401, "through a proxy")
+    # A page whose name leads to this address by a DNS of its own.
+    for host, want in (("127.0.0.1:8780", 200), ("[::1]:8780", 200),
+                       ("LOCALHOST:8780", 200), (socket.gethostname(), 200),
+                       ("evil.example:8780", 401), ("127.0.0.1.evil", 401),
+                       ("localhost.evil.example", 401)):
+        equal(Http(connect(lab, HTTP)).ask("GET", "/metrics", headers={
+            "Host": host})[0], want, "as " + host)
     daemon.rpc("config.edit", config={"venturi:venturi": {"api": {"http": {
         "metrics": "viewer"}}}})
     equal(Http(connect(lab, HTTP)).ask("GET", "/metrics")[0], 401)
@@ -463,6 +486,21 @@ def test_websocket():
             w.send_frame(opcode, data)
         equal(w.receive(), want, "opcode %d, %r" % (opcode, data[:4]))
     equal(WebSocket(connect(lab, HTTP), "/other", auth).status, 404)
+    for what, want in (({"Sec_WebSocket_Version": "12"}, 426),
+                       ({"Sec_WebSocket_Version": None}, 426),
+                       ({"Sec_WebSocket_Key": None}, 400),
+                       ({"Sec_WebSocket_Key": "eA=="}, 400),
+                       ({"Connection": "keep-alive"}, 400),
+                       ({"Sec_WebSocket_Protocol": "soap"}, 400),
+                       ({"Upgrade": "h2c"}, 400)):
+        w = WebSocket(connect(lab, HTTP), headers=auth, **what)
+        body = w.buffer + w.socket.makefile("rb").read()
+        equal((w.status, "Sec-WebSocket-Version: 13" in w.head,
+               code(json.loads(body))), (want, want == 426, -32600), str(what))
+    w = WebSocket(connect(lab, HTTP), headers=auth, Connection="a, upgrade",
+                  Upgrade="WebSocket", Sec_WebSocket_Protocol="soap, jsonrpc")
+    equal((w.status, "jsonrpc" in w.head), (101, True))
+    equal(w.call("session.get")["result"]["transport"], "ws")
     equal(WebSocket(connect(lab, HTTP), headers=[
         ("Authorization", "Bearer x")]).status, 401)
     equal(code(WebSocket(connect(lab, HTTP)).call("system.info")), -32009)

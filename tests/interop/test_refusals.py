@@ -137,6 +137,11 @@ HEADS = (
      "twice"),
     ("the URI of a proxy", {"headers": (LENGTH,),
      "line": "POST http://b/rpc HTTP/1.1"}, 400, "path"),
+    ("no path", {"headers": (), "line": "OPTIONS * HTTP/1.1"}, 400, "path"),
+    ("HTTP/2 by Upgrade", {"headers": (LENGTH, "Connection: Upgrade",
+                                       "Upgrade: h2c")}, 400, "websocket only"),
+    ("another Upgrade", {"headers": (LENGTH, "Upgrade: irc/6.9")}, 400,
+     "websocket only"),
     ("no version", {"headers": (LENGTH,), "line": "POST /rpc"}, 400,
      "METHOD PATH"),
     ("version 2", {"headers": (LENGTH,), "line": "POST /rpc HTTP/2.0"}, 505,
@@ -270,6 +275,19 @@ def test_pieces_over_tls():
     lines = front.log()[front.at:]
     if "408" not in lines or "no TLS handshake" not in lines:
         raise Failure("in the log: %s" % lines)
+    # Those who go before it is over are forgotten at once.
+    front.at = len(front.log())
+    before = front.daemon.rpc("system.info")["counters"]["api"]
+    for text in (b"", b"\x16\x03\x01\x02\x00\x01"):
+        gone = connect(front.lab, HTTPS)
+        gone.sendall(text)
+        gone.shutdown(socket.SHUT_WR)
+        equal(gone.recv(100), b"", "gone")
+    counters = front.daemon.rpc("system.info")["counters"]["api"]
+    equal((counters["http_unasked"] - before["http_unasked"],
+           counters["strangers"] - before["strangers"]), (2, 0))
+    if "NOTICE" in front.log()[front.at:]:
+        raise Failure("in the log: %s" % front.log()[front.at:])
     web = Http(front.connect(), front.viewer)
     equal(web.ask(body=BODY[:-1] + " " * 7000000 + "}")[0], 200, "7 MB")
     wait_until(lambda: front.daemon.rpc("system.info")["clients"] == 2,

@@ -21,7 +21,7 @@ test_good(void)
 {
     static const char *const good[] = {
         "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.0\r\nHost:\r\n\r\n",
-        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /rpc HTTP/1.1\r\nHost: a\r\nUpgrade: \t WebSocket \t\r\n\r\n",
         "POST /rpc?a=%20 HTTP/1.1\r\nHost: a\r\nX-y:\tz \t\r\n"
         "X-y: \xc3\xa4\r\nCONTENT-length: 23\r\n\r\n",
     };
@@ -53,6 +53,10 @@ test_bad(void)
         const char *text;
         int status;
     } bad[] = {
+        { "OPTIONS * HTTP/1.1\r\n\r\n", 400 },
+        { "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", 400 },
+        { "GET / HTTP/1.1\r\nupgrade: websocket, h2c\r\n\r\n", 400 },
+        { "GET / HTTP/1.1\r\nUpgrade:\r\n\r\n", 400 },
         { "GET / HTTP/1.1\n\n", 400 },          /* Bare LF. */
         { "GET / HTTP/1.1\r\nA: b\n\r\n", 400 },
         { "GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n", 400 },  /* Bare CR. */
