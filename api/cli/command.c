@@ -165,26 +165,74 @@ cli_find_command(char *const *words, int n_words, int *n)
     return best;
 }
 
-/* "export" alone: which commands begin with it? */
-static int
-unknown_command(const struct cli *cli, const char *word)
+/* Is 'name' one of the commands that these words begin, and not itself? */
+static bool
+is_of_group(const char *name, char *const *words, int n)
 {
-    size_t n = strlen(word);
-    bool any = false;
+    for (int i = 0; i < n; i++) {
+        size_t size = strlen(words[i]);
+        if (strncmp(name, words[i], size) || name[size] != ' ') {
+            return false;
+        }
+        name += size + 1;
+    }
+    return true;
+}
+
+/* Prints the commands that the words begin, unless 'f' is NULL.  Returns how
+ * many there are. */
+static int
+print_group(FILE *f, char *const *words, int n)
+{
+    int width = 0, count = 0;
 
     for (const struct cli_command *c = cli_commands; c->name; c++) {
-        if (!strncmp(c->name, word, n) && c->name[n] == ' ') {
-            fprintf(cli->err, "%s%s", any ? ", " : "venturictl: say more: ",
-                    c->name);
-            any = true;
+        if (is_of_group(c->name, words, n)) {
+            int w = (int) strlen(c->name);
+            width = w > width ? w : width;
+            count++;
         }
     }
-    if (any) {
-        fputc('\n', cli->err);
-    } else {
-        cli_usage(cli, "there is no command \"%s\"", word);
+    for (const struct cli_command *c = cli_commands; f && c->name; c++) {
+        if (is_of_group(c->name, words, n)) {
+            fprintf(f, "  %-*s  %s\n", width, c->name, c->summary);
+        }
     }
-    return EXIT_USAGE;
+    return count;
+}
+
+/* "export" alone, or with --help: which commands begin with it? */
+static int
+unknown_command(const struct cli *cli, char *const *words, int n_words,
+                bool help)
+{
+    int n = 0, k;
+
+    while (n < n_words && *words[n] != '-') {
+        n++;
+    }
+    for (int i = n; i < n_words; i++) {
+        help = help || !strcmp(words[i], "--help") || !strcmp(words[i], "-h");
+    }
+    for (k = n; k && !print_group(NULL, words, k); k--) {
+    }
+    if (!k) {
+        cli_usage(cli, "there is no command \"%s\"", words[0]);
+        return EXIT_USAGE;
+    }
+    FILE *f = help && k == n ? cli->out : cli->err;
+    if (f == cli->out) {
+        fputs("Commands:\n", f);
+    } else {
+        fputs("venturictl: there is no command \"", f);
+        for (int i = 0; i <= k && i < n; i++) {
+            fprintf(f, "%s%s", i ? " " : "", words[i]);
+        }
+        fputs("\"; there are:\n", f);
+    }
+    print_group(f, words, k);
+    fputs("\nTry \"venturictl COMMAND --help\".\n", f);
+    return f == cli->out ? EXIT_OK : EXIT_USAGE;
 }
 
 struct optspec {
@@ -373,14 +421,14 @@ cli_parse(struct cli *cli, int argc, char *argv[])
     if (!strcmp(words[0], "help")) {
         cli->command = cli_find_command(words + 1, n_words - 1, &n);
         if (n_words > 1 && !cli->command) {
-            return unknown_command(cli, words[1]);
+            return unknown_command(cli, words + 1, n_words - 1, true);
         }
         return global_option(cli, letter_index(cli_global_options, 'h'),
                              NULL);
     }
     cli->command = cli_find_command(words, n_words, &n);
     if (!cli->command) {
-        return unknown_command(cli, words[0]);
+        return unknown_command(cli, words, n_words, false);
     }
     cli->method = cli->command->method;
     status = read_options(cli, n_words - n + 1, words + n - 1);

@@ -610,6 +610,42 @@ test_examples(void)
     }
 }
 
+/* The first words of several commands: help shows these, to people who ask for
+ * it; to others it is an error that names them. */
+static void
+test_groups(void)
+{
+    static const struct {
+        const char *line;
+        int status;
+        const char *has, *lacks;
+    } list[] = {
+        { "config --help", 0, "\n  config get ", "  export plan" },
+        { "config -h", 0, "\n  config get ", "there is no" },
+        { "--help config", 0, "  export plan", NULL },
+        { "help config", 0, "\n  config get ", "  export plan" },
+        { "alert rule --help", 0, "\n  alert rule set ", "alert list" },
+        { "alert --help", 0, "\n  alert list ", "export" },
+        { "config", EXIT_USAGE, "no command \"config\"; there are:\n"
+          "  config history", "export plan" },
+        { "config nope --help", EXIT_USAGE, "no command \"config nope\"",
+          "export plan" },
+        { "alert rule nope", EXIT_USAGE, "\n  alert rule set ", "alert list" },
+        { "conf --help", EXIT_USAGE, "no command \"conf\"\n", "there are" },
+        { "nope", EXIT_USAGE, "no command \"nope\"\n", "there are" },
+    };
+
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        struct cli cli = begin();
+        CU_ASSERT_EQUAL(parse(&cli, list[i].line), list[i].status);
+        const char *text = list[i].status ? err : out;
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, list[i].has));
+        CU_ASSERT_TRUE(!list[i].lacks || !strstr(text, list[i].lacks));
+        CU_ASSERT_EQUAL(*(list[i].status ? out : err), '\0');
+        end(&cli);
+    }
+}
+
 /* Each method can be reached by a command. */
 static void
 test_methods(void)
@@ -686,7 +722,8 @@ test_filter_manual(void)
 }
 
 UNIT_MAIN("cli", UNIT_TEST(test_filter_manual),
-           UNIT_TEST(test_examples), UNIT_TEST(test_methods),
+           UNIT_TEST(test_groups), UNIT_TEST(test_examples),
+          UNIT_TEST(test_methods),
            UNIT_TEST(test_requests), UNIT_TEST(test_help),
           UNIT_TEST(test_completion), UNIT_TEST(test_human),
           UNIT_TEST(test_table), UNIT_TEST(test_show),
