@@ -122,6 +122,7 @@ confine_end(enum column_id id)
     case COL_src_host:
     case COL_src_labels:
     case COL_in_if_name:        /* A port is often called after its owner. */
+    case COL_user_name:
         return 0;
     case COL_dst_endpoint:
     case COL_dst_tenant:
@@ -129,6 +130,7 @@ confine_end(enum column_id id)
     case COL_dst_host:
     case COL_dst_labels:
     case COL_out_if_name:
+    case COL_dst_user_name:
         return 1;
     case COL_why_name:          /* Of an ACL or a network of either end. */
     case COL_why_policy:

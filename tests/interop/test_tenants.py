@@ -18,7 +18,8 @@ from ipfix import BYTES, DST, PACKETS, SRC, udp
 
 HTTP, TCP = 8780, 8782
 START, END = (152, 8), (153, 8)
-FIELDS = (SRC, DST, BYTES, PACKETS, START, END)
+USER = (371, 12)                # userName, of the source.
+FIELDS = (SRC, DST, BYTES, PACKETS, START, END, USER)
 # Name, tenant, address.
 WHO = [("web", "blue", (10, 0, 1, 1)), ("db", "blue", (10, 0, 1, 2)),
        ("shop", "red", (10, 0, 2, 1)), ("vault", "red", (10, 0, 2, 2)),
@@ -41,6 +42,13 @@ def seen(end, tenants=("blue",)):
     return (name, tenant) if tenant in tenants else (None, None)
 
 
+def made(now):
+    """The flows' records."""
+    return [struct.pack("!4s4sQQQQ12s", bytes(WHO[a][2]), bytes(WHO[b][2]), n,
+                        1, now, now, ("secret-%s" % WHO[a][1]).encode())
+            for a, b, n in FLOWS]
+
+
 def prepare(lab, daemon):
     daemon.rpc("endpoint.upsert", source="nova", endpoints=[
         {"id": name, "name": name, "tenant": tenant,
@@ -49,8 +57,7 @@ def prepare(lab, daemon):
          "addresses": [".".join(map(str, address))]}
         for name, tenant, address in WHO if name])
     now = int(time.time() * 1000)
-    records = [struct.pack("!4s4sQQQQ", bytes(WHO[a][2]), bytes(WHO[b][2]),
-                           n, 1, now, now) for a, b, n in FLOWS]
+    records = made(now)
     udp(lab.name).sendto(ipfix.message(ipfix.template(fields=FIELDS),
                                        ipfix.data(*records)),
                          ("127.0.0.1", 4739))
@@ -203,6 +210,8 @@ def test_queries():
 
 
 ESCAPES = [
+    "user_name secret-red", "user_name is null", "user_name != secret-red",
+    "user_name 'secret-blue'",
     "any", "not tenant blue", "not (tenant blue)", "any or tenant red",
     "tenant red", "src tenant red and dst tenant red", "tenant red or any",
     "not any or any", "src tenant is null and dst tenant is null",
@@ -241,6 +250,8 @@ def matches(flow, text):
         "dst_endpoint is not null": b[0] is not None,
         "not (dst_endpoint is null)": b[0] is not None,
         "not not tenant red": tenant("red"),
+        "user_name secret-red": False, "user_name is null": a[1] is None,
+        "user_name 'secret-blue'": a[1] is not None,
     }.get(text, True)
 
 
@@ -392,8 +403,7 @@ def test_expired_and_changed():
 
 def prepare_again(lab):
     now = int(time.time() * 1000)
-    records = [struct.pack("!4s4sQQQQ", bytes(WHO[a][2]), bytes(WHO[b][2]),
-                           n, 1, now, now) for a, b, n in FLOWS]
+    records = made(now)
     udp(lab.name).sendto(ipfix.message(ipfix.template(fields=FIELDS),
                                        ipfix.data(*records)),
                          ("127.0.0.1", 4739))

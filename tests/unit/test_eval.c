@@ -454,11 +454,11 @@ is_tenant(const struct flow_batch *b, enum column_id id, uint32_t row)
 static void
 make_masked(void)
 {
-    static const enum column_id hidden[2][6] = {
+    static const enum column_id hidden[2][7] = {
         { COL_src_endpoint, COL_src_tenant, COL_src_network, COL_src_host,
-          COL_src_labels, COL_in_if_name },
+          COL_src_labels, COL_in_if_name, COL_user_name },
         { COL_dst_endpoint, COL_dst_tenant, COL_dst_network, COL_dst_host,
-          COL_dst_labels, COL_out_if_name },
+          COL_dst_labels, COL_out_if_name, COL_dst_user_name },
     };
     static const enum column_id of_either[3] = {
         COL_why_name, COL_why_policy, COL_why_network,
@@ -472,9 +472,9 @@ make_masked(void)
                              is_tenant(b, COL_dst_tenant, i) };
             uint64_t bit = UINT64_C(1) << i % 64;
             visible[k][i / 64] |= ends[0] || ends[1] ? bit : 0;
-            for (unsigned c = 0; c < 12; c++) {
-                if (!ends[c / 6]) {
-                    masked[k]->valid[hidden[c / 6][c % 6]][i / 64] &= ~bit;
+            for (unsigned c = 0; c < 14; c++) {
+                if (!ends[c / 7]) {
+                    masked[k]->valid[hidden[c / 7][c % 7]][i / 64] &= ~bit;
                 }
             }
             for (unsigned c = 0; c < 3 && !(ends[0] && ends[1]); c++) {
