@@ -153,8 +153,11 @@ observe_row(struct flow_batch *b, uint32_t i, const struct observation *o)
         name_interface(b, o, i, COL_out_if, COL_out_if_name, b->out_if,
                        b->out_if_name);
     }
+    /* A probe sees each packet once, and calls the way back of a flow
+     * "egress". */
     b->canonical[i] = o->canonical
-                      && (!batch_is_valid(b, COL_direction, i)
+                      && (o->counts_by_if
+                          || !batch_is_valid(b, COL_direction, i)
                           || b->direction[i] == wanted);
 }
 
@@ -259,6 +262,15 @@ has_direction(const struct flow_batch *b, uint32_t from, uint32_t end,
     return false;
 }
 
+/* One interface, on both sides: this is not what a router does with a packet,
+ * but what a probe says that watches a wire.  It sees each packet once, and
+ * calls one of the two ways "egress" (softflowd does). */
+static bool
+is_watched(const struct flow_batch *b, uint32_t i)
+{
+    return batch_is_valid(b, COL_out_if, i) && b->out_if[i] == b->in_if[i];
+}
+
 /* An exporter that reports packets when they leave, too: such a record repeats
  * another one if the exporter also reports what enters where these packets
  * entered. */
@@ -281,7 +293,9 @@ canonical_any(struct flow_batch *b, const struct batch_span *span)
             || !batch_is_valid(b, COL_in_if, i) || !b->in_if[i]) {
             continue;
         } else if (b->direction[i] == DIR_INGRESS) {
-            source_interface_note(s, b->in_if[i], now_s);
+            if (!is_watched(b, i)) {
+                source_interface_note(s, b->in_if[i], now_s);
+            }
         } else {
             b->canonical[i] = !source_interface_known(s, b->in_if[i], now_s);
         }

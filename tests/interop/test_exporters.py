@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import time
 
 import generator
@@ -146,6 +147,58 @@ def test_softflowd_ipfix():
 def test_softflowd_ipfix_tcp():
     exporters = softflowd("10", "ipfix", "-P", "tcp")
     equal({e["session"] for e in exporters}, {1}, "TCP sessions")
+
+
+def both_ways(version, protocol):
+    """A probe calls one way "egress": it counts all the same."""
+    need("softflowd")
+    need("softflowctl")
+    wire = Wire()
+    control = os.path.join(wire.lab.dir, "ctl")
+    process = wire.exporter(
+        "softflowd", "-d", "-i", "7:host1", "-n", "127.0.0.1:%d" % (
+            4739 if version == "10" else 2055), "-v", version, "-c", control,
+        "-p", os.path.join(wire.lab.dir, "pid"), "udp and port %d" % PORT)
+
+    def server():
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.settimeout(10)
+        s.bind(("10.77.0.254", PORT))
+        return s
+    server, client = ipfix.make_in(wire.lab.name, server), ipfix.udp(
+        wire.host.name)
+    for _ in range(3 * BLOCKS_PER_FLOW):
+        client.sendto(b"x" * SIZE, ("10.77.0.254", PORT))
+        data, address = server.recvfrom(2048)
+        server.sendto(data, address)
+
+    def number(pattern):
+        return int(re.search(pattern, wire.lab.run(
+            "softflowctl", "-c", control, "statistics")).group(1))
+    wait_until(lambda: number(r"libpcap: (\d+)") >= 6 * BLOCKS_PER_FLOW,
+               what="softflowd to see the packets")
+    time.sleep(0.5)
+    wire.lab.run("softflowctl", "-c", control, "expire-all")
+
+    def ways(**kwargs):
+        return {r["src_addr"]: r["packets"] for r in wire.daemon.flows(
+            by=["src_addr"], metrics=["packets"],
+            filter="port %d" % PORT, **kwargs)}
+    wait_until(lambda: len(ways(observations="all")) == 2, timeout=30,
+               what="flows of both ways")
+    equal(ways(), ways(observations="all"), "what totals count")
+    equal(sum(ways().values()), number(r"Packets processed: (\d+)"),
+          "packets it says")
+    equal({e["protocol"] for e in
+           wire.daemon.rpc("exporter.list")["exporters"]}, {protocol},
+          "protocols")
+    process.stop()
+    wire.daemon.stop()
+
+
+def test_softflowd_both_ways():
+    both_ways("9", "netflow9")
+    both_ways("10", "ipfix")
 
 
 # --- pmacctd ---------------------------------------------------------------

@@ -117,6 +117,10 @@ def test_bridge_exports():
                 if f["src_addr"] == "10.78.0.1"]
     flow = wait_until(flows, 40, "flows of the bridge")[0]
     equal(flow["in_if"], probe["ifindex"], "interface")
+    # The way back, which softflowd calls "egress", is in the totals, too.
+    wait_until(lambda: [f for f in daemon.flows(by=["src_addr"])
+                        if f["src_addr"] == "10.78.0.2"
+                        and f["packets"] >= 2], 20, "the replies")
     result = subprocess.run(
         [os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api,
          "probes"], stdout=subprocess.PIPE, text=True, check=True,

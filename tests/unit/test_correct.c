@@ -238,16 +238,26 @@ test_foreign_ovs(void)
 static void
 test_both_directions(void)
 {
-    static const struct { uint8_t direction; uint32_t in_if; bool canonical; }
-    steps[] = {
-        { DIR_INGRESS, 1, true },
-        { DIR_EGRESS, 1, true },        /* Nothing is known yet. */
-        { DIR_INGRESS, 1, true },
-        { DIR_EGRESS, 1, false },
-        { DIR_EGRESS, 2, true },        /* Nobody reports what enters at 2. */
-        { DIR_EGRESS, 0, true },
-        { DIR_INGRESS, 2, true },
-        { DIR_EGRESS, 2, false },
+    static const struct {
+        uint8_t direction;
+        uint32_t in_if, out_if;         /* 0: not told. */
+        bool canonical;
+    } steps[] = {
+        { DIR_INGRESS, 1, 0, true },
+        { DIR_EGRESS, 1, 0, true },     /* Nothing is known yet. */
+        { DIR_INGRESS, 1, 3, true },
+        { DIR_EGRESS, 1, 3, false },
+        { DIR_EGRESS, 2, 3, true },     /* Nobody reports what enters at 2. */
+        { DIR_EGRESS, 0, 3, true },
+        { DIR_INGRESS, 2, 3, true },
+        { DIR_EGRESS, 2, 3, false },
+        /* A probe on a wire, 5, and what goes back where it came from. */
+        { DIR_INGRESS, 5, 5, true },
+        { DIR_EGRESS, 5, 5, true },
+        { DIR_INGRESS, 5, 5, true },
+        { DIR_EGRESS, 5, 5, true },
+        { DIR_INGRESS, 1, 1, true },
+        { DIR_EGRESS, 1, 1, false },
     };
     struct source_table *t = source_table_create(4);
     struct source_key key = { .protocol = PROTO_NETFLOW9, .domain = 1 };
@@ -260,6 +270,9 @@ test_both_directions(void)
         b->spans[0].source = s[i / 2 % 2];
         BATCH_SET(b, direction, 0, steps[i].direction);
         BATCH_SET(b, in_if, 0, steps[i].in_if);
+        if (steps[i].out_if) {
+            BATCH_SET(b, out_if, 0, steps[i].out_if);
+        }
         run(b, NULL);
         CU_ASSERT_EQUAL(b->canonical[0], steps[i].canonical);
         batch_destroy(b);
