@@ -94,6 +94,24 @@ read_filter(struct reading *r)
     }
 }
 
+/* "src_tenant", or "tenant", which is of either end: then the source's, with
+ * '*either'. */
+static const struct column *
+column_or_end(const char *name, bool *either)
+{
+    const struct column *c = column_by_name(name);
+    char text[80];
+
+    if (!c && snprintf(text, sizeof text, "src_%s", name)
+              < (int) sizeof text) {
+        c = column_by_name(text);
+        enum column_id id = c ? (enum column_id) (c - columns) : 0;
+        c = c && query_other_end(id) != id ? c : NULL;
+        *either = c != NULL;
+    }
+    return c;
+}
+
 /* "src_addr", "src_addr/24", "src_addr/24/56", "proto_name", "dst_service",
  * "src_label.role". */
 static const struct column *
@@ -104,7 +122,7 @@ parse_key(const char *text, struct query_key *key)
         enum column_id column;
     } names[] = {
         { "proto_name", COL_proto }, { "src_service", COL_src_port },
-        { "dst_service", COL_dst_port },
+        { "dst_service", COL_dst_port }, { "service", COL_src_port },
     };
     char name[64];
     unsigned a, b;
@@ -114,26 +132,29 @@ parse_key(const char *text, struct query_key *key)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (!strcmp(text, names[i].name)) {
             key->form = FORM_NAME;
+            key->either = !strcmp(text, "service");
             return &columns[names[i].column];
         }
     }
-    bool src = !strncmp(text, "src_label.", 10);
-    if (src || !strncmp(text, "dst_label.", 10)) {
-        size_t n = strlen(text + 10);
+    bool dst = !strncmp(text, "dst_", 4);
+    const char *label = dst || !strncmp(text, "src_", 4) ? text + 4 : text;
+    if (!strncmp(label, "label.", 6)) {
+        size_t n = strlen(label + 6);
         if (!n || n >= sizeof key->label) {
             return NULL;
         }
         key->form = FORM_LABEL;
-        memcpy(key->label, text + 10, n);
-        return &columns[src ? COL_src_labels : COL_dst_labels];
+        key->either = label == text;
+        memcpy(key->label, label + 6, n);
+        return &columns[dst ? COL_dst_labels : COL_src_labels];
     }
     const char *slash = strchr(text, '/');
     if (!slash || (size_t) (slash - text) >= sizeof name) {
-        return column_by_name(text);
+        return column_or_end(text, &key->either);
     }
     snprintf(name, sizeof name, "%.*s", (int) (slash - text), text);
     int n = sscanf(slash, "/%3u%n/%3u%n", &a, &end, &b, &end);
-    const struct column *c = column_by_name(name);
+    const struct column *c = column_or_end(name, &key->either);
     if (n < 1 || slash[end] || a > 128 || (n == 2 && (a > 32 || b > 128))
         || !c || c->type != COLUMN_T_ADDR) {
         return NULL;
@@ -160,15 +181,6 @@ add_key(struct reading *r, const char *where, const struct column *c,
     q->by[q->n_by++] = (enum column_id) (c - columns);
 }
 
-/* Of both ends, but not by itself: "tenant". */
-static bool
-has_sides(const char *name)
-{
-    char text[80];
-    snprintf(text, sizeof text, "src_%s", name);
-    return column_by_name(text) != NULL;
-}
-
 static void
 read_by(struct reading *r)
 {
@@ -188,9 +200,6 @@ read_by(struct reading *r)
         snprintf(where, sizeof where, "by[%zu]", i);
         if (!json_object_is_type(v, json_type_string)) {
             REFUSE(r, where, "a column's name is expected");
-        } else if (!c && has_sides(name)) {
-            REFUSE(r, where, "there is no column \"%.60s\"; there are "
-                   "src_%.60s and dst_%.60s", name, name, name);
         } else if (!c) {
             REFUSE(r, where, "there is no column \"%.60s\"; flow.columns "
                    "lists them", name);
@@ -286,6 +295,11 @@ read_more(struct reading *r)
     q->totals |= json_object_get_boolean(member(r, "totals"));
     q->window_us = (q->to_us > now && now > q->from_us ? now : q->to_us)
                    - q->from_us;
+    if (q->bidirectional && query_either(q)) {
+        REFUSE(r, "by", "of a conversation each end is told by itself: src_ or "
+               "dst_ is expected before a key that both have");
+        return;
+    }
     const char *wrong = query_check(q);
     if (wrong) {
         REFUSE(r, "metrics", "%s", wrong);
@@ -490,7 +504,7 @@ other(const struct query *q, const struct query_result *r, unsigned i)
     unsigned fn = q->calc[i].fn, col = r->n_columns - q->n_metrics + i;
 
     if (fn == FN_MIN || fn == FN_MAX || fn == FN_DISTINCT || fn == FN_P95
-        || fn == FN_ERROR) {
+        || fn == FN_ERROR || query_either(q)) {
         v.null = true;
     }
     for (size_t row = 0; row < r->n_rows && !v.null; row++) {
@@ -870,6 +884,11 @@ read_bucket(struct reading *r)
             return;
         }
     }
+    if (query_either(q)) {
+        REFUSE(r, "by", "a series counts each flow once: src_ or dst_ is "
+               "expected before a key that both ends have");
+        return;
+    }
     read_integer(r, "top", MAX_TOP, &top);
     q->top = (unsigned) top;
     q->totals = false;
@@ -1127,7 +1146,9 @@ static const struct rpc_param query_params[] = {
       "all is the default", NULL },
     { "by", PARAM_ARRAY, false, "columns to group by; also src_addr/24 or "
       "src_addr/24/56 (prefixes; IPv6: 64), src_label.KEY, proto_name, "
-      "src_service, dst_service; none is the default: one row of totals", "{\"type\":\"array\",\"items\":"
+      "src_service, dst_service; without src_ and dst_ (tenant, addr/24, "
+      "label.KEY, service) a flow counts for either end, once if they are "
+      "equal; none is the default: one row of totals", "{\"type\":\"array\",\"items\":"
       "{\"type\":\"string\"},\"maxItems\":16}" },
     { "metrics", PARAM_ARRAY, false, "what to sum up; also bps, pps, fps "
       "(averages), first, last, min(X), max(X), distinct(COLUMN), p95(bps), "

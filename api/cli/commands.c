@@ -338,8 +338,9 @@ static const struct cli_option flows_options[] = {
     { "from", 'f', "TIME", "flows that ended then or later: RFC 3339, seconds "
       "since 1970, -2h", NULL },
     { "to", 't', "TIME", "and before then; now is the default", NULL },
-    { "by", 'b', "COLUMNS", "group by these, with commas between them; none: "
-      "totals", CLI_WORDS_BY },
+    { "by", 'b', "COLUMNS", "group by these, with commas between them; what "
+      "both ends have without src_ or dst_ (tenant): a flow counts for either; "
+      "none: totals", CLI_WORDS_BY },
     { "metrics", 'm', "METRICS", "sums, bps, p95(bps), distinct(src_addr), "
       "..., see venturictl columns; bytes,packets,flows is the default", CLI_WORDS_METRICS },
     { "order", 'o', "COLUMN", "sort by this; with - before it the largest "

@@ -186,6 +186,7 @@ make_sums(const struct run *run, const struct query *q, bool alone,
           struct sums_spec *s)
 {
     if (q->records.on || q->previous_us || q->bidirectional
+        || query_either(q)
         || q->n_by > SUMS_MAX_KEYS || q->n_metrics > SUMS_MAX_METRICS) {
         return false;
     }

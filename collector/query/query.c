@@ -63,6 +63,10 @@ check_keys(const struct query *q)
         if (q->by[i] >= N_COLUMNS || !(columns[q->by[i]].flags & CF_KEY)) {
             return "a column that cannot be grouped by";
         }
+        if (k->either && (q->bidirectional || q->top
+                          || query_other_end(q->by[i]) == q->by[i])) {
+            return "a key of either end where there is none";
+        }
         if (k->form == FORM_PREFIX
             && (columns[q->by[i]].type != COLUMN_T_ADDR || k->v4_len > 32
                 || k->v6_len > 128)) {
@@ -74,6 +78,17 @@ check_keys(const struct query *q)
         }
     }
     return NULL;
+}
+
+bool
+query_either(const struct query *q)
+{
+    for (unsigned i = 0; i < q->n_by; i++) {
+        if (q->key[i].either) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const char *
@@ -156,27 +171,28 @@ key_column(const struct query *q, unsigned i, struct query_column *out)
 {
     const struct column *c = &columns[q->by[i]];
     const struct query_key *k = &q->key[i];
+    const char *name = c->name + (k->either ? strlen("src_") : 0);
 
     *out = (struct query_column) { .type = c->type, .unit = c->unit,
                                    .column = c, .key = *k };
     if (k->form == FORM_PREFIX) {
-        int n = snprintf(out->name, sizeof out->name, "%s/%u", c->name,
+        int n = snprintf(out->name, sizeof out->name, "%s/%u", name,
                          k->v4_len);
         if (k->v6_len != QUERY_V6_LEN) {
             snprintf(out->name + n, sizeof out->name - (size_t) n, "/%u",
                      k->v6_len);
         }
     } else if (k->form == FORM_LABEL) {
-        snprintf(out->name, sizeof out->name, "%.3s_label.%s", c->name,
-                 k->label);
+        snprintf(out->name, sizeof out->name, "%.*slabel.%s",
+                 k->either ? 0 : (int) strlen("src_"), c->name, k->label);
     } else if (k->form == FORM_NAME) {
-        size_t len = strlen(c->name);
-        bool port = len > 5 && !strcmp(c->name + len - 5, "_port");
+        size_t len = strlen(name);
+        bool port = len >= 4 && !strcmp(name + len - 4, "port");
         snprintf(out->name, sizeof out->name, "%.*s%s",
-                 (int) (port ? len - 5 : len), c->name,
-                 port ? "_service" : "_name");
+                 (int) (port ? len - 4 : len), name,
+                 port ? "service" : "_name");
     } else {
-        snprintf(out->name, sizeof out->name, "%s", c->name);
+        snprintf(out->name, sizeof out->name, "%s", name);
     }
 }
 

@@ -53,6 +53,9 @@ enum query_fn {
 
 struct query_key {
     uint8_t form;               /* enum query_form. */
+    bool either;                /* Of either end: the column is the source's,
+                                 * and a flow counts for both, or once where
+                                 * all such keys are equal. */
     uint8_t v4_len, v6_len;     /* FORM_PREFIX. */
     char label[QUERY_MAX_LABEL];        /* FORM_LABEL: its key. */
 };
@@ -156,6 +159,11 @@ void query_clear(struct query *);
 void query_metric_name(const struct query *, unsigned i, char *buf,
                        size_t size);
 void query_result_destroy(struct query_result *);
+
+/* The same column of the other end, or the column itself. */
+enum column_id query_other_end(enum column_id);
+/* Whether a key is of either end. */
+bool query_either(const struct query *);
 
 /* What is wrong with a query, or NULL. */
 const char *query_check(const struct query *);

@@ -51,7 +51,7 @@ table_lacks(const struct rollup_table *t, const struct query *q)
 {
     if (q->records.on) {
         return "single records";
-    } else if (q->bidirectional) {
+    } else if (q->bidirectional || query_either(q)) {
         return "both ends of flows";
     }
     for (unsigned i = 0; i < q->n_by; i++) {

@@ -27,6 +27,7 @@ struct compiler {
     bool p95;                   /* There is one: rows have buckets. */
     bool rollups;               /* Some sources have sums. */
     bool plain;                 /* Within a filter, which is masked itself. */
+    enum { ROW_END, OWN_END, OTHER_END } end;   /* Of keys of either end. */
 };
 
 static bool
@@ -457,6 +458,31 @@ put_range(struct compiler *c, int64_t from_us, int64_t to_us)
     put_time(c, to_us);
 }
 
+static void put_key(struct compiler *, unsigned);
+
+/* Each row is there for either end; the second time only if the ends differ. */
+static void
+put_ends(struct compiler *c, const char *before)
+{
+    const char *or = " OR ";
+    if (!query_either(c->q)) {
+        return;
+    }
+    fprintf(c->out, "%s(NOT e.other", before);
+    for (unsigned i = 0; i < c->q->n_by; i++) {
+        if (c->q->key[i].either) {
+            fputs(or, c->out);
+            c->end = OWN_END;
+            put_key(c, i);
+            fputs(" IS DISTINCT FROM ", c->out);
+            c->end = OTHER_END;
+            put_key(c, i);
+            c->end = ROW_END;
+        }
+    }
+    fputs(")", c->out);
+}
+
 static void
 put_where(struct compiler *c)
 {
@@ -464,8 +490,9 @@ put_where(struct compiler *c)
     const struct filter *f = c->source->filter ? c->source->filter
                                                : q->filter;
 
-    if (c->source->scan) {
-        return;                 /* It was told. */
+    if (c->source->scan) {      /* It was told, but for this. */
+        put_ends(c, " WHERE ");
+        return;
     }
     fputs(" WHERE ", c->out);
     if (q->previous_us) {
@@ -490,13 +517,13 @@ put_where(struct compiler *c)
         c->plain = false;
         fputs(")", c->out);
     }
+    put_ends(c, " AND ");
 }
 
 /* Keys. */
 
-/* The same of the other side, or the column itself. */
-static enum column_id
-mirror(enum column_id id)
+enum column_id
+query_other_end(enum column_id id)
 {
     static const enum column_id pairs[][2] = {
         { COL_src_addr, COL_dst_addr }, { COL_src_port, COL_dst_port },
@@ -546,17 +573,28 @@ put_is_reply(struct compiler *c)
     fputs("))", c->out);
 }
 
+/* Key 'i' of the end that a row is of. */
 static void
-put_side(struct compiler *c, enum column_id id)
+put_side(struct compiler *c, unsigned i)
 {
-    if (!c->q->bidirectional || mirror(id) == id) {
+    enum column_id id = c->q->by[i], other = query_other_end(id);
+    bool either = c->q->key[i].either;
+
+    if (either && c->end) {
+        put_column(c, c->end == OWN_END ? id : other);
+        return;
+    } else if (!either && (!c->q->bidirectional || other == id)) {
         put_column(c, id);
         return;
     }
     fputs("CASE WHEN ", c->out);
-    put_is_reply(c);
+    if (either) {
+        fputs("e.other", c->out);
+    } else {
+        put_is_reply(c);
+    }
     fputs(" THEN ", c->out);
-    put_column(c, mirror(id));
+    put_column(c, other);
     fputs(" ELSE ", c->out);
     put_column(c, id);
     fputs(" END", c->out);
@@ -607,13 +645,13 @@ put_label(struct compiler *c, unsigned i)
     }
     snprintf(pattern + n, sizeof pattern - n, "((?:[^\\\\,]|\\\\.)*)");
     fputs("CASE WHEN contains(',' || (", c->out);
-    put_side(c, c->q->by[i]);
+    put_side(c, i);
     fputs("), ", c->out);
     put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
         .kind = BIND_TEXT, .text = keep_text(c, label) });
     fputs(") THEN ", c->out);
     c->d->label(c->out, SQL_LABEL_COLUMN);
-    put_side(c, c->q->by[i]);
+    put_side(c, i);
     c->d->label(c->out, SQL_LABEL_PATTERN);
     put_parameter(c, COLUMN_T_NAME, (struct sql_bind) {
         .kind = BIND_TEXT, .text = keep_text(c, pattern) });
@@ -632,11 +670,11 @@ put_key(struct compiler *c, unsigned i)
         return;
     }
     if (k->form != FORM_PREFIX) {
-        put_side(c, c->q->by[i]);
+        put_side(c, i);
         return;
     }
     fputs("CASE WHEN (", c->out);
-    put_side(c, c->q->by[i]);
+    put_side(c, i);
     fputs(") BETWEEN ", c->out);
     for (int end = 0; end < 2; end++) {
         struct sql_bind b[2] = { { .kind = BIND_ADDR }, { .kind = BIND_ADDR } };
@@ -646,7 +684,7 @@ put_key(struct compiler *c, unsigned i)
     }
     for (int v6 = 0; v6 < 2; v6++) {
         fputs(v6 ? " ELSE (" : " THEN (", c->out);
-        put_side(c, c->q->by[i]);
+        put_side(c, i);
         fputs(") & ", c->out);
         put_mask(c, v6 ? k->v6_len : 96u + k->v4_len);
     }
@@ -785,6 +823,9 @@ put_from(struct compiler *c)
                     ? c->source->rollup : "flows");
     }
     fputs(" AS f", c->out);
+    if (query_either(c->q)) {
+        fputs(" CROSS JOIN (VALUES (FALSE), (TRUE)) AS e(other)", c->out);
+    }
 }
 
 /* The texts of a NAME column, as table 'prefix' 'i'. */
@@ -817,7 +858,7 @@ put_source_rows(struct compiler *c)
     for (unsigned i = 0; c->by_row && i < q->n_by; i++) {
         if (is_id(c, q->by[i])) {
             put_names(c, 'n', i);
-            put_side(c, q->by[i]);
+            put_side(c, i);
         }
     }
     for (unsigned i = 0; i < q->n_metrics; i++) {

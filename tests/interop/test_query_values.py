@@ -286,6 +286,41 @@ def check_directions(asked):
         raise Failure("no flow goes back: nothing was tested")
 
 
+def check_ends(asked):
+    """Keys of either end: a flow counts for both, once if they are equal."""
+    def addr(f, end):
+        return f[end + "_addr"]
+    ends = {"addr": addr, "port": lambda f, end: f[end + "_port"],
+            "as": lambda f, end: f[end + "_as"],
+            "addr/8": lambda f, end: prefix(addr(f, end), 8),
+            "addr/0/0": lambda f, end: prefix(addr(f, end), 0, 0)}
+    for by in (["addr"], ["addr/8"], ["addr/0/0"], ["port", "as"], ["as"],
+               ["addr", "port", "proto"]):
+        expected = {}
+        for f in asked.flows:
+            for key in {tuple(ends[k](f, end) if k in ends else f[k]
+                              for k in by) for end in ("src", "dst")}:
+                g = expected.setdefault(key, [])
+                g.append(f)
+        for metrics in (["bytes", "flows"], ["flows", "distinct(dst_port)"]):
+            answer = asked.ask(by=by, metrics=metrics, limit=100000,
+                               totals=True)
+            equal([c["name"] for c in answer["columns"][:len(by)]], by,
+                  "columns")
+            got = {tuple(row[:len(by)]): row[len(by):]
+                   for row in answer["rows"]}
+            equal(len(got), len(expected), "groups by %r" % (by,))
+            for key, g in expected.items():
+                equal(got.get(key), [
+                    total(g, "bytes") if m == "bytes" else len(g)
+                    if m == "flows" else len({f["dst_port"] for f in g}
+                                             - {None}) for m in metrics],
+                    "by %r, %r" % (by, key))
+            equal(answer["totals"][metrics.index("flows")],
+                  len(asked.flows), "each flow once in the totals")
+            equal(answer["other"], [None, None], "nothing is left")
+
+
 def check_series(asked):
     answer = asked.ask("flow.series", by=["proto_name"], metrics=["bytes",
                                                                   "pps"],
@@ -337,6 +372,7 @@ def test_values():
     check_p95(asked)
     check_previous(asked, flows)
     check_directions(asked)
+    check_ends(asked)
     check_series(asked)
     daemon.stop()
 

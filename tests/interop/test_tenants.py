@@ -145,6 +145,12 @@ def test_queries():
                   grouped(lambda f, e=end, c=column: seen(f[e])[1] and {
                       "network": "net-blue", "host": "host-blue",
                       "labels": "secret-blue=1"}[c]), column)
+    # Of either end; whom one may not see is nobody.
+    for column, at in (("endpoint", 0), ("tenant", 1)):
+        equal(sorted(ask.rows(by=[column], metrics=["bytes"]), key=str),
+              grouped(lambda f: f[0], [
+                  (who, None, f[2]) for f in BLUE
+                  for who in {seen(f[0])[at], seen(f[1])[at]}]), column)
     both = sorted(ask.rows(by=["src_endpoint", "dst_endpoint"],
                            metrics=["bytes"]), key=str)
     equal(both, grouped(lambda f: (seen(f[0])[0], seen(f[1])[0])))
