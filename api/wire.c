@@ -23,9 +23,27 @@ const char *
 wire_reason(void)
 {
     unsigned long e = ERR_peek_last_error();
-    const char *text = e ? ERR_reason_error_string(e) : NULL;
 
+    if (ERR_GET_REASON(e) == ERR_R_SYS_LIB) {
+        e = ERR_peek_error();   /* What the system said came before. */
+    }
+    const char *text = !e ? NULL : ERR_SYSTEM_ERROR(e)
+                       ? strerror(ERR_GET_REASON(e))
+                       : ERR_reason_error_string(e);
     return text ? text : "the peer closed the connection";
+}
+
+const char *
+wire_handshake_reason(const struct wire *l)
+{
+    return !wire_distrusts(l) ? wire_reason()
+           : X509_verify_cert_error_string(SSL_get_verify_result(l->ssl));
+}
+
+bool
+wire_distrusts(const struct wire *l)
+{
+    return l->ssl && SSL_get_verify_result(l->ssl) != X509_V_OK;
 }
 
 static struct wire_tls *
@@ -220,6 +238,19 @@ again(struct wire *l, int result)
     default:
         return -EPROTO;
     }
+}
+
+int
+wire_handshake(struct wire *l)
+{
+    l->want_read = l->want_write = false;
+    if (wire_is_open(l)) {
+        return 0;
+    }
+    ERR_clear_error();
+    int done = SSL_do_handshake(l->ssl);
+    ssize_t result = done == 1 ? 0 : again(l, done);
+    return done == 1 ? 0 : result ? (int) result : -EPROTO;
 }
 
 ssize_t

@@ -53,8 +53,15 @@ void wire_shutdown(struct wire *);
 /* The handshake is over (at once without TLS). */
 bool wire_is_open(const struct wire *);
 
+/* Shakes hands without sending or taking anything else: 0 when that is done;
+ * -EAGAIN, 'want_read' or 'want_write' say for what; -EPROTO. */
+int wire_handshake(struct wire *);
+
 /* Why the last call said -EPROTO. */
 const char *wire_reason(void);
+/* The same of a handshake: also what is wrong with the peer's certificate. */
+const char *wire_handshake_reason(const struct wire *);
+bool wire_distrusts(const struct wire *);       /* That is what is wrong. */
 
 #define WIRE_MAX_NAMES 16
 

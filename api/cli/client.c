@@ -283,17 +283,17 @@ shake_hands(struct client *c, char **error)
     int err = 0;
 
     while (c->wire.ssl && !wire_is_open(&c->wire) && !err) {
-        ssize_t n = wire_send(&c->wire, "\n", 1);       /* White space. */
-        if (n == -EAGAIN) {
+        err = wire_handshake(&c->wire);
+        if (err == -EAGAIN) {
             err = wait_for(c->wire.fd, c->wire.want_read ? POLLIN : POLLOUT,
                            &p);
-        } else if (n < 0) {
-            err = (int) n;
         }
     }
-    if (err && asprintf(error, "TLS: %s%s", err == -EPROTO ? wire_reason()
-                        : strerror(-err), err == -EPROTO ? "\nDoes --ca name "
-                        "the CA that has signed the server's certificate?"
+    if (err && asprintf(error, "TLS: %s%s", err == -EPROTO
+                        ? wire_handshake_reason(&c->wire) : strerror(-err),
+                        err == -EPROTO && wire_distrusts(&c->wire)
+                        ? "\nDoes --ca name the CA that has signed the server's "
+                        "certificate, and is that for the name asked for?"
                         : "") < 0) {
         *error = NULL;
     }
@@ -352,7 +352,7 @@ open_remote(struct client *c, const struct client_to *to, const char *rest,
         if (fd >= 0) {
             fcntl(fd, F_SETFL, O_NONBLOCK);
             ok = !wire_connect(&c->wire, fd, c->tls, host)
-                 && (c->kind == KIND_HTTPS || shake_hands(c, error));
+                 && shake_hands(c, error);
         }
     }
     free(copy);

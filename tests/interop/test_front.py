@@ -681,8 +681,22 @@ def test_venturictl():
     equal(json.loads(r.stdout)["name"], "certificate robot-1")
     r = ctl("--to", "tls://127.0.0.1:%d" % TLS, "whoami")
     equal((r.returncode, "TLS" in r.stderr), (3, True), "an unknown CA")
-    r = ctl("--to", "tls://localhost:%d" % TLS, "--ca", ca, "whoami")
-    equal(r.returncode, 3, "a certificate of another name")
+    for to, reason in (("tls://localhost:%d" % TLS, "hostname mismatch"),
+                       ("https://localhost:%d" % HTTPS, "hostname mismatch"),
+                       ("tls://127.0.0.1:%d" % HTTP, "wrong version"),
+                       ("https://127.0.0.1:%d" % HTTP, "wrong version")):
+        r = ctl("--to", to, "--ca", ca, "whoami")
+        equal((r.returncode, "TLS: " + reason in r.stderr,
+               "Does --ca" in r.stderr), (3, True, "name" in reason), to)
+    r = ctl("--to", "https://127.0.0.1:%d" % HTTPS, "--ca",
+            os.path.join(directory, "other-ca.pem"), "whoami")
+    equal((r.returncode, "Does --ca" in r.stderr), (3, True),
+          "another CA: " + r.stderr)
+    r = ctl("--to", "tls://127.0.0.1:%d" % TLS, "--ca", "/nope", "whoami")
+    equal((r.returncode, "/nope: No such file" in r.stderr), (3, True))
+    r = ctl("--to", daemon.api, "config", "edit", json.dumps(
+        {"venturi:venturi": {"api": {"tls": {"certificate": "/nope"}}}}))
+    equal((r.returncode, "/nope: No such file" in r.stderr), (1, True))
     r = ctl("--to", daemon.api, "token", "list")
     equal("far" in r.stdout, True)
     equal(ctl("--to", daemon.api, "token", "revoke", "far").returncode, 0)
