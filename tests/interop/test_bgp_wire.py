@@ -251,9 +251,12 @@ def test_leaks():
         ("65001", False, True), ("65003", False, False)], "no leaks")
     equal([neighbor(venturid, "10.0.0.%d" % i)["counters"]["leaks"]
            for i in (2, 3, 4)], [1, 1, 0], "counted")
-    told = [str(e) for e in venturid.rpc(
-        "event.list", kinds=["bgp.warning"])["events"]]
-    equal(len([t for t in told if "ONLY_TO_CUSTOMER" in t]), 2, str(told))
+
+    def told():
+        return [text for text in map(str, venturid.rpc(
+            "event.list", kinds=["bgp.warning"])["events"])
+                if "ONLY_TO_CUSTOMER" in text]
+    wait_until(lambda: len(told()) == 2, what=lambda: str(told()))
     # Its only route: it is what there is.
     peers[4].send(update(withdrawn=first))
     peers[3].send(update(withdrawn=first))
