@@ -226,7 +226,12 @@ config_write_file(const char *path, struct json_object *tree,
     }
     if (!err) {
         keep_previous(real);
-        err = rename(tmp, real) ? -errno : sync_dir(real);
+        err = rename(tmp, real) ? -errno : 0;
+        int unsure = err ? 0 : sync_dir(real);
+        if (unsure) {           /* It is written: no reason to take it back. */
+            LOG(config, WARN, "%s: may not outlast a power failure: its "
+                "directory: %s", path, strerror(-unsure));
+        }
     }
     if (err && tmp) {
         unlink(tmp);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -566,6 +567,42 @@ test_apply(void)
     end();
 }
 
+/* In a directory that may be written and not read, such as 0730 gives: what has
+ * replaced the file is not refused for being less sure to last. */
+static void
+test_directory_unread(void)
+{
+    char private[sizeof dir + 8];
+    struct config_error e;
+    uid_t user = geteuid();
+
+    begin();
+    snprintf(private, sizeof private, "%s/w", dir);
+    snprintf(path, sizeof path, "%s/v.json", private);
+    CU_ASSERT_EQUAL(mkdir(private, 0300), 0);
+    if (!user) {                /* Whom nothing is denied. */
+        CU_ASSERT_EQUAL(chmod(dir, 0711) || chown(private, 65534, 65534)
+                        || seteuid(65534), 0);
+    }
+    CU_ASSERT_EQUAL_FATAL(open(private, O_RDONLY), -1);
+    struct config_store *s = load(NULL, &e);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(edit(s, i ? V("{\"user\":\"b\"}")
+                             : V("{\"user\":\"a\"}"), true, &e), 0);
+        CU_ASSERT_PTR_NOT_NULL(strstr(read_text(path), i ? "\"b\"" : "\"a\""));
+    }
+    config_store_destroy(s);
+    if (!user) {
+        CU_ASSERT_EQUAL(seteuid(user), 0);
+    }
+    unlink(path);
+    snprintf(previous, sizeof previous, "%s.1", path);
+    unlink(previous);
+    rmdir(private);
+    end();
+}
+
 static void
 test_hand_edits(void)
 {
@@ -749,5 +786,6 @@ UNIT_MAIN("config", UNIT_TEST(test_defaults), UNIT_TEST(test_example),
           UNIT_TEST(test_errors), UNIT_TEST(test_override),
           UNIT_TEST(test_edit), UNIT_TEST(test_keys),
           UNIT_TEST(test_saved_meanwhile), UNIT_TEST(test_apply),
+          UNIT_TEST(test_directory_unread),
           UNIT_TEST(test_hand_edits), UNIT_TEST(test_link),
           UNIT_TEST(test_options), UNIT_TEST(test_pages))
