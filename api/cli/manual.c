@@ -24,8 +24,8 @@ static const struct {
     { "proto WORD", "tcp, udp, icmp, icmp6, sctp, gre, esp, ..., or a "
       "number." },
     { "ipv4, inet, ipv6, inet6", "The version." },
-    { "flags FSRPAUEC", "All of these TCP flags are set; X is FSRPAU.  \"not "
-      "flags AF\": neither is.  flags [CMP] N: as a number." },
+    { "flags FSRPAUEC", "All of these flags are set, and it is TCP; X is "
+      "FSRPAU.  \"not flags AF\": neither is.  flags [CMP] N: as a number." },
     { "[src|dst] as [CMP] N, peer-as [CMP] N", "The AS of the address; the "
       "first AS of the path to it." },
     { "[src|dst] as-path \"PATTERN\"", "A regular expression in the AS path; _ "
@@ -38,21 +38,30 @@ static const struct {
       "it runs." },
     { "[src|dst] tenant NAME, endpoint NAME, network NAME", "Who has the "
       "address." },
-    { "[in|out] [src|dst] mac MAC", "As the packet came in, or as it left." },
+    { "[in|out] [src|dst] mac MAC", "As the packet came in, or as it left; "
+      "without in or out: any of both." },
     { "[in|out] if N", "An interface, by number or name." },
-    { "[src|dst] vlan [CMP] N", "The outermost tag; dst: as the packet left." },
+    { "[src|dst] vlan [CMP] N", "The outermost tag; src: as the packet came, "
+      "dst: as it left." },
     { "[src|dst] mask [CMP] N", "Prefix length, as exported." },
     { "bytes [CMP] N, packets [CMP] N, flows [CMP] N", "Of the record." },
     { "duration [CMP] N", "Milliseconds from the first packet to the last." },
     { "bps [CMP] N, pps [CMP] N, bpp [CMP] N", "Bits and packets a second over "
       "that time, bytes a packet." },
     { "next ip ADDRESS", "Where the packet goes next, as exported." },
+    { "prev as [CMP] N, next as [CMP] N", "First AS of the path to the source, "
+      "to the destination." },
     { "[src|dst] tunip ADDRESS", "Of the outer packet of a tunnel." },
     { "[src|dst] xip ADDRESS, nip ADDRESS, xport N, nport N, xnet PREFIX, "
       "nnet PREFIX", "After address translation." },
-    { "nat event WORD, asa event WORD, ingress vrf N, egress vrf N, mpls "
-      "label1 N, pblock start N, pblock end N", "What NAT, firewalls and "
-      "routers tell." },
+    { "nat event WORD, asa event WORD, ingress vrf N, egress vrf N, pblock "
+      "start N, pblock end N", "What NAT, firewalls and routers tell." },
+    { "asa event denied ingress, egress, interface, nosyn", "Why Cisco's "
+      "firewall denied." },
+    { "ingress acl N, ace N, xace N, egress acl N, ace N, xace N", "One of the "
+      "three numbers of Cisco's access list." },
+    { "mpls label1 N to label10 N, mpls eos N, mpls exp1 N", "Labels from the "
+      "top, the last one, and the traffic class of the first." },
     { "observation domain id N, observation point id N", "Of IPFIX and NetFlow "
       "v9." },
     { "engine-type N, engine-id N", "Of NetFlow v5." },

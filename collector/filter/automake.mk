@@ -9,7 +9,8 @@ collector_libcollector_la_SOURCES += \
 	collector/filter/filter_p.h \
 	collector/filter/grammar.y \
 	collector/filter/lexer.l \
-	collector/filter/names.c collector/filter/names.h
+	collector/filter/names.c collector/filter/names.h \
+	collector/filter/phrase.c
 BUILT_SOURCES += collector/filter/grammar.h
 
 if HAVE_CUNIT

@@ -127,8 +127,9 @@ filter_make(struct filter_parse *fp, enum filter_op op, struct filter *left,
     return f;
 }
 
-static struct filter *
-make_term(struct filter_parse *fp, enum column_id column, enum filter_cmp cmp)
+struct filter *
+filter_make_term(struct filter_parse *fp, enum column_id column,
+                 enum filter_cmp cmp)
 {
     struct filter *f = filter_make(fp, FILTER_TERM, NULL, NULL);
     if (f) {
@@ -141,14 +142,14 @@ make_term(struct filter_parse *fp, enum column_id column, enum filter_cmp cmp)
 struct filter *
 filter_make_null(struct filter_parse *fp, enum column_id column)
 {
-    return make_term(fp, column, CMP_IS_NULL);
+    return filter_make_term(fp, column, CMP_IS_NULL);
 }
 
 struct filter *
 filter_make_number(struct filter_parse *fp, enum column_id column,
                    uint64_t number)
 {
-    struct filter *f = make_term(fp, column, CMP_EQ);
+    struct filter *f = filter_make_term(fp, column, CMP_EQ);
     if (f) {
         f->number = number;
     }
@@ -171,9 +172,8 @@ static const struct {
     { "t", UINT64_C(1000000000000) },
 };
 
-/* "443", "0x1b", "10k".  0, -EINVAL, or -ERANGE. */
-static int
-parse_number(const char *text, uint64_t *number)
+int
+filter_parse_number(const char *text, uint64_t *number)
 {
     if (!isdigit((unsigned char) text[0])) {
         return -EINVAL;
@@ -227,7 +227,7 @@ value_number(struct filter_parse *fp, const struct value *v,
         f->number = port;
         return true;
     }
-    int e = parse_number(v->text, &f->number);
+    int e = filter_parse_number(v->text, &f->number);
     if (e == -EINVAL) {
         return fail_value(fp, v, v->column == &columns[COL_proto]
                                  ? "tcp, udp, icmp, icmp6, sctp, a number"
@@ -332,7 +332,7 @@ value_word(struct filter_parse *fp, const struct value *v, struct filter *f)
         f->number = word;
         return true;
     }
-    if (!parse_number(v->text, &f->number)
+    if (!filter_parse_number(v->text, &f->number)
         && f->number <= (v->column->type == COLUMN_T_ENUM ? UINT8_MAX
                                                           : UINT32_MAX)) {
         return true;
@@ -385,7 +385,7 @@ filter_make_column(struct filter_parse *fp, enum column_id id,
                    const struct filter_span *span)
 {
     struct value v = { .column = &columns[id], .span = span };
-    struct filter *f = make_term(fp, id, cmp);
+    struct filter *f = filter_make_term(fp, id, cmp);
     if (!f) {
         return NULL;
     }
@@ -599,7 +599,7 @@ filter_label_escape(char *out, size_t size, const char *text, size_t len)
 static struct filter *
 make_label(struct filter_parse *fp, enum column_id id, const char *label)
 {
-    struct filter *f = make_term(fp, id, CMP_HAS_LABEL);
+    struct filter *f = filter_make_term(fp, id, CMP_HAS_LABEL);
     if (f && !(f->text = strdup(label))) {
         filter_fail(fp, fp->at, "", "out of memory");
         filter_destroy(f);
@@ -704,6 +704,25 @@ is_address(const struct filter_word *word)
     return !prefix_parse(text, &p);
 }
 
+/* As the packet came, or as it left. */
+static struct filter *
+make_both_macs(struct filter_parse *fp, enum filter_side side,
+               enum filter_cmp cmp, const struct filter_word *word,
+               const struct filter_span *span)
+{
+    bool negated = cmp == CMP_NE;
+    struct filter *f = NULL;
+    for (enum filter_io io = IO_IN; io <= IO_OUT; io++) {
+        f = add_choice(fp, f, filter_make_kind(fp, KIND_MAC, io, side,
+                                               negated ? CMP_EQ : cmp, word,
+                                               span));
+        if (!f) {
+            return NULL;
+        }
+    }
+    return negated ? filter_make(fp, FILTER_NOT, f, NULL) : f;
+}
+
 struct filter *
 filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
                  enum filter_io io, enum filter_side side,
@@ -724,8 +743,8 @@ filter_make_kind(struct filter_parse *fp, enum filter_kind kind,
     }
     if (kind == KIND_IF && io != IO_ANY) {
         side = io == IO_IN ? SIDE_SRC : SIDE_DST;
-    } else if (kind == KIND_VLAN && side == SIDE_ANY) {
-        side = SIDE_SRC;        /* The outermost tag. */
+    } else if (kind == KIND_MAC && io == IO_ANY) {
+        return make_both_macs(fp, side, cmp, word, span);
     }
     int src = kind_column(fp, kind, io, false, by_name, span);
     int dst = src < 0 ? -1 : kind_column(fp, kind, io, true, by_name, span);
@@ -787,37 +806,6 @@ filter_make_netmask(struct filter_parse *fp, enum filter_kind kind,
     return filter_make_kind(fp, kind, IO_ANY, side, CMP_EQ, &whole, span);
 }
 
-struct filter *
-filter_make_not(struct filter_parse *fp, struct filter *f)
-{
-    if (f->op != FILTER_TERM || f->value != FV_COLUMN
-        || f->column != COL_tcp_flags || f->cmp != CMP_BITS_ALL
-        || !(f->number & (f->number - 1))) {
-        return filter_make(fp, FILTER_NOT, f, NULL);
-    }
-    /* nfdump's "not flags AF" is: neither of them. */
-    uint64_t bits = f->number;
-    struct filter *all = NULL;
-    filter_destroy(f);
-    while (bits) {
-        struct filter *t = make_term(fp, COL_tcp_flags, CMP_BITS_ALL);
-        if (t) {
-            t->number = bits & -bits;
-            t = filter_make(fp, FILTER_NOT, t, NULL);
-        }
-        if (!t) {
-            filter_destroy(all);
-            return NULL;
-        }
-        bits &= bits - 1;
-        all = all ? filter_make(fp, FILTER_AND, all, t) : t;
-        if (!all) {
-            return NULL;
-        }
-    }
-    return all;
-}
-
 /* Computed values. */
 
 const char *
@@ -839,145 +827,6 @@ filter_make_value(struct filter_parse *fp, enum filter_value value,
     struct filter *f = filter_make_column(fp, COL_bytes, cmp, word, span);
     if (f) {
         f->value = value;
-    }
-    return f;
-}
-
-struct filter *
-filter_make_flows(struct filter_parse *fp, enum filter_cmp cmp,
-                  const struct filter_word *word,
-                  const struct filter_span *span)
-{
-    struct filter *f = filter_make_column(fp, COL_bytes, cmp, word, span);
-    if (!f) {
-        return NULL;
-    }
-    /* Each record is one. */
-    uint64_t n = f->number;
-    bool yes = cmp == CMP_EQ ? n == 1 : cmp == CMP_NE ? n != 1
-               : cmp == CMP_LT ? 1 < n : cmp == CMP_LE ? 1 <= n
-               : cmp == CMP_GT ? 1 > n : 1 >= n;
-    f->op = FILTER_ANY;
-    return yes ? f : filter_make(fp, FILTER_NOT, f, NULL);
-}
-
-struct filter *
-filter_make_ident(struct filter_parse *fp, const struct filter_word *word,
-                  const struct filter_span *span)
-{
-    char text[ADDR_STRLEN];
-    struct addr a;
-    snprintf(text, sizeof text, "%.*s",
-             word->len < sizeof text ? (int) word->len : 0, word->text);
-    return filter_make_column(fp, addr_parse(text, &a) ? COL_bridge
-                                                       : COL_exporter,
-                              CMP_EQ, word, span);
-}
-
-static bool
-word_is(const struct filter_word *word, const char *text)
-{
-    return word->len == strlen(text)
-           && !strncasecmp(word->text, text, word->len);
-}
-
-struct filter *
-filter_make_phrase(struct filter_parse *fp, const struct filter_word *first,
-                   const struct filter_word *second, enum filter_cmp cmp,
-                   const struct filter_word *word,
-                   const struct filter_span *where,
-                   const struct filter_span *span)
-{
-    static const struct {
-        const char *first, *second, *column;
-    } phrases[] = {
-        { "nat", "event", "nat_event" },
-        { "asa", "event", "firewall_event" },
-        { "asa", "xevent", "firewall_ext_event" },
-        { "ingress", "vrf", "in_vrf" }, { "egress", "vrf", "out_vrf" },
-        { "ingress", "acl", "acl_in" }, { "egress", "acl", "acl_out" },
-        { "pblock", "start", "port_range_start" },
-        { "pblock", "end", "port_range_end" },
-        { "mpls", "label1", "mpls_label" }, { "mpls", "label", "mpls_label" },
-        { "observation", "domain", "observation_domain_id" },
-        { "observation", "point", "observation_point_id" },
-    };
-    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++) {
-        const struct column *c = NULL;
-        if (word_is(first, phrases[i].first)
-            && word_is(second, phrases[i].second)) {
-            c = column_by_name(phrases[i].column);
-        }
-        if (c) {
-            return filter_make_column(fp, (enum column_id) (c - columns), cmp,
-                                      word, span);
-        }
-    }
-    filter_fail(fp, where->start, "", "no record says this here: \"%.*s "
-                "%.*s\"", (int) first->len, first->text,
-                (int) (second->len > 40 ? 40 : second->len), second->text);
-    return NULL;
-}
-
-struct filter *
-filter_make_io(struct filter_parse *fp, enum filter_io io, enum column_id id,
-               enum filter_cmp cmp, const struct filter_word *word,
-               const struct filter_span *where,
-               const struct filter_span *span)
-{
-    if (io == IO_IN && (id == COL_bytes || id == COL_packets)) {
-        return filter_make_column(fp, id, cmp, word, span);
-    }
-    filter_fail(fp, where->start, "in bytes, in packets", "each direction is "
-                "a record of its own here");
-    return NULL;
-}
-
-struct filter *
-filter_make_flags(struct filter_parse *fp, bool compared,
-                  enum filter_cmp cmp, const struct filter_word *word,
-                  const struct filter_span *span)
-{
-    /* RFC 9293 section 3.1, RFC 3168; the letters are nfdump's. */
-    static const char letters[] = "FSRPAUEC";
-    uint64_t bits = 0;
-    char text[32] = "";
-
-    if (word->len < sizeof text) {
-        memcpy(text, word->text, word->len);
-    }
-    bool number = !parse_number(text, &bits);
-    if (!number) {
-        bits = 0;
-        for (size_t i = 0; i < word->len; i++) {
-            const char *p = strchr(letters, toupper((unsigned char)
-                                                    word->text[i]));
-            if (p && *p) {
-                bits |= UINT64_C(1) << (p - letters);
-            } else if (word->text[i] == 'X' || word->text[i] == 'x') {
-                bits |= 0x3f;
-            } else {
-                filter_fail(fp, span->start + i + word->quoted,
-                            "letters of FSRPAUEC, or X for all of FSRPAU",
-                            "\"%c\" is not a TCP flag", word->text[i]);
-                return NULL;
-            }
-        }
-    }
-    if ((!bits && !number) || bits > UINT16_MAX) {
-        filter_fail(fp, span->start, "letters of FSRPAUEC, or a number",
-                    "these are no TCP flags");
-        return NULL;
-    }
-    if (compared && !number && cmp != CMP_EQ && cmp != CMP_NE) {
-        filter_fail(fp, span->start, "a number",
-                    "letters are equal or not, no more");
-        return NULL;
-    }
-    struct filter *f = make_term(fp, COL_tcp_flags,
-                                 compared || number ? cmp : CMP_BITS_ALL);
-    if (f) {
-        f->number = bits;
     }
     return f;
 }

@@ -77,10 +77,12 @@ struct filter_parse {
     struct filter_text *texts;  /* Until the scanner is closed. */
     int last;                   /* The token before. */
     bool in_list;
+    bool denied;                /* A reason may follow: "interface". */
     enum column_id column;      /* What a value would be of. */
     struct filter_completion *completion;       /* NULL: a real parse. */
     const char *prefix;         /* What is completed, 'prefix_len' bytes. */
     size_t prefix_len;
+    struct filter *flags;       /* The latest "flags LETTERS"; not ours. */
     bool failed;                /* '*error' is filled in; the first wins. */
 };
 
@@ -104,10 +106,15 @@ void filter_fail(struct filter_parse *, size_t position,
                  const char *expected, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* "443", "0x1b", "10k".  0, -EINVAL, or -ERANGE. */
+int filter_parse_number(const char *text, uint64_t *number);
+
 /* Constructors: they take over their operands and return NULL, with the parse
  * failed, if something is wrong. */
 struct filter *filter_make(struct filter_parse *, enum filter_op,
                            struct filter *left, struct filter *right);
+struct filter *filter_make_term(struct filter_parse *, enum column_id,
+                                enum filter_cmp);
 struct filter *filter_make_column(struct filter_parse *, enum column_id,
                                   enum filter_cmp, const struct filter_word *,
                                   const struct filter_span *);
@@ -121,6 +128,7 @@ struct filter *filter_make_netmask(struct filter_parse *, enum filter_kind,
                                    const struct filter_word *,
                                    const struct filter_word *mask,
                                    const struct filter_span *);
+/* phrase.c: these and those of flags and several words. */
 struct filter *filter_make_not(struct filter_parse *, struct filter *);
 /* "flags SA": these are set.  A number, or 'compared': the flags as a number. */
 struct filter *filter_make_flags(struct filter_parse *, bool compared,
@@ -142,6 +150,29 @@ struct filter *filter_make_phrase(struct filter_parse *,
                                   enum filter_cmp, const struct filter_word *,
                                   const struct filter_span *where,
                                   const struct filter_span *);
+/* "asa event denied ingress" */
+struct filter *filter_make_denied(struct filter_parse *,
+                                  const struct filter_word *first,
+                                  const struct filter_word *second,
+                                  const struct filter_word *third,
+                                  const struct filter_word *reason,
+                                  const struct filter_span *);
+/* "next ip", "prev as": SIDE_SRC is what was before. */
+struct filter *filter_make_adjacent(struct filter_parse *, enum filter_side,
+                                    enum filter_kind, enum filter_cmp,
+                                    const struct filter_word *,
+                                    const struct filter_span *where,
+                                    const struct filter_span *);
+/* One of a list.  Takes over the list. */
+struct filter *filter_make_adjacents(struct filter_parse *, enum filter_side,
+                                     enum filter_kind, struct filter_list *,
+                                     const struct filter_span *where);
+/* "src tos": of a column without sides. */
+struct filter *filter_make_dir(struct filter_parse *, enum filter_side,
+                               enum column_id, enum filter_cmp,
+                               const struct filter_word *,
+                               const struct filter_span *where,
+                               const struct filter_span *);
 /* "in bytes"; "out bytes" is what nobody tells. */
 struct filter *filter_make_io(struct filter_parse *, enum filter_io,
                               enum column_id, enum filter_cmp,

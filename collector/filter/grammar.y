@@ -78,6 +78,7 @@ int filter_lex(FILTER_YYSTYPE *, FILTER_YYLTYPE *, struct filter_parse *);
 %token NULL_ "null"
 %token FLAGS "flags"
 %token NEXT "next"
+%token PREV "prev"
 %token OBSERVATION "observation"
 %token IDENT "ident"
 %token FLOWS "flows"
@@ -97,7 +98,7 @@ int filter_lex(FILTER_YYSTYPE *, FILTER_YYLTYPE *, struct filter_parse *);
 %token BAD "invalid text"
 
 %type <filter> expr term
-%type <side> side dir
+%type <side> side dir adjacent
 %type <io> io
 %type <cmp> compare
 %type <number> version
@@ -139,6 +140,8 @@ term:
     { CHECK($$ = filter_make_labels(fp, &$2, $1, $5, &@2)); }
   | side KIND "in" "[" list "]"
     { CHECK($$ = filter_make_list(fp, $2, IO_ANY, $1, COL_src_addr, $5)); }
+  | side KIND "[" list "]"
+    { CHECK($$ = filter_make_list(fp, $2, IO_ANY, $1, COL_src_addr, $4)); }
   | dir "in" KIND "[" list "]"
     { CHECK($$ = filter_make_list(fp, $3, IO_ANY, $1, COL_src_addr, $5)); }
   | io side KIND compare WORD
@@ -148,16 +151,11 @@ term:
   | io COLUMN compare WORD
     { CHECK($$ = filter_make_io(fp, $1, $2, $3, &$4, &@1, &@4)); }
   | dir COLUMN compare WORD
-    { CHECK($$ = filter_make_column(fp, $2, $3, &$4, &@4)); }
-  | "next" KIND compare WORD
-    {
-        if ($2 != KIND_HOST) {
-            filter_fail(fp, @2.start, "ip", "no column says this of the next "
-                        "AS");
-            YYABORT;
-        }
-        CHECK($$ = filter_make_column(fp, COL_next_hop, $3, &$4, &@4));
-    }
+    { CHECK($$ = filter_make_dir(fp, $1, $2, $3, &$4, &@1, &@4)); }
+  | adjacent KIND compare WORD
+    { CHECK($$ = filter_make_adjacent(fp, $1, $2, $3, &$4, &@2, &@4)); }
+  | adjacent KIND "in" "[" list "]"
+    { CHECK($$ = filter_make_adjacents(fp, $1, $2, $5, &@2)); }
   | "flags" WORD
     { CHECK($$ = filter_make_flags(fp, false, CMP_EQ, &$2, &@2)); }
   | "flags" COMPARE WORD
@@ -170,6 +168,8 @@ term:
     { CHECK($$ = filter_make_value(fp, $1, $2, &$3, &@3)); }
   | PHRASE WORD compare WORD
     { CHECK($$ = filter_make_phrase(fp, &$1, &$2, $3, &$4, &@2, &@4)); }
+  | PHRASE WORD compare WORD WORD
+    { CHECK($$ = filter_make_denied(fp, &$1, &$2, &$4, &$5, &@5)); }
   | "observation" WORD WORD compare WORD
     {
         struct filter_word first = { "observation", 11, false };
@@ -202,6 +202,11 @@ dir:
   | "dst" "or" "src"    { $$ = SIDE_ANY; }
   | "src" "and" "dst"   { $$ = SIDE_BOTH; }
   | "dst" "and" "src"   { $$ = SIDE_BOTH; }
+  ;
+
+adjacent:
+    "prev"      { $$ = SIDE_SRC; }
+  | "next"      { $$ = SIDE_DST; }
   ;
 
 io:

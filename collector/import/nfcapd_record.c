@@ -322,14 +322,16 @@ read_xlate_port(struct flow *x, const uint8_t *p, size_t n)
     SET(x, nat_dst_port, le16_at(p + 2));
 }
 
-/* Three numbers, in hex like the twelve bytes that they were. */
+/* Three numbers as they were on the wire, in hex. */
 static void
 set_acl(struct flow *x, enum column_id col, uint32_t *names, const uint8_t *p)
 {
+    static const uint8_t nothing[12];
     char text[25];
-    if (le32_at(p) || le32_at(p + 4) || le32_at(p + 8)) {
-        snprintf(text, sizeof text, "%08" PRIx32 "%08" PRIx32 "%08" PRIx32,
-                 le32_at(p), le32_at(p + 4), le32_at(p + 8));
+    if (memcmp(p, nothing, sizeof nothing)) {
+        for (unsigned i = 0; i < sizeof nothing; i++) {
+            snprintf(text + 2 * i, 3, "%02x", p[i]);
+        }
         names[x->row] = dict_passing(x->f->c.dict, text, 24);
         batch_set_valid(x->b, col, x->row);
     }
@@ -363,6 +365,15 @@ read_nel(struct flow *x, const uint8_t *p, size_t n)
         SET_NONZERO(x, in_vrf, le32_at(p + 12));
     }
     SET_NONZERO(x, nat_event, p[old ? 20 : 12]);
+}
+
+/* First and last port, step and size. */
+static void
+read_pblock(struct flow *x, const uint8_t *p, size_t n)
+{
+    (void) n;
+    SET_NONZERO(x, port_range_start, le16_at(p));
+    SET_NONZERO(x, port_range_end, le16_at(p + 2));
 }
 
 static void
@@ -448,7 +459,7 @@ static const struct {
     [23] = { "access lists", 24, read_acl },
     [24] = { "user", 1, read_user },
     [25] = { "NAT event", 13, read_nel },
-    [26] = { "blocks of translated ports", 0, NULL },
+    [26] = { "blocks of translated ports", 8, read_pblock },
     [27] = { "application", 1, read_nbar },
     [28] = { "label", 0, NULL },
     [29] = { "payload", 0, NULL },

@@ -5,7 +5,8 @@ EXTRA_DIST += tests/interop/bgp_peer.py tests/interop/routes_made.py tests/inter
 	tests/interop/demo.py tests/interop/front.py $(interop_tests)
 interop_tests += tests/interop/test_accuracy.py tests/interop/test_audit.py \
 	tests/interop/test_cli.py tests/interop/test_clients.py \
-	tests/interop/test_compilers.py tests/interop/test_names.py \
+	tests/interop/test_compilers.py \
+	tests/interop/test_filter_manual.py tests/interop/test_names.py \
 	tests/interop/test_identity_ovn_servers.py \
 	tests/interop/test_first_light.py tests/interop/test_front.py \
 	tests/interop/test_refusals.py \

@@ -334,7 +334,8 @@ put_term(char *out, uint64_t *seed)
         "in if 3", "out if eth0", "in src mac 00:00:00:00:00:03",
         "router ip 10.0.0.3", "next ip 10.0.0.5", "proto in [icmp tcp 17]",
         "src net 10.0.0.0 255.255.255.240", "not proto tcp", "ident br-int",
-        "vlan 3", "mask 4", "dst mask > 7", "observation domain id 3",
+        "vlan 3", "mac 00:00:00:00:00:03", "mpls label2 3", "mpls eos 4",
+        "ingress acl 3", "not flags A", "mask 4", "dst mask > 7", "observation domain id 3",
         "tunip 10.0.0.9", "port in [1 2 3 echo 9]", "flowdir ingress",
     };
     static const char *const values[] = { "bps", "pps", "bpp", "duration" };

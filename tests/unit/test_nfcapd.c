@@ -347,8 +347,8 @@ every_extension(struct bytes *b)
     put_le(b, 1024, 2);
     put_le(b, 80, 2);
     extension(b, 23, 24);
-    put_le(b, 0x8e7fbd3a, 4);
-    put_le(b, 0x47e1baee, 4);
+    put_le(b, 0x3abd7f8e, 4);   /* In the order of the network. */
+    put_le(b, 0xeebae147, 4);
     put_le(b, 0, 4);
     put_le(b, 0, 12);
     extension(b, 24, 68);
