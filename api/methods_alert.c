@@ -196,8 +196,8 @@ commit(struct rpc_call *call, struct alerts *a, struct json_object *tree)
         snprintf(where, sizeof where, "rule%s", rest ? rest + 2 : "");
         rpc_fail(call, err == -EINVAL ? RPC_INVALID_PARAMS
                  : err == -ESTALE ? RPC_CONFLICT : RPC_FAILED,
-                 err == -EINVAL ? where : NULL, "%s: %s", where,
-                 error.message);
+                 err == -EINVAL ? where : NULL, "%s: %s",
+                 err == -EINVAL ? where : error.path, error.message);
         return;
     }
     reply_config_audit(call, store);

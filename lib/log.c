@@ -88,7 +88,8 @@ log_set_level(const char *spec)
         if (!colon || (strlen(module_names[i]) == (size_t) (colon - spec)
                        && !strncmp(module_names[i], spec,
                                    (size_t) (colon - spec)))) {
-            log_levels[i] = (enum log_level) level;
+            __atomic_store_n(&log_levels[i], (enum log_level) level,
+                             __ATOMIC_RELAXED);
             found = true;
         }
     }
@@ -98,7 +99,7 @@ log_set_level(const char *spec)
 enum log_level
 log_level(enum log_module m)
 {
-    return log_levels[m];
+    return __atomic_load_n(&log_levels[m], __ATOMIC_RELAXED);
 }
 
 const char *

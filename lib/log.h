@@ -48,13 +48,21 @@ const char *log_module_name(enum log_module);
 const char *log_module_doc(enum log_module);
 const char *log_level_name(enum log_level);
 
-extern enum log_level log_levels[N_LOG_MODULES];  /* Read by LOG() only. */
+extern enum log_level log_levels[N_LOG_MODULES];
 void log_write(enum log_module, enum log_level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Levels change with the configuration while all threads log.  No <stdatomic.h>:
+ * Open vSwitch's headers have such names of their own. */
+static inline bool
+log_wants(enum log_module m, enum log_level l)
+{
+    return __atomic_load_n(&log_levels[m], __ATOMIC_RELAXED) >= l;
+}
+
 #define LOG(MODULE, LEVEL, ...)                                         \
     do {                                                                \
-        if (log_levels[LOG_MODULE_##MODULE] >= LOG_L_##LEVEL) {         \
+        if (log_wants(LOG_MODULE_##MODULE, LOG_L_##LEVEL)) {            \
             log_write(LOG_MODULE_##MODULE, LOG_L_##LEVEL, __VA_ARGS__); \
         }                                                               \
     } while (0)
@@ -68,7 +76,7 @@ bool log_limit_pass(struct log_limit *, uint64_t *suppressed);
     do {                                                                \
         static struct log_limit limit__;                                \
         uint64_t n__;                                                   \
-        if (log_levels[LOG_MODULE_##MODULE] >= LOG_L_##LEVEL            \
+        if (log_wants(LOG_MODULE_##MODULE, LOG_L_##LEVEL)               \
             && log_limit_pass(&limit__, &n__)) {                        \
             if (n__) {                                                  \
                 log_write(LOG_MODULE_##MODULE, LOG_L_##LEVEL,           \

@@ -238,10 +238,11 @@ cli_show_alerts(struct cli *cli, struct json_object *o)
             bool known = i == 2 && (cli_at(a, "acknowledged")
                                     || json_object_get_boolean(
                                            cli_at(a, "muted")));
-            snprintf(text, sizeof text, "%.20s%s", cli_text(a, names[i]),
-                     known ? cli_at(a, "acknowledged") ? ", known" : ", muted"
-                           : "");
-            table_cell(t, known || i == 3 ? text : cli_text(a, names[i]));
+            bool time = i == 3 && cli->format == FORMAT_TABLE;
+            snprintf(text, sizeof text, "%.19s%s", cli_text(a, names[i]),
+                     time ? "Z" : !known ? "" : cli_at(a, "acknowledged")
+                     ? ", known" : ", muted");
+            table_cell(t, known || time ? text : cli_text(a, names[i]));
         }
     }
     cli_print_table(cli, t, "No alerts.");

@@ -295,12 +295,27 @@ def test_rules():
     wait_until(lambda: active(daemon), what="an alert of the new rule")
     ident = active(daemon)[0]["id"]
     assert "10.0.0.5" in ctl("alert", "list")
+    raised = active(daemon)[0]["raised"]
+    assert raised[:19] + "Z " in ctl("alert", "list"), raised
+    assert raised + "," in ctl("--csv", "alert", "list"), raised
     assert "venturictl flows" in ctl("alert", "show", str(ident))
     assert "known" in ctl("alert", "acknowledge", str(ident), "--comment",
                           "a test")
     assert "10.0.0.*" in ctl("alert", "mute", "1h", "--subject", "10.0.0.*")
     ctl("alert", "rule", "delete", "dns")
     equal(active(daemon), [], "with its rule")
+    # What keeps a rule from being written is not the rule.
+    os.rename(daemon.config_file, daemon.config_file + ".away")
+    os.mkdir(daemon.config_file)
+    try:
+        daemon.rpc("alert.rule.set", rule={"name": "x", "type": "threshold",
+                                           "metric": "pps", "above": 1})
+    except RpcError as e:
+        assert daemon.config_file in str(e), e
+    else:
+        raise AssertionError("a rule was written to a directory")
+    os.rmdir(daemon.config_file)
+    os.rename(daemon.config_file + ".away", daemon.config_file)
     # A built-in one can be another, or off; without it, it is back.
     daemon.rpc("alert.rule.set", rule={"name": "traffic-spike",
                                        "enabled": False})
