@@ -2,10 +2,15 @@
 EXTRA_DIST += packaging/deps/debian.sh packaging/deps/ovs.sh \
 	packaging/deps/duckdb.sh packaging/deps/duckdb.lock \
 	packaging/systemd/venturid.service.in packaging/debian \
-	packaging/prometheus/venturi.rules.yml \
-	packaging/grafana/venturi.json packaging/container/Containerfile \
+	packaging/container/Containerfile \
 	packaging/container/try packaging/container/venturi.json \
 	packaging/rpm/venturi.spec
+
+# For Prometheus and Grafana, wherever they are.
+prometheusdir = $(pkgdatadir)/prometheus
+dist_prometheus_DATA = packaging/prometheus/venturi.rules.yml
+grafanadir = $(pkgdatadir)/grafana
+dist_grafana_DATA = packaging/grafana/venturi.json
 
 systemunitdir = $(prefix)/lib/systemd/system
 nodist_systemunit_DATA = packaging/systemd/venturid.service

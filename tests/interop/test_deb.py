@@ -32,6 +32,8 @@ def test_deb():
     listed = run("dpkg-deb", "--contents", deb)
     for path in ("/usr/sbin/venturid", "/usr/bin/venturictl",
                  "/lib/systemd/system/venturid.service",
+                 "/usr/share/venturi/prometheus/venturi.rules.yml",
+                 "/usr/share/venturi/grafana/venturi.json",
                  "/usr/share/man/man1/venturictl.1.gz",
                  "/usr/share/man/man5/venturi.json.5.gz",
                  "/usr/share/man/man7/venturi-filter.7.gz",
