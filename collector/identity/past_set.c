@@ -22,6 +22,7 @@
 
 struct member {
     struct past_run *run;
+    struct member *next;        /* Of those that nobody needs any more. */
     uint64_t number;
     uint32_t refs;              /* Of views, and of the set: its mutex'. */
 };
@@ -32,6 +33,7 @@ struct past_set {
     pthread_cond_t cond;
     struct member **members;    /* Oldest number first. */
     size_t n, size;
+    struct member *dead;        /* For the thread to close. */
     uint64_t next;              /* Number of the next file. */
     int64_t before_us;          /* That is forgotten. */
     uint64_t damaged;           /* Of files that are gone, or can't be read. */
@@ -77,14 +79,33 @@ sync_dir(const struct past_set *s)
 
 /* ---- Members. ---- */
 
+/* The last one to close a large file that was deleted waits for the disk: that is
+ * the thread, whoever looked. */
 static void
 member_unref(struct past_set *s, struct member *m)
 {
     if (!--m->refs) {
         s->damaged += past_damaged(m->run);
+        m->next = s->dead;
+        s->dead = m;
+        pthread_cond_signal(&s->cond);
+    }
+}
+
+/* The mutex is let go meanwhile. */
+static void
+close_dead(struct past_set *s)
+{
+    struct member *m = s->dead;
+    s->dead = NULL;
+    pthread_mutex_unlock(&s->mutex);
+    while (m) {
+        struct member *next = m->next;
         past_close(m->run);
         free(m);
+        m = next;
     }
+    pthread_mutex_lock(&s->mutex);
 }
 
 /* Takes over 'run', if it returns 0. */
@@ -269,7 +290,9 @@ run_merges(void *set)
             pthread_mutex_lock(&s->mutex);
             note_error(s, error);
         }
-        if (!v && !s->stop) {
+        if (s->dead) {
+            close_dead(s);
+        } else if (!v && !s->stop) {
             pthread_cond_wait(&s->cond, &s->mutex);
         } else if (s->error) {
             clock_gettime(CLOCK_MONOTONIC, &until);
@@ -370,9 +393,12 @@ past_set_close(struct past_set *s)
         pthread_mutex_unlock(&s->mutex);
         pthread_join(s->thread, NULL);
     }
+    pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; i < s->n; i++) {
         member_unref(s, s->members[i]);
     }
+    close_dead(s);
+    pthread_mutex_unlock(&s->mutex);
     free(s->members);
     free(s->dir);
     pthread_mutex_destroy(&s->mutex);

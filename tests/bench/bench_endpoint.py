@@ -172,6 +172,13 @@ def test_endpoints():
     with Meanwhile(lambda: tell(daemon, iter(some))):
         show("lookup, now, while others tell", ask(daemon, now_asked * 5))
     memory(daemon, "after the lookups (wanted: 400)")
+    daemon.stop(signal.SIGKILL, check=False)
+    begin = time.monotonic()
+    daemon.start(timeout=300)
+    common.row("started again after kill -9", "%.1f s" % (
+        time.monotonic() - begin))
+    show("lookup, at a time past", ask(daemon, past))
+    memory(daemon, "started again (wanted: 400)")
     daemon.stop()
 
 
