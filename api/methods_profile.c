@@ -99,8 +99,26 @@ channel_to_json(const struct channel *c)
     return o;
 }
 
+/* And what is of the moment: size on disk, and when it was written. */
 static struct json_object *
-profile_to_json(struct profiles *p, const struct profile *profile)
+channel_now_to_json(const struct channel_set *set, const struct channel *c)
+{
+    struct json_object *o = channel_to_json(c);
+    uint64_t bytes;
+    int64_t updated_us;
+    channel_usage(set, c->id, &bytes, &updated_us);
+    if (updated_us) {
+        reply_time(o, "updated", updated_us);
+    } else {
+        json_object_object_add(o, "updated", NULL);
+    }
+    reply_int(o, "disk_bytes", (int64_t) bytes);
+    return o;
+}
+
+/* 'now': with what is of the moment. */
+static struct json_object *
+profile_to_json(struct profiles *p, const struct profile *profile, bool now)
 {
     struct json_object *o = json_object_new_object();
     struct json_object *list = json_object_new_array();
@@ -109,7 +127,8 @@ profile_to_json(struct profiles *p, const struct profile *profile)
     for (size_t i = 0; i < channel_count(p->set); i++) {
         const struct channel *c = channel_at(p->set, i);
         if (!strcmp(c->profile, profile->name)) {
-            json_object_array_add(list, channel_to_json(c));
+            json_object_array_add(list, now ? channel_now_to_json(p->set, c)
+                                            : channel_to_json(c));
         }
     }
     json_object_object_add(o, "channels", list);
@@ -135,7 +154,8 @@ profile_list(struct rpc_call *call, struct json_object *params)
     struct json_object *list = json_object_new_array();
     for (size_t i = 0; i < p->n; i++) {
         if (!name || !strcmp(name, p->list[i].name)) {
-            json_object_array_add(list, profile_to_json(p, &p->list[i]));
+            json_object_array_add(list, profile_to_json(p, &p->list[i],
+                                                        true));
         }
     }
     json_object_object_add(o, "profiles", list);
@@ -174,7 +194,8 @@ profile_add(struct rpc_call *call, struct json_object *params)
         fail_add(call, e, "name", name);
         return;
     }
-    struct json_object *o = profile_to_json(p, profiles_find(p, name));
+    struct json_object *o = profile_to_json(p, profiles_find(p, name),
+                                            false);
     reply_saved(call, p, NULL, o, o);
 }
 
@@ -188,7 +209,7 @@ profile_delete(struct rpc_call *call, struct json_object *params)
         rpc_fail(call, RPC_NOT_FOUND, "name", "there is no profile \"%.60s\"",
                  name);
     } else if (p) {
-        struct json_object *o = profile_to_json(p, profile);
+        struct json_object *o = profile_to_json(p, profile, false);
         profiles_delete(p, profile);
         reply_saved(call, p, json_object_get(o), NULL, o);
     }
@@ -516,13 +537,17 @@ static const struct rpc_param series_params[] = {
 const struct rpc_method methods_profile[] = {
     {
         .name = "profile.list", .role = ROLE_VIEWER,
-        .summary = "Profiles with their channels.",
+        .summary = "Profiles with their channels, and when their numbers were "
+                   "last written (null: never).",
         .params = list_params,
         .result_schema = "{\"type\":\"object\",\"required\":[\"profiles\","
             "\"counters\"],\"properties\":{\"profiles\":{\"type\":\"array\","
             "\"items\":" PROFILE_SCHEMA "}}}",
         .example_params = "{}",
-        .example_result = "{\"profiles\":[" PROFILE_EXAMPLE "],"
+        .example_result = "{\"profiles\":[{\"name\":\"zone1\","
+            "\"created\":\"2026-11-23T07:00:00.000Z\",\"channels\":["
+            CHANNEL_EXAMPLE ",\"updated\":\"2026-11-23T08:00:00.000Z\","
+            "\"disk_bytes\":12288}]}],"
             "\"counters\":{\"flows\":5120,\"late\":0,\"errors\":0}}",
         .call = profile_list,
     },

@@ -398,26 +398,43 @@ cli_build_channel_series(struct cli *cli, struct json_object *params)
     return set_channel(cli, params, true) && cli_set_range(cli, params);
 }
 
-static void
-channel_columns(struct table *t)
+static const char *const channel_members[] = {
+    "name", "sign", "colour", "order", "start", "updated", "disk_bytes",
+    "filling", "filter",
+};
+#define N_MEMBERS (sizeof channel_members / sizeof channel_members[0])
+
+/* What only a list tells. */
+static bool
+is_shown(size_t i, bool list)
 {
-    static const char *const names[] = {
-        "profile", "channel", "sign", "colour", "order", "start", "filling",
-        "filter",
-    };
-    for (size_t i = 0; i < 8; i++) {
-        table_column(t, names[i], false);
+    return list || (strcmp(channel_members[i], "updated")
+                    && strcmp(channel_members[i], "disk_bytes"));
+}
+
+static void
+channel_columns(struct table *t, bool list)
+{
+    table_column(t, "profile", false);
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        if (is_shown(i, list)) {
+            table_column(t, i ? strcmp(channel_members[i], "disk_bytes")
+                                ? channel_members[i] : "size" : "channel",
+                         !strcmp(channel_members[i], "disk_bytes"));
+        }
     }
 }
 
 static void
-channel_row(struct table *t, const char *profile, struct json_object *c)
+channel_row(struct table *t, const char *profile, struct json_object *c,
+            bool list)
 {
-    static const char *const names[] = { "name", "sign", "colour", "order",
-                                         "start", "filling", "filter" };
     table_cell(t, profile);
-    for (size_t i = 0; i < 7; i++) {
-        table_cell(t, cli_text(c, names[i]));
+    for (size_t i = 0; i < N_MEMBERS; i++) {
+        if (is_shown(i, list)) {
+            const char *text = cli_text(c, channel_members[i]);
+            table_cell(t, text && *text ? text : "-");
+        }
     }
 }
 
@@ -427,7 +444,7 @@ profile_rows(struct table *t, struct json_object *p)
     struct json_object *list = cli_at(p, "channels");
     for (size_t i = 0; i < length(list); i++) {
         channel_row(t, cli_text(p, "name"),
-                    json_object_array_get_idx(list, i));
+                    json_object_array_get_idx(list, i), true);
     }
 }
 
@@ -436,7 +453,7 @@ cli_show_profiles(struct cli *cli, struct json_object *o)
 {
     struct json_object *list = cli_at(o, "profiles");
     struct table *t = table_create();
-    channel_columns(t);
+    channel_columns(t, true);
     for (size_t i = 0; i < length(list); i++) {
         profile_rows(t, json_object_array_get_idx(list, i));
     }
@@ -468,8 +485,8 @@ cli_show_channel(struct cli *cli, struct json_object *o)
     char profile[128];
 
     snprintf(profile, sizeof profile, "%.*s", (int) strcspn(name, "/"), name);
-    channel_columns(t);
-    channel_row(t, profile, o);
+    channel_columns(t, false);
+    channel_row(t, profile, o, false);
     put_table(cli, t);
     return EXIT_OK;
 }

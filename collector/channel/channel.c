@@ -739,6 +739,26 @@ channel_delete(struct channel_set *s, const char *profile, const char *name)
     return 0;
 }
 
+void
+channel_usage(const struct channel_set *s, uint64_t id, uint64_t *bytes,
+              int64_t *updated_us)
+{
+    char path[4096];
+    struct stat st;
+
+    *bytes = 0;
+    *updated_us = 0;
+    for (unsigned i = 0; s->dir && i < 2 * N_KINDS; i++) {
+        tier_path(s, id, &tiers[i % 2], i / 2, path);
+        if (!stat(path, &st)) {
+            int64_t us = (int64_t) st.st_mtim.tv_sec * 1000000
+                         + st.st_mtim.tv_nsec / 1000;
+            *bytes += (uint64_t) st.st_blocks * 512;
+            *updated_us = us > *updated_us ? us : *updated_us;
+        }
+    }
+}
+
 struct channel *
 channel_find(struct channel_set *s, const char *profile, const char *name)
 {

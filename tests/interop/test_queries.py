@@ -2,11 +2,13 @@
 """Queries, series, records and channels agree with each other and with what
 venturi-gen sent; and with nfdump on the same flows, filter by filter."""
 
+import datetime
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from generator import generate
 from harness import (BUILDDIR, Client, Daemon, Failure, Lab, Process, RpcError,
@@ -138,6 +140,34 @@ def check_channels(daemon):
                lambda: "the store has %d flows, live %d, filled %d" % (
                    stored, channel_flows(daemon, "live"),
                    channel_flows(daemon, "filled")))
+
+
+def check_profile_list(daemon):
+    """What "nfsen -l" told: size, and when it was updated."""
+    def channels():
+        profile, = daemon.rpc("profile.list", name="test")["profiles"]
+        return {c["name"]: c for c in profile["channels"]}
+    daemon.rpc("channel.add", **{"profile": "test", "name": "none",
+                               "filter": "not any"})
+    wait_until(lambda: channels()["live"]["updated"], what="its numbers")
+    listed = channels()
+    now = time.time()
+    for name in ("live", "filled"):
+        updated = datetime.datetime.fromisoformat(
+            listed[name]["updated"].replace("Z", "+00:00")).timestamp()
+        if not now - 600 < updated <= now + 1:
+            raise Failure("%s: updated %s" % (name, listed[name]["updated"]))
+        if not 4096 <= listed[name]["disk_bytes"] < 1 << 20:
+            raise Failure("%s: %d bytes" % (name, listed[name]["disk_bytes"]))
+    equal((listed["none"]["updated"], listed["none"]["disk_bytes"]), (None, 0),
+          "a channel that has counted nothing")
+    table = subprocess.run([
+        os.path.join(BUILDDIR, "venturictl"), "--api", daemon.api, "--csv",
+        "profile", "list", "test"], stdout=subprocess.PIPE, check=True,
+        text=True).stdout.splitlines()
+    equal(table[0], "profile,channel,sign,colour,order,start,updated,size,"
+          "filling,filter", "columns")
+    equal(len(table), 1 + len(listed), "lines")
 
 
 def nfdump_count(directory, scope):
@@ -293,6 +323,7 @@ def test_queries():
     check_series(daemon)
     check_records(daemon)
     check_channels(daemon)
+    check_profile_list(daemon)
     check_nfdump(daemon, lab)
     daemon.stop()
 
