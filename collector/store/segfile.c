@@ -320,6 +320,14 @@ find_blocks(struct segfile *f, uint64_t end, bool in_memory)
     return 0;
 }
 
+/* A question wants some columns of a block, each as a whole: what the kernel
+ * would read ahead is what nobody asked for. */
+static void
+read_no_more(int fd)
+{
+    (void) posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+}
+
 int
 segfile_open(struct segfile *f, const char *path, bool in_memory)
 {
@@ -336,6 +344,7 @@ segfile_open(struct segfile *f, const char *path, bool in_memory)
     if (f->fd < 0) {
         return -errno;
     }
+    read_no_more(f->fd);
     if (fstat(f->fd, &st)) {
         retval = -errno;
     } else if (!S_ISREG(st.st_mode)) {
@@ -370,6 +379,9 @@ segfile_create(struct segfile *f, const char *path)
     if (!retval) {
         f->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
         retval = f->fd < 0 ? -errno : write_all(f->fd, 0, b.data, b.size);
+        if (!retval) {
+            read_no_more(f->fd);
+        }
     }
     f->size = b.size;
     bytes_free(&b);
