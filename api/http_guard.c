@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "api/config_api.h"
 #include "api/http_head.h"
 #include "api/jsonrpc.h"
 #include "lib/clock.h"
@@ -70,9 +71,15 @@ guard_wait(struct web *w, int n)
 static int
 look(struct web *w, const char *p, size_t n)
 {
+    const struct config_api *c = api_config(w->http->api);
     struct http_head head;
     int status = http_head_check(p, n, HTTP_HEADERS_MAX, &head);
 
+    /* A proxy that adds its word to the client's: which would it be? */
+    if (!status && c && http_head_count(p, head.size, c->user_header) > 1) {
+        status = 400;
+        head.reason = "a header that only a proxy may set came twice";
+    }
     if (!status) {
         w->piped = n - head.size > head.length;
         w->passed = true;

@@ -213,3 +213,17 @@ http_head_check(const char *p, size_t n, size_t max, struct http_head *h)
            : refuse(h, first ? 414 : 431, "the head of the request is too "
                     "long");
 }
+
+unsigned
+http_head_count(const char *p, size_t n, const char *name)
+{
+    size_t size = strlen(name);
+    unsigned count = 0;
+
+    for (const char *end; (end = memchr(p, '\n', n)); ) {
+        n -= (size_t) (end + 1 - p);
+        p = end + 1;            /* The first line is none. */
+        count += n > size && !strncasecmp(p, name, size) && p[size] == ':';
+    }
+    return count;
+}

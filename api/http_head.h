@@ -20,4 +20,7 @@ struct http_head {
  * head is complete; -EAGAIN: it goes on; or the status to refuse it with. */
 int http_head_check(const char *p, size_t n, size_t max, struct http_head *);
 
+/* How often a header comes in the 'n' bytes of a head that is in order. */
+unsigned http_head_count(const char *p, size_t n, const char *name);
+
 #endif /* api/http_head.h */

@@ -98,6 +98,7 @@ def test_http():
     equal(web.sock.recv(15), b"HTTP/1.1 200 OK")
     web.close()
     web = Http(connect(lab, HTTP), viewer)
+    equal(web.call("session.get")[0], 200)      # Now it counts.
     before = counter(daemon, "connections")
     # A method's error is no error of HTTP; a caller's is.
     for method, params, status, error in (
@@ -439,6 +440,11 @@ def test_proxy():
             body=request("session.get"), headers={"X-Remote-User": user})[::2]
         equal(status_, status, "%s from %s" % (user, host))
         equal(json.loads(reply).get("result", {}).get("role"), role)
+    # A proxy that adds its header to one of the client's.
+    answer = raw(lab, "POST /rpc HTTP/1.1\r\nHost: a\r\nX-Remote-User: ops-b"
+                 "\r\nContent-Type: application/json\r\nx-remote-user: eve"
+                 "\r\nContent-Length: 2\r\n\r\n{}")
+    equal((answer.split()[1], b"came twice" in answer), (b"400", True))
     # Forged besides a good token: the token does not help.
     viewer = token(daemon, "viewer")
     equal(Http(connect(lab, HTTP, "::1"), viewer).ask(

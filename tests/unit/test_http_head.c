@@ -97,6 +97,22 @@ test_bad(void)
                                     MAX, &h), 400);
 }
 
+static void
+test_count(void)
+{
+    static const char text[] = "GET /X-User: HTTP/1.1\r\nX-User: a\r\n"
+                               "X-Users: b\r\nx-uSER:\r\nX-User";
+
+    CU_ASSERT_EQUAL(http_head_count(text, sizeof text - 1, "X-User"), 2);
+    CU_ASSERT_EQUAL(http_head_count(text, sizeof text - 1, "x-users"), 1);
+    CU_ASSERT_EQUAL(http_head_count(text, sizeof text - 1, "GET "), 0);
+    for (size_t n = 0; n < sizeof text; n++) {
+        char *cut = memdup_exact(text, n);
+        CU_ASSERT_TRUE(http_head_count(cut, n, "X-User") <= 2);
+        free(cut);
+    }
+}
+
 /* Longer than may be: said as soon as it is, and not before. */
 static void
 test_long(void)
@@ -118,4 +134,4 @@ test_long(void)
 }
 
 UNIT_MAIN("http_head", UNIT_TEST(test_good), UNIT_TEST(test_bad),
-          UNIT_TEST(test_long))
+          UNIT_TEST(test_count), UNIT_TEST(test_long))
