@@ -158,7 +158,11 @@ slots_reserve(struct identity *t, struct slot_table *table)
         return false;
     }
     for (uint32_t i = 0; i <= old->mask; i++) {
-        uint32_t index = old->slot[i] & SLOT_INDEX;
+        uint32_t index = old->slot[(i + GROW_AHEAD) & old->mask] & SLOT_INDEX;
+        if (index && index != SLOT_DEAD) {
+            __builtin_prefetch(binding_at(t, index));
+        }
+        index = old->slot[i] & SLOT_INDEX;
         if (index && index != SLOT_DEAD) {
             put(s, table_hash(t, table, binding_at(t, index)), index);
         }

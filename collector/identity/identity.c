@@ -255,7 +255,10 @@ entities_grow(struct identity *t)
         return false;
     }
     for (uint32_t i = 0; i <= t->entity_mask; i++) {
-        uint32_t next;
+        uint32_t next = t->entities[(i + GROW_AHEAD) & t->entity_mask];
+        if (next) {
+            __builtin_prefetch(entity_at(t, next), 1);
+        }
         for (uint32_t at = t->entities[i]; at; at = next) {
             struct entity *e = entity_at(t, at);
             next = e->next;

@@ -56,6 +56,10 @@ struct binding {
 };
 _Static_assert(sizeof(struct binding) == 64, "a cache line");
 
+/* While a table grows the main loop may wait, and nothing of it is near: what is
+ * this far ahead is fetched. */
+#define GROW_AHEAD 16
+
 /* Others that have the key of a binding; such are in 'by_key', too. */
 struct binding_more {
     _Atomic uint32_t older;     /* Of the same key and scope. */
