@@ -16,6 +16,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MAX 512
 
+static void
+must(bool ok)
+{
+    if (!ok) {
+        abort();
+    }
+}
+
 /* A block of its own, so that the byte behind it is seen by ASan. */
 static int
 check(const uint8_t *data, size_t n, struct http_head *h)
@@ -27,16 +35,11 @@ check(const uint8_t *data, size_t n, struct http_head *h)
     }
     memcpy(copy, data, n);
     int status = http_head_check(copy, n, MAX, h);
+    if (!status) {
+        must(http_head_count(copy, h->size, "Host") <= 1);
+    }
     free(copy);
     return status;
-}
-
-static void
-must(bool ok)
-{
-    if (!ok) {
-        abort();
-    }
 }
 
 /* 'text' is a head that was taken. */
