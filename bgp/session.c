@@ -533,7 +533,15 @@ do_refresh(struct happening *h)
     struct bgp_error e;
     restart_hold(h);
     if (!bgp_refresh_parse(h->body, &r, &e)) {
+        /* RFC 7313 section 5 is for who has its capability; else one that is
+         * cut is a message whose length is wrong (RFC 4271 section 6.1), and
+         * one that is longer has what we ignore. */
         if (s->enhanced) {
+            notify(h, &e);
+        } else if (cur_left(&h->body) < 4) {
+            uint16_t n = (uint16_t) (BGP_HEADER_SIZE + cur_left(&h->body));
+            uint8_t size[2] = { (uint8_t) (n >> 8), (uint8_t) n };
+            bgp_error_set(&e, BGP_E_HEADER, BGP_E_HEADER_LENGTH, size, 2);
             notify(h, &e);
         }
         return;

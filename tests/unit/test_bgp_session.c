@@ -696,8 +696,13 @@ test_refresh(void)
     }
     expect_routes("purge-stale ipv6-unicast\n");
     finish();
+    /* Without RFC 7313 what is cut is of a wrong length. */
     begin_established("04 fde9 001e c0000201 00");
     CU_ASSERT_FALSE(bgp_session_refresh(s));
+    get_message(BGP_OUT, BGP_ROUTE_REFRESH, "00010101ff");
+    expect("");
+    get_message(BGP_OUT, BGP_ROUTE_REFRESH, "000101");
+    expect("notify(1/2) close down!");
     finish();
 }
 
