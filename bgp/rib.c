@@ -642,10 +642,13 @@ finish_sweep(struct rib *rib)
     rib->sweeping = false;
     for (uint32_t i = 0; i < rib->n_peers; i++) {
         struct peer *p = &rib->peers[i];
-        if (rib->sweep_wanted) {
-            break;              /* Something was marked meanwhile. */
+        for (int f = 0; f < BGP_N_FAMILIES; f++) {
+            p->advances[f] -= p->swept[f];
+            p->swept[f] = 0;
         }
-        memset(p->advances, 0, sizeof p->advances);
+        if (rib->sweep_wanted) {
+            continue;           /* Something was marked meanwhile. */
+        }
         p->bulk = 0;
         if (p->leaving) {
             p->leaving = p->used = false;
@@ -770,6 +773,10 @@ sweep(struct rib *rib, unsigned budget)
         rib->sweep_table = 0;
         rib->sweep_key = (struct lpm_key) { 0, 0 };
         rib->sweep_len = 0;
+        for (uint32_t i = 0; i < rib->n_peers; i++) {
+            struct peer *p = &rib->peers[i];
+            memcpy(p->swept, p->advances, sizeof p->swept);
+        }
     }
     while (rib->sweep_table < rib->n_tables && s.budget) {
         s.table = rib->tables[rib->sweep_table];
@@ -811,8 +818,8 @@ advance(struct rib *rib, uint32_t peer, enum bgp_family f, bool all)
 {
     struct peer *p = &rib->peers[peer];
     if (p->advances[f] >= MAX_ADVANCES) {
-        /* Before numbers come round: once in a hundred times of a peer that
-         * comes and goes faster than we clear up. */
+        /* Before numbers come round.  Sessions cannot come and go so fast, and
+         * files wait until all is cleared up (sink_ready()). */
         uint16_t old = atomic_load(&rib->states[peer].epochs[f]);
         atomic_store(&rib->states[peer].epochs[f],
                      (uint16_t) ((old & 0xff) * 0x101));
@@ -824,6 +831,7 @@ advance(struct rib *rib, uint32_t peer, enum bgp_family f, bool all)
             sweep(rib, UINT32_MAX);
         } while (rib->sweeping || rib->sweep_wanted);
         p->advances[f] = 0;
+        rib->n.long_sweeps++;
     }
     p->advances[f]++;
     rib->sweep_wanted |= p->advances[f] >= MAX_MARKS / 2;
@@ -900,6 +908,17 @@ sink_purge(void *rib_, uint32_t peer, enum bgp_family f, bool stale_only)
         advance(rib, peer, f, true);
         tell_peer(rib, RIB_PEER_PURGED, peer, (int) f, n);
     }
+}
+
+static bool
+sink_ready(void *rib_, uint32_t peer)
+{
+    struct rib *rib = rib_;
+    bool ready = true;
+    for (int f = 0; known(rib, peer, 0) && f < BGP_N_FAMILIES; f++) {
+        ready &= rib->peers[peer].advances[f] < MAX_MARKS;
+    }
+    return ready;
 }
 
 static void
@@ -1096,6 +1115,7 @@ rib_sink(struct rib *rib)
         .mark_stale = sink_mark_stale,
         .long_lived = sink_long_lived,
         .purge = sink_purge,
+        .ready = sink_ready,
     };
 }
 

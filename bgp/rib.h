@@ -39,6 +39,8 @@ struct rib;                                             /* Opaque. */
     X(refused_paths, "Routes refused: too many of one prefix")                \
     X(refused_marks, "Times that routes were not marked as stale, because that "\
       "came too often")                                                       \
+    X(long_sweeps, "Times that all had to be cleared up at once, because a "  \
+      "peer came and went too often")                                         \
     X(refused_peers, "Peers refused because there are too many")
 
 struct rib_counters {

@@ -87,7 +87,9 @@ struct peer {
     struct rib_peer pub;
     bool used;
     bool leaving;               /* Its number is free after a sweep. */
-    unsigned advances[BGP_N_FAMILIES];  /* Epochs since the last sweep. */
+    /* Epochs since the last sweep that is complete began, and how many of them
+     * there were when this one began. */
+    unsigned advances[BGP_N_FAMILIES], swept[BGP_N_FAMILIES];
     uint32_t bulk;              /* Families all of whose routes went at once
                                  * since the last sweep. */
     uint32_t no_llgr;           /* Families whose stale routes go if they have

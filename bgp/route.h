@@ -162,6 +162,10 @@ struct bgp_sink {
 
     /* All routes of a family, or only its stale ones, go. */
     void (*purge)(void *aux, uint32_t peer, enum bgp_family, bool stale_only);
+
+    /* False: so much of the peer has come and gone that it is better cleared up
+     * before it goes on; who can wait (a file) does.  May be NULL. */
+    bool (*ready)(void *aux, uint32_t peer);
 };
 
 #endif /* bgp/route.h */

@@ -69,6 +69,7 @@ struct job {
     struct piece *piece;        /* Being taken. */
     size_t at;
     size_t last_peer;
+    uint32_t waits_for;         /* Peer to be cleared up; or RIB_NO_PEER. */
     bool applying;              /* The RIB has been touched. */
 
     atomic_bool cancel;
@@ -384,6 +385,22 @@ on_state(void *job, const struct mrt_state *s)
          f++) {
         sink->purge(sink->aux, peer, f, false);
     }
+    if (peer != RIB_NO_PEER) {
+        j->waits_for = peer;
+    }
+}
+
+/* A file in which a peer comes and goes all the time goes no faster than what
+ * it leaves can be cleared up: that is done when the main loop is idle. */
+static bool
+must_wait(struct job *j)
+{
+    const struct bgp_sink *sink = &j->all->sink;
+    if (j->waits_for != RIB_NO_PEER
+        && (!sink->ready || sink->ready(sink->aux, j->waits_for))) {
+        j->waits_for = RIB_NO_PEER;
+    }
+    return j->waits_for != RIB_NO_PEER;
 }
 
 /* ---- Imports. ---- */
@@ -558,6 +575,7 @@ begin_applying(struct job *j)
         return false;
     }
     j->applying = true;
+    j->waits_for = RIB_NO_PEER;
     pthread_mutex_lock(&j->mutex);
     j->go = true;
     pthread_cond_broadcast(&j->wake);
@@ -592,7 +610,7 @@ apply(struct job *j)
     struct route_imports *all = j->all;
     bool finished = false, more = true;
     size_t taken = 0;
-    for (;;) {
+    while (!must_wait(j)) {
         if (!j->piece) {
             j->piece = next_piece(j, &finished);
             j->at = 0;

@@ -50,15 +50,15 @@ def table(routes, peers=(("192.0.2.1", 64500), ("192.0.2.2", 64501))):
     for address, asn in peers:
         index += (b"\2" + socket.inet_aton(address) * 2
                   + struct.pack(">I", asn))
-    data = record(13, 1, index)
+    data = [record(13, 1, index)]
     for number, (prefix, entries) in enumerate(routes.items()):
         body = struct.pack(">IB", number, 24) + socket.inet_aton(prefix)[:3]
         body += struct.pack(">H", len(entries))
         for peer, origin in entries:
             a = attributes(origin)
             body += struct.pack(">HIH", peer, 1789999999, len(a)) + a
-        data += record(13, 2, body)
-    return data
+        data.append(record(13, 2, body))
+    return b"".join(data)
 
 
 def write(lab, name, data):
@@ -239,6 +239,37 @@ def test_like_bgpdump():
         equal([p.replace("{", "").replace("}", "") for p in found],
               [lines[(prefix, peer)].replace("{", "").replace("}", "")],
               prefix)
+    daemon.stop()
+
+
+def bgp4mp(subtype, body, peer="192.0.2.1"):
+    return record(16, subtype, struct.pack(">IIHH", 64500, 64999, 0, 1)
+                  + socket.inet_aton(peer) + socket.inet_aton("192.0.2.9")
+                  + body)
+
+
+def test_flaps():
+    """A file whose peer comes and goes all the time waits until what it left
+    is cleared up: the main loop never walks all tables at once."""
+    lab = Lab()
+    daemon = Daemon(lab, config=QUIET)
+    many = {"%d.%d.%d.0" % (20 + (i >> 16), i >> 8 & 255, i & 255):
+            [(0, 64496)] for i in range(100000)}
+    ctl(daemon, "route", "import", write(lab, "many", table(many)))
+    equal(daemon.rpc("route.table", limit=1)["total"], 100000, "routes")
+    a = attributes(15169)
+    update = (struct.pack(">HH", 0, len(a)) + a + b"\x18"
+              + socket.inet_aton("203.0.113.0")[:3])
+    update = b"\xff" * 16 + struct.pack(">HB", 19 + len(update), 2) + update
+    flap = bgp4mp(4, update) + bgp4mp(5, struct.pack(">HH", 6, 1))
+    ctl(daemon, "route", "import",
+        write(lab, "flaps", flap * 3000 + bgp4mp(4, update)))
+    equal(daemon.rpc("route.table", limit=1)["total"], 100001,
+          "routes, the last announcement alone")
+    got = daemon.rpc("route.table", limit=1)["counters"]
+    equal(got["long_sweeps"], 0, "tables walked at once")
+    if got["swept"] < 20:
+        raise Failure("swept: %s" % got)
     daemon.stop()
 
 

@@ -729,8 +729,64 @@ test_marks(void)
     rib_destroy(rib);
 }
 
+/* One whose routes all go again and again is told to wait; clearing up gets
+ * on though more goes meanwhile. */
+static void
+test_ready(void)
+{
+    struct rib *rib = rib_create(&(struct rib_config) { 0 });
+    struct bgp_sink s = rib_sink(rib);
+    uint32_t path[] = { BGP_AS_SEQUENCE << 16 | 1, 1 };
+    struct bgp_attrs x = attrs_of(path, 2, 5);
+    struct bgp_nlri n = { .family = BGP_IPV4_UNICAST,
+                          .prefix = prefix_of("10.0.0.0/24") };
+    struct rib_stats stats;
+    uint32_t a = peer_up(&s, "192.0.2.1", 65001);
+    uint32_t b = peer_up(&s, "192.0.2.2", 65002);
+    uint32_t c = peer_up(&s, "192.0.2.3", 65003);
+    unsigned waits = 0, turns = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        n.prefix.addr.b[13] = (uint8_t) (i >> 8);
+        n.prefix.addr.b[14] = (uint8_t) i;
+        s.announce(s.aux, c, &n, &x);
+    }
+    n.prefix = prefix_of("10.1.0.0/16");
+    s.announce(s.aux, b, &n, &x);
+    for (unsigned i = 0; i < 1000; i++) {
+        s.announce(s.aux, a, &n, &x);
+        s.purge(s.aux, a, BGP_IPV4_UNICAST, false);
+        CU_ASSERT_EQUAL(rib_peer(rib, a)->routes[BGP_IPV4_UNICAST], 0);
+        CU_ASSERT(s.ready(s.aux, b));
+        waits += !s.ready(s.aux, a);
+        while (!s.ready(s.aux, a) && turns < 100000) {
+            /* The other one never rests. */
+            if (turns++ % 4 == 0) {
+                s.mark_stale(s.aux, b, BGP_IPV4_UNICAST);
+                s.end_of_rib(s.aux, b, BGP_IPV4_UNICAST);
+                s.announce(s.aux, b, &n, &x);
+            }
+            rib_work(rib, 100);
+        }
+    }
+    CU_ASSERT(waits >= 9 && waits <= 20);
+    CU_ASSERT(turns < 1000);
+    rib_stats(rib, &stats);
+    CU_ASSERT_EQUAL(stats.n.long_sweeps, 0);
+    /* Who does not wait is served, too. */
+    for (unsigned i = 0; i < 300; i++) {
+        s.announce(s.aux, a, &n, &x);
+        s.purge(s.aux, a, BGP_IPV4_UNICAST, false);
+    }
+    rib_stats(rib, &stats);
+    CU_ASSERT(stats.n.long_sweeps >= 1);
+    CU_ASSERT_EQUAL(rib_peer(rib, a)->routes[BGP_IPV4_UNICAST], 0);
+    CU_ASSERT_EQUAL(rib_peer(rib, b)->routes[BGP_IPV4_UNICAST], 1);
+    rib_destroy(rib);
+}
+
 UNIT_MAIN("rib", UNIT_TEST(test_random), UNIT_TEST(test_best),
           UNIT_TEST(test_attrs), UNIT_TEST(test_limits),
           UNIT_TEST(test_many_paths), UNIT_TEST(test_many_vpns),
           UNIT_TEST(test_seed),
-          UNIT_TEST(test_flapping), UNIT_TEST(test_marks))
+          UNIT_TEST(test_flapping), UNIT_TEST(test_marks),
+          UNIT_TEST(test_ready))
