@@ -131,22 +131,6 @@ same_contents(const struct attrs *a, const struct attrs *b, size_t size)
            && !memcmp(p + TAIL, q + TAIL, size - TAIL);
 }
 
-/* Of whole words of 4 octets. */
-static uint64_t
-hash_bytes(const struct attrs_table *t, uint64_t h, const uint8_t *p,
-           size_t n)
-{
-    uint64_t v[2];
-    h ^= n;
-    for (; n >= 16; n -= 16, p += 16) {
-        memcpy(v, p, 16);
-        h = mix64(v[0] ^ t->seed[1], v[1] ^ h);
-    }
-    v[0] = v[1] = 0;
-    memcpy(v, p, n);
-    return mix64(v[0] ^ t->seed[1], v[1] ^ h);
-}
-
 /* ---- Packing. ---- */
 
 static uint32_t *
@@ -288,9 +272,9 @@ attrs_ref(struct attrs_table *t, const struct bgp_attrs *a,
     }
     size_t size = set_size(s);
     /* 'named' is 0 here, and makes whole words of it. */
-    uint64_t h = hash_bytes(t, t->seed[0], (const uint8_t *) s + HEAD,
-                            HEAD_END + sizeof s->named - HEAD);
-    h = hash_bytes(t, h, (const uint8_t *) s + TAIL, size - TAIL);
+    uint64_t h = mix_bytes(t->seed[1], t->seed[0], (const uint8_t *) s + HEAD,
+                           HEAD_END + sizeof s->named - HEAD);
+    h = mix_bytes(t->seed[1], h, (const uint8_t *) s + TAIL, size - TAIL);
     s->hash = (uint32_t) (h ^ h >> 32);
     uint32_t *bucket = bucket_of(t, s->hash);
     uint32_t block;

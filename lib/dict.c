@@ -2,12 +2,14 @@
 
 #include "lib/dict.h"
 
-#include "lib/fnv.h"
+#include "lib/clock.h"
+#include "lib/mix.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define FOREVER UINT32_MAX              /* Holds of what is never released. */
 /* How long a generation lasts, and while texts are refused. */
@@ -32,6 +34,7 @@ enum age_state { AGE_IDLE, AGE_WAIT, AGE_SCAN };
 
 struct dict {
     pthread_mutex_t mutex;
+    uint64_t seed[2];                   /* Peers and exporters choose texts. */
     struct entry *_Atomic *buckets;     /* By hash. */
     struct entry *_Atomic *by_id;
     uint32_t n_buckets;                 /* A power of 2. */
@@ -54,11 +57,10 @@ struct dict {
     uint32_t at, n_gone;
 };
 
-static uint64_t
-mixed_hash(const char *p, size_t len)
+uint64_t
+dict_hash(const struct dict *d, const char *text, size_t len)
 {
-    uint64_t h = fnv_bytes(FNV_START, p, len);
-    return h ^ h >> 32;
+    return mix_bytes(d->seed[1], d->seed[0], text, len);
 }
 
 static struct entry *_Atomic *
@@ -153,7 +155,7 @@ add(struct dict *d, const char *text, size_t len, uint64_t hash,
 static uint32_t
 intern(struct dict *d, const char *text, size_t len, bool passing)
 {
-    uint64_t hash = mixed_hash(text, len);
+    uint64_t hash = dict_hash(d, text, len);
     uint32_t generation = dict_generation(d), id = d->overflow_id;
     struct entry *e = find(d, text, len, hash);
     if (e && passing && !is_old(e, generation)) {
@@ -196,6 +198,11 @@ dict_create(uint32_t max_entries, size_t max_bytes)
     d->max_entries = max_entries;
     d->max_bytes = max_bytes + strlen(DICT_OVERFLOW);
     atomic_init(&d->generation, 1);
+    if (getrandom(d->seed, sizeof d->seed, GRND_NONBLOCK)
+        != sizeof d->seed) {
+        d->seed[0] = (uint64_t) clock_wall_us();
+        d->seed[1] = (uint64_t) clock_mono_us() << 32 | 1;
+    }
     pthread_mutex_init(&d->mutex, NULL);
     d->buckets = calloc(d->n_buckets, sizeof *d->buckets);
     d->by_id = calloc(max_entries, sizeof *d->by_id);

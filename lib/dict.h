@@ -73,6 +73,10 @@ uint32_t dict_generation(const struct dict *);
  * once. */
 bool dict_age(struct dict *, int64_t now_ms, uint32_t budget);
 
+/* What a text's place follows from: another number in each dictionary, so that
+ * nobody can look for texts that end in one chain. */
+uint64_t dict_hash(const struct dict *, const char *text, size_t len);
+
 uint32_t dict_count(const struct dict *);       /* Texts that are there. */
 uint64_t dict_refused(const struct dict *);     /* Texts that did not fit. */
 uint64_t dict_forgotten(const struct dict *);   /* Texts that went. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/fnv.h"
 #include "tests/unit/unit.h"
 
 static void
@@ -46,6 +47,34 @@ test_limits(void)
     id = dict_intern(d, "1234567890", 10);
     CU_ASSERT_STRING_EQUAL(dict_text(d, id), "1234567890");
     dict_destroy(d);
+}
+
+/* Names that would be in one chain of a table whose hash is known: a peer may
+ * send as many AS paths as it likes. */
+static void
+test_chosen(void)
+{
+    struct dict *d = dict_create(1024, 1 << 20);
+    struct dict *other = dict_create(1024, 1 << 20);
+    static bool seen[1024];
+    unsigned n = 0, places = 0, same = 0;
+    for (unsigned i = 0; n < 500; i++) {
+        char name[24];
+        size_t len = (size_t) snprintf(name, sizeof name, "64500 %u", i);
+        uint64_t known = fnv_bytes(FNV_START, name, len);
+        if (((known ^ known >> 32) & 1023) == 7) {
+            uint64_t h = dict_hash(d, name, len);
+            n++;
+            places += !seen[h & 1023];
+            seen[h & 1023] = true;
+            same += h == dict_hash(other, name, len);
+        }
+    }
+    /* By chance 396 of 1024 on average. */
+    CU_ASSERT(places > 330);
+    CU_ASSERT_EQUAL(same, 0);
+    dict_destroy(d);
+    dict_destroy(other);
 }
 
 struct job {
@@ -284,6 +313,7 @@ test_forgets_beside_readers(void)
 }
 
 UNIT_MAIN("dict", UNIT_TEST(test_intern), UNIT_TEST(test_limits),
+          UNIT_TEST(test_chosen),
           UNIT_TEST(test_threads), UNIT_TEST(test_forgets),
           UNIT_TEST(test_good_for), UNIT_TEST(test_recent),
           UNIT_TEST(test_forgets_beside_readers))
