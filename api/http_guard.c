@@ -82,6 +82,7 @@ look(struct web *w, const char *p, size_t n)
     }
     if (!status) {
         w->piped = n - head.size > head.length;
+        w->expects = http_head_count(p, head.size, "expect") > 0;
         w->passed = true;
         guard_wait(w, 0);
         web_guard_stop(w);

@@ -54,6 +54,7 @@ struct web {
     int low_water;              /* Bytes that are waited for; 0: any. */
     bool passed;                /* The next head was looked at. */
     bool piped;                 /* More came than one request. */
+    bool expects;               /* There is an Expect. */
     bool going;                 /* Nothing more is taken from it. */
 
     /* What comes: a body or a message. */

@@ -433,7 +433,8 @@ go_ahead(struct web *w)
     unsigned char buf[LWS_PRE + sizeof text - 1];
     char expect[32];
 
-    if (w->old || !named_header(w, "expect", expect, sizeof expect)
+    if (w->old || !w->expects
+        || !named_header(w, "expect", expect, sizeof expect)
         || strcasecmp(expect, "100-continue")) {
         return 0;
     }
