@@ -489,6 +489,53 @@ drop_route(struct rib *rib, struct table *t, struct lpm_key key, unsigned len,
     return block;
 }
 
+static inline bool
+has_bit(const uint64_t *bits, unsigned i)
+{
+    return bits[i / 64] >> i % 64 & 1;
+}
+
+/* Puts a block in the place of '*block' that is without the routes in 'gone' (0:
+ * none is left); the caller lets go of their attributes, then of the old block.
+ * One copy for all of them: with one for each, what waits to be freed would grow
+ * as their square.  False: no memory, and nothing has changed. */
+static bool
+drop_routes(struct rib *rib, struct table *t, struct lpm_key key, unsigned len,
+            uint32_t *block, const uint64_t *gone, uint16_t n_gone)
+{
+    const struct block *b = block_at(rib, *block);
+    uint32_t new_ = 0;
+    if (n_gone == b->n) {
+        if (lpm_remove(&t->lpm, key, len)) {
+            return false;
+        }
+        rib->tables_full &= t->lpm.n != 0;
+        rib->prefixes[t->kind]--;
+    } else {
+        new_ = arena_alloc(&rib->arena, block_size(b->room));
+        if (!new_) {
+            return false;
+        }
+        struct block *nb = block_at(rib, new_);
+        *nb = (struct block) { .room = b->room, .best = NO_ROUTE,
+                               .len = b->len };
+        for (uint16_t i = 0; i < b->n; i++) {
+            if (!has_bit(gone, i)) {
+                nb->routes[nb->n++] = b->routes[i];
+            }
+        }
+        find_best(rib, nb);
+        if (lpm_set(&t->lpm, key, len, new_)) {
+            arena_free(&rib->arena, new_, block_size(b->room));
+            return false;
+        }
+    }
+    __atomic_store_n(&rib->n_routes, rib->n_routes - n_gone,
+                     __ATOMIC_RELAXED);
+    *block = new_;
+    return true;
+}
+
 static bool
 peer_up_at(const struct rib *rib, uint32_t peer)
 {
@@ -721,6 +768,65 @@ outlived(const struct rib *rib, const struct route *r)
     return false;
 }
 
+/* Which routes of a block are to go, and how many. */
+static uint16_t
+find_gone(const struct sweep *s, uint32_t block, uint64_t *gone)
+{
+    const struct rib *rib = s->rib;
+    const struct block *b = block_at(rib, block);
+    uint16_t n_gone = 0;
+    memset(gone, 0, (b->n + 63u) / 64 * sizeof *gone);
+    for (uint16_t i = 0; i < b->n; i++) {
+        const struct route *r = &b->routes[i];
+        bool live = route_live(rib->states, r);
+        if (live && !outlived(rib, r)) {
+            continue;
+        }
+        if (live) {
+            rib->peers[r->peer].pub.routes[r->family]--;
+            rib->peers[r->peer].pub.stale[r->family]--;
+        }
+        gone[i / 64] |= UINT64_C(1) << i % 64;
+        n_gone++;
+    }
+    return n_gone;
+}
+
+/* Returns the block that is there now; 0: none. */
+static uint32_t
+drop_gone(const struct sweep *s, struct lpm_key key, unsigned len,
+          uint32_t block, const uint64_t *gone, uint16_t n_gone)
+{
+    struct rib *rib = s->rib;
+    const struct block *b = block_at(rib, block);
+    uint32_t now = block;
+    for (uint16_t i = 0; rib->n_watches && i < b->n; i++) {
+        if (has_bit(gone, i)) {
+            tell_expired(s, key, len, &b->routes[i], b->best == i);
+        }
+    }
+    rib->n.swept += n_gone;
+    if (drop_routes(rib, s->table, key, len, &now, gone, n_gone)) {
+        for (uint16_t i = 0; i < b->n; i++) {
+            if (has_bit(gone, i)) {
+                attrs_unref(&rib->attrs, b->routes[i].attrs);
+            }
+        }
+        retire_block(rib, block);
+        return now;
+    }
+    /* One by one, from the end: a route may take the place of another one
+     * before it. */
+    for (uint16_t i = b->n; i-- > 0;) {
+        if (has_bit(gone, i)) {
+            uint32_t set = block_at(rib, now)->routes[i].attrs;
+            now = drop_route(rib, s->table, key, len, now, i);
+            attrs_unref(&rib->attrs, set);
+        }
+    }
+    return now;
+}
+
 static bool
 sweep_prefix(void *sweep_, struct lpm_key key, unsigned len, uint32_t block)
 {
@@ -732,31 +838,16 @@ sweep_prefix(void *sweep_, struct lpm_key key, unsigned len, uint32_t block)
         return false;
     }
     s->budget--;
-    struct block *b = block_at(rib, block);
-    for (uint16_t i = 0; block && i < b->n;) {
-        const struct route *r = &b->routes[i];
-        bool live = route_live(rib->states, r);
-        if (live && !outlived(rib, r)) {
-            i++;
-            continue;
-        }
-        if (live) {
-            rib->peers[r->peer].pub.routes[r->family]--;
-            rib->peers[r->peer].pub.stale[r->family]--;
-        }
-        uint32_t set = b->routes[i].attrs;
-        if (rib->n_watches) {
-            tell_expired(s, key, len, &b->routes[i], b->best == i);
-        }
-        block = drop_route(rib, s->table, key, len, block, i);
-        b = block ? block_at(rib, block) : NULL;
-        attrs_unref(&rib->attrs, set);
-        rib->n.swept++;
-        s->budget -= s->budget != 0;
+    uint64_t gone[MAX_ROUTES / 64];
+    uint16_t n_gone = find_gone(s, block, gone);
+    if (n_gone) {
+        block = drop_gone(s, key, len, block, gone, n_gone);
+        s->budget -= n_gone < s->budget ? n_gone : s->budget;
     }
+    struct block *b = block ? block_at(rib, block) : NULL;
     /* The best one may be another without a change here. */
-    if (block && (b->best == NO_ROUTE
-                  || !may_stamp(rib, &b->routes[b->best]))) {
+    if (b && (b->best == NO_ROUTE
+              || !may_stamp(rib, &b->routes[b->best]))) {
         find_best(rib, b);
     }
     return true;

@@ -605,6 +605,62 @@ test_many_paths(void)
     rib_destroy(rib);
 }
 
+/* Peers that had many paths of one prefix go: what is left stays in order, and
+ * clearing up does not take memory for each of them. */
+static void
+test_many_gone(void)
+{
+    enum { PATHS = 250, PEERS = 4, KEPT = 10 };
+    struct rib *rib = rib_create(&(struct rib_config) { 0 });
+    struct bgp_sink s = rib_sink(rib);
+    uint32_t peers[PEERS], kept = peer_up(&s, "192.0.2.9", 65009);
+    uint32_t path[] = { BGP_AS_SEQUENCE << 16 | 1, 1 };
+    struct bgp_nlri n = { .family = BGP_IPV4_UNICAST,
+                          .prefix = prefix_of("10.0.0.0/8") };
+    struct rib_query q = { .match = RIB_EXACT, .peer = RIB_NO_PEER,
+                           .prefix = n.prefix };
+    struct rib_stats before, after;
+    for (unsigned p = 0; p < PEERS; p++) {
+        char address[16];
+        snprintf(address, sizeof address, "192.0.2.%u", p + 1);
+        peers[p] = peer_up(&s, address, 65001 + p);
+    }
+    for (uint32_t i = 0; i < PATHS; i++) {
+        n.path_id = i;
+        for (unsigned p = 0; p < PEERS; p++) {
+            struct bgp_attrs x = attrs_of(path, 2, 1 + i);
+            s.announce(s.aux, peers[p], &n, &x);
+        }
+        if (i % (PATHS / KEPT) == 0) {
+            struct bgp_attrs x = attrs_of(path, 2, 1000 + i);
+            s.announce(s.aux, kept, &n, &x);
+        }
+    }
+    for (unsigned p = 0; p < PEERS; p++) {
+        s.peer_down(s.aux, peers[p]);
+    }
+    rib_stats(rib, &before);
+    CU_ASSERT_EQUAL(before.routes, KEPT);
+    CU_ASSERT_EQUAL(before.attrs, PATHS + KEPT);
+    rib_work(rib, 100000);
+    rib_stats(rib, &after);
+    CU_ASSERT_EQUAL(after.n.swept, PATHS * PEERS);
+    CU_ASSERT(after.bytes < before.bytes + 65536);
+    CU_ASSERT_EQUAL(after.routes, KEPT);
+    CU_ASSERT_EQUAL(after.attrs, KEPT);
+    CU_ASSERT_EQUAL(after.prefixes[BGP_IPV4_UNICAST], 1);
+    uint32_t got = 0;
+    struct rib_cursor at = { 0 };
+    rib_query(rib, &q, &at, take_med, &got);
+    CU_ASSERT_EQUAL(got, 1000);
+    s.peer_down(s.aux, kept);
+    rib_work(rib, 100000);
+    rib_stats(rib, &after);
+    CU_ASSERT_EQUAL(after.attrs, 0);
+    CU_ASSERT_EQUAL(after.prefixes[BGP_IPV4_UNICAST], 0);
+    rib_destroy(rib);
+}
+
 /* More VPNs than there are tables: refused until one is empty. */
 static void
 test_many_vpns(void)
@@ -786,7 +842,8 @@ test_ready(void)
 
 UNIT_MAIN("rib", UNIT_TEST(test_random), UNIT_TEST(test_best),
           UNIT_TEST(test_attrs), UNIT_TEST(test_limits),
-          UNIT_TEST(test_many_paths), UNIT_TEST(test_many_vpns),
+          UNIT_TEST(test_many_paths), UNIT_TEST(test_many_gone),
+          UNIT_TEST(test_many_vpns),
           UNIT_TEST(test_seed),
           UNIT_TEST(test_flapping), UNIT_TEST(test_marks),
           UNIT_TEST(test_ready))
