@@ -281,7 +281,7 @@ scan_take_memory(struct store *s, uint64_t bytes)
 {
     uint64_t total = atomic_fetch_add(&s->sums_bytes, bytes) + bytes;
 
-    return total > SUMS_MEMORY * s->config.memory_limit;
+    return total > SUMS_MEMORY * s->config.sums_limit;
 }
 
 /* Room for the bits of a block; NULL: that would be too much. */

@@ -430,7 +430,7 @@ put_aside(struct worker *w)
     struct sums *sums = w->sums->sums;
     struct store *s = w->use->scan->store;
 
-    if (atomic_load(&u->end) > SUMS_ASIDE * s->config.memory_limit) {
+    if (atomic_load(&u->end) > SUMS_ASIDE * s->config.sums_limit) {
         return -EFBIG;
     }
     int e = sums_split(sums), fd = open_aside(u, s);

@@ -126,6 +126,9 @@ set_defaults(struct store *s, const struct store_config *config)
     if (s->config.memory_limit < MIN_MEMORY) {
         s->config.memory_limit = MIN_MEMORY;
     }
+    if (!s->config.sums_limit) {
+        s->config.sums_limit = s->config.memory_limit;
+    }
     if (!s->config.ring_batches) {
         s->config.ring_batches = DEFAULT_RING;
     }

@@ -40,6 +40,7 @@ struct store_config {
     int64_t retention_us;       /* Age of the oldest segment; 0: no limit. */
     uint64_t retention_bytes;   /* All segments together; 0: no limit. */
     uint64_t memory_limit;      /* DuckDB's, bytes. */
+    uint64_t sums_limit;        /* Of our own sums; 0: the same. */
     unsigned query_threads;     /* Threads of one query. */
     size_t ring_batches;        /* Batches that may wait for the writer. */
 };

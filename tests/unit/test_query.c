@@ -744,6 +744,72 @@ test_large_sums(void)
     free(large_dir);
 }
 
+/* More groups than sums may put aside, 16 times their memory: the rest is
+ * DuckDB's.  Each record is a group; the smallest first are not found in
+ * passes. */
+#define ASIDE_BATCHES 500
+static void
+test_beyond_aside(void)
+{
+    char *aside_dir = util_mkdir();
+    struct store_config c = { .sums_limit = UINT64_C(1) << 20 };
+    struct store *s = util_open(aside_dir, dict, &c);
+    struct query_pool *now = pool, *p = query_pool_create(s, 1, 4);
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < ASIDE_BATCHES; i++) {
+        struct flow_batch *b = store_batch_get(s);
+        if (!b) {                       /* All are under way. */
+            CU_ASSERT(util_wait(s, n));
+            b = store_batch_get(s);
+        }
+        CU_ASSERT_FATAL(b != NULL);
+        b->oldest_us = UTIL_T0;
+        for (uint32_t row = 0; row < BATCH_ROWS; row++, n++) {
+            uint8_t a[4] = { 10, (uint8_t) (n >> 16), (uint8_t) (n >> 8),
+                             (uint8_t) n };
+            b->received[row] = b->flow_end[row] = UTIL_T0;
+            b->flow_start[row] = UTIL_T0;
+            BATCH_SET(b, src_addr, row, addr_from_v4_bytes(a));
+            BATCH_SET(b, dst_addr, row, addr_from_v4_bytes(a));
+            b->exporter[row] = addr_from_v4_bytes(a);
+            b->bytes[row] = 100 + n;
+            b->packets[row] = 1;
+        }
+        b->n = BATCH_ROWS;
+        batch_add_span(b, &source, 0);
+        if (!store_submit(s, b)) {      /* The ring is full. */
+            CU_ASSERT(util_wait(s, n - BATCH_ROWS));
+            CU_ASSERT(store_submit(s, b));
+        }
+    }
+    CU_ASSERT(util_wait(s, n));
+    pool = p;
+    struct query q = make_query(NULL);
+    q.by[0] = COL_src_addr;
+    q.by[1] = COL_dst_addr;
+    q.by[2] = COL_exporter;
+    q.n_by = 3;
+    q.order = 3;
+    q.limit = 2;
+    struct query_result *r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL_FATAL(r->n_rows, 2);
+    CU_ASSERT_EQUAL(r->values[3].u, 100);
+    CU_ASSERT_EQUAL(r->values[9].u, 101);
+    query_result_destroy(r);
+    q = make_query(NULL);
+    r = ask(&q);
+    CU_ASSERT_EQUAL(r->status, QUERY_OK);
+    CU_ASSERT_EQUAL(r->values[2].u, n);
+    query_result_destroy(r);
+    pool = now;
+    query_pool_destroy(p);
+    store_close(s);
+    util_rmdir(aside_dir);
+    free(aside_dir);
+}
+
 /* Hours go by, segments are sealed and deleted, while queries look at all of
  * them: every query is answered, and nothing it counts goes back but by
  * retention. */
@@ -798,4 +864,5 @@ UNIT_MAIN("query", UNIT_TEST(setup), UNIT_TEST(test_totals),
           UNIT_TEST(test_deep_filters), UNIT_TEST(test_timeout_cancel_busy),
           UNIT_TEST(test_fresh), UNIT_TEST(test_while_hours_pass),
           UNIT_TEST(test_old_segment), UNIT_TEST(test_large_sums),
+          UNIT_TEST(test_beyond_aside),
           UNIT_TEST(teardown))
