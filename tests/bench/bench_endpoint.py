@@ -123,7 +123,7 @@ def memory(daemon, what):
         kb = {line.split(":")[0]: line.split()[1] for line in f
               if line.startswith(("VmHWM", "Rss"))}
     common.row("memory, " + what, "%.0f MB of its own, %.0f MB of files, most "
-               "%.0f MB" % tuple(int(kb[k]) / 1024 for k in (
+               "%.0f MB" % tuple(int(kb[k]) * 1.024 / 1000 for k in (
                    "RssAnon", "RssFile", "VmHWM")))
 
 
