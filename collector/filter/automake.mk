@@ -4,7 +4,7 @@ collector_libcollector_la_SOURCES += \
 	collector/filter/confine.c collector/filter/confine.h \
 	collector/filter/eval.c collector/filter/eval.h \
 	collector/filter/eval_p.h collector/filter/eval_shared.c \
-	collector/filter/eval_term.c \
+	collector/filter/eval_set.c collector/filter/eval_term.c \
 	collector/filter/filter.c collector/filter/filter.h \
 	collector/filter/filter_p.h \
 	collector/filter/grammar.y \

@@ -175,9 +175,103 @@ depth(const struct filter *f)
     return left == right ? left + 1 : left > right ? left : right;
 }
 
+/* So many addresses of one end are looked up rather than compared. */
+#define SET_MIN 16
+
+/* Of a term that is one address: 0 is src_addr, 1 dst_addr; else -1. */
+static int
+host_end(const struct filter *f)
+{
+    bool host = f->value == FV_COLUMN && f->cmp == CMP_IN_PREFIX
+                && f->prefix.len == 128;
+    return !host ? -1 : f->column == COL_src_addr ? 0
+           : f->column == COL_dst_addr ? 1 : -1;
+}
+
+/* Counts addresses of both ends in a chain of "or".  False: not all of it are
+ * terms. */
+static bool
+count_hosts(const struct filter *f, unsigned n[2])
+{
+    for (; f->op == FILTER_OR; f = f->left) {
+        if (!count_hosts(f->right, n)) {
+            return false;
+        }
+    }
+    if (f->op != FILTER_TERM) {
+        return false;
+    }
+    if (host_end(f) >= 0) {
+        n[host_end(f)]++;
+    }
+    return true;
+}
+
+static void
+add_or(struct filter_program *p, unsigned *n)
+{
+    if ((*n)++) {
+        add_step(p, STEP_OR);
+    }
+}
+
+/* Addresses go to the sets, other terms to the program. */
+static void
+add_choices(struct filter_program *p, const struct filter *f,
+            struct addr_set *sets[2], unsigned *n)
+{
+    for (; f->op == FILTER_OR; f = f->left) {
+        add_choices(p, f->right, sets, n);
+    }
+    if (host_end(f) >= 0 && sets[host_end(f)]) {
+        eval_set_add(sets[host_end(f)], &f->prefix.addr);
+    } else {
+        add_term(p, f);
+        add_or(p, n);
+    }
+}
+
+/* A chain of "or" of terms with many addresses.  False: it is not. */
+static bool
+add_hosts(struct filter_program *p, const struct filter *f)
+{
+    static const enum column_id ids[2] = { COL_src_addr, COL_dst_addr };
+    struct addr_set *sets[2] = { NULL, NULL };
+    unsigned n_hosts[2] = { 0, 0 }, n = 0;
+
+    if (f->op != FILTER_OR || !count_hosts(f, n_hosts)
+        || (n_hosts[0] < SET_MIN && n_hosts[1] < SET_MIN)) {
+        return false;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        sets[i] = n_hosts[i] < SET_MIN ? NULL : eval_set_create(n_hosts[i]);
+        p->failed |= n_hosts[i] >= SET_MIN && !sets[i];
+    }
+    add_choices(p, f, sets, &n);
+    for (unsigned i = 0; i < 2; i++) {
+        struct step *s = sets[i] ? add_step(p, STEP_TERM) : NULL;
+        if (!s) {
+            continue;
+        }
+        if (p->failed) {
+            eval_set_destroy(sets[i]);
+            continue;
+        }
+        s->column = ids[i];
+        s->nullable = columns[ids[i]].flags & CF_NULL;
+        s->run = eval_set;
+        s->set = sets[i];
+        add_or(p, &n);
+    }
+    return true;
+}
+
 static void
 add_tree(struct filter_program *p, const struct filter *f)
 {
+    if (add_hosts(p, f)) {
+        return;
+    }
     switch (f->op) {
     case FILTER_ANY:
         add_step(p, STEP_ALL);
@@ -231,6 +325,7 @@ filter_program_destroy(struct filter_program *p)
                 dict_release(p->dict, p->steps[i].name);
             }
             free(p->steps[i].word);
+            eval_set_destroy(p->steps[i].set);
             if (p->steps[i].pattern) {
                 regfree(p->steps[i].pattern);
                 free(p->steps[i].pattern);

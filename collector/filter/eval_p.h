@@ -14,6 +14,7 @@ enum step_op {
 };
 
 struct shared_term;
+struct addr_set;
 struct step;
 typedef void term_fn(const struct step *, const struct flow_batch *,
                      unsigned words, uint64_t *out);
@@ -32,6 +33,7 @@ struct step {
     const struct dict *dict;    /* Names that are searched: */
     char *word;                 /* for a word, or if there is one for a */
     regex_t *pattern;           /* pattern, whose text that is. */
+    struct addr_set *set;       /* One of these addresses; NULL: no set. */
     struct shared_term *shared; /* NULL: of this program alone. */
 };
 
@@ -49,6 +51,12 @@ term_fn *eval_kernel(enum column_type, unsigned size);
 term_fn eval_computed;
 /* Rows whose text has the word, the label or the pattern of the step. */
 term_fn eval_text;
+/* Rows whose address is in the set of the step; and sets of at most 'n'
+ * addresses (NULL: no memory). */
+term_fn eval_set;
+struct addr_set *eval_set_create(unsigned n);
+void eval_set_destroy(struct addr_set *);               /* NULL is fine. */
+void eval_set_add(struct addr_set *, const struct addr *);
 /* Rows whose IPv4 address, out of those of a batch as numbers, is in the
  * prefix of the step. */
 void eval_prefix_v4(const struct step *, const struct eval_v4 *,

@@ -160,7 +160,8 @@ void
 filter_share(struct filter_shared *s, struct filter_program *p)
 {
     for (unsigned i = 0; i < p->n; i++) {
-        if (p->steps[i].op == STEP_TERM && p->steps[i].run) {
+        if (p->steps[i].op == STEP_TERM && p->steps[i].run
+            && !p->steps[i].set) {
             share_step(s, &p->steps[i]);
         }
     }

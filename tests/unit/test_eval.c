@@ -334,6 +334,12 @@ put_term(char *out, uint64_t *seed)
         "in if 3", "out if eth0", "in src mac 00:00:00:00:00:03",
         "router ip 10.0.0.3", "next ip 10.0.0.5", "proto in [icmp tcp 17]",
         "src net 10.0.0.0 255.255.255.240", "not proto tcp", "ident br-int",
+        "ip in [10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 "
+        "10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11 2001:db8::1 2001:db8::2 "
+        "2001:db8::3 2001:db8::4 2001:db8::5 2001:db8::6 10.0.0.16/28]",
+        "not src ip in [10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 10.0.0.6 "
+        "10.0.0.7 10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11 2001:db8::1 "
+        "10.0.0.1 2001:db8::3 2001:db8::4 2001:db8::5 2001:db8::6]",
         "vlan 3", "mac 00:00:00:00:00:03", "mpls label2 3", "mpls eos 4",
         "ingress acl 3", "not flags A", "mask 4", "dst mask > 7", "observation domain id 3",
         "tunip 10.0.0.9", "port in [1 2 3 echo 9]", "flowdir ingress",
