@@ -665,8 +665,15 @@ put_ratio(FILE *f, const char *name, double a, double b)
 #define ENOUGH_SAMPLES 30
 #define ENOUGH_OCTETS 1e6
 
-/* Within the interval, and 1 % for what counters do otherwise (checksums,
- * times between two readings). */
+static bool
+is_within(const struct accuracy *a, double low, double high, double slack)
+{
+    return a->counted >= low - slack && a->counted <= high + slack;
+}
+
+/* Within the interval, and 1 % for what counters do otherwise (checksums).
+ * Where what passed between two readings at the ends could make the difference,
+ * nobody knows. */
 static const char *
 agreement(const struct accuracy *a, double low, double high)
 {
@@ -675,8 +682,8 @@ agreement(const struct accuracy *a, double low, double high)
                    : a->counted < ENOUGH_OCTETS) {
         return "null";
     }
-    return a->counted < low - slack || a->counted > high + slack ? "false"
-                                                                 : "true";
+    return is_within(a, low, high, slack) ? "true"
+           : is_within(a, low, high, slack + a->edges) ? "null" : "false";
 }
 
 static void

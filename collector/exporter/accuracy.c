@@ -49,6 +49,23 @@ accuracy_counted(const struct accuracy_sample *s, size_t n,
     return false;
 }
 
+/* What passed between the readings around 'time_us' may have done so before or
+ * after it: the most that interpolation can be wrong by there. */
+static double
+edge(const struct accuracy_sample *s, size_t n, enum accuracy_direction d,
+     int64_t time_us)
+{
+    size_t i = find(s, n, time_us);
+    if (i + 1 >= n || s[i].time_us == time_us
+        || s[i + 1].octets[d] < s[i].octets[d]) {
+        return 0;
+    }
+    double before = (double) (time_us - s[i].time_us)
+                    / (double) (s[i + 1].time_us - s[i].time_us);
+    return (double) (s[i + 1].octets[d] - s[i].octets[d])
+           * (before > 0.5 ? before : 1 - before);
+}
+
 struct accuracy
 accuracy_compare(const struct accuracy_sample *s, size_t n,
                  enum accuracy_direction d, const struct accuracy_bucket *b,
@@ -58,6 +75,7 @@ accuracy_compare(const struct accuracy_sample *s, size_t n,
     struct accuracy a = { .covered_us = 0 };
     double variance = 0;
     size_t at = 0;
+    int64_t end_us = INT64_MIN;         /* Of what is covered so far. */
     for (int64_t t = from_us; t + bucket_us <= to_us; t += bucket_us) {
         double octets;
         while (at < n_buckets && b[at].time_us < t) {
@@ -66,6 +84,11 @@ accuracy_compare(const struct accuracy_sample *s, size_t n,
         if (!accuracy_counted(s, n, d, t, t + bucket_us, gap_us, &octets)) {
             continue;
         }
+        if (t != end_us) {
+            a.edges += edge(s, n, d, t);
+            a.edges += a.covered_us ? edge(s, n, d, end_us) : 0;
+        }
+        end_us = t + bucket_us;
         a.covered_us += bucket_us;
         a.counted += octets;
         for (; at < n_buckets && b[at].time_us < t + bucket_us; at++) {
@@ -76,6 +99,7 @@ accuracy_compare(const struct accuracy_sample *s, size_t n,
             a.samples += b[at].samples;
         }
     }
+    a.edges += a.covered_us ? edge(s, n, d, end_us) : 0;
     a.error = sqrt(variance);
     return a;
 }

@@ -29,6 +29,8 @@ struct accuracy {
     int64_t covered_us;         /* Time that both know; 0: none. */
     double counted, estimated;
     double error;               /* Half the 95 % confidence interval. */
+    double edges;               /* By how much 'counted' may be wrong since */
+                                /* times begin and end between readings. */
     uint64_t samples;
 };
 

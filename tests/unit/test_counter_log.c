@@ -267,7 +267,25 @@ test_compare(void)
     CU_ASSERT_DOUBLE_EQUAL(a.counted, 1000, 1e-6);
     CU_ASSERT_DOUBLE_EQUAL(a.estimated, 950, 1e-6);
     CU_ASSERT_DOUBLE_EQUAL(a.error, 50, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(a.edges, 0, 1e-6);   /* They are readings. */
     CU_ASSERT_EQUAL(a.samples, 10);
+    /* From and to between readings: all that came from 10 to 20 may have come
+     * before 12, and none of it after 18; or from 25 on, nothing. */
+    a = accuracy_compare(s, 3, ACCURACY_IN, b, 6, 12 * S, 18 * S, S, 60 * S);
+    CU_ASSERT_DOUBLE_EQUAL(a.counted, 600, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(a.edges, 1600, 1e-6);
+    a = accuracy_compare(s, 3, ACCURACY_IN, b, 6, 25 * S, 28 * S, S, 60 * S);
+    CU_ASSERT_EQUAL(a.covered_us, 3 * S);
+    CU_ASSERT_DOUBLE_EQUAL(a.edges, 0, 1e-6);
+    /* A gap between two covered times has ends, too. */
+    static const struct accuracy_sample gap[] = {
+        { 0, { 0, 0 } }, { 10 * S, { 100, 0 } }, { 90 * S, { 900, 0 } },
+        { 100 * S, { 1000, 0 } },
+    };
+    a = accuracy_compare(gap, 4, ACCURACY_IN, NULL, 0, 0, 100 * S, 4 * S,
+                         60 * S);
+    CU_ASSERT_EQUAL(a.covered_us, 16 * S);
+    CU_ASSERT_DOUBLE_EQUAL(a.edges, 80 + 80, 1e-6);
     a = accuracy_compare(s, 3, ACCURACY_IN, b, 6, 40 * S, 60 * S, S, 60 * S);
     CU_ASSERT_EQUAL(a.covered_us, 0);
     /* No flow at all. */
