@@ -22,11 +22,19 @@ struct json_object *
 inventory_need(struct json_object *o, const char *name,
                struct json_object *(*create)(void))
 {
-    struct json_object *v;
-    if (!json_object_object_get_ex(o, name, &v)) {
-        v = create();
-        json_object_object_add(o, name, v);
+    struct json_object *v, *made = create();
+    if (json_object_object_get_ex(o, name, &v)
+        && json_object_is_type(v, json_object_get_type(made))) {
+        json_object_put(made);
+        return v;
     }
+    if (json_object_object_get_ex(o, name, NULL)) {
+        json_object_object_add(o, "error", json_object_new_string(
+                                   "a member is told twice, as values of "
+                                   "different types"));
+    }
+    v = made;
+    json_object_object_add(o, name, v);
     return v;
 }
 

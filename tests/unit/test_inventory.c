@@ -307,6 +307,9 @@ test_bad_entries(void)
           "line 3: id: an entry before has the same" },
         { "[7, {\"prefix\": \"192.0.2.0/24\"}]",
           "entry 1: an object is expected" },
+        { "[{\"prefix\": \"10.0.0.0/8\", \"labels\": 0, \"role\": \"x\"},"
+          " {\"prefix\": \"192.0.2.0/24\"}]",
+          "entry 1: a member is told twice, as values of different types" },
         { "[{\"prefix\": \"10.0.0.0/8\", \"tenant\": {}},"
           " {\"prefix\": \"192.0.2.0/24\"}]",
           "entry 1: tenant: a string is expected" },
