@@ -15,6 +15,7 @@
 
 #include "api/json.h"
 #include "api/model.h"
+#include "lib/file.h"
 #include "lib/log.h"
 
 /* A file that a person may have written: generous, yet bounded. */
@@ -124,13 +125,8 @@ sync_dir(const char *path)
     const char *slash = strrchr(path, '/');
     char *dir = slash ? strndup(path, (size_t) (slash - path) + 1)
                       : strdup(".");
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int err = fd < 0 ? -errno : 0;
+    int err = dir ? file_sync_dir(dir) : -ENOMEM;
 
-    if (fd >= 0) {
-        err = fsync(fd) ? -errno : 0;
-        close(fd);
-    }
     free(dir);
     return err;
 }

@@ -17,6 +17,8 @@
 #include "lib/addr.h"
 #include "lib/log.h"
 
+#define REST_S 0.1              /* If there is nothing to accept with. */
+
 static bool
 speaks_http(const struct listener *l)
 {
@@ -74,36 +76,23 @@ adopt(struct listener *l, int fd)
     }
 }
 
-/* No descriptor is left: gives up the spare one to turn a client away, and
- * pauses, because the kernel would report the next one at once. */
+/* No descriptor is left: gives up the spare one to turn a client away. */
 static void
-out_of_descriptors(struct listener *l)
+out_of_descriptors(struct listener *l, int error)
 {
     struct api *api = l->api;
 
     counter_inc(&api->n.no_descriptor);
     LOG_RATE(api, ERR, "no file descriptor left for a client: %s",
-             strerror(errno));
+             strerror(-error));
     if (api->spare_fd >= 0) {
         close(api->spare_fd);
-        int fd = accept4(l->accept.fd, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(l->acceptor.readable.fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             turn_away(l, fd);
         }
         api->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    ev_io_stop(api->loop, &l->accept);
-    ev_timer_set(&l->retry, 0.1, 0.);
-    ev_timer_start(api->loop, &l->retry);
-}
-
-static void
-on_retry(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    struct listener *l = w->data;
-
-    (void) revents;
-    ev_io_start(loop, &l->accept);
 }
 
 static void
@@ -117,9 +106,9 @@ on_accept(struct ev_loop *loop, ev_io *w, int revents)
     for (int i = 0; i < 64; i++) {
         int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS
-                || errno == ENOMEM) {
-                out_of_descriptors(l);
+            int error = -errno;
+            if (acceptor_failed(&l->acceptor, error)) {
+                out_of_descriptors(l, error);
             }
             return;
         }
@@ -198,10 +187,7 @@ listener_create(struct api *api, enum api_transport transport, int fd,
     }
     l->api = api;
     l->transport = transport;
-    ev_io_init(&l->accept, on_accept, fd, EV_READ);
-    ev_init(&l->retry, on_retry);
-    l->accept.data = l->retry.data = l;
-    ev_io_start(api->loop, &l->accept);
+    acceptor_start(&l->acceptor, api->loop, fd, on_accept, l, REST_S);
     l->next = api->listeners;
     api->listeners = l;
     return l;
@@ -245,9 +231,8 @@ listener_destroy(struct listener *l)
 {
     struct stat st;
 
-    ev_io_stop(l->api->loop, &l->accept);
-    ev_timer_stop(l->api->loop, &l->retry);
-    close(l->accept.fd);
+    acceptor_stop(&l->acceptor);
+    close(l->acceptor.readable.fd);
     if (l->transport == API_UNIX && !lstat(l->address, &st)
         && st.st_dev == l->dev && st.st_ino == l->ino) {
         unlink(l->address);
@@ -370,11 +355,10 @@ open_address(struct api *api, const struct api_address *a,
         endpoint_parse(a->address, 0, &addr, &port);
         for (struct listener *l = unwanted; l; l = l->next) {
             if (!endpoint_parse(l->address, 0, &addr, &other)
-                && other == port && l->accept.fd >= 0) {
-                ev_io_stop(api->loop, &l->accept);
-                ev_timer_stop(api->loop, &l->retry);
-                close(l->accept.fd);
-                ev_io_set(&l->accept, -1, EV_READ);
+                && other == port && l->acceptor.readable.fd >= 0) {
+                acceptor_stop(&l->acceptor);
+                close(l->acceptor.readable.fd);
+                ev_io_set(&l->acceptor.readable, -1, EV_READ);
             }
         }
         free(*error);
@@ -400,7 +384,7 @@ put_back(struct api *api, struct listener *list)
         struct listener *l = list;
         char *error = NULL;
         list = l->next;
-        int fd = l->accept.fd >= 0 ? l->accept.fd
+        int fd = l->acceptor.readable.fd >= 0 ? l->acceptor.readable.fd
                  : bind_tcp(l->address, &error);
         if (fd < 0) {
             LOG(api, ERR, "cannot listen again: %s",
@@ -410,9 +394,8 @@ put_back(struct api *api, struct listener *list)
             free(l);
             continue;
         }
-        if (l->accept.fd < 0) {
-            ev_io_set(&l->accept, fd, EV_READ);
-            ev_io_start(api->loop, &l->accept);
+        if (l->acceptor.readable.fd < 0) {
+            acceptor_start(&l->acceptor, api->loop, fd, on_accept, l, REST_S);
         }
         l->next = api->listeners;
         api->listeners = l;

@@ -12,6 +12,7 @@
 #include "api/json.h"
 #include "api/jsonrpc.h"
 #include "api/wire.h"
+#include "lib/acceptor.h"
 #include "api/server.h"
 
 #define API_READ_SIZE 65536
@@ -33,8 +34,7 @@ struct rate;
 struct listener {
     struct api *api;
     struct listener *next;
-    ev_io accept;
-    ev_timer retry;
+    struct acceptor acceptor;
     enum api_transport transport;
     char *address;              /* As configured; of a unix socket its path. */
     dev_t dev;                  /* Of a unix socket. */

@@ -9,11 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 
-#include "lib/clock.h"
 #include "lib/dict.h"
 #include "lib/mix.h"
+#include "lib/seed.h"
 
 #define MAX_BUCKETS ((size_t) 1 << 28)
 #define FIRST_BUCKETS 1024
@@ -44,11 +43,8 @@ attrs_table_init(struct attrs_table *t, struct arena *a)
     }
     t->buckets = p;
     /* Peers choose attributes. */
-    if (getrandom(t->seed, sizeof t->seed, GRND_NONBLOCK)
-        != sizeof t->seed) {
-        t->seed[0] = (uint64_t) clock_wall_us();
-        t->seed[1] = (uint64_t) clock_mono_us() << 32 | 1;
-    }
+    t->seed[0] = seed_make();
+    t->seed[1] = seed_make();
     t->scratch = malloc(MAX_SET);
     return t->scratch ? 0 : -ENOMEM;
 }

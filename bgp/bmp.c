@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bgp/acceptor.h"
 #include "bgp/socket.h"
+#include "lib/acceptor.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -50,7 +50,7 @@ struct bmp_listener {
     bool tls;
     int fd;
     uint16_t port;
-    struct bgp_acceptor acceptor;
+    struct acceptor acceptor;
     struct bmp_server *server;
 };
 
@@ -365,8 +365,10 @@ on_connection(struct ev_loop *loop, ev_io *w, int revents)
         if (fd >= 0) {
             take_connection(l, fd, &peer, port);
         } else if (fd != -EINTR && fd != -ECONNABORTED) {
-            if (bgp_acceptor_failed(&l->acceptor, fd)) {
+            if (acceptor_failed(&l->acceptor, fd)) {
                 counter_inc(&l->server->n.bad_sockets);
+                LOG_RATE(bgp, WARN, "cannot accept a BMP session: %s",
+                         strerror(-fd));
             }
             return;
         }
@@ -447,7 +449,7 @@ change_listeners(struct bmp_server *s, const struct bmp_config *c,
         return result;
     }
     for (size_t i = 0; i < s->n_listeners; i++) {
-        bgp_acceptor_stop(&s->listeners[i].acceptor);
+        acceptor_stop(&s->listeners[i].acceptor);
         if (!holds_fd(list, n, s->listeners[i].fd)) {
             close(s->listeners[i].fd);
         }
@@ -456,7 +458,8 @@ change_listeners(struct bmp_server *s, const struct bmp_config *c,
     s->n_listeners = n;
     for (size_t i = 0; i < n; i++) {
         struct bmp_listener *l = &s->listeners[i];
-        bgp_acceptor_start(&l->acceptor, s->loop, l->fd, on_connection, l);
+        acceptor_start(&l->acceptor, s->loop, l->fd, on_connection, l,
+                       BGP_ACCEPT_REST_S);
     }
     return 0;
 }
@@ -610,7 +613,7 @@ bmp_server_destroy(struct bmp_server *s)
         close_connection(s->connections, "closed: venturid stops");
     }
     for (size_t i = 0; i < s->n_listeners; i++) {
-        bgp_acceptor_stop(&s->listeners[i].acceptor);
+        acceptor_stop(&s->listeners[i].acceptor);
         close(s->listeners[i].fd);
     }
     ev_idle_stop(s->loop, &s->turn);

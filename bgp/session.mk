@@ -3,7 +3,6 @@ dist_doc_DATA += doc/bgp.md
 # Messages, sessions, BMP.  What the RIB needs is in bgp/automake.mk.
 bgp_libbgp_la_SOURCES += \
 	bgp/attribute.c bgp/attribute.h \
-	bgp/acceptor.c bgp/acceptor.h \
 	bgp/bmp.c bgp/bmp.h \
 	bgp/bmp_message.c bgp/bmp_message.h \
 	bgp/bmp_router.c bgp/bmp_router.h \

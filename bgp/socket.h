@@ -12,6 +12,9 @@
 /* Listens on an address and port.  Returns the socket or a negative errno. */
 int bgp_socket_listen(const struct addr *, uint16_t port);
 
+/* So long a listener rests if there are no descriptors to accept with. */
+#define BGP_ACCEPT_REST_S 0.2
+
 /* Accepts; '*peer' and '*local' are the two ends.  Returns the socket, -EAGAIN
  * or another negative errno. */
 int bgp_socket_accept(int fd, struct addr *peer, uint16_t *port,

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bgp/socket.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/seed.h"
 
 const struct counter_def bgp_speaker_counter_defs[] = {
 #define X(NAME, DOC) { #NAME, offsetof(struct bgp_speaker_counters, NAME), DOC },
@@ -309,7 +309,10 @@ on_connection(struct ev_loop *loop, ev_io *w, int revents)
         } else if (fd != -EINTR && fd != -ECONNABORTED) {
             if (fd != -EAGAIN) {
                 counter_inc(&l->speaker->n.bad_sockets);
-                bgp_acceptor_failed(&l->acceptor, fd);
+                if (acceptor_failed(&l->acceptor, fd)) {
+                    LOG_RATE(bgp, WARN, "cannot accept a session: %s",
+                             strerror(-fd));
+                }
             }
             return;
         }
@@ -320,7 +323,7 @@ static void
 close_listener(struct listener *l)
 {
     if (l->fd >= 0) {
-        bgp_acceptor_stop(&l->acceptor);
+        acceptor_stop(&l->acceptor);
         close(l->fd);
         l->fd = -1;
     }
@@ -330,7 +333,8 @@ static void
 start_listener(struct bgp_speaker *sp, struct listener *l)
 {
     l->speaker = sp;
-    bgp_acceptor_start(&l->acceptor, sp->loop, l->fd, on_connection, l);
+    acceptor_start(&l->acceptor, sp->loop, l->fd, on_connection, l,
+                   BGP_ACCEPT_REST_S);
 }
 
 static uint16_t
@@ -390,7 +394,7 @@ open_listeners(struct bgp_speaker *sp, const struct bgp_speaker_config *c,
         new_[i].port = port_of(fd);
     }
     for (size_t k = 0; k < sp->n_listeners; k++) {
-        bgp_acceptor_stop(&sp->listeners[k].acceptor);
+        acceptor_stop(&sp->listeners[k].acceptor);
         if (!kept[k]) {
             close_listener(&sp->listeners[k]);
         }
@@ -675,10 +679,7 @@ bgp_speaker_create(struct ev_loop *loop, const struct bgp_sink *sink,
     sp->sink = *sink;
     sp->hooks = *hooks;
     sp->decoder = bgp_decoder_create();
-    if (getrandom(&sp->seed, sizeof sp->seed, GRND_NONBLOCK)
-        != sizeof sp->seed) {
-        sp->seed = (uint32_t) clock_wall_us();
-    }
+    sp->seed = (uint32_t) seed_make();
     link_turns(sp);
     if (!sp->decoder) {
         bgp_speaker_destroy(sp);

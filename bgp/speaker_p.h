@@ -4,8 +4,8 @@
 
 #include <ev.h>
 
-#include "bgp/acceptor.h"
 #include "bgp/speaker.h"
+#include "lib/acceptor.h"
 
 /* A message always fits, whatever is left over of those before. */
 #define IN_SIZE 65536u
@@ -62,7 +62,7 @@ struct listener {
     struct bgp_listen at;       /* As configured. */
     int fd;
     uint16_t port;              /* Really. */
-    struct bgp_acceptor acceptor;
+    struct acceptor acceptor;
     struct bgp_speaker *speaker;
 };
 

@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += lib/liblib.la
 lib_liblib_la_SOURCES = \
+	lib/acceptor.c lib/acceptor.h \
 	lib/addr.c lib/addr.h \
 	lib/batch.c lib/batch.h \
 	lib/binding.h \
@@ -9,8 +10,10 @@ lib_liblib_la_SOURCES = \
 	lib/cursor.h \
 	lib/dict.c lib/dict.h \
 	lib/event.c lib/event.h lib/event_counters.h \
+	lib/file.c lib/file.h \
 	lib/log.c lib/log.h \
 	lib/ring.c lib/ring.h \
+	lib/seed.c lib/seed.h \
 	lib/source.c lib/source.h \
 	lib/fnv.h lib/mix.h lib/text.c lib/text.h \
 	lib/thread.c lib/thread.h \

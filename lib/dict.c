@@ -2,14 +2,13 @@
 
 #include "lib/dict.h"
 
-#include "lib/clock.h"
 #include "lib/mix.h"
+#include "lib/seed.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define FOREVER UINT32_MAX              /* Holds of what is never released. */
 /* How long a generation lasts, and while texts are refused. */
@@ -198,11 +197,8 @@ dict_create(uint32_t max_entries, size_t max_bytes)
     d->max_entries = max_entries;
     d->max_bytes = max_bytes + strlen(DICT_OVERFLOW);
     atomic_init(&d->generation, 1);
-    if (getrandom(d->seed, sizeof d->seed, GRND_NONBLOCK)
-        != sizeof d->seed) {
-        d->seed[0] = (uint64_t) clock_wall_us();
-        d->seed[1] = (uint64_t) clock_mono_us() << 32 | 1;
-    }
+    d->seed[0] = seed_make();
+    d->seed[1] = seed_make();
     pthread_mutex_init(&d->mutex, NULL);
     d->buckets = calloc(d->n_buckets, sizeof *d->buckets);
     d->by_id = calloc(max_entries, sizeof *d->by_id);

@@ -5,11 +5,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "collector/exporter/interface_counters.h"
 #include "lib/dict.h"
+#include "lib/seed.h"
 
 /* Sources are only ever added, so a table of pointers that are set once, with
  * open addressing, is all that readers without a lock need.  It has at least
@@ -113,10 +112,7 @@ source_table_create(size_t max)
         t->n_seq_sets = SEQ_MAX_SETS;
     }
     /* Peers choose their addresses: they must not choose collisions. */
-    if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK)
-        != (ssize_t) sizeof t->seed) {
-        t->seed = (uint64_t) time(NULL) ^ (uintptr_t) t;
-    }
+    t->seed = seed_make();
     t->slots = calloc(t->n_slots, sizeof *t->slots);
     t->list = calloc(t->max + SOURCE_RESERVE, sizeof *t->list);
     t->seq = calloc(t->n_seq_sets, sizeof *t->seq);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/mix.h"
+
 /* Open addressing, at most half full. */
 struct addr_set {
     unsigned bits;
@@ -20,9 +22,10 @@ place(const struct addr_set *s, const struct addr *a)
 {
     uint64_t half[2];
     memcpy(half, a, sizeof half);
-    uint64_t h = (half[0] ^ half[1] * UINT64_C(0xff51afd7ed558ccd))
-                 * UINT64_C(0x9e3779b97f4a7c15);
-    size_t mask = ((size_t) 1 << s->bits) - 1, i = (h ^ h >> 32) & mask;
+    /* Any two odd numbers: half an address is 0 often. */
+    uint64_t h = mix64(half[0] ^ UINT64_C(0xff51afd7ed558ccd),
+                       half[1] ^ UINT64_C(0x9e3779b97f4a7c15));
+    size_t mask = ((size_t) 1 << s->bits) - 1, i = h & mask;
     while (s->used[i] && memcmp(&s->list[i], a, sizeof *a)) {
         i = (i + 1) & mask;
     }

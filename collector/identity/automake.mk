@@ -6,6 +6,7 @@ collector_libcollector_la_SOURCES += \
 	collector/identity/identity_p.h \
 	collector/identity/journal.c collector/identity/journal.h \
 	collector/identity/labels.c collector/identity/labels.h \
+	collector/identity/numbered.c collector/identity/numbered.h \
 	collector/identity/past.c collector/identity/past.h \
 	collector/identity/past_p.h \
 	collector/identity/past_set.c collector/identity/past_set.h \
@@ -32,7 +33,8 @@ tests_bench_bench_identity_LDADD = collector/libcollector.la lib/liblib.la \
 if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_journal
 unit_tests += tests/unit/test_journal
-tests_unit_test_journal_SOURCES = tests/unit/test_journal.c
+tests_unit_test_journal_SOURCES = tests/unit/test_journal.c \
+	tests/unit/identity_dir.h
 tests_unit_test_journal_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
 endif
@@ -40,7 +42,8 @@ endif
 if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_past
 unit_tests += tests/unit/test_past
-tests_unit_test_past_SOURCES = tests/unit/test_past.c
+tests_unit_test_past_SOURCES = tests/unit/test_past.c \
+	tests/unit/identity_dir.h
 tests_unit_test_past_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(COMMON_LIBS) $(ZLIB_LIBS)
 endif

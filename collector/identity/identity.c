@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "lib/seed.h"
 
 const struct counter_def identity_counter_defs[] = {
 #define X(NAME, DOC) { #NAME, offsetof(struct identity_counters, NAME), DOC },
@@ -104,9 +105,7 @@ identity_create(struct dict *dict, const struct identity_limits *limits)
     if (!t->limits.sources || t->limits.sources > MAX_SOURCES) {
         t->limits.sources = MAX_SOURCES;
     }
-    if (getrandom(&t->seed, sizeof t->seed, GRND_NONBLOCK) < 0) {
-        t->seed = (uintptr_t) t;
-    }
+    t->seed = seed_make();
     t->entity_mask = t->group_mask = t->peer_mask = MIN_BUCKETS - 1;
     t->entities = calloc(MIN_BUCKETS, sizeof *t->entities);
     t->peers = calloc(MIN_BUCKETS, sizeof *t->peers);

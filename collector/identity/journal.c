@@ -16,8 +16,10 @@
 #include <unistd.h>
 #include <urcu.h>
 
+#include "collector/identity/numbered.h"
 #include "collector/identity/past_set.h"
 #include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/fnv.h"
 #include "lib/log.h"
 #include "lib/thread.h"
@@ -89,24 +91,6 @@ unlock(struct identity_journal *j)
 
 /* ---- Files. ---- */
 
-static char *
-path_of(const struct identity_journal *j, const char *what, uint64_t number)
-{
-    char *p;
-    return asprintf(&p, "%s/%s.%llu", j->dir, what,
-                    (unsigned long long) number) < 0 ? NULL : p;
-}
-
-static void
-sync_dir(const struct identity_journal *j)
-{
-    int fd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void) fsync(fd);
-        close(fd);
-    }
-}
-
 static int
 write_all(int fd, const uint8_t *p, size_t n)
 {
@@ -121,17 +105,6 @@ write_all(int fd, const uint8_t *p, size_t n)
         }
     }
     return 0;
-}
-
-static void
-remove_file(const struct identity_journal *j, const char *what,
-            uint64_t number)
-{
-    char *path = path_of(j, what, number);
-    if (path) {
-        (void) unlink(path);
-        free(path);
-    }
 }
 
 /* ---- Snapshots. ---- */
@@ -255,8 +228,8 @@ snapshot_gaps(struct snapshot *s)
 static int
 snapshot_write(struct identity_journal *j, uint64_t number, int64_t now_us)
 {
-    char *path = path_of(j, "snapshot", number);
-    char *tmp = path_of(j, "tmp", number);
+    char *path = numbered_path(j->dir, "snapshot", number);
+    char *tmp = numbered_path(j->dir, "tmp", number);
     struct snapshot s = { .j = j, .fd = -1, .now_us = now_us };
     s.error = -ENOMEM;
     if (path && tmp) {
@@ -294,7 +267,7 @@ static int
 checkpoint(struct identity_journal *j, int64_t now_us)
 {
     uint64_t number = j->number + 1;
-    char *path = path_of(j, "log", number);
+    char *path = numbered_path(j->dir, "log", number);
     int error = snapshot_write(j, number, now_us), fd = -1;
     if (!error) {
         fd = path ? open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND
@@ -302,14 +275,14 @@ checkpoint(struct identity_journal *j, int64_t now_us)
         error = fd < 0 ? path ? -errno : -ENOMEM : 0;
     }
     if (error) {
-        remove_file(j, "snapshot", number);
+        numbered_remove(j->dir, "snapshot", number);
     } else {
-        sync_dir(j);
+        (void) file_sync_dir(j->dir);
         if (j->log >= 0) {
             close(j->log);
         }
-        remove_file(j, "snapshot", j->number);
-        remove_file(j, "log", j->number);
+        numbered_remove(j->dir, "snapshot", j->number);
+        numbered_remove(j->dir, "log", j->number);
         j->log = fd;
         j->log_octets = 0;
         j->number = number;
@@ -552,7 +525,7 @@ static int
 replay(struct identity_journal *j, const char *what, uint64_t number,
        bool cut, int64_t now_us, int64_t *mtime_us)
 {
-    char *path = path_of(j, what, number);
+    char *path = numbered_path(j->dir, what, number);
     struct stat st;
     int fd = path ? open(path, (cut ? O_RDWR : O_RDONLY) | O_CLOEXEC) : -1;
     int error = 0;
@@ -607,7 +580,7 @@ scan(struct identity_journal *j)
             && n > j->number) {
             j->number = n;
         } else if (sscanf(e->d_name, "tmp.%llu%c", &n, &end) == 1) {
-            remove_file(j, "tmp", n);
+            numbered_remove(j->dir, "tmp", n);
         }
     }
     closedir(d);

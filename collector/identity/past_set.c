@@ -4,15 +4,15 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "collector/identity/numbered.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/thread.h"
 
@@ -48,34 +48,6 @@ struct past_view {
     size_t n;
     struct member *members[];
 };
-
-static char *
-path_of(const struct past_set *s, const char *what, uint64_t number)
-{
-    char *p;
-    return asprintf(&p, "%s/%s.%llu", s->dir, what,
-                    (unsigned long long) number) < 0 ? NULL : p;
-}
-
-static void
-remove_file(const struct past_set *s, const char *what, uint64_t number)
-{
-    char *path = path_of(s, what, number);
-    if (path) {
-        (void) unlink(path);
-        free(path);
-    }
-}
-
-static void
-sync_dir(const struct past_set *s)
-{
-    int fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void) fsync(fd);
-        close(fd);
-    }
-}
 
 /* ---- Members. ---- */
 
@@ -139,7 +111,7 @@ static void
 member_forget(struct past_set *s, size_t i)
 {
     struct member *m = s->members[i];
-    remove_file(s, "past", m->number);
+    numbered_remove(s->dir, "past", m->number);
     memmove(&s->members[i], &s->members[i + 1],
             (s->n - i - 1) * sizeof *s->members);
     s->n--;
@@ -151,14 +123,15 @@ static int
 take_over(struct past_set *s, uint64_t number, struct member *const *old,
           size_t n_old)
 {
-    char *from = path_of(s, "new", number), *to = path_of(s, "past", number);
+    char *from = numbered_path(s->dir, "new", number);
+    char *to = numbered_path(s->dir, "past", number);
     struct past_run *run = NULL;
     int error = from && to ? 0 : -ENOMEM;
     if (!error && rename(from, to)) {
         error = -errno;
     }
     if (!error) {
-        sync_dir(s);
+        (void) file_sync_dir(s->dir);
         run = past_open(to);
         error = run ? 0 : -errno;
     }
@@ -175,8 +148,8 @@ take_over(struct past_set *s, uint64_t number, struct member *const *old,
     pthread_mutex_unlock(&s->mutex);
     if (error) {
         past_close(run);
-        remove_file(s, "new", number);
-        remove_file(s, "past", number);
+        numbered_remove(s->dir, "new", number);
+        numbered_remove(s->dir, "past", number);
     }
     free(from);
     free(to);
@@ -196,7 +169,7 @@ int
 past_set_add(struct past_set *s, struct past_builder *b)
 {
     uint64_t number = take_number(s);
-    char *path = path_of(s, "new", number);
+    char *path = numbered_path(s->dir, "new", number);
     int error = path ? past_builder_write(b, path) : -ENOMEM;
     free(path);
     error = error ? error : take_over(s, number, NULL, 0);
@@ -251,7 +224,7 @@ static int
 merge(struct past_set *s, struct past_view *v, int64_t before_us)
 {
     uint64_t number = take_number(s);
-    char *path = path_of(s, "new", number);
+    char *path = numbered_path(s->dir, "new", number);
     struct past_run **runs = malloc(v->n * sizeof *runs);
     int error = path && runs ? 0 : -ENOMEM;
     for (size_t i = 0; !error && i < v->n; i++) {
@@ -331,9 +304,9 @@ scan(struct past_set *s)
     for (struct dirent *e; d && !error && (e = readdir(d)) != NULL;) {
         uint64_t number;
         if (is_file(e->d_name, "new", &number)) {
-            remove_file(s, "new", number);
+            numbered_remove(s->dir, "new", number);
         } else if (is_file(e->d_name, "past", &number)) {
-            char *path = path_of(s, "past", number);
+            char *path = numbered_path(s->dir, "past", number);
             struct past_run *r = path ? past_open(path) : NULL;
             if (r) {
                 error = member_add(s, r, number);

@@ -13,6 +13,7 @@
 #include "collector/decode/decoder.h"
 #include "collector/decode/stream.h"
 #include "collector/input/tls.h"
+#include "lib/acceptor.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -133,8 +134,8 @@ struct session {
 struct tcp_server {
     struct tcp_config c;
     int fd;
-    ev_io io;
-    ev_timer sweep, pause;
+    struct acceptor acceptor;
+    ev_timer sweep;
     struct session *sessions;
     uint8_t *buf;               /* READ_SIZE, for whoever reads. */
 };
@@ -351,25 +352,6 @@ session_open(struct tcp_server *server, int fd, const struct addr *peer,
 
 /* ---- Listening. ---- */
 
-/* No descriptors left, say: the kernel would tell us again and again. */
-static void
-pause_accepting(struct tcp_server *server)
-{
-    LOG_RATE(input, WARN, "%s: cannot accept sessions: %s",
-             server->c.address, strerror(errno));
-    ev_io_stop(server->c.loop, &server->io);
-    ev_timer_again(server->c.loop, &server->pause);
-}
-
-static void
-on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-    (void) revents;
-    struct tcp_server *server = timer->data;
-    ev_timer_stop(loop, timer);
-    ev_io_start(loop, &server->io);
-}
-
 static void
 on_connect(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -384,9 +366,10 @@ on_connect(struct ev_loop *loop, ev_io *io, int revents)
         int fd = accept4(server->fd, (struct sockaddr *) &ss, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM
-                || errno == ENOBUFS) {
-                pause_accepting(server);
+            int error = -errno;
+            if (acceptor_failed(&server->acceptor, error)) {
+                LOG_RATE(input, WARN, "%s: cannot accept sessions: %s",
+                         server->c.address, strerror(-error));
             }
             return;
         }
@@ -415,19 +398,16 @@ tcp_server_create(const struct tcp_config *config, int fd)
     }
     server->c = *config;
     server->fd = fd;
-    ev_io_init(&server->io, on_connect, fd, EV_READ);
-    server->io.data = server;
     ev_timer_init(&server->sweep, on_sweep, SWEEP_S, SWEEP_S);
     server->sweep.data = server;
-    ev_timer_init(&server->pause, on_pause_over, 0., ACCEPT_PAUSE_S);
-    server->pause.data = server;
     return server;
 }
 
 void
 tcp_server_start(struct tcp_server *server)
 {
-    ev_io_start(server->c.loop, &server->io);
+    acceptor_start(&server->acceptor, server->c.loop, server->fd, on_connect,
+                   server, ACCEPT_PAUSE_S);
 }
 
 void
@@ -450,9 +430,8 @@ tcp_server_destroy(struct tcp_server *server)
     while (server->sessions) {
         session_close(server->sessions);
     }
-    ev_io_stop(server->c.loop, &server->io);
+    acceptor_stop(&server->acceptor);
     ev_timer_stop(server->c.loop, &server->sweep);
-    ev_timer_stop(server->c.loop, &server->pause);
     close(server->fd);
     free(server->buf);
     free(server);

@@ -71,9 +71,12 @@ class Nfcapd:
             "-t", "3600", "-y", "-B", str(BUFFER)],
             os.path.join(self.dir, "log"), lab.name)
         self.pid = self.process.pid
-        time.sleep(0.5)
-        self.process.check()
         self.lab = lab
+
+        def listens():
+            self.process.check()
+            return self._queue() is not None
+        wait_until(listens, what=program + " to listen")
 
     def finish(self, sent):
         """It says what it got at the end only; one stream per process."""
@@ -91,7 +94,7 @@ class Nfcapd:
             words = line.split()
             if words[1].endswith(":%04X" % self.port):
                 return int(words[4].split(":")[1], 16)
-        return 0
+        return None
 
     def stop(self):
         self.process.kill()

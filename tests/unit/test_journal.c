@@ -10,16 +10,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <urcu.h>
 
 #include "lib/clock.h"
-#include "lib/dict.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/identity_dir.h"
 
 #define S INT64_C(1000000)
-
-static char dir[] = "/tmp/test_journal.XXXXXX";
-static struct dict *dict;
 
 static struct identity_key
 key(const char *s)
@@ -27,17 +22,6 @@ key(const char *s)
     struct prefix p;
     CU_ASSERT_FATAL(prefix_parse(s, &p) == 0);
     return identity_key_prefix(&p);
-}
-
-static void
-empty_dir(void)
-{
-    DIR *d = opendir(dir);
-    CU_ASSERT_FATAL(d != NULL);
-    for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        (void) unlinkat(dirfd(d), e->d_name, 0);
-    }
-    closedir(d);
 }
 
 static const char *
@@ -586,22 +570,6 @@ test_each(void)
     identity_journal_close(j);
     identity_destroy(t);
     empty_dir();
-}
-
-static void
-test_begin(void)
-{
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
-    dict = dict_create(1 << 16, 1 << 22);
-    rcu_register_thread();
-}
-
-static void
-test_end(void)
-{
-    dict_destroy(dict);
-    rmdir(dir);
-    rcu_unregister_thread();
 }
 
 UNIT_MAIN("journal", UNIT_TEST(test_begin), UNIT_TEST(test_records),

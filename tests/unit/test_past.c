@@ -13,13 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <urcu.h>
 
-#include "lib/dict.h"
-#include "tests/unit/unit.h"
-
-static char dir[] = "/tmp/venturi-past-XXXXXX";
-static struct dict *dict;
+#include "tests/unit/identity_dir.h"
 
 static size_t
 count_files(const char *begin, char *last)
@@ -35,15 +30,6 @@ count_files(const char *begin, char *last)
     }
     closedir(d);
     return n;
-}
-
-static void
-empty_dir(void)
-{
-    char path[400];
-    while (count_files("", path)) {
-        CU_ASSERT_EQUAL_FATAL(unlink(path), 0);
-    }
 }
 
 static struct identity_key
@@ -288,22 +274,6 @@ test_many(void)
     CU_ASSERT_EQUAL(status.damaged, 2);
     past_set_close(s);
     empty_dir();
-}
-
-static void
-test_begin(void)
-{
-    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
-    dict = dict_create(1 << 16, 1 << 22);
-    rcu_register_thread();
-}
-
-static void
-test_end(void)
-{
-    dict_destroy(dict);
-    rmdir(dir);
-    rcu_unregister_thread();
 }
 
 UNIT_MAIN("past", UNIT_TEST(test_begin), UNIT_TEST(test_set),
