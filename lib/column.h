@@ -411,4 +411,21 @@ enum flow_quality {
     Q_OUTPUT_UNKNOWN = 1 << 5,  /* The output port is not known. */
 };
 
+/* A set of columns. */
+struct column_set {
+    uint64_t bits[(N_COLUMNS + 63) / 64];
+};
+
+static inline bool
+column_set_has(const struct column_set *s, unsigned id)
+{
+    return s->bits[id / 64] >> id % 64 & 1;
+}
+
+static inline void
+column_set_add(struct column_set *s, unsigned id)
+{
+    s->bits[id / 64] |= UINT64_C(1) << id % 64;
+}
+
 #endif /* lib/column.h */

@@ -1,7 +1,8 @@
 collector_libcollector_la_SOURCES += \
 	collector/store/append.c \
 	collector/store/block.h collector/store/block_p.h \
-	collector/store/block_load.c collector/store/block_reader_p.h \
+	collector/store/block_fetch.c collector/store/block_load.c \
+	collector/store/block_reader_p.h \
 	collector/store/block_read.c collector/store/block_write.c \
 	collector/store/engine.c \
 	collector/store/pack.c collector/store/pack.h \
@@ -14,6 +15,7 @@ collector_libcollector_la_SOURCES += \
 	collector/store/store.c collector/store/store.h \
 	collector/store/store_p.h \
 	collector/store/sums.c collector/store/sums.h \
+	collector/store/sums_few.c \
 	collector/store/sums_key.c collector/store/sums_p.h \
 	collector/store/sums_part.c \
 	collector/store/sums_top.c \

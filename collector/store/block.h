@@ -137,6 +137,22 @@ void block_reader_destroy(struct block_reader *);
 void block_reader_set(struct block_reader *, const struct block_head *,
                       block_fetch_fn *, void *aux);
 
+/* A piece of a block. */
+struct block_piece {
+    uint32_t offset, size;
+};
+#define BLOCK_PIECES 16
+
+/* What is to be read for columns, and for those that they are derived from:
+ * pieces from the first on, with little between them that is not wanted.
+ * Returns how many; beyond BLOCK_PIECES they are left out. */
+unsigned block_pieces(const struct block_head *, const struct column_set *,
+                      struct block_piece [BLOCK_PIECES]);
+
+/* Reads what these columns need at once, as far as it was not read before.
+ * Otherwise, or if that fails, a column is read when it is asked for. */
+void block_reader_fetch(struct block_reader *, const struct column_set *);
+
 /* Bodies that were read since the reader was made, bytes. */
 uint64_t block_reader_bytes(const struct block_reader *);
 

@@ -145,8 +145,11 @@ block_reader_destroy(struct block_reader *r)
 {
     if (r) {
         for (unsigned i = 0; i < N_COLUMNS; i++) {
-            free(r->columns[i].body);
+            free(r->columns[i].own);
             free(r->columns[i].entries.any);
+        }
+        for (unsigned i = 0; i < BLOCK_PIECES; i++) {
+            free(r->pieces[i].bytes);
         }
         batch_destroy(r->sampling);
         free(r);
@@ -160,6 +163,7 @@ block_reader_set(struct block_reader *r, const struct block_head *head,
     r->head = head;
     r->fetch = fetch;
     r->aux = aux;
+    r->n_pieces = 0;
     for (unsigned i = 0; i < N_COLUMNS; i++) {
         r->columns[i].tried = false;
     }
@@ -313,26 +317,41 @@ load_nulls(struct block_reader *r, const struct block_column *c,
     return 0;
 }
 
+/* Gets hold of the body.  0 or what 'fetch' says. */
+static int
+get_body(struct block_reader *r, const struct block_column *c,
+         struct loaded *l)
+{
+    size_t need = c->size + PACK_SLACK;
+
+    l->body = block_fetched(r, c->offset, c->size);
+    if (l->body) {
+        return 0;
+    }
+    if (l->allocated < need) {
+        free(l->own);
+        l->own = malloc(need);
+        l->allocated = l->own ? need : 0;
+        if (!l->own) {
+            return -ENOMEM;
+        }
+    }
+    l->body = l->own;
+    memset(l->own + c->size, 0, PACK_SLACK);
+    return c->size ? r->fetch(r->aux, c->offset, l->own, c->size) : 0;
+}
+
 static int
 load_body(struct block_reader *r, const struct block_column *c,
           struct loaded *l, unsigned depth)
 {
-    size_t need = c->size + PACK_SLACK, n_frames = block_frames(r->head);
+    size_t n_frames = block_frames(r->head);
+    int e = get_body(r, c, l);
 
-    if (l->allocated < need) {
-        free(l->body);
-        l->body = malloc(need);
-        l->allocated = l->body ? need : 0;
-        if (!l->body) {
-            return -ENOMEM;
-        }
-    }
-    int e = c->size ? r->fetch(r->aux, c->offset, l->body, c->size) : 0;
     if (e) {
         return e;
     }
     r->bytes += c->size;
-    memset(l->body + c->size, 0, PACK_SLACK);
     if (pack_checksum(l->body, c->size) != c->checksum) {
         return -EBADMSG;
     }

@@ -18,6 +18,9 @@
 #define MAX_NAMES 1143000        /* An eighth of it is not for data. */
 #define MAX_NAME_BYTES ((size_t) 147 << 20)
 
+/* So many blocks ahead the system is told what will be read. */
+#define AHEAD 4
+
 /* What is kept of rows that match while they are to be looked at again. */
 #define KEEP_BITS (UINT64_C(64) << 20)
 
@@ -161,34 +164,34 @@ scan_rows_damaged(const struct scan *x)
 
 /* ---- Which rows. ---- */
 
-/* Whether a block must be looked into. */
+/* Whether a block must be looked into, and how. */
 static bool
-want_block(const struct scan *x, struct worker *w, const struct block_head *h)
+want_block(const struct scan *x, const struct block_head *h, struct match *m)
 {
     const struct scan_spec *p = &x->spec;
     const struct block_column *c = block_column(h, COL_canonical);
 
-    w->ranges = p->n_ranges != 0;
+    m->ranges = p->n_ranges != 0;
     bool overlap = !p->n_ranges;
     for (unsigned i = 0; i < p->n_ranges; i++) {
         overlap |= h->min_us < p->ranges[i].to_us
                    && h->max_us >= p->ranges[i].from_us;
         if (h->min_us >= p->ranges[i].from_us
             && h->max_us < p->ranges[i].to_us) {
-            w->ranges = false;
+            m->ranges = false;
         }
     }
-    w->canonical = p->canonical && !(c && block_is_constant(c) && c->min.u);
+    m->canonical = p->canonical && !(c && block_is_constant(c) && c->min.u);
     if (!overlap || (p->canonical && c && block_is_constant(c)
                      && !c->min.u)) {
         return false;
     }
     if (x->fresh) {
-        w->all = false;         /* The block's own values say nothing. */
+        m->all = false;         /* The block's own values say nothing. */
         return true;
     }
     enum prune prune = prune_filter(p->filter, h);
-    w->all = prune == PRUNE_ALL;
+    m->all = prune == PRUNE_ALL;
     return prune != PRUNE_NONE;
 }
 
@@ -264,6 +267,7 @@ is_filled(const struct scan *x, unsigned id)
 static void
 list_rows(struct worker *w, const uint64_t bits[EVAL_WORDS])
 {
+    w->n_all = 0;
     for (uint32_t i = 0; i < w->rows; i += 64) {
         uint64_t word = bits[i / 64];
         if (w->rows - i < 64) {
@@ -333,15 +337,15 @@ select_rows(const struct scan *x, struct worker *w)
     if (x->spec.stage && (e = run_stage(x->spec.stage, w))) {
         return e;
     }
-    if (w->all && !w->ranges && !w->canonical) {
-        for (uint32_t i = 0; i < w->rows; i++) {
-            w->index[i] = (uint16_t) i;
+    if (w->match.all && !w->match.ranges && !w->match.canonical) {
+        for (; w->n_all < w->rows; w->n_all++) {
+            w->index[w->n_all] = (uint16_t) w->n_all;
         }
         w->n = w->rows;
         return 0;
     }
     memset(bits, 0xff, sizeof bits);
-    if (!w->all) {
+    if (!w->match.all) {
         for (unsigned i = 0; !e && i < N_COLUMNS; i++) {
             if (column_set_has(&x->used, i) && !is_filled(x, i)) {
                 e = read_column(w, i);
@@ -351,13 +355,13 @@ select_rows(const struct scan *x, struct worker *w)
             filter_run(x->program, b, bits);
         }
     }
-    if (!e && w->ranges) {
+    if (!e && w->match.ranges) {
         e = read_column(w, COL_flow_end);
         if (!e) {
             apply_ranges(x, b, bits);
         }
     }
-    if (!e && w->canonical) {
+    if (!e && w->match.canonical) {
         e = read_column(w, COL_canonical);
         if (!e) {
             apply_canonical(b, bits);
@@ -494,6 +498,72 @@ scan_report(struct scan *x, const struct view_block *b, int e)
     atomic_fetch_add(&x->damaged, b->segblock->head->n_rows);
 }
 
+/* The columns that say which rows of a block match. */
+static struct column_set
+matching_columns(const struct use *use, const struct match *m)
+{
+    const struct scan *x = use->scan;
+    struct column_set set = { { 0 } };
+
+    for (unsigned i = 0; i < N_COLUMNS; i++) {
+        if ((x->spec.stage && column_set_has(&x->spec.stage->reads, i))
+            || (!m->all && column_set_has(&x->used, i) && !is_filled(x, i))) {
+            column_set_add(&set, i);
+        }
+    }
+    if (m->ranges) {
+        column_set_add(&set, COL_flow_end);
+    }
+    if (m->canonical) {
+        column_set_add(&set, COL_canonical);
+    }
+    return set;
+}
+
+/* And those that are asked for of such rows. */
+static const struct column_set *
+wanted_columns(const struct worker *w)
+{
+    return w->keep && !w->use->again ? &w->use->ordering : &w->use->wanted;
+}
+
+/* Whether each row matches, whatever is in it. */
+static bool
+is_sure(const struct match *m)
+{
+    return m->all && !m->ranges && !m->canonical;
+}
+
+/* Threads take blocks one by one: what this one reads ahead may be another's. */
+static void
+read_ahead(struct worker *w, size_t i)
+{
+    struct use *use = w->use;
+    const struct store_view *v = use->scan->view;
+    struct block_piece pieces[BLOCK_PIECES];
+    struct match m;
+
+    if (use->again || i >= v->n_blocks) {
+        return;
+    }
+    const struct segblock *b = v->blocks[i].segblock;
+    if (!want_block(use->scan, b->head, &m)) {
+        return;
+    }
+    struct column_set set = matching_columns(use, &m);
+    /* If rows matched here they will there. */
+    if (is_sure(&m) || w->fetched) {
+        const struct column_set *more = wanted_columns(w);
+        for (unsigned k = 0; k < sizeof set.bits / sizeof set.bits[0]; k++) {
+            set.bits[k] |= more->bits[k];
+        }
+    }
+    unsigned n = block_pieces(b->head, &set, pieces);
+    for (unsigned k = 0; k < n; k++) {
+        segblock_expect(b, pieces[k].offset, pieces[k].size);
+    }
+}
+
 /* Turns to the next block that may have rows that match.  False: there is
  * none. */
 static bool
@@ -515,7 +585,7 @@ next_block(struct worker *w)
         } else if (w->reread->first == w->reread->end) {
             continue;
         }
-        if (!want_block(x, w, h)) {
+        if (!want_block(x, h, &w->match)) {
             continue;
         }
         if (!use->again) {
@@ -525,6 +595,12 @@ next_block(struct worker *w)
         w->frame = use->again ? w->reread->first : 0;
         w->end = use->again ? w->reread->end : block_frames(h);
         block_reader_set(w->reader, h, segblock_fetch, b->segblock);
+        read_ahead(w, i + AHEAD);
+        struct column_set set = matching_columns(use, &w->match);
+        if (!use->again || !w->reread->bits) {
+            block_reader_fetch(w->reader, &set);
+        }
+        w->fetched = false;
     }
     return w->block != NULL;
 }
@@ -544,6 +620,10 @@ scan_next_frame(struct worker *w)
         }
         w->rows = block_frame_rows(w->block->segblock->head, w->frame);
         int e = select_rows(x, w);
+        if (!e && w->n && !w->fetched) {
+            block_reader_fetch(w->reader, wanted_columns(w));
+            w->fetched = true;
+        }
         for (unsigned i = 0; !e && w->n && i < use->n_columns; i++) {
             if (use->columns[i] < N_COLUMNS && !is_filled(x, use->columns[i])) {
                 e = read_rows(w, use->columns[i]);
@@ -632,6 +712,29 @@ on_init_worker(duckdb_init_info info)
     }
 }
 
+/* The columns that sums need. */
+static void
+want_sums(struct use *use)
+{
+    const struct sums_spec *p = &use->scan->sums;
+
+    if (p->bucket_us) {
+        column_set_add(&use->wanted, COL_flow_end);
+    }
+    for (unsigned i = 0; i < p->n_keys; i++) {
+        column_set_add(&use->wanted, p->keys[i].column);
+    }
+    use->ordering = use->wanted;
+    for (unsigned i = 0; i < p->n_metrics; i++) {
+        if (p->metrics[i] < N_COLUMNS) {
+            column_set_add(&use->wanted, p->metrics[i]);
+        }
+    }
+    if (p->n_metrics && p->metrics[p->order] < N_COLUMNS) {
+        column_set_add(&use->ordering, p->metrics[p->order]);
+    }
+}
+
 /* The columns that the statement needs. */
 static void
 on_init(duckdb_init_info info)
@@ -656,10 +759,16 @@ on_init(duckdb_init_info info)
         idx_t id = duckdb_init_get_column_index(info, i);
         use->columns[i] = (uint16_t) (id < N_COLUMNS ? id : N_COLUMNS);
         use->n_columns++;
+        if (id < N_COLUMNS && !is_filled(x, (unsigned) id)) {
+            column_set_add(&use->wanted, (unsigned) id);
+        }
         names |= id < N_COLUMNS && columns[id].type == COLUMN_T_NAME;
     }
     for (unsigned i = 0; x->spec.sums && i < x->sums.n_keys; i++) {
         names |= columns[x->sums.keys[i].column].type == COLUMN_T_NAME;
+    }
+    if (x->spec.sums) {
+        want_sums(use);
     }
     pthread_mutex_lock(&x->dict_lock);
     if (names && !x->dict) {

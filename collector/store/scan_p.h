@@ -46,8 +46,17 @@ struct use {
     _Atomic uint64_t bits_bytes;
     unsigned n_columns;
     uint16_t columns[2 * N_COLUMNS];    /* N_COLUMNS: nothing is asked for. */
+    struct column_set wanted;   /* Of rows that match. */
+    struct column_set ordering; /* Of these, what a first pass needs. */
 
     struct scan_sums *sums;     /* If it is of sums. */
+};
+
+/* What there is to find out of which rows of a block match. */
+struct match {
+    bool all;                   /* Each does, but for: */
+    bool ranges;                /* Times must be looked at. */
+    bool canonical;             /* And that. */
 };
 
 /* A thread of it. */
@@ -60,14 +69,13 @@ struct worker {
     const struct view_block *block;     /* At hand, or NULL. */
     struct reread *reread;      /* Of it, or NULL. */
     bool keep;                  /* Rows that match will be asked for again. */
-    bool all;                   /* Each of its rows matches. */
-    bool ranges;                /* Times must be looked at. */
-    bool canonical;             /* And that. */
-    bool output_read;           /* Of the frame at hand. */
+    struct match match;         /* Of it. */
+    bool fetched;               /* What is wanted of it. */
     unsigned frame, end;        /* The one at hand; after the last. */
     uint32_t rows;              /* Of the frame. */
     uint16_t index[BATCH_ROWS]; /* Those that match. */
     uint32_t n;
+    uint32_t n_all;             /* So many of 'index' are their own numbers. */
 };
 
 /* What sums of all questions together, and what helps them, may take in memory,

@@ -59,6 +59,7 @@ struct sums_worker {
     enum sums_state state;
     bool active;                /* Counted by the use. */
     bool sketching;             /* From here on, in the first pass. */
+    uint64_t rows, matched;     /* In the first pass so far. */
     const struct view_block *fitting;   /* Its sums are known to fit. */
     uint32_t next;              /* Group, or row of the frame. */
     struct sums_cursor cursor;  /* In partitions. */
@@ -523,7 +524,9 @@ add_rows(struct worker *w)
         }
     } else {
         e = sums_add(v->sums, w->reader, w->frame, w->batch, w->index, w->n);
-        v->sketching = u->top && sums_is_crowded(v->sums);
+        v->rows += w->rows;
+        v->matched += w->n;
+        v->sketching = u->top && sums_is_crowded(v->sums, v->matched, v->rows);
         w->keep = v->sketching;
     }
     w->n = 0;

@@ -14,23 +14,6 @@
 
 #include "lib/column.h"
 
-/* A set of columns. */
-struct column_set {
-    uint64_t bits[(N_COLUMNS + 63) / 64];
-};
-
-static inline bool
-column_set_has(const struct column_set *s, unsigned id)
-{
-    return s->bits[id / 64] >> id % 64 & 1;
-}
-
-static inline void
-column_set_add(struct column_set *s, unsigned id)
-{
-    s->bits[id / 64] |= UINT64_C(1) << id % 64;
-}
-
 /* DuckDB's type of a column, and its name in SQL. */
 duckdb_type schema_type(enum column_type);
 const char *schema_sql_type(enum column_type);

@@ -96,6 +96,15 @@ segblock_fetch(void *aux, uint64_t offset, void *buf, size_t size)
     return read_all(b->fd, b->offset + offset, buf, size);
 }
 
+void
+segblock_expect(const struct segblock *b, uint64_t offset, size_t size)
+{
+    if (!b->bytes) {
+        (void) posix_fadvise(b->fd, (off_t) (b->offset + offset),
+                             (off_t) size, POSIX_FADV_WILLNEED);
+    }
+}
+
 int
 segblocks_add(struct segblocks *l, struct segblock *b)
 {

@@ -32,6 +32,9 @@ void segblock_unref(struct segblock *);         /* NULL is fine. */
 /* A block_fetch_fn; 'aux' is the segblock. */
 int segblock_fetch(void *aux, uint64_t offset, void *buf, size_t size);
 
+/* It will be asked for soon: the system may read it meanwhile. */
+void segblock_expect(const struct segblock *, uint64_t offset, size_t size);
+
 /* A list of blocks, which has references to them. */
 struct segblocks {
     struct segblock **list;

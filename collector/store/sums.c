@@ -382,6 +382,10 @@ sums_add_words(struct sums *s, struct block_reader *r, unsigned frame,
         }
     }
     if (!e) {
+        e = sums_add_few(s, b, index, n);
+        if (e) {
+            return e < 0 ? e : 0;
+        }
         e = find_for_records(s, n);
     }
     for (unsigned m = 0; !e && m < s->spec.n_metrics; m++) {

@@ -94,9 +94,9 @@ void sums_reset(struct sums *);
 
 /* Whether that is possible. */
 bool sums_top_can(const struct sums_spec *);
-/* Whether there are so many groups that it is quicker: never, if each has a place
- * of its own. */
-bool sums_is_crowded(const struct sums *);
+/* Whether there are so many groups that it is quicker, if of so many rows that
+ * were read so many matched: never, if each has a place of its own. */
+bool sums_is_crowded(const struct sums *, uint64_t matched, uint64_t rows);
 bool sums_is_direct(const struct sums *);
 
 /* The first pass: like sums_add(), but to cells.  Groups that were added before

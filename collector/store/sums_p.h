@@ -2,6 +2,7 @@
  *
  * sums.c      groups in a table, and what is asked of them
  * sums_key.c  keys of a frame as words
+ * sums_few.c  records of few groups
  * sums_part.c groups and records in partitions
  * sums_top.c  the largest of very many groups */
 #ifndef COLLECTOR_SUMS_P_H
@@ -181,6 +182,12 @@ int sums_add_words(struct sums *, struct block_reader *, unsigned frame,
 /* Of the 'n' largest numbers, the smallest being the first, puts 'v' in its
  * place. */
 void sums_sift(uint64_t *heap, size_t n, uint64_t v);
+/* Adds rows whose words and metrics are there, if the keys of the frame are so
+ * close together that it has few (sums_few.c).  1: done; 0: they are not; or
+ * -ENOMEM. */
+#define SUMS_FEW_KEYS 256u
+int sums_add_few(struct sums *, const struct flow_batch *,
+                 const uint16_t *index, uint32_t n);
 /* Finds the groups of 'n' words, making those that are new. */
 int sums_find(struct sums *, uint32_t n);
 bool sums_reserve(struct sums *, uint64_t n);

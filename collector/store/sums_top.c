@@ -10,8 +10,11 @@
  * partitions use.  A cell's sum is no smaller than that of any group in it. */
 #define CELLS SUMS_CELLS
 
-/* More groups than these do not fit into a core's cache. */
+/* More groups than these do not fit into a core's cache.  If most rows are not
+ * looked at, it costs less to wait for memory than to read blocks again. */
 #define CROWD (1u << 14)
+#define CROWD_OF_FEW (1u << 17)
+#define FEW_PART 8
 /* Cells that are looked into at first: these for each group that is wanted. */
 #define CELLS_EACH 4
 #define CELLS_MORE 64
@@ -44,9 +47,10 @@ sums_top_can(const struct sums_spec *spec)
 }
 
 bool
-sums_is_crowded(const struct sums *s)
+sums_is_crowded(const struct sums *s, uint64_t matched, uint64_t rows)
 {
-    return s->n > CROWD && !s->direct && !sums_is_split(s);
+    return s->n > (matched < rows / FEW_PART ? CROWD_OF_FEW : CROWD)
+           && !s->direct && !sums_is_split(s);
 }
 
 bool

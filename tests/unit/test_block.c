@@ -206,10 +206,13 @@ make_batches(struct flow_batch **b, size_t n, uint32_t rows, uint64_t *seed)
     }
 }
 
+static unsigned n_fetches;
+
 static int
 fetch(void *aux, uint64_t offset, void *buf, size_t size)
 {
     const struct bytes *b = aux;
+    n_fetches++;
     if (offset > b->size || size > b->size - offset) {
         return -EIO;
     }
@@ -242,7 +245,23 @@ same_value(const struct flow_batch *a, uint32_t i, const struct flow_batch *b,
     return !memcmp(p, q, c->size);
 }
 
-/* Reads a block back, frame by frame in any order, and compares. */
+/* Pieces follow each other and are within the block. */
+static void
+check_pieces(const struct block_piece *p, unsigned n,
+             const struct block_head *h)
+{
+    uint64_t end = 0;
+
+    CU_ASSERT(n <= BLOCK_PIECES);
+    for (unsigned i = 0; i < n; i++) {
+        CU_ASSERT(p[i].size && p[i].offset > end);
+        end = (uint64_t) p[i].offset + p[i].size;
+    }
+    CU_ASSERT(end <= h->size);
+}
+
+/* Reads a block back, some columns of it fetched at once, frame by frame in any
+ * order, and compares. */
 static void
 check_block(struct bytes *bytes, struct flow_batch **b, size_t n,
             uint64_t *seed)
@@ -260,6 +279,22 @@ check_block(struct bytes *bytes, struct flow_batch **b, size_t n,
     struct block_reader *r = block_reader_create(dict);
     struct flow_batch *out = batch_create();
     block_reader_set(r, h, fetch, bytes);
+    struct column_set set = { { util_random(seed) & util_random(seed),
+                                util_random(seed) & util_random(seed) } };
+    struct block_piece pieces[BLOCK_PIECES];
+    unsigned n_pieces = block_pieces(h, &set, pieces);
+    n_fetches = 0;
+    block_reader_fetch(r, &set);
+    CU_ASSERT_EQUAL(n_fetches, n_pieces);
+    check_pieces(pieces, n_pieces, h);
+    for (unsigned id = 0; id < N_COLUMNS; id++) {
+        if (column_set_has(&set, id)) {
+            CU_ASSERT_EQUAL_FATAL(block_read(r, id, 0, out), 0);
+        }
+    }
+    if (n_pieces < BLOCK_PIECES) {              /* Else it is cut off. */
+        CU_ASSERT_EQUAL(n_fetches, n_pieces);
+    }
     for (unsigned id = 0; id < N_COLUMNS; id++) {
         unsigned bad = 0, first = (unsigned) (util_random(seed) >> 9)
                                   % block_frames(h);
