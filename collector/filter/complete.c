@@ -46,11 +46,67 @@ add_values(struct filter_parse *fp)
     }
 }
 
+/* Terms of several words: which may come next. */
+static void
+add_phrase(struct filter_parse *fp)
+{
+    const char *word;
+    int column;
+
+    for (unsigned i = 0; fp->n_phrase == 1
+                         && (word = filter_phrase_at(&fp->phrase[0], i));
+         i++) {
+        add(fp, word);
+    }
+    for (unsigned i = 0; fp->n_phrase == 3 && fp->denied
+                         && (word = filter_denial_at(i)); i++) {
+        add(fp, word);
+    }
+    if (fp->n_phrase == 2) {
+        column = filter_phrase_column(&fp->phrase[0], &fp->phrase[1]);
+        fp->completion->value = true;
+        if (column >= 0) {
+            fp->column = (enum column_id) column;
+            add_values(fp);
+        }
+    }
+}
+
+/* After words that go with few others only.  False: these are others. */
+static bool
+add_few(struct filter_parse *fp, const char *name)
+{
+    int last = fp->before[0];
+    bool kind = !strncmp(name, "host, ", 6), column = !strcmp(name, "column");
+
+    if (!kind && !column) {
+        return false;
+    } else if (last == PREV || last == NEXT) {
+        add(fp, "as");
+        add(fp, last == NEXT ? "ip" : NULL);
+        return true;
+    } else if (column && (last == SRC || last == DST)) {
+        add(fp, last == SRC ? "tos" : NULL);
+        return true;
+    } else if ((last != IN && last != OUT)
+               || (fp->before[1] == SRC || fp->before[1] == DST)) {
+        return false;
+    }
+    add(fp, kind ? "if" : last == IN ? "bytes" : NULL);
+    add(fp, kind ? "interface" : last == IN ? "packets" : NULL);
+    add(fp, kind ? "mac" : NULL);
+    return true;
+}
+
 void
 filter_complete_token(struct filter_parse *fp, const char *name)
 {
     static const char *const compares[] = { "=", "!=", "<", "<=", ">", ">=" };
-    if (!strcmp(name, "column")) {
+    if (add_few(fp, name)) {
+        return;
+    } else if (fp->n_phrase && !strcmp(name, "value")) {
+        add_phrase(fp);
+    } else if (!strcmp(name, "column")) {
         for (unsigned i = 0; i < N_COLUMNS; i++) {
             add(fp, columns[i].name);
         }

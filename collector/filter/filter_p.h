@@ -78,6 +78,9 @@ struct filter_parse {
     int last;                   /* The token before. */
     bool in_list;
     bool denied;                /* A reason may follow: "interface". */
+    int before[2];              /* Tokens before the cursor, the last first. */
+    struct filter_word phrase[2];       /* "nat", "event". */
+    unsigned n_phrase;          /* Words since the first, with it. */
     enum column_id column;      /* What a value would be of. */
     struct filter_completion *completion;       /* NULL: a real parse. */
     const char *prefix;         /* What is completed, 'prefix_len' bytes. */
@@ -150,6 +153,12 @@ struct filter *filter_make_phrase(struct filter_parse *,
                                   enum filter_cmp, const struct filter_word *,
                                   const struct filter_span *where,
                                   const struct filter_span *);
+/* The 'i'th word that may follow 'first', NULL at the end; the column that both
+ * are, or -1; reasons of "asa event denied".  For completion. */
+const char *filter_phrase_at(const struct filter_word *first, unsigned i);
+int filter_phrase_column(const struct filter_word *first,
+                         const struct filter_word *second);
+const char *filter_denial_at(unsigned i);
 /* "asa event denied ingress" */
 struct filter *filter_make_denied(struct filter_parse *,
                                   const struct filter_word *first,

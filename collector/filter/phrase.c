@@ -152,6 +152,72 @@ make_acl(struct filter_parse *fp, bool in, const struct filter_word *second,
                         "%08x");
 }
 
+/* Two words that are a column: nfdump's. */
+static const struct {
+    const char *first, *second;
+    enum column_id column;
+} phrases[] = {
+    { "nat", "event", COL_nat_event },
+    { "asa", "event", COL_firewall_event },
+    { "asa", "xevent", COL_firewall_ext_event },
+    { "ingress", "vrf", COL_in_vrf }, { "egress", "vrf", COL_out_vrf },
+    { "pblock", "start", COL_port_range_start },
+    { "pblock", "end", COL_port_range_end },
+    { "mpls", "label1", COL_mpls_label },
+    { "mpls", "label", COL_mpls_label },
+    { "mpls", "exp1", COL_mpls_exp }, { "mpls", "exp", COL_mpls_exp },
+    { "observation", "domain", COL_observation_domain_id },
+    { "observation", "point", COL_observation_point_id },
+};
+#define N_PHRASES (sizeof phrases / sizeof phrases[0])
+
+/* The others, of which a part of a column is compared; for completion. */
+static const struct { const char *first, *second; } parts[] = {
+    { "mpls", "label2" }, { "mpls", "label3" }, { "mpls", "label4" },
+    { "mpls", "label5" }, { "mpls", "label6" }, { "mpls", "label7" },
+    { "mpls", "label8" }, { "mpls", "label9" }, { "mpls", "label10" },
+    { "mpls", "eos" },
+    { "ingress", "acl" }, { "ingress", "ace" }, { "ingress", "xace" },
+    { "egress", "acl" }, { "egress", "ace" }, { "egress", "xace" },
+};
+#define N_PARTS (sizeof parts / sizeof parts[0])
+
+/* Extended events of Cisco NSEL, from 1001 on. */
+static const char *const denials[] = { "ingress", "egress", "interface",
+                                       "nosyn" };
+
+const char *
+filter_phrase_at(const struct filter_word *first, unsigned i)
+{
+    for (size_t k = 0; k < N_PHRASES + N_PARTS; k++) {
+        bool part = k >= N_PHRASES;
+        if (word_is(first, part ? parts[k - N_PHRASES].first
+                                : phrases[k].first) && !i--) {
+            return part ? parts[k - N_PHRASES].second : phrases[k].second;
+        }
+    }
+    return NULL;
+}
+
+int
+filter_phrase_column(const struct filter_word *first,
+                     const struct filter_word *second)
+{
+    for (size_t i = 0; i < N_PHRASES; i++) {
+        if (word_is(first, phrases[i].first)
+            && word_is(second, phrases[i].second)) {
+            return (int) phrases[i].column;
+        }
+    }
+    return -1;
+}
+
+const char *
+filter_denial_at(unsigned i)
+{
+    return i < sizeof denials / sizeof denials[0] ? denials[i] : NULL;
+}
+
 struct filter *
 filter_make_phrase(struct filter_parse *fp, const struct filter_word *first,
                    const struct filter_word *second, enum filter_cmp cmp,
@@ -159,27 +225,10 @@ filter_make_phrase(struct filter_parse *fp, const struct filter_word *first,
                    const struct filter_span *where,
                    const struct filter_span *span)
 {
-    static const struct {
-        const char *first, *second;
-        enum column_id column;
-    } phrases[] = {
-        { "nat", "event", COL_nat_event },
-        { "asa", "event", COL_firewall_event },
-        { "asa", "xevent", COL_firewall_ext_event },
-        { "ingress", "vrf", COL_in_vrf }, { "egress", "vrf", COL_out_vrf },
-        { "pblock", "start", COL_port_range_start },
-        { "pblock", "end", COL_port_range_end },
-        { "mpls", "label1", COL_mpls_label },
-        { "mpls", "label", COL_mpls_label },
-        { "mpls", "exp1", COL_mpls_exp }, { "mpls", "exp", COL_mpls_exp },
-        { "observation", "domain", COL_observation_domain_id },
-        { "observation", "point", COL_observation_point_id },
-    };
-    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++) {
-        if (word_is(first, phrases[i].first)
-            && word_is(second, phrases[i].second)) {
-            return filter_make_column(fp, phrases[i].column, cmp, word, span);
-        }
+    int column = filter_phrase_column(first, second);
+    if (column >= 0) {
+        return filter_make_column(fp, (enum column_id) column, cmp, word,
+                                  span);
     }
     if (word_is(first, "mpls") && (word_is(second, "eos")
                                    || label_place(second))) {
@@ -191,7 +240,14 @@ filter_make_phrase(struct filter_parse *fp, const struct filter_word *first,
             || word_is(second, "xace"))) {
         return make_acl(fp, in, second, cmp, word, span);
     }
-    filter_fail(fp, where->start, "", "no record says this here: \"%.*s "
+    char list[128] = "";
+    const char *next;
+    for (unsigned i = 0; (next = filter_phrase_at(first, i)); i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                 next);
+    }
+    filter_fail(fp, where->start, list, "no record says this here: \"%.*s "
                 "%.*s\"", (int) first->len, first->text,
                 (int) (second->len > 40 ? 40 : second->len), second->text);
     return NULL;
@@ -204,9 +260,7 @@ filter_make_denied(struct filter_parse *fp, const struct filter_word *first,
                    const struct filter_word *reason,
                    const struct filter_span *span)
 {
-    /* Extended events of Cisco NSEL; FW_DENIED is the event 3. */
-    static const char *const reasons[] = { "ingress", "egress", "interface",
-                                           "nosyn" };
+    /* FW_DENIED of Cisco NSEL is the event 3. */
     if (!word_is(first, "asa") || !word_is(second, "event")
         || !word_is(third, "denied")) {
         filter_fail(fp, span->start, "and, or", "unexpected \"%.*s\"",
@@ -215,7 +269,7 @@ filter_make_denied(struct filter_parse *fp, const struct filter_word *first,
         return NULL;
     }
     for (unsigned i = 0; i < 4; i++) {
-        if (word_is(reason, reasons[i])) {
+        if (word_is(reason, denials[i])) {
             struct filter *f = filter_make_number(fp, COL_firewall_event, 3);
             struct filter *g = f ? filter_make_number(
                 fp, COL_firewall_ext_event, 1001 + i) : NULL;
@@ -285,6 +339,11 @@ filter_make_dir(struct filter_parse *fp, enum filter_side side,
     if (id == COL_tos && side != SIDE_SRC && side != SIDE_ANY) {
         filter_fail(fp, where->start, "src tos", "no column says this of the "
                     "packet as it left");
+        return NULL;
+    }
+    if (id != COL_tos) {
+        filter_fail(fp, where->start, "host, net, port, as, ...",
+                    "%s has no sides to choose from", columns[id].name);
         return NULL;
     }
     return filter_make_column(fp, id, cmp, word, span);

@@ -290,7 +290,8 @@ test_nfdump(void)
     }
     static const char *const refused[] = {
         "count > 5", "geo CH", "sysid 1", "out bytes > 5", "prev ip 10.0.0.1",
-        "dst tos 5", "asa event denied bridge", "bridge denied ingress",
+        "dst tos 5", "src dst_addr 10.0.0.1", "dst in_if 3", "src bridge x",
+        "src src_addr 10.0.0.1", "asa event denied bridge", "bridge denied ingress",
         "mpls label11 5", "mpls label0 5", "mpls labelx 5",
         "mpls label2 > 5", "mpls label2 1048576", "ingress acl > 7",
         "ingress acl 4294967296", "ingress ace x", "mpls label2",
@@ -344,6 +345,35 @@ test_completion(void)
     CU_ASSERT(completes("port in [ss", "ssh"));
     CU_ASSERT(completes("canonical ", "true"));
     CU_ASSERT(!completes("nonsense nonsense ", "and"));
+    /* Terms of several words. */
+    CU_ASSERT(completes("nat ", "event"));
+    CU_ASSERT(!completes("nat ", "label1"));
+    CU_ASSERT(completes("not (mpls l", "label10"));
+    CU_ASSERT(completes("mpls ", "eos"));
+    CU_ASSERT(completes("ingress ", "vrf"));
+    CU_ASSERT(completes("egress x", "xace"));
+    CU_ASSERT(completes("observation d", "domain"));
+    CU_ASSERT(completes("pblock s", "start"));
+    CU_ASSERT(completes("nat event ", "!="));
+    CU_ASSERT(completes("nat event = ", columns[COL_nat_event].words->name));
+    CU_ASSERT(completes("asa event denied ", "nosyn"));
+    CU_ASSERT(!completes("asa event denied ", "tcp"));
+    CU_ASSERT(completes("asa event denied nosyn ", "and"));
+    CU_ASSERT(!completes("nat event create ", "create"));
+    CU_ASSERT(completes("nat event create or proto ", "tcp"));
+    CU_ASSERT(completes("prev ", "as"));
+    CU_ASSERT(!completes("prev ", "ip"));
+    CU_ASSERT(!completes("prev ", "port"));
+    CU_ASSERT(completes("next ", "ip"));
+    CU_ASSERT(!completes("next ", "mac"));
+    CU_ASSERT(completes("in ", "mac"));
+    CU_ASSERT(completes("in ", "bytes"));
+    CU_ASSERT(!completes("in ", "host"));
+    CU_ASSERT(!completes("in ", "src_addr"));
+    CU_ASSERT(!completes("out ", "bytes"));
+    CU_ASSERT(completes("src in ", "ip"));
+    CU_ASSERT(completes("dst ", "tenant"));
+    CU_ASSERT(!completes("dst ", "src_addr"));
     filter_complete("src po and dst", 6, &c);
     CU_ASSERT_EQUAL(c.start, 4);
     CU_ASSERT(c.n >= 1);
