@@ -14,6 +14,7 @@
 #include "api/value.h"
 #include "collector/filter/filter.h"
 #include "collector/identity/again.h"
+#include "collector/query/key.h"
 #include "collector/query/metric.h"
 #include "collector/query/query.h"
 #include "lib/addr.h"
@@ -94,77 +95,6 @@ read_filter(struct reading *r)
     }
 }
 
-/* "src_tenant", or "tenant", which is of either end: then the source's, with
- * '*either'. */
-static const struct column *
-column_or_end(const char *name, bool *either)
-{
-    const struct column *c = column_by_name(name);
-    char text[80];
-
-    if (!c && snprintf(text, sizeof text, "src_%s", name)
-              < (int) sizeof text) {
-        c = column_by_name(text);
-        enum column_id id = c ? (enum column_id) (c - columns) : 0;
-        c = c && query_other_end(id) != id ? c : NULL;
-        *either = c != NULL;
-    }
-    return c;
-}
-
-/* "src_addr", "src_addr/24", "src_addr/24/56", "proto_name", "dst_service",
- * "src_label.role". */
-static const struct column *
-parse_key(const char *text, struct query_key *key)
-{
-    static const struct {
-        const char *name;
-        enum column_id column;
-    } names[] = {
-        { "proto_name", COL_proto }, { "src_service", COL_src_port },
-        { "dst_service", COL_dst_port }, { "service", COL_src_port },
-    };
-    char name[64];
-    unsigned a, b;
-    int end = 0;
-
-    memset(key, 0, sizeof *key);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (!strcmp(text, names[i].name)) {
-            key->form = FORM_NAME;
-            key->either = !strcmp(text, "service");
-            return &columns[names[i].column];
-        }
-    }
-    bool dst = !strncmp(text, "dst_", 4);
-    const char *label = dst || !strncmp(text, "src_", 4) ? text + 4 : text;
-    if (!strncmp(label, "label.", 6)) {
-        size_t n = strlen(label + 6);
-        if (!n || n >= sizeof key->label) {
-            return NULL;
-        }
-        key->form = FORM_LABEL;
-        key->either = label == text;
-        memcpy(key->label, label + 6, n);
-        return &columns[dst ? COL_dst_labels : COL_src_labels];
-    }
-    const char *slash = strchr(text, '/');
-    if (!slash || (size_t) (slash - text) >= sizeof name) {
-        return column_or_end(text, &key->either);
-    }
-    snprintf(name, sizeof name, "%.*s", (int) (slash - text), text);
-    int n = sscanf(slash, "/%3u%n/%3u%n", &a, &end, &b, &end);
-    const struct column *c = column_or_end(name, &key->either);
-    if (n < 1 || slash[end] || a > 128 || (n == 2 && (a > 32 || b > 128))
-        || !c || c->type != COLUMN_T_ADDR) {
-        return NULL;
-    }
-    key->form = FORM_PREFIX;
-    key->v4_len = (uint8_t) (a > 32 ? 32 : a);
-    key->v6_len = (uint8_t) (n == 2 ? b : a > 32 ? a : QUERY_V6_LEN);
-    return c;
-}
-
 static void
 add_key(struct reading *r, const char *where, const struct column *c,
         const struct query_key *key)
@@ -196,7 +126,7 @@ read_by(struct reading *r)
         struct json_object *v = json_object_array_get_idx(list, i);
         const char *name = json_object_get_string(v);
         struct query_key key;
-        const struct column *c = name ? parse_key(name, &key) : NULL;
+        const struct column *c = name ? query_key_parse(name, &key) : NULL;
         snprintf(where, sizeof where, "by[%zu]", i);
         if (!json_object_is_type(v, json_type_string)) {
             REFUSE(r, where, "a column's name is expected");
@@ -325,7 +255,7 @@ read_order(struct reading *r)
     struct query_column out[QUERY_MAX_COLUMNS];
     unsigned n = query_columns(q, out);
     struct query_key key;
-    const struct column *c = parse_key(name, &key);
+    const struct column *c = query_key_parse(name, &key);
     for (unsigned i = 0; i < n; i++) {
         bool same_key = c && out[i].column == c && i < n_keys
                         && !memcmp(&out[i].key, &key, sizeof key);
@@ -496,6 +426,16 @@ put_stats(FILE *f, const struct query *q, const struct query_result *r)
     fputs("}}", f);
 }
 
+/* Whether what is not shown is what is shown taken off the total. */
+static bool
+has_rest(const struct query *q, unsigned i)
+{
+    unsigned fn = q->calc[i].fn;
+
+    return fn != FN_MIN && fn != FN_MAX && fn != FN_DISTINCT && fn != FN_P95
+           && fn != FN_ERROR && !query_either(q);
+}
+
 /* What the rows that are not shown sum up to, where that can be said. */
 static struct query_value
 other(const struct query *q, const struct query_result *r, unsigned i)
@@ -503,10 +443,7 @@ other(const struct query *q, const struct query_result *r, unsigned i)
     struct query_value v = r->totals[i];
     unsigned fn = q->calc[i].fn, col = r->n_columns - q->n_metrics + i;
 
-    if (fn == FN_MIN || fn == FN_MAX || fn == FN_DISTINCT || fn == FN_P95
-        || fn == FN_ERROR || query_either(q)) {
-        v.null = true;
-    }
+    v.null |= !has_rest(q, i);
     for (size_t row = 0; row < r->n_rows && !v.null; row++) {
         const struct query_value *m = &r->values[row * r->n_columns + col];
         if (m->null) {
@@ -573,6 +510,8 @@ records_to_text(FILE *f, const struct query *q, const struct query_result *r)
 
 /* ---- A series as text: every bucket, also those without flows. ---- */
 
+#define NO_VALUE UINT64_MAX
+
 struct grid {
     const struct query *q;
     int64_t start_us;
@@ -597,8 +536,23 @@ same_value(enum column_type type, const struct query_value *a,
            : a->u == b->u;
 }
 
+/* A bucket without flows has no smallest and largest one. */
+static bool
+has_zero(const struct query *q, unsigned i)
+{
+    return q->calc[i].fn != FN_MIN && q->calc[i].fn != FN_MAX;
+}
+
+static void
+grid_clear(const struct grid *g, uint64_t *values)
+{
+    for (size_t i = 0; i < g->n * g->q->n_metrics; i++) {
+        values[i] = has_zero(g->q, (unsigned) (i / g->n)) ? 0 : NO_VALUE;
+    }
+}
+
 /* Adds the buckets of 'r' that belong to a group (NULL: all rows) to 'values',
- * n per metric; subtracts if 'minus'. */
+ * n per metric. */
 static void
 grid_add(const struct grid *g, const struct query_result *r,
          const struct query_value *group, uint64_t *values)
@@ -613,7 +567,11 @@ grid_add(const struct grid *g, const struct query_result *r,
         }
         const struct query_value *m = v + r->n_columns - g->q->n_metrics;
         for (unsigned i = 0; i < g->q->n_metrics && same; i++) {
-            values[i * g->n + at] += m[i].null ? 0 : m[i].u;
+            if (!m[i].null && has_zero(g->q, i)) {
+                values[i * g->n + at] += m[i].u;
+            } else if (!m[i].null) {
+                values[i * g->n + at] = m[i].u;
+            }
         }
     }
 }
@@ -627,7 +585,12 @@ put_grid(FILE *f, const struct grid *g, const struct query_result *r,
         fprintf(f, "%s\"%s\":[", i ? "," : "",
                 r->columns[r->n_columns - g->q->n_metrics + i].name);
         for (size_t k = 0; k < g->n; k++) {
-            fprintf(f, "%s%" PRIu64, k ? "," : "", values[i * g->n + k]);
+            fputs(k ? "," : "", f);
+            if (values[i * g->n + k] == NO_VALUE) {
+                fputs("null", f);
+            } else {
+                fprintf(f, "%" PRIu64, values[i * g->n + k]);
+            }
         }
         putc(']', f);
     }
@@ -643,8 +606,9 @@ series_to_text(FILE *f, const struct query *q, const struct query_result *r)
     g.start_us = q->from_us - q->from_us % q->bucket_us;
     g.n = (size_t) ((q->to_us - g.start_us + q->bucket_us - 1)
                     / q->bucket_us);
-    uint64_t *values = calloc(g.n * q->n_metrics, sizeof *values);
-    uint64_t *rest = calloc(g.n * q->n_metrics, sizeof *rest);
+    size_t n = g.n * q->n_metrics;
+    uint64_t *values = calloc(n, sizeof *values);
+    uint64_t *rest = calloc(n, sizeof *rest);
     if (!values || !rest) {
         free(values);
         free(rest);
@@ -654,12 +618,13 @@ series_to_text(FILE *f, const struct query *q, const struct query_result *r)
     fprintf(f, ",\"start\":\"%s\",\"step_ms\":%" PRId64 ",\"buckets\":%zu,"
             "\"total\":", time_format_us(g.start_us, start),
             q->bucket_us / 1000, g.n);
+    grid_clear(&g, rest);
     grid_add(&g, r->next->next, NULL, rest);
     put_grid(f, &g, r, rest);
     fputs(",\"series\":[", f);
     for (size_t row = 0; row < r->n_rows && q->n_by; row++) {
         const struct query_value *group = &r->values[row * r->n_columns];
-        memset(values, 0, g.n * q->n_metrics * sizeof *values);
+        grid_clear(&g, values);
         grid_add(&g, r->next, group, values);
         fputs(row ? ",{\"key\":[" : "{\"key\":[", f);
         for (unsigned i = 0; i < q->n_by; i++) {
@@ -669,12 +634,15 @@ series_to_text(FILE *f, const struct query *q, const struct query_result *r)
         fputs("],\"values\":", f);
         put_grid(f, &g, r, values);
         putc('}', f);
-        for (size_t i = 0; i < g.n * q->n_metrics; i++) {
+        for (size_t i = 0; i < n; i++) {
             rest[i] -= rest[i] < values[i] ? rest[i] : values[i];
         }
     }
+    for (size_t i = 0; i < n; i++) {
+        rest[i] = has_rest(q, (unsigned) (i / g.n)) ? rest[i] : NO_VALUE;
+    }
     fputs("],\"other\":", f);
-    if (q->n_by) {
+    if (q->n_by && !query_either(q)) {
         put_grid(f, &g, r, rest);
     } else {
         fputs("null", f);
@@ -884,13 +852,15 @@ read_bucket(struct reading *r)
             return;
         }
     }
-    if (query_either(q)) {
-        REFUSE(r, "by", "a series counts each flow once: src_ or dst_ is "
-               "expected before a key that both ends have");
-        return;
-    }
     read_integer(r, "top", MAX_TOP, &top);
     q->top = (unsigned) top;
+    int64_t most = q->from_us < q->to_us
+                   ? (q->to_us - q->from_us) / q->bucket_us + 2 : 1;
+    if (!r->failed && q->n_by && top * most > QUERY_MAX_LIMIT) {
+        REFUSE(r, "top", "%" PRId64 " groups of %" PRId64 " buckets are more "
+               "than %d values; fewer groups, or longer buckets are expected",
+               top, most, QUERY_MAX_LIMIT);
+    }
     q->totals = false;
     q->order = 0;
 }
@@ -1059,6 +1029,24 @@ metrics_to_json(void)
     return list;
 }
 
+/* What can be grouped by besides the columns marked "group_by". */
+static struct json_object *
+keys_to_json(void)
+{
+    struct json_object *list = json_object_new_array();
+    struct query_key_word w;
+
+    for (unsigned i = 0; query_key_at(i, &w); i++) {
+        struct json_object *o = json_object_new_object();
+        char name[sizeof w.name + 4];
+        snprintf(name, sizeof name, "%s%s", w.name, w.open ? "KEY" : "");
+        reply_string(o, "name", name);
+        reply_string(o, "doc", w.doc);
+        json_object_array_add(list, o);
+    }
+    return list;
+}
+
 static void
 flow_columns(struct rpc_call *call, struct json_object *params)
 {
@@ -1075,6 +1063,7 @@ flow_columns(struct rpc_call *call, struct json_object *params)
     }
     json_object_array_add(list, column_to_json(&flows));
     json_object_object_add(o, "columns", list);
+    json_object_object_add(o, "keys", keys_to_json());
     json_object_object_add(o, "metrics", metrics_to_json());
     rpc_reply(call, o);
 }
@@ -1204,7 +1193,8 @@ static const struct rpc_param query_params[] = {
 
 static const struct rpc_param series_params[] = {
     TIMES_AND_FILTER,
-    { "by", PARAM_ARRAY, false, "columns to group by, as in flow.query",
+    { "by", PARAM_ARRAY, false, "columns to group by, as in flow.query; of keys "
+      "of either end, other is null",
       "{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
       "\"maxItems\":16}" },
     { "metrics", PARAM_ARRAY, false, "what to sum up, as in flow.query",
@@ -1345,14 +1335,16 @@ const struct rpc_method methods_flow[] = {
         .role = ROLE_VIEWER,
         .confined = true,
         .summary = "What a flow record can say: every column with its type, "
-                   "unit, IPFIX element, words and meaning; and the metrics "
-                   "that are made of columns.",
+                   "unit, IPFIX element, words and meaning; and the keys and "
+                   "metrics that are made of columns.",
         .params = no_params,
         .result_schema =
-            "{\"type\":\"object\",\"required\":[\"columns\",\"metrics\"],"
-            "\"properties\":{\"columns\":{\"type\":\"array\",\"items\":"
+            "{\"type\":\"object\",\"required\":[\"columns\",\"keys\","
+            "\"metrics\"],\"properties\":{\"columns\":{\"type\":\"array\",\"items\":"
             "{\"type\":\"object\",\"required\":[\"name\",\"type\","
             "\"unit\",\"nullable\",\"group_by\",\"metric\",\"doc\"]}},"
+            "\"keys\":{\"type\":\"array\",\"items\":{\"type\":"
+            "\"object\",\"required\":[\"name\",\"doc\"]}},"
             "\"metrics\":{\"type\":\"array\",\"items\":{\"type\":"
             "\"object\",\"required\":[\"name\",\"doc\"]}}}}",
         .example_params = "{}",
@@ -1363,7 +1355,8 @@ const struct rpc_method methods_flow[] = {
             "\"words\":[{\"value\":0,\"name\":\"ingress\","
             "\"doc\":\"seen when entering\"}],"
             "\"doc\":\"whether the packet was seen when entering or leaving "
-            "the exporter\"}],\"metrics\":[{\"name\":\"bps\",\"doc\":"
+            "the exporter\"}],\"keys\":[{\"name\":\"src_label.KEY\",\"doc\":"
+            "\"value of the label KEY of the source\"}],\"metrics\":[{\"name\":\"bps\",\"doc\":"
             "\"bits a second: bytes\"}]}",
         .call = flow_columns,
     },

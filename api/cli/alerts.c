@@ -36,7 +36,7 @@ const struct cli_option cli_alert_rule_options[] = {
       "threshold baseline new silence" },
     { "filter", 'f', "FILTER", "which flows; all if not said", NULL },
     { "by", 'b', "COLUMNS", "what is counted by itself: dst_addr, "
-      "src_addr/24, dst_tenant,...; all together if not said", CLI_WORDS_BY },
+      "src_addr/24, dst_tenant,...; all together if not said", CLI_WORDS_KEYS },
     { "metric", 'x', "METRIC", "bps, pps or flows (a second)",
       "bps pps flows" },
     { "above", 'A', "N", "threshold: more than this, such as 100M", NULL },

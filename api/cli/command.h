@@ -21,8 +21,10 @@ enum cli_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV,
 #define CLI_MAX_OPTIONS 24
 
 /* Completions that follow from the column table: lists of columns to group by,
- * and of metrics. */
+ * with what is made of them and without, of any columns, and of metrics. */
 #define CLI_WORDS_BY "@by"
+#define CLI_WORDS_KEYS "@keys"
+#define CLI_WORDS_FIELDS "@fields"
 #define CLI_WORDS_METRICS "@metrics"
 
 /* An option of a command, or one that all have. */

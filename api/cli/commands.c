@@ -504,6 +504,10 @@ show_columns(struct cli *cli, struct json_object *o)
         { "doc", "meaning", false, NULL, false },
     };
 
+    static const struct view keys[] = {
+        { "name", "key", false, NULL, false },
+        { "doc", "meaning", false, NULL, false },
+    };
     static const struct view metrics[] = {
         { "name", "metric", false, NULL, false },
         { "doc", "meaning", false, NULL, false },
@@ -511,6 +515,8 @@ show_columns(struct cli *cli, struct json_object *o)
 
     SHOW_LIST(cli, at(o, "columns"), views, "No columns.");
     if (cli->format == FORMAT_TABLE) {
+        fputs("\nKeys (--by) are the columns marked so, and:\n\n", cli->out);
+        SHOW_LIST(cli, at(o, "keys"), keys, "None.");
         fputs("\nMetrics are the columns marked so, and:\n\n", cli->out);
         SHOW_LIST(cli, at(o, "metrics"), metrics, "None.");
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "collector/filter/filter.h"
+#include "collector/query/key.h"
 #include "collector/query/metric.h"
 #include "lib/column.h"
 
@@ -121,27 +122,38 @@ read_line(struct line *l)
     }
 }
 
-/* Columns to group by, or metrics, after the last comma. */
+/* Columns of that kind, and what is made of them, after the last comma. */
 static void
-offer_columns(FILE *f, bool by, const char *current)
+offer_columns(FILE *f, const char *kind, const char *current)
 {
+    bool by = !strcmp(kind, CLI_WORDS_BY);
+    bool metrics = !strcmp(kind, CLI_WORDS_METRICS);
+    unsigned flags = metrics ? CF_SUM : strcmp(kind, CLI_WORDS_FIELDS) ? CF_KEY
+                                      : ~0u;
     const char *comma = strrchr(current, ',');
     size_t n = comma ? (size_t) (comma - current) + 1 : 0;
-    static const char *const keys[] = { "none", "proto_name", "src_service",
-                                        "dst_service", NULL };
-    for (const char *const *o = keys; by && *o; o++) {
-        offer(f, current, n, *o, strlen(*o), current + n);
+    struct query_key_word key = { .name = "none" };
+
+    for (unsigned i = 0; by; i++) {
+        /* A prefix only where one has begun: the address ends without. */
+        if (!strchr(key.name, '/') || strchr(current + n, '/')) {
+            offer(f, current, n, key.name, strlen(key.name), current + n);
+        }
+        if (!query_key_at(i, &key)) {
+            break;
+        }
     }
-    for (const struct metric_word *w = metric_words; !by && w->name; w++) {
+    for (const struct metric_word *w = metric_words; metrics && w->name;
+         w++) {
         offer(f, current, n, w->name, strlen(w->name), current + n);
     }
-    for (const struct metric_fn *m = metric_fns; !by && m->name; m++) {
+    for (const struct metric_fn *m = metric_fns; metrics && m->name; m++) {
         char word[64];
         int len = snprintf(word, sizeof word, "%s(%s)", m->name, m->argument);
         offer(f, current, n, word, (size_t) len, current + n);
     }
     for (size_t i = 0; i < N_COLUMNS; i++) {
-        if (columns[i].flags & (by ? CF_KEY : CF_SUM)) {
+        if (flags == ~0u || columns[i].flags & flags) {
             offer(f, current, n, columns[i].name, strlen(columns[i].name),
                   current + n);
         }
@@ -169,9 +181,8 @@ offer_value(FILE *f, const struct line *l)
             || !strcmp(l->option->name, "api")) {
             fputs(FILES "\n", f);
         }
-    } else if (!strcmp(words, CLI_WORDS_BY)
-               || !strcmp(words, CLI_WORDS_METRICS)) {
-        offer_columns(f, !strcmp(words, CLI_WORDS_BY), l->current);
+    } else if (words[0] == '@') {
+        offer_columns(f, words, l->current);
     } else {
         offer_words(f, words, l->current);
     }

@@ -71,7 +71,7 @@ cli_set_filter(struct cli *cli, struct json_object *params)
 const struct cli_option cli_records_options[] = {
     RANGE,
     { "fields", 'F', "COLUMNS", "these; many are the default, and all in "
-      "JSON", CLI_WORDS_BY },
+      "JSON", CLI_WORDS_FIELDS },
     { "top", 'n', "N", "records a page; 100 is the default", NULL },
     { "oldest", 'O', NULL, "the oldest first", NULL },
     { "cursor", 0, "CURSOR", "go on behind the page that told it", NULL },

@@ -18,7 +18,7 @@
 
 const struct cli_option cli_watch_options[] = {
     { "fields", 'F', "COLUMNS", "these; the usual ones are the default",
-      CLI_WORDS_BY },
+      CLI_WORDS_FIELDS },
     { "rate", 'r', "N", "at most so many records a second; what is skipped is "
       "counted; 100 is the default", NULL },
     { "count", 'c', "N", "end after so many records", NULL },

@@ -5,6 +5,7 @@ collector_libcollector_la_SOURCES += \
 	collector/query/export.c collector/query/export.h \
 	collector/query/groups.c \
 	collector/query/insert.h \
+	collector/query/key.c collector/query/key.h \
 	collector/query/metric.c collector/query/metric.h \
 	collector/query/query.c collector/query/query.h \
 	collector/query/rollup.c collector/query/rollup.h \

@@ -705,14 +705,107 @@ finish_metrics(const struct query *q, struct query_result *r)
     }
 }
 
+/* The buckets of the groups of 'r', by group. */
+static int
+run_groups(struct run *run, struct query_result *r)
+{
+    const struct query *whole = &run->job->q;
+    struct query q = *whole;
+    struct filter both = { .op = FILTER_AND }, any = { .op = FILTER_ANY };
+    struct filter *groups = query_groups_filter(whole, r);
+
+    if (!groups) {
+        return -ENOMEM;
+    }
+    q.order = 0;
+    q.limit = QUERY_MAX_LIMIT;
+    both.left = whole->filter ? whole->filter : &any;
+    both.right = groups;
+    q.filter = r->n_rows ? &both : &any;
+    int e = execute(run, &q, r->next);
+    filter_destroy(groups);
+    if (!e) {
+        finish_metrics(&q, r->next);
+    }
+    return e;
+}
+
+/* Adds the buckets of one group, which are in 'one', to 'all'. */
+static int
+add_buckets(const struct query *q, const struct query_value *group,
+            const struct query_result *one, struct query_result *all)
+{
+    size_t n = all->n_rows + one->n_rows;
+    struct query_value *v = realloc(all->values, (n * all->n_columns + 1)
+                                                 * sizeof *v);
+    if (!v) {
+        return -ENOMEM;
+    }
+    all->values = v;
+    for (size_t row = 0; row < one->n_rows; row++) {
+        const struct query_value *from = &one->values[row * one->n_columns];
+        v = &all->values[all->n_rows * all->n_columns];
+        v[0] = from[0];
+        memcpy(&v[1], group, q->n_by * sizeof *group);
+        memcpy(&v[1 + q->n_by], &from[1], q->n_metrics * sizeof *from);
+        bool copied = true;
+        for (unsigned i = 0; i < q->n_by; i++) {
+            if (all->columns[1 + i].type == COLUMN_T_NAME && !group[i].null) {
+                v[1 + i].text = strdup(group[i].text);
+                v[1 + i].null = !v[1 + i].text;
+                copied &= v[1 + i].text != NULL;
+            }
+        }
+        all->n_rows++;
+        if (!copied) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* The same where keys are of either end: by group would also be those at the
+ * other ends, as many as there are.  So each group is a question of its own, in
+ * which a record counts once. */
+static int
+run_each_group(struct run *run, struct query_result *r)
+{
+    const struct query *whole = &run->job->q;
+    struct filter both = { .op = FILTER_AND }, any = { .op = FILTER_ANY };
+    int e = 0;
+
+    run->n_statements = (unsigned) (2 + r->n_rows);
+    r->next->n_columns = query_columns(whole, r->next->columns);
+    for (size_t row = 0; row < r->n_rows && !e; row++) {
+        const struct query_value *v = &r->values[row * r->n_columns];
+        struct query_result *one = calloc(1, sizeof *one);
+        struct filter *group = query_group_filter(whole, v);
+        struct query q = *whole;
+
+        q.n_by = 0;
+        q.order = 0;
+        q.limit = QUERY_MAX_LIMIT;
+        both.left = whole->filter ? whole->filter : &any;
+        both.right = group;
+        q.filter = &both;
+        e = one && group ? execute(run, &q, one) : -ENOMEM;
+        if (!e) {
+            finish_metrics(&q, one);
+            e = add_buckets(whole, v, one, r->next);
+            r->next->truncated |= one->truncated;
+        }
+        filter_destroy(group);
+        query_result_destroy(one);
+    }
+    return e;
+}
+
 /* A series: the first groups, their buckets, and the buckets of all. */
 static int
 run_series(struct run *run, struct query_result *r)
 {
     const struct query *whole = &run->job->q;
     struct query q = *whole;
-    struct filter keys = { .op = FILTER_ANY }, both = { .op = FILTER_AND };
-    struct filter any = { .op = FILTER_ANY };
 
     q.bucket_us = 0;
     q.order = (int) q.n_by;
@@ -725,28 +818,18 @@ run_series(struct run *run, struct query_result *r)
     }
     finish_metrics(&q, r);
 
-    q = *whole;
-    q.order = 0;
-    q.limit = QUERY_MAX_LIMIT;
-    struct filter *groups = query_groups_filter(whole, r);
-    if (!groups) {
-        return -ENOMEM;
-    }
-    both.left = whole->filter ? whole->filter : &any;
-    both.right = groups;
-    q.filter = r->n_rows ? &both : &keys;
-    e = execute(run, &q, r->next);
-    filter_destroy(groups);
+    e = query_either(whole) ? run_each_group(run, r) : run_groups(run, r);
     if (e) {
         return e;
     }
-    finish_metrics(&q, r->next);
     r->truncated = r->next->truncated;
     r->next->next = calloc(1, sizeof *r);
     if (!r->next->next) {
         return -ENOMEM;
     }
-    q.filter = whole->filter;
+    q = *whole;
+    q.order = 0;
+    q.limit = QUERY_MAX_LIMIT;
     q.n_by = 0;
     e = execute(run, &q, r->next->next);
     finish_metrics(&q, r->next->next);

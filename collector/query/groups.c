@@ -33,8 +33,11 @@ label_term(struct filter *f, const struct query_key *k,
     return f;
 }
 
+/* Of key 'i'; of a key of either end, of the source's or, with 'other', of the
+ * destination's. */
 static struct filter *
-make_term(const struct query *q, unsigned i, const struct query_value *v)
+make_term(const struct query *q, unsigned i, bool other,
+          const struct query_value *v)
 {
     struct filter *f = calloc(1, sizeof *f);
     const struct query_key *k = &q->key[i];
@@ -43,7 +46,7 @@ make_term(const struct query *q, unsigned i, const struct query_value *v)
         return NULL;
     }
     f->op = FILTER_TERM;
-    f->column = q->by[i];
+    f->column = other && k->either ? query_other_end(q->by[i]) : q->by[i];
     if (k->form == FORM_LABEL) {
         return label_term(f, k, v);
     }
@@ -73,27 +76,42 @@ make_term(const struct query *q, unsigned i, const struct query_value *v)
     return f;
 }
 
+/* That a record is of a group, by the keys of one end. */
+static struct filter *
+make_group(const struct query *q, bool other, const struct query_value *v)
+{
+    struct filter *group = NULL;
+
+    for (unsigned i = 0; i < q->n_by; i++) {
+        struct filter *t = make_term(q, i, other, &v[i]);
+        group = i ? filter_join(FILTER_AND, group, t) : t;
+        if (!group) {
+            return NULL;
+        }
+    }
+    return group;
+}
+
+struct filter *
+query_group_filter(const struct query *q, const struct query_value *v)
+{
+    struct filter *group = make_group(q, false, v);
+
+    return query_either(q) && group
+           ? filter_join(FILTER_OR, group, make_group(q, true, v)) : group;
+}
+
 struct filter *
 query_groups_filter(const struct query *q, const struct query_result *r)
 {
     struct filter *all = NULL;
 
-    for (size_t row = 0; row < r->n_rows; row++) {
-        const struct query_value *v = &r->values[row * r->n_columns];
-        struct filter *group = NULL;
-        for (unsigned i = 0; i < q->n_by; i++) {
-            struct filter *t = make_term(q, i, &v[i]);
-            group = i ? filter_join(FILTER_AND, group, t) : t;
-            if (!group) {
-                filter_destroy(all);
-                return NULL;
-            }
-        }
-        if (group) {
-            all = row ? filter_join(FILTER_OR, all, group) : group;
-            if (!all) {
-                return NULL;
-            }
+    for (size_t row = 0; row < r->n_rows && q->n_by; row++) {
+        struct filter *group = query_group_filter(
+            q, &r->values[row * r->n_columns]);
+        all = row ? filter_join(FILTER_OR, all, group) : group;
+        if (!all) {
+            return NULL;
         }
     }
     if (!all) {

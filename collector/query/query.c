@@ -63,7 +63,7 @@ check_keys(const struct query *q)
         if (q->by[i] >= N_COLUMNS || !(columns[q->by[i]].flags & CF_KEY)) {
             return "a column that cannot be grouped by";
         }
-        if (k->either && (q->bidirectional || q->top
+        if (k->either && (q->bidirectional
                           || query_other_end(q->by[i]) == q->by[i])) {
             return "a key of either end where there is none";
         }

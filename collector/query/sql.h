@@ -87,6 +87,10 @@ void sql_clear(struct sql *);
  * that reads flows for a query goes by it.  0 or -ENOMEM. */
 int query_confine(const struct query *q, struct query *out);
 
+/* Exactly one group, whose keys begin at 'v'; of keys of either end, what has it
+ * at either.  NULL if out of memory. */
+struct filter *query_group_filter(const struct query *,
+                                  const struct query_value *v);
 /* Exactly the groups of a result of 'q' whose first columns are its keys; any,
  * if there are none.  NULL if out of memory. */
 struct filter *query_groups_filter(const struct query *,

@@ -108,14 +108,21 @@ def test_names_are_columns():
     equal(flows("any", ["tenant", "endpoint"]),
           sorted([[name, name, 2] for name in NAMES]
                  + [[None, None, 2 * len(NAMES)]], key=str), "of one end")
-    for wrong in ({"bidirectional": True}, {"bucket": "1m", "top": 3}):
-        try:
-            daemon.rpc("flow.series" if "top" in wrong else "flow.query",
-                       by=["tenant"], metrics=["flows"], **wrong, **SPAN)
-        except RpcError as e:
-            assert "src_" in str(e), e
-        else:
-            raise AssertionError("%r with a key of either end" % wrong)
+    try:
+        daemon.rpc("flow.query", by=["tenant"], metrics=["flows"],
+                   bidirectional=True, **SPAN)
+    except RpcError as e:
+        assert "src_" in str(e), e
+    else:
+        raise AssertionError("a conversation by a key of either end")
+    # A series of each: names with whatever is in them, and none.
+    series = daemon.rpc("flow.series", by=["tenant", "label.role"],
+                        metrics=["flows"], bucket="1h", top=100, **SPAN)
+    equal(sorted([s["key"] + [sum(s["values"]["flows"])]
+                  for s in series["series"]], key=str),
+          sorted([[name, name[:1300], 2] for name in NAMES]
+                 + [[None, None, 2 * len(NAMES)]], key=str), "series")
+    equal(sum(series["total"]["flows"]), 2 * len(NAMES), "total of a series")
     # On a terminal nothing of a name is obeyed.
     out = run(CTL, "--api", "unix:" + daemon.api, "flows", "--last", "1h",
               "--by", "src_tenant")

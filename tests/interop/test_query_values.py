@@ -347,6 +347,59 @@ def check_series(asked):
             "rest of step %d" % i)
 
 
+def check_series_of_ends(asked):
+    """A flow is in the groups of both of its ends, once where they are the
+    same, and once in the total."""
+    by = ["addr/16", "in_if"]
+    answer = asked.ask("flow.series", by=by, metrics=["bytes", "flows"],
+                       bucket="1m", top=5)
+    groups = {}
+    for f in asked.flows:
+        for key in {(prefix(f[end + "_addr"], 16), f["in_if"])
+                    for end in ("src", "dst")}:
+            groups.setdefault(key, []).append(f)
+    largest = sorted(groups.values(), key=lambda g: -total(g, "bytes"))[:5]
+    equal([sum(s["values"]["bytes"]) for s in answer["series"]],
+          [total(g, "bytes") for g in largest], "largest groups of ends")
+    start = micros(answer["start"])
+    for s in answer["series"]:
+        for i in range(answer["buckets"]):
+            g = [f for f in groups[tuple(s["key"])]
+                 if f["end"] // 60000000 * 60000000 == start + i * 60000000]
+            equal((s["values"]["bytes"][i], s["values"]["flows"][i]),
+                  (total(g, "bytes"), len(g)), "%r in step %d" % (s["key"], i))
+    equal(sum(answer["total"]["flows"]), len(asked.flows),
+          "each flow once in the total")
+    equal(answer["other"], None, "nothing is left")
+
+
+def check_series_without_rest(asked):
+    """What does not add up has no rest, and of nothing there is no largest."""
+    answer = asked.ask("flow.series", by=["proto_name"], bucket="10s", top=2,
+                       metrics=["flows", "max(bytes)", "min(bytes)",
+                                "distinct(src_addr)"])
+    start = micros(answer["start"])
+    empty = 0
+    for s in answer["series"]:
+        for i in range(answer["buckets"]):
+            g = [f for f in asked.flows if PROTO[f["proto"]] == s["key"][0]
+                 and f["end"] // 10000000 * 10000000 == start + i * 10000000]
+            octets = [f["bytes"] for f in g]
+            equal([s["values"][m][i] for m in (
+                "flows", "max(bytes)", "min(bytes)", "distinct(src_addr)")],
+                [len(g), max(octets, default=None), min(octets, default=None),
+                 len({f["src_addr"] for f in g})],
+                "%s in step %d" % (s["key"][0], i))
+            empty += not g
+    if not empty:
+        raise Failure("no step is empty")
+    for m in ("max(bytes)", "min(bytes)", "distinct(src_addr)"):
+        equal(set(answer["other"][m]), {None}, "rest of " + m)
+    equal(sum(answer["other"]["flows"]) + sum(
+        sum(s["values"]["flows"]) for s in answer["series"]),
+        len(asked.flows), "rest of flows")
+
+
 def test_values():
     lab = Lab()
     daemon = Daemon(lab)
@@ -374,6 +427,8 @@ def test_values():
     check_directions(asked)
     check_ends(asked)
     check_series(asked)
+    check_series_of_ends(asked)
+    check_series_without_rest(asked)
     daemon.stop()
 
 

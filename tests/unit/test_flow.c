@@ -279,6 +279,29 @@ test_columns(void)
         }
         json_object_put(reply);
     }
+    unsigned n_either = 0;
+    for (unsigned i = 0;; i++) {
+        char params[200];
+        snprintf(path, sizeof path, "result.keys.%u.name", i);
+        const char *name = at(o, path);
+        if (!name) {
+            CU_ASSERT(i > 30);
+            break;
+        }
+        n_either += !strcmp(name, "tenant") || !strcmp(name, "addr")
+                    || !strcmp(name, "label.KEY") || !strcmp(name, "addr/24")
+                    || !strcmp(name, "as") || !strcmp(name, "port");
+        CU_ASSERT(column_by_name(name) == NULL);
+        snprintf(params, sizeof params, "{\"by\":[\"%s\"]}", name);
+        struct json_object *reply = call("flow.query", params);
+        if (at(reply, "error.message")
+            || strcmp(at(reply, "result.columns.0.name"), name)) {
+            fprintf(stderr, "%s: %s\n", name, at(reply, "error.message"));
+            CU_FAIL("a key that is none, or another");
+        }
+        json_object_put(reply);
+    }
+    CU_ASSERT_EQUAL(n_either, 6);
     json_object_put(o);
 }
 
@@ -419,6 +442,10 @@ test_series(void)
 
     o = call("flow.series", "{\"from\":\"-1d\"}");
     expect(o, "result.step_ms", "300000");
+    json_object_put(o);
+    o = call("flow.series", "{\"from\":\"-2h\",\"bucket\":\"1s\",\"top\":100,"
+             "\"by\":[\"src_addr\"]}");
+    expect(o, "error.data.member", "top");
     json_object_put(o);
     o = call("flow.series", "{\"from\":\"-10d\",\"bucket\":\"1s\"}");
     expect(o, "error.data.member", "bucket");
