@@ -44,7 +44,8 @@ const struct cli_option cli_decode_options[] = {
     { "flows", 'f', NULL, "flow records only, no options records and counter "
       "samples", NULL },
     { "extra", 'x', NULL, "also fields that no column takes: extra, as "
-      "enterprise/id=hex", NULL },
+      "enterprise/id=hex or, if the exporter explains them, "
+      "enterprise/id(name)=value", NULL },
     { "element", 'e', "ELEMENTS", "take elements for columns: "
       "ENTERPRISE/ID=COLUMN, with commas between them", NULL },
     { NULL, 0, NULL, NULL, NULL }
@@ -165,7 +166,7 @@ on_options(void *decode, const struct source *s, const struct template *t,
 {
     struct decode *d = decode;
     print_batch(d);
-    decode_put_options(d->cli->out, s, t, record, d->now_us);
+    decode_put_options(d->cli->out, d->dict, s, t, record, d->now_us);
 }
 
 static void

@@ -18,7 +18,7 @@ extern const struct cli_option cli_decode_options[];
 int cli_decode(struct cli *);
 
 /* decode_show.c: what is no flow record, as one line of JSON. */
-void decode_put_options(FILE *, const struct source *,
+void decode_put_options(FILE *, const struct dict *, const struct source *,
                         const struct template *, const uint8_t *record,
                         int64_t received_us);
 void decode_put_counters(FILE *, const struct dict *, const struct source *,

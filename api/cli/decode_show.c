@@ -9,6 +9,7 @@
 #include "api/value.h"
 #include "collector/exporter/counter_log.h"
 #include "collector/exporter/interface_counters.h"
+#include "collector/template/explained.h"
 #include "collector/template/registry.h"
 #include "collector/template/structured.h"
 #include "collector/template/template.h"
@@ -120,7 +121,7 @@ static bool
 put_list(FILE *f, enum registry_type type, const uint8_t *p, size_t n)
 {
     struct text t = { .n = 0 };
-    bool good = structured_format(&t, type, p, n, NULL, NULL);
+    bool good = structured_format(&t, type, p, n, NULL, NULL, NULL);
     if (good) {
         value_put_string(f, text_finish(&t));
     }
@@ -157,21 +158,13 @@ put_field(FILE *f, enum registry_type type, const uint8_t *p, size_t n)
 
 /* The name of field 'i'; one that was there before gets its number. */
 static void
-put_name(FILE *f, const struct template *t, unsigned i, bool scope9)
+put_name(FILE *f, const struct template *t, unsigned i, const char *name)
 {
     const struct template_field *field = &t->fields[i];
-    char name[REGISTRY_NAMELEN];
     unsigned before = 0;
     for (unsigned k = i < t->n_scope ? 0 : t->n_scope; k < i; k++) {
         before += t->fields[k].id == field->id
                   && t->fields[k].pen == field->pen;
-    }
-    if (scope9) {
-        snprintf(name, sizeof name, "%s",
-                 field->id < N_SCOPES9 && scopes9[field->id]
-                 ? scopes9[field->id] : "scope");
-    } else {
-        registry_name(field->pen, field->id, name);
     }
     putc('"', f);
     fputs(name, f);
@@ -182,7 +175,8 @@ put_name(FILE *f, const struct template *t, unsigned i, bool scope9)
 }
 
 void
-decode_put_options(FILE *f, const struct source *s, const struct template *t,
+decode_put_options(FILE *f, const struct dict *dict, const struct source *s,
+                   const struct template *t,
                    const uint8_t *p, int64_t received_us)
 {
     put_head(f, "options", s, received_us);
@@ -206,10 +200,16 @@ decode_put_options(FILE *f, const struct source *s, const struct template *t,
         } else if (i) {
             putc(',', f);
         }
-        const struct registry_entry *e = scope9 ? NULL
-            : registry_find(field->pen, field->id);
-        put_name(f, t, i, scope9);
-        put_field(f, e ? e->type : scope9 ? REG_U64 : REG_OCT, p, size);
+        struct explained e = { .type = REG_U64 };
+        if (scope9) {
+            snprintf(e.name, sizeof e.name, "%s",
+                     field->id < N_SCOPES9 && scopes9[field->id]
+                     ? scopes9[field->id] : "scope");
+        } else {
+            explained_get(s, dict, field->pen, field->id, &e);
+        }
+        put_name(f, t, i, e.name);
+        put_field(f, e.type, p, size);
         p += size;
     }
     if (t->n_scope && t->n_scope >= t->n_fields) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "collector/exporter/source_table.h"
+#include "collector/template/explained.h"
 #include "collector/template/ovs.h"
 #include "lib/dict.h"
 
@@ -22,14 +23,16 @@ struct sampling_facts {
     bool has_sampler;
 };
 
-/* ...and about names: of interfaces (82, 83) and applications (96). */
+/* ...and about names: of interfaces (82, 83), applications (96) and, with their
+ * types, elements (RFC 5610: 303, 339, 341, 346). */
 struct naming_facts {
     bool has_interface, has_application;
     uint64_t interface, application;
     struct naming_text {
         const uint8_t *p;
         size_t size;
-    } interface_name, description, application_name;
+    } interface_name, description, application_name, element_name;
+    uint64_t element_pen, element_id, element_type;
 };
 
 static void
@@ -59,6 +62,18 @@ read_naming(struct naming_facts *s, const struct template_field *f,
     case 96:
         s->application_name = text;
         break;
+    case 303:
+        s->element_id = number & 0x7fff;        /* Without the E bit. */
+        break;
+    case 339:
+        s->element_type = number;
+        break;
+    case 341:
+        s->element_name = text;
+        break;
+    case 346:
+        s->element_pen = number;
+        break;
     }
 }
 
@@ -80,6 +95,11 @@ keep_names(struct set_context *x, const struct naming_facts *s)
         keep_name(x, SOURCE_NAME_INTERFACE, s->interface,
                   s->interface_name.size ? s->interface_name
                                          : s->description);
+    }
+    if (s->element_name.size && s->element_pen <= UINT32_MAX) {
+        explained_set(x->source, x->dec->c.dict, (uint32_t) s->element_pen,
+                      (uint16_t) s->element_id, s->element_type,
+                      s->element_name.p, s->element_name.size);
     }
     if (s->has_application) {
         keep_name(x, SOURCE_NAME_APPLICATION, s->application,

@@ -105,7 +105,10 @@ bool source_interface_known(const struct source *, uint32_t in_if,
  * the dictionary has room for. */
 #define SOURCE_NAMES 4080     /* Three quarters of all slots. */
 #define SOURCE_NAMES_TOTAL (1 << 18)
-enum source_name_kind { SOURCE_NAME_INTERFACE, SOURCE_NAME_APPLICATION };
+enum source_name_kind {
+    SOURCE_NAME_INTERFACE, SOURCE_NAME_APPLICATION,
+    SOURCE_NAME_ELEMENT,        /* See collector/template/explained.h. */
+};
 void source_name_set(struct source *, enum source_name_kind, uint64_t number,
                      struct dict *dict, uint32_t name);
 uint32_t source_name(const struct source *, enum source_name_kind,

@@ -1,5 +1,6 @@
 collector_libcollector_la_SOURCES += \
 	collector/template/element.c collector/template/element.h \
+	collector/template/explained.c collector/template/explained.h \
 	collector/template/ovs.c collector/template/ovs.h \
 	collector/template/persist.c collector/template/persist.h \
 	collector/template/plan.c collector/template/plan.h \

@@ -9,6 +9,7 @@
 #include "collector/decode/packet.h"
 #include "collector/exporter/source_table.h"
 #include "collector/template/element.h"
+#include "collector/template/explained.h"
 #include "collector/template/registry.h"
 #include "collector/template/structured.h"
 #include "lib/cursor.h"
@@ -68,6 +69,7 @@ struct plan {
         uint32_t pen;
         uint16_t id;
         uint8_t type;           /* enum registry_type. */
+        bool learn;             /* The exporter may say what it is. */
         struct op op;
     } *unknown;
     /* Values that need others; conv CONV_NONE where missing. */
@@ -747,29 +749,41 @@ finish_mpls(const struct plan *plan, const struct plan_env *env,
     }
 }
 
-/* One of them: lists of values as text, all else in hex.  False if there is
- * no room left for it. */
+/* One of them: what the exporter explained by name and type, lists of values as
+ * text, all else in hex.  False if there is no room left for it. */
 static bool
 put_unknown(const struct plan_env *env, const struct unknown *u,
             struct field_ref f, char *text, size_t *size, size_t room)
 {
     static const char digits[] = "0123456789abcdef";
-    struct text list = { .n = 0 };
-    bool is_list = structured_is(u->type)
-                   && structured_format(&list, u->type, f.p, f.size,
-                                        env->templates, env->source);
-    if (is_list) {
-        text_finish(&list);
+    struct text words = { .n = 0 };
+    struct explained e = { .by_exporter = false };
+    bool is_text = false;
+    if (u->learn) {
+        explained_get(env->source, env->dict, u->pen, u->id, &e);
     }
-    size_t need = is_list ? list.n : 2 * (size_t) f.size;
-    if (room - *size < need + 24) {
+    if (e.by_exporter) {
+        structured_value(&words, e.type, f.p, f.size, env->templates,
+                         env->source, env->dict);
+        is_text = true;
+    } else if (structured_is(u->type)) {
+        is_text = structured_format(&words, u->type, f.p, f.size,
+                                    env->templates, env->source, env->dict);
+    }
+    if (is_text) {
+        text_finish(&words);
+    }
+    size_t need = is_text ? words.n : 2 * (size_t) f.size;
+    if (room - *size < need + 26 + sizeof e.name) {
         return false;
     }
-    *size += (size_t) snprintf(text + *size, room - *size, "%s%u/%u=",
+    *size += (size_t) snprintf(text + *size, room - *size, "%s%u/%u",
                                *size ? " " : "", (unsigned) u->pen, u->id);
-    if (is_list) {
-        memcpy(text + *size, list.s, list.n);
-        *size += list.n;
+    *size += (size_t) snprintf(text + *size, room - *size,
+                               e.by_exporter ? "(%s)=" : "=", e.name);
+    if (is_text) {
+        memcpy(text + *size, words.s, words.n);
+        *size += words.n;
         return true;
     }
     for (uint32_t o = 0; o < f.size; o++) {
@@ -1139,7 +1153,7 @@ compile_unknown(struct plan *plan, const struct template_field *f,
     }
     const struct registry_entry *e = registry_find(f->pen, f->id);
     plan->unknown[plan->n_unknown++] = (struct unknown) {
-        f->pen, f->id, e ? e->type : (uint8_t) REG_OCT, op,
+        f->pen, f->id, e ? e->type : (uint8_t) REG_OCT, !e && f->pen, op,
     };
     return true;
 }

@@ -3,7 +3,9 @@
 #include "collector/template/structured.h"
 
 #include <inttypes.h>
+#include <string.h>
 
+#include "collector/template/explained.h"
 #include "collector/template/template.h"
 #include "lib/addr.h"
 #include "lib/cursor.h"
@@ -43,9 +45,22 @@ add_signed(struct text *t, const uint8_t *p, size_t n)
     text_add(t, "%" PRId64, (int64_t) (be_uint_at(p, n) << unused) >> unused);
 }
 
+static void
+add_float(struct text *t, const uint8_t *p, size_t n)
+{
+    uint32_t v32 = n == 4 ? be32_at(p) : 0;
+    uint64_t v64 = n == 8 ? be64_at(p) : 0;
+    float f32;
+    double f64;
+    memcpy(&f32, &v32, sizeof f32);
+    memcpy(&f64, &v64, sizeof f64);
+    text_add(t, "%.*g", n == 4 ? 9 : 17, n == 4 ? (double) f32 : f64);
+}
+
 struct lookup {
     const struct template_cache *templates;
     const struct source *source;
+    const struct dict *dict;
     unsigned depth;
 };
 
@@ -54,10 +69,9 @@ static bool try_list(struct text *, enum registry_type,
 
 /* By its type or, where the size is not right for it, in hex. */
 static void
-add_value(struct text *t, const struct registry_entry *e,
-          const uint8_t *p, size_t n, const struct lookup *l)
+add_value(struct text *t, enum registry_type type, const uint8_t *p, size_t n,
+          const struct lookup *l)
 {
-    enum registry_type type = e ? (enum registry_type) e->type : REG_OCT;
     char buf[ADDR_STRLEN];
     struct addr a;
     bool number = n >= 1 && n <= 8;
@@ -68,6 +82,8 @@ add_value(struct text *t, const struct registry_entry *e,
         text_add(t, "%" PRIu64, be_uint_at(p, n));
     } else if (number && type <= REG_S64) {
         add_signed(t, p, n);
+    } else if (type == REG_F64 && (n == 4 || n == 8)) {
+        add_float(t, p, n);
     } else if ((type == REG_V4 && n == 4) || (type == REG_V6 && n == 16)) {
         a = n == 4 ? addr_from_v4_bytes(p) : addr_from_v6_bytes(p);
         text_add(t, "%s", addr_format(&a, buf));
@@ -133,20 +149,20 @@ add_basic_list(struct text *t, struct cursor *c,
                const struct lookup *l)
 {
     struct list_head h;
-    char name[REGISTRY_NAMELEN];
+    struct explained e;
     if (!read_list_head(c, &h)) {
         return false;
     }
-    const struct registry_entry *e = registry_find(h.pen, h.id);
+    explained_get(l->source, l->dict, h.pen, h.id, &e);
     add_semantic(t, h.semantic);
-    text_add(t, "%s", registry_name(h.pen, h.id, name));
+    text_add(t, "%s", e.name);
     while (cur_more(c)) {       /* Each turn eats at least a byte. */
         struct cursor value = take_value(c, h.size);
         if (value.bad) {
             return false;
         }
         text_add(t, " ");
-        add_value(t, e, value.p, cur_left(&value), l);
+        add_value(t, e.type, value.p, cur_left(&value), l);
     }
     return true;
 }
@@ -155,14 +171,14 @@ static void
 add_record(struct text *t, const struct template *tmpl,
            struct cursor *c, const struct lookup *l)
 {
-    char name[REGISTRY_NAMELEN];
+    struct explained e;
     text_add(t, "(");
     for (unsigned i = 0; i < tmpl->n_fields; i++) {
         const struct template_field *f = &tmpl->fields[i];
         struct cursor value = take_value(c, f->size);
-        text_add(t, "%s%s ", i ? " " : "", registry_name(f->pen, f->id, name));
-        add_value(t, registry_find(f->pen, f->id), value.p, cur_left(&value),
-                  l);
+        explained_get(l->source, l->dict, f->pen, f->id, &e);
+        text_add(t, "%s%s ", i ? " " : "", e.name);
+        add_value(t, e.type, value.p, cur_left(&value), l);
     }
     text_add(t, ")");
 }
@@ -244,10 +260,24 @@ bool
 structured_format(struct text *t, enum registry_type type,
                   const uint8_t *p, size_t n,
                   const struct template_cache *templates,
-                  const struct source *source)
+                  const struct source *source, const struct dict *dict)
 {
-    struct lookup l = { .templates = templates, .source = source };
+    struct lookup l = {
+        .templates = templates, .source = source, .dict = dict,
+    };
     return try_list(t, type, p, n, l);
+}
+
+void
+structured_value(struct text *t, enum registry_type type,
+                 const uint8_t *p, size_t n,
+                 const struct template_cache *templates,
+                 const struct source *source, const struct dict *dict)
+{
+    struct lookup l = {
+        .templates = templates, .source = source, .dict = dict,
+    };
+    add_value(t, type, p, n, &l);
 }
 
 /* ---- BGP communities (RFC 8549). ---- */

@@ -16,6 +16,7 @@
 
 #include "collector/template/registry.h"
 
+struct dict;
 struct source;
 struct template_cache;
 struct text;
@@ -31,11 +32,19 @@ structured_is(enum registry_type type)
 
 /* Appends the list in the 'n' bytes at 'p'.  Sub-templates are looked up in
  * 'templates' (NULL: none is known), under template_read_lock().  False if it
- * is malformed: 'text' is then as before. */
+ * is malformed: 'text' is then as before.  Names that the source gave to elements
+ * are ids of 'dict' (both NULL: the registry's names only). */
 bool structured_format(struct text *, enum registry_type type,
                        const uint8_t *p, size_t n,
                        const struct template_cache *,
-                       const struct source *);
+                       const struct source *, const struct dict *);
+
+/* Appends one value, which may be a list: by its type or, where the size is not
+ * right for it, in hex. */
+void structured_value(struct text *, enum registry_type type,
+                      const uint8_t *p, size_t n,
+                      const struct template_cache *,
+                      const struct source *, const struct dict *);
 
 /* Appends the BGP communities of a basicList (RFC 8549), or the one of a plain
  * element 483, in the way of column "communities".  False if it holds

@@ -291,7 +291,7 @@ test_random_lists(void)
         t.n = 0;
         t.cut = false;
         enum registry_type type = (enum registry_type) (REG_LIST + i % 3);
-        if (!structured_format(&t, type, copy, n, NULL, NULL)) {
+        if (!structured_format(&t, type, copy, n, NULL, NULL, NULL)) {
             CU_ASSERT_EQUAL(t.n, 0);
         }
         structured_communities(&t, copy, n);
@@ -311,23 +311,79 @@ test_deep_lists(void)
     }
     t.n = 0;
     t.cut = false;
-    structured_format(&t, REG_LIST, deep, 60000, NULL, NULL);
+    structured_format(&t, REG_LIST, deep, 60000, NULL, NULL, NULL);
     CU_ASSERT_TRUE(t.n < sizeof t.s);
     free(deep);
 
     uint8_t many[2400] = { 3, 0, 10, 0, 4 };
     t.n = 0;
-    CU_ASSERT_TRUE(structured_format(&t, REG_LIST, many, 2397, NULL, NULL)
+    CU_ASSERT_TRUE(structured_format(&t, REG_LIST, many, 2397, NULL, NULL, NULL)
                    || t.n == 0);
     t.n = 0;
-    CU_ASSERT_TRUE(structured_format(&t, REG_LIST, many, 5 + 4 * 598, NULL,
+    CU_ASSERT_TRUE(structured_format(&t, REG_LIST, many, 5 + 4 * 598, NULL, NULL,
                                      NULL));
     text_finish(&t);
     CU_ASSERT_TRUE(t.n < sizeof t.s);
     CU_ASSERT_STRING_EQUAL(t.s + t.n - 3, "...");
 }
 
-UNIT_MAIN("elements", UNIT_TEST(test_sections), UNIT_TEST(test_sampling),
+/* An element that the exporter explains (RFC 5610) is told by name and type; of
+ * IANA's and known ones it is not asked. */
+static void
+test_explained(void)
+{
+    static const struct template_field about[] = {
+        { 346, 4, 0 }, { 303, 2, 0 }, { 339, 1, 0 }, { 344, 1, 0 },
+        { 341, TEMPLATE_VARLEN, 0 },
+    };
+    static const struct template_field data[] = {
+        { 4, 1, 0 }, { 1, 2, 4711 }, { 2, 4, 4711 }, { 3, 4, 4711 },
+        { 4, TEMPLATE_VARLEN, 4711 }, { 5, 2, 4711 }, { 500, 2, 0 },
+        { 6, TEMPLATE_VARLEN, 4711 }, { 12235, 2, 9 },
+    };
+    static struct msg m;
+    struct rig r;
+    rig_init(&r);
+    decoder_destroy(r.decoder);
+    struct decoder_config c = {
+        .dict = r.dict, .sources = r.sources, .templates = r.templates,
+        .counters = &r.n, .flush = rig_flush, .aux = &r,
+        .keep_unknown = true,
+    };
+    r.decoder = decoder_create(&c);
+    ipfix_begin(&m, EXPORT_S, 0, 1);
+    size_t at = set_begin(&m, 3);
+    put_hex(&m, "0100 0005 0002");              /* Two of them are scope. */
+    ipfix_fields(&m, about, 5);
+    set_end(&m, at);
+    ipfix_template(&m, 300, data, 9);
+    at = set_begin(&m, 256);
+    put_hex(&m, "00001267 8001 02 01 07 61636d65436e74");   /* acmeCnt */
+    put_hex(&m, "00001267 0002 12 00 04 61207d62");         /* "a }b" */
+    put_hex(&m, "00001267 0003 09 00 04 74656d70");         /* temp */
+    put_hex(&m, "00001267 0004 0d 00 04 74657874");         /* text */
+    put_hex(&m, "00001267 0005 ff 00 03 6f6464");           /* odd */
+    put_hex(&m, "00000000 01f4 02 00 03 626164");           /* IANA's. */
+    put_hex(&m, "00001267 0006 14 00 04 6c697374");         /* list */
+    put_hex(&m, "00000009 2fcb 02 00 00");                  /* No name. */
+    set_end(&m, at);
+    at = set_begin(&m, 300);
+    put_hex(&m, "11 0102 0a000001 3fc00000 03 612262 beef 4142"
+                "0d 03 8001 0002 00001267 0007 0008 0009");
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 1);
+    CU_ASSERT_STRING_EQUAL(
+        dict_text(r.dict, r.b->extra[0]),
+        "4711/1(acmeCnt)=258 4711/2(a__b)=10.0.0.1 4711/3(temp)=1.5 "
+        "4711/4(text)=\"a\\\"b\" 4711/5(odd)=0xbeef 0/500=4142 "
+        "4711/6(list)=allOf[acmeCnt 7 8] 9/12235=0009");
+    rig_clear(&r);
+}
+
+UNIT_MAIN("elements", UNIT_TEST(test_sections), UNIT_TEST(test_sampling), UNIT_TEST(test_explained),
           UNIT_TEST(test_nat_events), UNIT_TEST(test_communities),
           UNIT_TEST(test_lists), UNIT_TEST(test_random_lists),
           UNIT_TEST(test_deep_lists))
