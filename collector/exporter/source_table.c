@@ -8,6 +8,7 @@
 
 #include "collector/exporter/interface_counters.h"
 #include "lib/dict.h"
+#include "lib/mix.h"
 #include "lib/seed.h"
 
 /* Sources are only ever added, so a table of pointers that are set once, with
@@ -34,6 +35,11 @@ struct entry {
     _Atomic uint32_t v5;        /* NetFlow v5's convention: struct v5_state. */
     _Atomic uint64_t samplers[SOURCE_SAMPLERS]; /* id << 32 | rate. */
     struct names *_Atomic names[SOURCE_NAME_BLOCKS];
+
+    /* Sources of one address are a list, whose first is in a bucket. */
+    struct entry *_Atomic sibling;
+    struct entry *next_first;   /* In its bucket; of a first one. */
+    size_t n_siblings;          /* With itself; of a first one. */
 };
 
 /* What is expected next from a stream of datagrams: tag << 32 | number, 0 if
@@ -52,7 +58,8 @@ struct source_table {
     uint64_t seed;
     struct entry *_Atomic *slots;
     struct entry **list;
-    struct named_source *named; /* Under 'lock'. */
+    struct entry **firsts;      /* n_slots / 4 buckets; under 'lock'. */
+    struct named_source *named; /* By address; under 'lock'. */
     size_t n_named;
     _Atomic size_t n;
     struct seq_set *seq;
@@ -115,11 +122,12 @@ source_table_create(size_t max)
     t->seed = seed_make();
     t->slots = calloc(t->n_slots, sizeof *t->slots);
     t->list = calloc(t->max + SOURCE_RESERVE, sizeof *t->list);
+    t->firsts = calloc(t->n_slots / 4, sizeof *t->firsts);
     t->seq = calloc(t->n_seq_sets, sizeof *t->seq);
     t->interfaces = calloc(t->n_seq_sets, sizeof *t->interfaces);
     t->counters = interface_counters_create(INTERFACE_COUNTERS_SHARE,
                                             INTERFACE_COUNTERS_TOTAL);
-    if (!t->slots || !t->list || !t->seq || !t->interfaces
+    if (!t->slots || !t->list || !t->firsts || !t->seq || !t->interfaces
         || !t->counters) {
         source_table_destroy(t);
         return NULL;
@@ -142,6 +150,7 @@ source_table_destroy(struct source_table *t)
     pthread_mutex_destroy(&t->lock);
     free(t->named);
     free(t->slots);
+    free(t->firsts);
     free(t->list);
     free(t->seq);
     free(t->interfaces);
@@ -166,18 +175,28 @@ find_slot(const struct source_table *t, const struct source_key *key,
     }
 }
 
+static int
+compare_named(const void *a_, const void *b_)
+{
+    const struct named_source *a = a_, *b = b_;
+    return memcmp(&a->address, &b->address, sizeof a->address);
+}
+
+/* What an address was told to be, or NULL.  Under the lock. */
+static const struct named_source *
+find_named(const struct source_table *t, const struct addr *address)
+{
+    struct named_source key = { .address = *address };
+    return t->n_named ? bsearch(&key, t->named, t->n_named, sizeof key,
+                                compare_named) : NULL;
+}
+
 /* Under the lock. */
 static void
 name_source(const struct source_table *t, struct source *s)
 {
-    const struct named_source *named = NULL;
-    uint32_t sampling = 0;
-    for (size_t i = 0; i < t->n_named && !named; i++) {
-        if (addr_equal(&t->named[i].address, &s->key.exporter)) {
-            named = &t->named[i];
-            sampling = named->sampling;
-        }
-    }
+    const struct named_source *named = find_named(t, &s->key.exporter);
+    uint32_t sampling = named ? named->sampling : 0;
     atomic_store_explicit(&s->name, named ? named->name : 0,
                           memory_order_relaxed);
     uint8_t origin = atomic_load_explicit(&s->sampling_origin,
@@ -201,6 +220,7 @@ source_table_set_named(struct source_table *t,
     for (size_t i = 0; i < n; i++) {
         copy[i] = named[i];
     }
+    qsort(copy, n, sizeof *copy, compare_named);
     pthread_mutex_lock(&t->lock);
     free(t->named);
     t->named = copy;
@@ -212,16 +232,33 @@ source_table_set_named(struct source_table *t,
     return 0;
 }
 
-/* Whether there is room for one more.  Those that have names find some even
- * where a flood of made-up exporters has taken the rest.  Under the lock. */
-static bool
-has_room(const struct source_table *t, const struct source_key *key)
+/* Where the first source of an address is, or belongs.  Under the lock. */
+static struct entry **
+find_first(const struct source_table *t, const struct addr *exporter)
 {
-    bool named = t->n < t->max;
-    for (size_t i = 0; i < t->n_named && !named; i++) {
-        named = addr_equal(&t->named[i].address, &key->exporter);
+    uint64_t h = mix_bytes(t->seed, 0, exporter, sizeof *exporter);
+    struct entry **p = &t->firsts[h & (t->n_slots / 4 - 1)];
+    while (*p && !addr_equal(&(*p)->source.key.exporter, exporter)) {
+        p = &(*p)->next_first;
     }
-    return named && t->n < t->max + SOURCE_RESERVE;
+    return p;
+}
+
+/* Whether there is room for one more of those of 'first' (NULL: it would be
+ * the first).  One address, whatever domains and agents it invents, leaves as
+ * much as it takes; those that have names find room even where a flood of
+ * made-up exporters has taken the rest.  Under the lock. */
+static bool
+has_room(const struct source_table *t, const struct source_key *key,
+         const struct entry *first)
+{
+    size_t n = first ? first->n_siblings : 0;
+    if (key->session && n >= SOURCE_SESSION_SHARE) {
+        return false;
+    } else if (t->n < t->max && (!n || n < t->max - t->n)) {
+        return true;
+    }
+    return t->n < t->max + SOURCE_RESERVE && find_named(t, &key->exporter);
 }
 
 static struct entry *
@@ -229,7 +266,8 @@ add_entry(struct source_table *t, const struct source_key *key)
 {
     struct entry *e;
     size_t slot = find_slot(t, key, &e);        /* Again, under the lock. */
-    if (e || !has_room(t, key)) {
+    struct entry **first = e ? NULL : find_first(t, &key->exporter);
+    if (e || !has_room(t, key, *first)) {
         return e;
     }
     e = aligned_alloc(CACHE_LINE, sizeof *e);
@@ -241,6 +279,13 @@ add_entry(struct source_table *t, const struct source_key *key)
     e->source.key = *key;
     e->source.id = (uint32_t) t->n + 1;
     name_source(t, &e->source);
+    if (*first) {
+        e->sibling = (*first)->sibling;
+        atomic_store_explicit(&(*first)->sibling, e, memory_order_release);
+    } else {
+        *first = e;
+    }
+    (*first)->n_siblings++;
     t->list[t->n] = e;
     atomic_store_explicit(&t->n, t->n + 1, memory_order_release);
     atomic_store_explicit(&t->slots[slot], e, memory_order_release);
@@ -293,6 +338,19 @@ source_table_each(struct source_table *t,
     size_t n = atomic_load_explicit(&t->n, memory_order_acquire);
     for (size_t i = 0; i < n && each(&t->list[i]->source, aux); i++) {
         continue;
+    }
+}
+
+void
+source_table_each_of(struct source_table *t, const struct addr *exporter,
+                     void (*each)(struct source *, void *aux), void *aux)
+{
+    pthread_mutex_lock(&t->lock);
+    struct entry *e = *find_first(t, exporter);
+    pthread_mutex_unlock(&t->lock);
+    while (e) {
+        each(&e->source, aux);
+        e = atomic_load_explicit(&e->sibling, memory_order_acquire);
     }
 }
 

@@ -14,8 +14,11 @@ struct interface_counters_table;
 struct source_table;
 
 /* At most 'max' sources; one more is refused, unless its exporter has a name:
- * there is room for so many of these. */
+ * there is room for so many of these.  An address may have as many as it leaves
+ * free (half, if it is alone), so that none can take all by inventing domains;
+ * over TCP no more than SOURCE_SESSION_SHARE: the end of a session asks all. */
 #define SOURCE_RESERVE 1024
+#define SOURCE_SESSION_SHARE 1024
 struct source_table *source_table_create(size_t max);
 void source_table_destroy(struct source_table *);
 
@@ -41,6 +44,10 @@ int source_table_set_named(struct source_table *, const struct named_source *,
 void source_table_each(struct source_table *,
                        bool (*each)(struct source *, void *aux), void *aux);
 size_t source_table_count(struct source_table *);
+
+/* The same for the sources of one address, in no order. */
+void source_table_each_of(struct source_table *, const struct addr *exporter,
+                          void (*each)(struct source *, void *aux), void *aux);
 
 /* Sequence numbers, by each protocol's own rule: the caller says which number
  * came and how many 'units' the datagram carried; the next number must be

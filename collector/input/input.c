@@ -315,21 +315,18 @@ session_pause(void *port_)
 struct ended {
     struct template_cache *templates;
     struct decoder *decoder;
-    struct addr peer;
     uint16_t session;
 };
 
-static bool
+static void
 withdraw(struct source *s, void *ended)
 {
     const struct ended *e = ended;
-    if (s->key.session == e->session
-        && addr_equal(&s->key.exporter, &e->peer)) {
+    if (s->key.session == e->session) {
         template_withdraw_all(e->templates, s, false);
         template_withdraw_all(e->templates, s, true);
         decoder_forget(e->decoder, s);
     }
-    return true;
 }
 
 /* RFC 7011 section 8: the templates of a session end with it. */
@@ -338,8 +335,8 @@ session_end(void *port_, const struct addr *peer, uint16_t session)
 {
     struct port *port = port_;
     const struct input_config *c = &port->worker->input->config;
-    struct ended e = { c->templates, port->worker->decoder, *peer, session };
-    source_table_each(c->sources, withdraw, &e);
+    struct ended e = { c->templates, port->worker->decoder, session };
+    source_table_each_of(c->sources, peer, withdraw, &e);
 }
 
 static int

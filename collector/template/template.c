@@ -13,6 +13,8 @@
 #include "collector/template/ovs.h"
 #include "collector/template/plan.h"
 #include "lib/cursor.h"
+#include "lib/mix.h"
+#include "lib/seed.h"
 #include "lib/source.h"
 
 /* The templates of one source: open addressing by id, never more than half
@@ -28,6 +30,11 @@ struct directory {
     uint32_t n_slots;           /* A power of 2. */
     uint32_t n_used;            /* Slots with an id. */
     uint32_t n;                 /* Templates. */
+    uint32_t first[2];          /* Lists of slots with a template, of flows and
+                                 * of options: index + 1, 0: the end. */
+    struct link {
+        uint32_t prev, next;    /* The same. */
+    } *links;                   /* By slot; for writers only. */
     struct slot slots[];
 };
 
@@ -54,6 +61,7 @@ struct payer {
 
 struct template_cache {
     size_t share, total;
+    uint64_t secret;            /* Exporters choose what is hashed. */
     pthread_mutex_t lock;       /* For all that follows, to write. */
     struct chunk *_Atomic chunks[N_CHUNKS];
 
@@ -118,18 +126,13 @@ struct draft {
 };
 
 static uint64_t
-draft_hash(const struct draft *d)
+draft_hash(uint64_t secret, const struct draft *d)
 {
     uint64_t h = (uint64_t) d->protocol << 48 | (uint64_t) d->id << 32
                  | (uint64_t) d->options << 31 | d->n_scope << 16
                  | d->n_fields;
-    for (unsigned i = 0; i < d->n_fields; i++) {
-        const struct template_field *f = &d->fields[i];
-        h ^= (uint64_t) f->pen << 32 | (uint64_t) f->id << 16 | f->size;
-        h *= UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 31;
-    }
-    return h;
+    return mix_bytes(secret, h, d->fields,
+                     d->n_fields * sizeof d->fields[0]);
 }
 
 static bool
@@ -252,7 +255,7 @@ make_builtin(struct template_cache *cache, unsigned v, unsigned i)
     };
     d.n_fields = ovs_template_fields(d.id, v, fields);
     if (d.n_fields) {
-        d.hash = draft_hash(&d);
+        d.hash = draft_hash(cache->secret, &d);
         cache->ovs[v][i] = template_make(&d);
     }
 }
@@ -267,7 +270,8 @@ template_cache_create(size_t share, size_t total)
     pthread_mutex_init(&cache->lock, NULL);
     cache->share = share;
     cache->total = total;
-    cache->n_buckets = 4096;
+    cache->secret = seed_make();
+    cache->n_buckets = 16384;
     cache->buckets = calloc(cache->n_buckets, sizeof *cache->buckets);
     if (!cache->buckets) {
         template_cache_destroy(cache);
@@ -360,7 +364,8 @@ template_bytes(const struct template *t)
 static struct payer **
 payer_find(struct template_cache *cache, const struct addr *addr)
 {
-    struct payer **p = &cache->payers[addr_hash(addr) % N_PAYER_BUCKETS];
+    uint64_t h = mix_bytes(cache->secret, 0, addr, sizeof *addr);
+    struct payer **p = &cache->payers[h % N_PAYER_BUCKETS];
     while (*p && !addr_equal(&(*p)->addr, addr)) {
         p = &(*p)->next;
     }
@@ -373,9 +378,9 @@ static struct payer *
 payer_with_room(struct template_cache *cache, const struct addr *addr,
                 int *error)
 {
-    struct payer **p = payer_find(cache, addr);
-    if (cache->n >= cache->total || cache->bytes >= TEMPLATE_BYTES
-        || (*p && (*p)->bytes >= TEMPLATE_EXPORTER_BYTES)) {
+    bool full = cache->n >= cache->total || cache->bytes >= TEMPLATE_BYTES;
+    struct payer **p = full ? NULL : payer_find(cache, addr);
+    if (full || (*p && (*p)->bytes >= TEMPLATE_EXPORTER_BYTES)) {
         *error = -ENOSPC;
         return NULL;
     }
@@ -490,6 +495,32 @@ directory_make(struct template_cache *cache, const struct source *source)
     return directory_of(cache, source);
 }
 
+/* Slot 'i' has a template now. */
+static void
+link_slot(struct directory *dir, uint32_t i, bool options)
+{
+    dir->links[i] = (struct link) { .next = dir->first[options] };
+    if (dir->first[options]) {
+        dir->links[dir->first[options] - 1].prev = i + 1;
+    }
+    dir->first[options] = i + 1;
+}
+
+/* Slot 'i' has none any more. */
+static void
+unlink_slot(struct directory *dir, uint32_t i, bool options)
+{
+    struct link l = dir->links[i];
+    if (l.prev) {
+        dir->links[l.prev - 1].next = l.next;
+    } else {
+        dir->first[options] = l.next;
+    }
+    if (l.next) {
+        dir->links[l.next - 1].prev = l.prev;
+    }
+}
+
 /* A bigger directory with what 'old' holds, but for withdrawn templates. */
 static struct directory *
 directory_grow(const struct directory *old)
@@ -499,17 +530,20 @@ directory_grow(const struct directory *old)
         n_slots *= 2;
     }
     struct directory *dir = calloc(1, sizeof *dir
-                                      + n_slots * sizeof dir->slots[0]);
+                                      + n_slots * (sizeof dir->slots[0]
+                                                   + sizeof *dir->links));
     if (!dir) {
         return NULL;
     }
     dir->n_slots = n_slots;
+    dir->links = (struct link *) &dir->slots[n_slots];
     for (uint32_t i = 0; old && i < old->n_slots; i++) {
         struct template *t = old->slots[i].template;
         if (t) {
             struct slot *s = probe(dir, t->id);
             s->template = t;
             s->id = t->id;
+            link_slot(dir, (uint32_t) (s - dir->slots), t->options);
             dir->n++;
             dir->n_used++;
         }
@@ -555,6 +589,10 @@ put_locked(struct template_cache *cache, const struct source *source,
         dir->n_used++;
     }
     dir->n += !old;
+    if (old) {
+        unlink_slot(dir, (uint32_t) (slot - dir->slots), old->options);
+    }
+    link_slot(dir, (uint32_t) (slot - dir->slots), t->options);
     release(cache, old);
     return old ? TEMPLATE_CHANGED : TEMPLATE_NEW;
 }
@@ -571,7 +609,7 @@ template_put(struct template_cache *cache, const struct source *source,
     if (!draft_valid(&d)) {
         return -EBADMSG;
     }
-    d.hash = draft_hash(&d);
+    d.hash = draft_hash(cache->secret, &d);
 
     /* Exporters repeat their templates all the time. */
     rcu_read_lock();
@@ -594,6 +632,7 @@ withdraw_slot(struct template_cache *cache, struct directory *dir,
     struct template *t = slot->template;
     if (t) {
         atomic_store_explicit(&slot->template, NULL, memory_order_release);
+        unlink_slot(dir, (uint32_t) (slot - dir->slots), t->options);
         dir->n--;
         release(cache, t);
     }
@@ -619,11 +658,8 @@ template_withdraw_all(struct template_cache *cache,
     pthread_mutex_lock(&cache->lock);
     struct directory *_Atomic *root = directory_of(cache, source);
     struct directory *dir = root ? *root : NULL;
-    for (uint32_t i = 0; dir && i < dir->n_slots; i++) {
-        struct template *t = dir->slots[i].template;
-        if (t && t->options == options) {
-            withdraw_slot(cache, dir, &dir->slots[i]);
-        }
+    while (dir && dir->first[options]) {
+        withdraw_slot(cache, dir, &dir->slots[dir->first[options] - 1]);
     }
     pthread_mutex_unlock(&cache->lock);
 }

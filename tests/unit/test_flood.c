@@ -269,5 +269,114 @@ test_times(void)
     rig_clear(&rig);
 }
 
+/* ---- Datagrams that would cost much more than they are long. ---- */
+
+/* 'n' sets of one byte without template. */
+static void
+tiny_sets(struct msg *m, uint32_t domain, unsigned n)
+{
+    ipfix_begin(m, EXPORT_S, 0, domain);
+    for (unsigned i = 0; i < n; i++) {
+        size_t at = set_begin(m, 999);
+        put8(m, 0);
+        set_end(m, at);
+    }
+    ipfix_end(m);
+}
+
+/* One template, 'n' times, each for an id of its own or all for the same. */
+static void
+same_templates(struct msg *m, uint32_t domain, unsigned n, bool own_ids)
+{
+    ipfix_begin(m, EXPORT_S, 0, domain);
+    size_t at = set_begin(m, 2);
+    for (unsigned i = 0; i < n; i++) {
+        put16(m, 256 + (own_ids ? i : 0));
+        put_hex(m, "0001 0001 0004");
+    }
+    set_end(m, at);
+    ipfix_end(m);
+}
+
+/* All options templates are withdrawn, 'n' times. */
+static void
+withdrawals(struct msg *m, uint32_t domain, unsigned n)
+{
+    ipfix_begin(m, EXPORT_S, 0, domain);
+    size_t at = set_begin(m, 3);
+    for (unsigned i = 0; i < n; i++) {
+        put_hex(m, "0003 0000");
+    }
+    set_end(m, at);
+    ipfix_end(m);
+}
+
+/* CPU time of a datagram from an address, the least of some. */
+static double
+cost(struct rig *r, uint32_t from, const struct msg *m)
+{
+    double least = 1e9;
+    for (unsigned i = 0; i < 20; i++) {
+        double start = cpu_s();
+        spoof(r, from);
+        feed(r, m);
+        double took = cpu_s() - start;
+        least = took < least ? took : least;
+    }
+    return least;
+}
+
+/* A source that has filled its share, or keeps many templates, cannot make each
+ * set of a datagram cost a walk through all of them: it was 30 to 100 times as
+ * much as for one that has few. */
+#define WORK_RATIO 8
+
+static void
+test_work(void)
+{
+    static struct msg m;
+    flood_init(&rig);
+    tiny_sets(&m, 1, 13000);
+    for (uint32_t i = 0; i < 1000; i++) {
+        /* Others have something waiting, too, one set each. */
+        if (i == 0) {
+            spoof(&rig, 1);
+            feed(&rig, &m);
+            tiny_sets(&m, 1, 1);
+        }
+        spoof(&rig, 10 + i);
+        feed(&rig, &m);
+    }
+    tiny_sets(&m, 1, 20);
+    double many = cost(&rig, 1, &m), few = 1e9;
+    for (uint32_t i = 0; i < 20; i++) {         /* None has got any. */
+        double start = cpu_s();
+        spoof(&rig, 5000 + i);
+        feed(&rig, &m);
+        few = cpu_s() - start < few ? cpu_s() - start : few;
+    }
+    printf("  sets without template: %.1f times as long where many wait\n",
+           many / few);
+    CU_ASSERT_TRUE(many < WORK_RATIO * few);
+
+    same_templates(&m, 1, 1000, false);
+    many = cost(&rig, 1, &m);
+    few = cost(&rig, 10, &m);
+    printf("  templates: %.1f times as long where many sets wait\n",
+           many / few);
+    CU_ASSERT_TRUE(many < WORK_RATIO * few);
+
+    same_templates(&m, 1, 1000, true);
+    spoof(&rig, 1);
+    feed(&rig, &m);
+    withdrawals(&m, 1, 1000);
+    many = cost(&rig, 1, &m);
+    few = cost(&rig, 10, &m);
+    printf("  withdrawals: %.1f times as long where there are many\n",
+           many / few);
+    CU_ASSERT_TRUE(many < WORK_RATIO * few);
+    rig_clear(&rig);
+}
+
 UNIT_MAIN("flood", UNIT_TEST(test_exporters), UNIT_TEST(test_templates),
-          UNIT_TEST(test_times))
+          UNIT_TEST(test_times), UNIT_TEST(test_work))

@@ -77,6 +77,74 @@ test_reserve(void)
     source_table_destroy(t);
 }
 
+/* One address invents domains and agents: others still find room. */
+static void
+test_share_of_address(void)
+{
+    struct source_table *t = source_table_create(100);
+    struct source_key k = key_of(1), other = key_of(2);
+    unsigned n = 0;
+    for (k.domain = 0; k.domain < 1000; k.domain++) {
+        n += source_table_get(t, &k) != NULL;
+    }
+    CU_ASSERT_EQUAL(n, 50);
+    n = 0;
+    for (other.agent.b[0] = 0; other.agent.b[0] < 200; other.agent.b[0]++) {
+        n += source_table_get(t, &other) != NULL;
+    }
+    CU_ASSERT_EQUAL(n, 25);
+    n = 0;
+    for (unsigned i = 1000; i < 1100; i++) {
+        struct source_key k2 = key_of(i);
+        n += source_table_get(t, &k2) != NULL;
+    }
+    CU_ASSERT_EQUAL(n, 25);
+    CU_ASSERT_EQUAL(source_table_count(t), 100);
+    source_table_destroy(t);
+}
+
+static void
+count_one(struct source *s, void *aux)
+{
+    struct { struct addr a; unsigned n; } *c = aux;
+    CU_ASSERT_TRUE(addr_equal(&s->key.exporter, &c->a));
+    c->n++;
+}
+
+static void
+test_each_of(void)
+{
+    struct source_table *t = source_table_create(1000);
+    struct { struct addr a; unsigned n; } c = { .n = 0 };
+    for (unsigned i = 0; i < 100; i++) {
+        struct source_key k = key_of(i % 10);
+        k.domain = i / 10;
+        source_table_get(t, &k);
+    }
+    for (unsigned i = 0; i < 10; i++) {
+        c.a = key_of(i).exporter;
+        c.n = 0;
+        source_table_each_of(t, &c.a, count_one, &c);
+        CU_ASSERT_EQUAL(c.n, 10);
+    }
+    c.a = key_of(77).exporter;
+    c.n = 0;
+    source_table_each_of(t, &c.a, count_one, &c);
+    CU_ASSERT_EQUAL(c.n, 0);
+
+    /* TCP sessions of one address. */
+    struct source_table *large = source_table_create(100000);
+    struct source_key k = key_of(1);
+    unsigned n = 0;
+    k.session = 1;
+    for (k.domain = 0; k.domain < 2 * SOURCE_SESSION_SHARE; k.domain++) {
+        n += source_table_get(large, &k) != NULL;
+    }
+    CU_ASSERT_EQUAL(n, SOURCE_SESSION_SHARE);
+    source_table_destroy(large);
+    source_table_destroy(t);
+}
+
 struct race {
     struct source_table *table;
     struct source *seen[3000];
@@ -256,7 +324,8 @@ test_samplers(void)
     source_table_destroy(t);
 }
 
-UNIT_MAIN("source_table", UNIT_TEST(test_get), UNIT_TEST(test_reserve),
+UNIT_MAIN("source_table", UNIT_TEST(test_get), UNIT_TEST(test_reserve), UNIT_TEST(test_share_of_address),
+        UNIT_TEST(test_each_of),
           UNIT_TEST(test_race),
           UNIT_TEST(test_sequence), UNIT_TEST(test_sequence_v5),
           UNIT_TEST(test_sequence_v5_change), UNIT_TEST(test_ports),

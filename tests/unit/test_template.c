@@ -117,6 +117,8 @@ static struct source *
 source(struct source_table *t, unsigned i)
 {
     struct source_key key = { .protocol = PROTO_IPFIX, .domain = i };
+    key.exporter = addr_from_v4_bytes((uint8_t[]) {
+        10, 0, (uint8_t) (i >> 8), (uint8_t) i });
     return source_table_get(t, &key);
 }
 
@@ -301,8 +303,57 @@ test_exporter_share(void)
     source_table_destroy(t);
 }
 
+static bool
+take_hash(const struct template *t, void *hash)
+{
+    *(uint64_t *) hash = t->hash;
+    return false;
+}
+
+/* Who chooses templates cannot choose which ones share a chain, nor leave ones
+ * of both kinds that a withdrawal of all would miss. */
+static void
+test_hostile(void)
+{
+    struct source_table *t = source_table_create(8);
+    struct template_field f = { 1, 8, 0 };
+    uint64_t hash[2] = { 0, 0 };
+    for (unsigned i = 0; i < 2; i++) {
+        struct template_cache *c = template_cache_create(200, 1000);
+        template_put(c, source(t, 1), 256, false, 0, &f, 1);
+        template_each(c, source(t, 1), take_hash, &hash[i]);
+        template_cache_destroy(c);
+    }
+    CU_ASSERT_NOT_EQUAL(hash[0], hash[1]);
+
+    struct template_cache *c = template_cache_create(1024, 10000);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        for (unsigned i = 0; i < 1000; i++) {
+            bool options = (i + turn) % 3 == 0;
+            CU_ASSERT_TRUE(template_put(c, source(t, 1),
+                                        (uint16_t) (256 + i), options,
+                                        options, &f, 1) >= 0);
+        }
+        for (unsigned i = 0; i < 1000; i += 7) {
+            template_withdraw(c, source(t, 1), (uint16_t) (256 + i));
+        }
+        CU_ASSERT_EQUAL(template_count(c, source(t, 1)), 1000 - 143);
+    }
+    template_withdraw_all(c, source(t, 1), true);
+    for (unsigned i = 0; i < 1000; i++) {
+        const struct template *k = template_get(c, source(t, 1),
+                                                (uint16_t) (256 + i));
+        CU_ASSERT_EQUAL(k != NULL, (i + 2) % 3 != 0 && i % 7 != 0);
+    }
+    template_withdraw_all(c, source(t, 1), false);
+    CU_ASSERT_EQUAL(template_count(c, source(t, 1)), 0);
+    CU_ASSERT_EQUAL(template_total(c), 0);
+    template_cache_destroy(c);
+    source_table_destroy(t);
+}
+
 UNIT_MAIN("template", UNIT_TEST(test_exporter_share),
           UNIT_TEST(test_elements_match_columns), UNIT_TEST(test_registry),
           UNIT_TEST(test_ovs_templates), UNIT_TEST(test_limits),
           UNIT_TEST(test_interned), UNIT_TEST(test_race),
-          UNIT_TEST(test_each))
+          UNIT_TEST(test_each), UNIT_TEST(test_hostile))
