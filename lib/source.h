@@ -96,6 +96,7 @@ struct source {
     _Atomic int64_t boot_ms;    /* When it was started, from options; 0: not
                                  * told. */
     _Atomic bool has_names;     /* Options records named its numbers. */
+    _Atomic bool has_rates;     /* And told rates of interfaces. */
     /* Resolved lazily by the workers: the map's generation in the upper 40
      * bits, the index of the observation plus 1 (0: none) in the lower 24.
      * One word, so that generation and index always belong together. */

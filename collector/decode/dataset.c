@@ -201,7 +201,7 @@ read_options_record(struct set_context *x, const struct template *t,
             read_naming(&names, f, p, size);
         } else if (f->id == 2 && size <= 8) {   /* Interface. */
             names.interface = be_uint_at(p, size);
-            names.has_interface = true;
+            names.has_interface = names.interface != 0;
         }
         p += size;
     }
@@ -210,7 +210,12 @@ read_options_record(struct set_context *x, const struct template *t,
         if (s.has_sampler) {
             source_sampler_set(x->source, s.sampler, rate);
         }
-        decode_sampling(x->source, rate, SAMPLING_OPTIONS);
+        if (names.has_interface && names.interface <= UINT32_MAX) {
+            source_interface_rate_set(x->source, (uint32_t) names.interface,
+                                      rate);
+        } else {
+            decode_sampling(x->source, rate, SAMPLING_OPTIONS);
+        }
     }
     keep_names(x, &names);
 }

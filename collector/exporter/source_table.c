@@ -19,6 +19,9 @@
  * it: readers need no lock and nothing is freed under them. */
 #define SOURCE_NAME_BLOCKS 4    /* Of 64, 256, 1024, 4096 slots. */
 
+/* Names, by id of the dictionary, and rates (KIND_RATE). */
+#define KIND_RATE N_SOURCE_NAME_KINDS
+
 struct names {
     uint32_t n, n_slots;
     struct name_slot {
@@ -615,7 +618,7 @@ source_interface_known(const struct source *s, uint32_t in_if, uint32_t now_s)
 /* ---- Names. ---- */
 
 static uint64_t
-name_key(enum source_name_kind kind, uint64_t number)
+name_key(unsigned kind, uint64_t number)
 {
     return (uint64_t) (kind + 1) << 60 ^ (number & UINT64_MAX >> 4);
 }
@@ -646,6 +649,7 @@ names_create(uint32_t n_slots)
     return b;
 }
 
+/* 'dict' is NULL: it is a number, not a name. */
 static void
 add_name(struct entry *e, uint64_t key, struct dict *dict, uint32_t name)
 {
@@ -663,8 +667,10 @@ add_name(struct entry *e, uint64_t key, struct dict *dict, uint32_t name)
         bool found = false;
         struct name_slot *s = name_slot_find(b, t->seed, key, &found);
         if (found || b->n < b->n_slots / 4 * 3) {
-            dict_hold(dict, name);
-            if (found) {
+            if (dict) {
+                dict_hold(dict, name);
+            }
+            if (dict && found) {
                 dict_release(dict, s->name);
             }
             atomic_store_explicit(&s->name, name, memory_order_relaxed);
@@ -689,12 +695,10 @@ source_name_set(struct source *s, enum source_name_kind kind, uint64_t number,
     atomic_store_explicit(&s->has_names, true, memory_order_release);
 }
 
-uint32_t
-source_name(const struct source *s, enum source_name_kind kind,
-            uint64_t number)
+static uint32_t
+get_name(const struct source *s, uint64_t key)
 {
     struct entry *e = entry_cast(s);
-    uint64_t key = name_key(kind, number);
     for (size_t i = 0; s->table && i < SOURCE_NAME_BLOCKS; i++) {
         struct names *b = atomic_load_explicit(&e->names[i],
                                                memory_order_acquire);
@@ -708,6 +712,59 @@ source_name(const struct source *s, enum source_name_kind kind,
         }
     }
     return 0;
+}
+
+uint32_t
+source_name(const struct source *s, enum source_name_kind kind,
+            uint64_t number)
+{
+    return get_name(s, name_key(kind, number));
+}
+
+/* ---- Rates of interfaces. ---- */
+
+void
+source_interface_rate_set(struct source *s, uint32_t interface, uint32_t rate)
+{
+    if (!rate || !s->table || source_interface_rate(s, interface) == rate) {
+        return;
+    }
+    pthread_mutex_lock(&s->table->lock);
+    add_name(entry_cast(s), name_key(KIND_RATE, interface), NULL, rate);
+    pthread_mutex_unlock(&s->table->lock);
+    atomic_store_explicit(&s->has_rates, true, memory_order_release);
+}
+
+uint32_t
+source_interface_rate(const struct source *s, uint32_t interface)
+{
+    return get_name(s, name_key(KIND_RATE, interface));
+}
+
+bool
+source_interface_rate_next(const struct source *s, size_t *place,
+                           uint32_t *interface, uint32_t *rate)
+{
+    struct entry *e = entry_cast(s);
+    size_t first = 0;           /* Place of the block's first slot. */
+
+    for (size_t i = 0; source_has_rates(s) && i < SOURCE_NAME_BLOCKS; i++) {
+        struct names *b = atomic_load_explicit(&e->names[i],
+                                               memory_order_acquire);
+        for (; b && *place < first + b->n_slots; ) {
+            struct name_slot *slot = &b->slot[(*place)++ - first];
+            uint64_t key = atomic_load_explicit(&slot->key,
+                                                memory_order_acquire);
+            if (key >> 60 == KIND_RATE + 1) {
+                *interface = (uint32_t) key;
+                *rate = atomic_load_explicit(&slot->name,
+                                             memory_order_relaxed);
+                return true;
+            }
+        }
+        first += b ? b->n_slots : 0;
+    }
+    return false;
 }
 
 /* ---- Samplers. ---- */

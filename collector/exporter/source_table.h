@@ -115,6 +115,7 @@ bool source_interface_known(const struct source *, uint32_t in_if,
 enum source_name_kind {
     SOURCE_NAME_INTERFACE, SOURCE_NAME_APPLICATION,
     SOURCE_NAME_ELEMENT,        /* See collector/template/explained.h. */
+    N_SOURCE_NAME_KINDS
 };
 void source_name_set(struct source *, enum source_name_kind, uint64_t number,
                      struct dict *dict, uint32_t name);
@@ -125,6 +126,21 @@ static inline bool
 source_has_names(const struct source *s)
 {
     return atomic_load_explicit(&s->has_names, memory_order_acquire);
+}
+
+/* What options records say about the packets of one interface: 1 in 'rate' (0:
+ * not known).  They share the room of names. */
+void source_interface_rate_set(struct source *, uint32_t interface,
+                               uint32_t rate);
+uint32_t source_interface_rate(const struct source *, uint32_t interface);
+/* Those that are kept; '*place' begins with 0.  False: there are no more. */
+bool source_interface_rate_next(const struct source *, size_t *place,
+                                uint32_t *interface, uint32_t *rate);
+
+static inline bool
+source_has_rates(const struct source *s)
+{
+    return atomic_load_explicit(&s->has_rates, memory_order_acquire);
 }
 
 /* What options records say about one of several samplers: 1 in 'rate' (0: not

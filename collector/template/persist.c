@@ -27,13 +27,14 @@
  *     n_sources times
  *         exporter[16] agent[16] domain:32 protocol:8 flags:8 n_samplers:16
  *         sampling:32 n_templates:32 last_us:64
- *         n_samplers times id:64 rate:32
+ *         n_samplers times id:64 rate:32, of interfaces INTERFACE + number
  *         n_templates times
  *             id:16 options:8 0:8 n_scope:16 n_fields:16
  *             n_fields times id:16 size:16 pen:32 */
 static const uint8_t magic[8] = { 'v', 'e', 'n', 't', 't', 'p', 'l', '\n' };
 #define PERSIST_VERSION 1
 #define SOURCE_SIZE 56
+#define INTERFACE (UINT64_C(1) << 32)
 
 #define SAVE_EVERY_S 3
 #define REFRESH_US (INT64_C(3600) * 1000000)
@@ -153,6 +154,13 @@ encode_samplers(struct out *o, const struct source *s)
             put_uint(o, rate, 4);
             n++;
         }
+    }
+    size_t place = 0;
+    uint32_t interface, rate;
+    while (source_interface_rate_next(s, &place, &interface, &rate)) {
+        put_uint(o, INTERFACE + interface, 8);
+        put_uint(o, rate, 4);
+        n++;                    /* There are at most SOURCE_NAMES. */
     }
     return n;
 }
@@ -306,7 +314,9 @@ decode_source(struct cursor *c, struct template_cache *cache,
     for (unsigned i = 0; i < n_samplers && !c->bad; i++) {
         uint64_t id = cur_u64(c);
         uint32_t sampler_rate = cur_u32(c);
-        if (s && sampler_rate) {
+        if (s && id >= INTERFACE) {
+            source_interface_rate_set(s, (uint32_t) id, sampler_rate);
+        } else if (s && sampler_rate) {
             source_sampler_set(s, id, sampler_rate);
         }
     }

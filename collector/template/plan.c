@@ -699,18 +699,57 @@ finish_icmp(const struct plan *plan, struct flow_batch *b, uint32_t row,
     }
 }
 
+/* What the source told of the interface that a packet was sampled at: where it
+ * came in or, if its records are of what goes out, there. */
+static uint32_t
+interface_rate(const struct source *s, const struct flow_batch *b,
+               uint32_t row)
+{
+    bool egress = batch_is_valid(b, COL_direction, row)
+                  && b->direction[row] == DIR_EGRESS;
+    uint32_t rate = 0;
+
+    for (unsigned i = 0; !rate && i < 2; i++) {
+        if (egress == (i == 0)) {
+            rate = batch_is_valid(b, COL_out_if, row)
+                   ? source_interface_rate(s, b->out_if[row]) : 0;
+        } else {
+            rate = batch_is_valid(b, COL_in_if, row)
+                   ? source_interface_rate(s, b->in_if[row]) : 0;
+        }
+    }
+    return rate;
+}
+
+/* Rows whose records name no rate, from a source with rates of interfaces. */
+static void
+finish_rates(const struct plan_env *env, struct flow_batch *b, uint32_t row,
+             uint32_t n)
+{
+    for (uint32_t i = row; i < row + n; i++) {
+        uint32_t rate = interface_rate(env->source, b, i);
+        if (rate) {
+            BATCH_SET(b, sampling, i, rate);
+        }
+    }
+}
+
 static void
 finish_sampling(const struct plan *plan, const struct plan_env *env,
                 struct flow_batch *b, uint32_t row, uint32_t n)
 {
     uint32_t rate = atomic_load_explicit(&env->source->sampling,
                                          memory_order_relaxed);
+    bool rates = source_has_rates(env->source);
     if (!fills(plan, COL_sampling)) {
         if (rate) {
             for (uint32_t i = row; i < row + n; i++) {
                 b->sampling[i] = rate;
             }
             batch_set_valid_range(b, COL_sampling, row, n);
+        }
+        if (rates) {
+            finish_rates(env, b, row, n);
         }
         return;
     }
@@ -721,6 +760,9 @@ finish_sampling(const struct plan *plan, const struct plan_env *env,
         batch_clear_valid(b, COL_sampling, i);
         if (rate) {
             BATCH_SET(b, sampling, i, rate);
+        }
+        if (rates) {
+            finish_rates(env, b, i, 1);
         }
     }
 }

@@ -393,6 +393,61 @@ test_options_sampling(void)
     rig_clear(&r);
 }
 
+/* A rate that is told of an interface is of its packets only. */
+static void
+test_interface_rates(void)
+{
+    static const struct template_field f[] = {
+        { 10, 4, 0 }, { 14, 4, 0 }, { 61, 1, 0 }, { 2, 4, 0 },
+    };
+    static const struct template_field g[] = {
+        { 10, 4, 0 }, { 34, 4, 0 }, { 2, 4, 0 },
+    };
+    struct rig r;
+    static struct msg m;
+    rig_init(&r);
+    ipfix_begin(&m, EXPORT_S, 0, 42);
+    size_t at = set_begin(&m, 3);
+    put_hex(&m, "012d 0002 0001 000a 0004 0022 0004");  /* Interface. */
+    put_hex(&m, "012e 0002 0001 0095 0004 0022 0004");  /* Domain. */
+    set_end(&m, at);
+    at = set_begin(&m, 301);
+    put_hex(&m, "00000005 00000064 00000006 000003e8");
+    set_end(&m, at);
+    ipfix_template(&m, 303, f, 4);
+    ipfix_template(&m, 304, g, 3);
+    at = set_begin(&m, 303);
+    put_hex(&m, "00000005 00000006 00 00000001");
+    put_hex(&m, "00000005 00000006 01 00000001");
+    put_hex(&m, "00000007 00000006 00 00000001");
+    put_hex(&m, "00000007 00000008 00 00000001");
+    set_end(&m, at);
+    at = set_begin(&m, 304);
+    put_hex(&m, "00000005 0000000a 00000001");
+    put_hex(&m, "00000005 00000000 00000001");
+    set_end(&m, at);
+    at = set_begin(&m, 302);
+    put_hex(&m, "0000002a 00000002");
+    set_end(&m, at);
+    at = set_begin(&m, 303);
+    put_hex(&m, "00000007 00000008 00 00000001");
+    put_hex(&m, "00000005 00000008 00 00000001");
+    set_end(&m, at);
+    ipfix_end(&m);
+    rig_feed(&r, m.b, m.n);
+    CU_ASSERT_EQUAL(rig_refusals(&r), 0);
+    CU_ASSERT_EQUAL_FATAL(r.b->n, 8);
+    CHECK_IS(r.b, sampling, 0, 100);
+    CHECK_IS(r.b, sampling, 1, 1000);
+    CHECK_IS(r.b, sampling, 2, 1000);
+    CHECK_NULL(r.b, sampling, 3);
+    CHECK_IS(r.b, sampling, 4, 10);
+    CHECK_IS(r.b, sampling, 5, 100);
+    CHECK_IS(r.b, sampling, 6, 2);
+    CHECK_IS(r.b, sampling, 7, 100);
+    rig_clear(&r);
+}
+
 static void
 test_sequence(void)
 {
@@ -1007,7 +1062,8 @@ test_ovs_after_all_not(void)
 UNIT_MAIN("ipfix", UNIT_TEST(test_fields), UNIT_TEST(test_conversions),
           UNIT_TEST(test_times), UNIT_TEST(test_variable_length),
           UNIT_TEST(test_biflow), UNIT_TEST(test_template_life),
-          UNIT_TEST(test_options_sampling), UNIT_TEST(test_sequence),
+          UNIT_TEST(test_options_sampling),
+          UNIT_TEST(test_interface_rates), UNIT_TEST(test_sequence),
           UNIT_TEST(test_ovs_builtin), UNIT_TEST(test_ovs_fields),
           UNIT_TEST(test_ovs_mixed), UNIT_TEST(test_ovs_sequence),
           UNIT_TEST(test_ovs_not), UNIT_TEST(test_cut),

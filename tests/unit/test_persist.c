@@ -70,6 +70,8 @@ world_full(void)
     a->sampling_origin = SAMPLING_OPTIONS;
     source_sampler_set(a, 3, 100);
     source_sampler_set(a, 4, 200);
+    source_interface_rate_set(a, 4, 300);
+    source_interface_rate_set(a, UINT32_MAX, 400);
     template_put(w.cache, a, 256, false, 0, fields, 3);
     template_put(w.cache, a, 257, true, 1, fields, 2);
     template_put(w.cache, b, 300, false, 0, fields, 5);
@@ -113,6 +115,9 @@ test_round_trip(void)
     CU_ASSERT_EQUAL(a->last_us, NOW - 1000000);
     CU_ASSERT_EQUAL(source_sampler(a, 3), 100);
     CU_ASSERT_EQUAL(source_sampler(a, 4), 200);
+    CU_ASSERT_EQUAL(source_interface_rate(a, 4), 300);
+    CU_ASSERT_EQUAL(source_interface_rate(a, UINT32_MAX), 400);
+    CU_ASSERT_EQUAL(source_interface_rate(a, 3), 0);
     CU_ASSERT_EQUAL(b->sampling, 0);
     CU_ASSERT_TRUE(same_fields(&v, a, 256, 3));
     CU_ASSERT_TRUE(same_fields(&v, a, 257, 2));
