@@ -405,15 +405,10 @@ ignore(void *aux, const struct identity_result *r)
 static void
 wait_for(struct follower *f, int64_t us)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t ns = until.tv_nsec + us % 1000000 * 1000;
-    until.tv_sec += us / 1000000 + ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    int64_t until_us = clock_mono_us() + us;
     pthread_mutex_lock(&f->all->lock);
     while (!atomic_load(&f->stop)
-           && pthread_cond_timedwait(&f->all->cond, &f->all->lock, &until)
-              != ETIMEDOUT) {
+           && thread_wait_until(&f->all->cond, &f->all->lock, until_us)) {
     }
     pthread_mutex_unlock(&f->all->lock);
 }

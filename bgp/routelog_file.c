@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/thread.h"
 #include "lib/log.h"
 
 #define HOUR_US (INT64_C(3600) * 1000000)
@@ -289,10 +290,8 @@ routelog_writer(void *log)
         }
         pthread_mutex_lock(&h->mutex);
         if (!h->stop && !h->full && h->asked == h->written) {
-            struct timespec ts;
-            clock_gettime(CLOCK_REALTIME, &ts);
-            ts.tv_sec += EVERY_MS / 1000;
-            pthread_cond_timedwait(&h->wake, &h->mutex, &ts);
+            thread_wait_until(&h->wake, &h->mutex,
+                              clock_mono_us() + EVERY_MS * 1000);
         }
     }
     pthread_mutex_unlock(&h->mutex);

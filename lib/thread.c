@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct start {
     void *(*run)(void *);
@@ -54,4 +55,17 @@ thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
         free(start);
     }
     return -error;
+}
+
+bool
+thread_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                  int64_t until_us)
+{
+    struct timespec until = {
+        .tv_sec = (time_t) (until_us / 1000000),
+        .tv_nsec = (long) (until_us % 1000000 * 1000),
+    };
+
+    return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &until)
+           != ETIMEDOUT;
 }

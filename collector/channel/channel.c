@@ -124,16 +124,24 @@ add_sum(struct channel_sum *a, const struct channel_sum *b)
     a->flows += b->flows;
 }
 
+/* What a clock left behind that was ahead must not keep its place until then. */
+static bool
+is_ahead(int64_t time_s, int64_t now_s)
+{
+    return time_s > now_s + 2 * AHEAD_S;
+}
+
 static bool
 write_slot(struct channel_set *s, int fd, const struct tier *t,
            int64_t time_s, const struct channel_sum *sum)
 {
+    int64_t now_s = clock_wall_us() / 1000000;
     int64_t at = time_s / t->step_s;
     off_t where = (off_t) (at % t->slots) * (off_t) sizeof(struct slot);
     struct slot slot;
 
     if (pread(fd, &slot, sizeof slot, where) != sizeof slot
-        || slot.t < at * t->step_s) {
+        || slot.t < at * t->step_s || is_ahead(slot.t, now_s)) {
         slot = (struct slot) { .t = at * t->step_s };
     } else if (slot.t > at * t->step_s) {
         return true;            /* Older than the file goes back. */
@@ -199,12 +207,13 @@ write_filled(struct channel_set *s, uint64_t id,
 /* ---- Counting. ---- */
 
 static bool
-count_second(struct counting *c, int64_t t, const struct channel_sum *sum)
+count_second(struct counting *c, int64_t t, int64_t now_s,
+             const struct channel_sum *sum)
 {
     struct slot *second = &c->seconds[t % CHANNEL_SECONDS];
     struct slot *minute = &c->pending[t / 60 % PENDING];
 
-    if (second->t < t) {
+    if (second->t < t || is_ahead(second->t, now_s)) {
         *second = (struct slot) { .t = t };
     }
     if (second->t == t) {
@@ -226,6 +235,7 @@ struct batch_times {
     uint64_t usable[EVAL_WORDS];        /* Canonical, neither old nor ahead. */
     uint64_t late[EVAL_WORDS];          /* Canonical, but out of bounds. */
     int64_t received_us;        /* Of the row that arrived first. */
+    int64_t now_s;
     uint16_t index[BATCH_ROWS]; /* Into 'second'. */
     int64_t second[BATCH_ROWS];
     unsigned n_seconds;
@@ -256,6 +266,7 @@ find_times(const struct flow_batch *b, const uint64_t *canonical,
     memset(t->usable, 0, sizeof t->usable);
     memset(t->late, 0, sizeof t->late);
     t->received_us = INT64_MAX;
+    t->now_s = now_s;
     for (unsigned row = 0; row < b->n; row++) {
         uint64_t bit = canonical[row / 64] & UINT64_C(1) << row % 64;
         int64_t s = b->flow_end[row] / 1000000;
@@ -396,7 +407,7 @@ count_rows(struct channel_set *s, struct counting *c,
         pthread_mutex_lock(&c->mutex);
         for (unsigned i = 0; i < n; i++) {
             struct channel_sum *sum = &sums[touched[i]];
-            if (!count_second(c, t->second[touched[i]], sum)) {
+            if (!count_second(c, t->second[touched[i]], t->now_s, sum)) {
                 late += sum->flows;
             }
             *sum = (struct channel_sum) { 0, 0, 0 };
@@ -511,10 +522,7 @@ run(void *set)
 
     pthread_mutex_lock(&s->mutex);
     while (!s->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        pthread_cond_timedwait(&s->wake, &s->mutex, &until);
+        thread_wait_until(&s->wake, &s->mutex, clock_mono_us() + 1000000);
         pthread_mutex_unlock(&s->mutex);
         flush(s);
         while (fill_one(s)) {
@@ -870,7 +878,10 @@ window_file(struct channel_set *s, uint64_t id, const struct tier *t,
     int64_t first = w->from_s / t->step_s;
     int64_t count = (int64_t) w->n * w->step_s / t->step_s;
 
-    count = count > t->slots ? t->slots : count;
+    if (count > t->slots) {     /* The latest that there can be. */
+        first += count - t->slots;
+        count = t->slots;
+    }
     while (fd >= 0 && count > 0) {
         int64_t at = first % t->slots, n = count < 512 ? count : 512;
         n = n > t->slots - at ? t->slots - at : n;

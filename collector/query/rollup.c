@@ -662,8 +662,9 @@ load_all(struct rollup *r, char *error, size_t size)
     return e;
 }
 
-int
-rollup_run(struct rollup *r, int64_t now_us)
+/* 'age_us' is the time by which sums get old. */
+static int
+run_once(struct rollup *r, int64_t now_us, int64_t age_us)
 {
     char error[256] = "";
     int done = 0, e = 0;
@@ -692,11 +693,17 @@ rollup_run(struct rollup *r, int64_t now_us)
         }
         free(list);
         if (!r->stopping) {
-            apply_limits(r, i, now_us);
+            apply_limits(r, i, age_us);
         }
     }
     pthread_mutex_unlock(&r->working);
     return e ? e : done;
+}
+
+int
+rollup_run(struct rollup *r, int64_t now_us)
+{
+    return run_once(r, now_us, now_us);
 }
 
 void
@@ -738,13 +745,12 @@ work(void *aux)
     pthread_mutex_lock(&r->mutex);
     while (!r->stopping) {
         pthread_mutex_unlock(&r->mutex);
-        rollup_run(r, clock_wall_us());
+        int64_t now = clock_wall_us();
+        run_once(r, now, store_age_us(r->store, now));
         pthread_mutex_lock(&r->mutex);
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += PERIOD_S;
         if (!r->stopping) {
-            pthread_cond_timedwait(&r->wake, &r->mutex, &until);
+            thread_wait_until(&r->wake, &r->mutex,
+                              clock_mono_us() + PERIOD_S * 1000000);
         }
     }
     pthread_mutex_unlock(&r->mutex);
@@ -787,12 +793,13 @@ join(struct rollup *r)
     struct timespec until;
 
     for (;;) {
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += until_ms / 1000;
         until.tv_nsec += until_ms % 1000 * 1000000;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        if (pthread_timedjoin_np(r->thread, NULL, &until) != ETIMEDOUT) {
+        if (pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until)
+            != ETIMEDOUT) {
             return;
         }
         pthread_mutex_lock(&r->mutex);

@@ -85,6 +85,10 @@ int store_scratch(const struct store *, char *path, size_t size);
 void store_set_retention(struct store *, int64_t retention_us,
                          uint64_t retention_bytes);
 
+/* The time by which flows get old, if the clock of the day says 'now_us': that,
+ * unless it has jumped far ahead less than a day ago.  Any thread. */
+int64_t store_age_us(struct store *, int64_t now_us);
+
 const struct store_counters *store_counters(const struct store *);
 void store_health(struct store *, struct store_health *);
 

@@ -266,6 +266,15 @@ age_clock(struct store *s, int64_t now)
     return expected;
 }
 
+int64_t
+store_age_us(struct store *s, int64_t now_us)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t age = age_clock(s, now_us);
+    pthread_mutex_unlock(&s->lock);
+    return age;
+}
+
 /* Makes the segment for 'hour' the open one. */
 static int
 want_segment(struct store *s, int64_t hour)

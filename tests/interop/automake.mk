@@ -5,6 +5,7 @@ EXTRA_DIST += tests/interop/bgp_peer.py tests/interop/routes_made.py tests/inter
 	tests/interop/demo.py tests/interop/front.py $(interop_tests)
 interop_tests += tests/interop/test_accuracy.py tests/interop/test_audit.py \
 	tests/interop/test_cli.py tests/interop/test_clients.py \
+	tests/interop/test_clock.py \
 	tests/interop/test_compilers.py \
 	tests/interop/test_filter_manual.py tests/interop/test_names.py \
 	tests/interop/test_identity_ovn_servers.py \
@@ -23,3 +24,11 @@ interop_tests += tests/interop/test_accuracy.py tests/interop/test_audit.py \
 
 clean-local:
 	rm -rf tests/log
+
+# Loaded into venturid, see test_clock.py; built as probe/softflowd-now.so is.
+check_DATA = tests/interop/clock_shift.so
+EXTRA_DIST += tests/interop/clock_shift.c
+CLEANFILES += tests/interop/clock_shift.so
+tests/interop/clock_shift.so: tests/interop/clock_shift.c
+	$(AM_V_GEN)$(MKDIR_P) tests/interop && \
+	  $(CC) -O2 -fPIC -shared -o $@ $(top_srcdir)/tests/interop/clock_shift.c

@@ -116,6 +116,9 @@ test_live(void)
     sleep(2);
     CU_ASSERT_EQUAL(total(s, dns, minute, 60, 1).flows, 5);
     CU_ASSERT_EQUAL(total(s, dns, minute - 3600, 60, 61).flows, 7);
+    /* Of more than the minutes that are kept, the latest. */
+    CU_ASSERT_EQUAL(total(s, dns, (minute - 100 * 86400) / 1800 * 1800 + 60,
+                          1800, 100 * 48 + 1).flows, 7);
     channel_process(s, b);
     struct channel copy;
     memcpy(&copy, channel_find(s, "p", "dns"), sizeof copy);
