@@ -155,13 +155,40 @@ encode_samplers(struct out *o, const struct source *s)
             n++;
         }
     }
+    return n;
+}
+
+static int
+compare_uints(const void *a_, const void *b_)
+{
+    uint64_t a, b;
+    memcpy(&a, a_, sizeof a);
+    memcpy(&b, b_, sizeof b);
+    return (a > b) - (a < b);
+}
+
+/* In order: where the source has them depends on chance. */
+static uint16_t
+encode_rates(struct out *o, const struct source *s)
+{
+    uint64_t *rates = source_has_rates(s)
+                      ? malloc(SOURCE_NAMES * sizeof *rates) : NULL;
     size_t place = 0;
     uint32_t interface, rate;
-    while (source_interface_rate_next(s, &place, &interface, &rate)) {
-        put_uint(o, INTERFACE + interface, 8);
-        put_uint(o, rate, 4);
-        n++;                    /* There are at most SOURCE_NAMES. */
+    uint16_t n = 0;
+
+    while (rates && n < SOURCE_NAMES
+           && source_interface_rate_next(s, &place, &interface, &rate)) {
+        rates[n++] = (uint64_t) interface << 32 | rate;
     }
+    if (n) {
+        qsort(rates, n, sizeof *rates, compare_uints);
+    }
+    for (uint16_t i = 0; i < n; i++) {
+        put_uint(o, INTERFACE + (rates[i] >> 32), 8);
+        put_uint(o, rates[i] & UINT32_MAX, 4);
+    }
+    free(rates);
     return n;
 }
 
@@ -186,6 +213,7 @@ encode_source(struct source *s, void *o_)
     put_uint(o, 0, 4);
     put_uint(o, (uint64_t) s->last_us, 8);
     uint16_t n_samplers = encode_samplers(o, s);
+    n_samplers = (uint16_t) (n_samplers + encode_rates(o, s));
     template_each(o->cache, s, encode_template, &w);
     if (o->failed) {
         o->size = begin;        /* As many sources as fit. */

@@ -320,7 +320,7 @@ test_source_limit(void)
 {
     struct rig r;
     static struct msg m;
-    rig_init_limits(&r, 2, 16, 16);
+    rig_init_limits(&r, 4, 16, 16);     /* Of which one address has half. */
     for (unsigned i = 0; i < 4; i++) {
         good(&m, 1, 0, 0);
         m.b[21] = (uint8_t) i;          /* Engine id. */
