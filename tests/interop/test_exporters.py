@@ -230,11 +230,17 @@ def pmacctd(protocol, **settings):
         # busy machine it does not see every packet, and does not say so: its
         # sequence numbers say that none of its samples is missing here.
         def packets():
+            process.check()
             return wire.result().get("packets") or 0
+
+        def told():
+            return "most of %d packets: %s of %s; pmacctd: %s" % (
+                PACKETS, packets(),
+                wire.daemon.flows(by=["dst_port"], metrics=["packets"],
+                                  observations="all"),
+                process.text()[-600:])
         settled = quiet(packets)
-        wait_until(lambda: packets() >= PACKETS * .8, timeout=30,
-                   what=lambda: "most of %d packets: %s" % (PACKETS,
-                                                           packets()))
+        wait_until(lambda: packets() >= PACKETS * .8, timeout=30, what=told)
         wait_until(lambda: packets() == PACKETS or settled(), timeout=30,
                    what="pmacctd to end")
         wire.check(flows=None, protocol=protocol, packets=packets())
