@@ -17,6 +17,7 @@
 #define MAX_BUCKETS 10000
 #define USUAL_BUCKETS 300
 #define MAX_NUMBERS 300000
+#define MAX_ORDER 1000000
 
 /* NULL: the call has been answered. */
 static struct profiles *
@@ -101,7 +102,7 @@ channel_to_json(const struct channel *c)
 
 /* And what is of the moment: size on disk, and when it was written. */
 static struct json_object *
-channel_now_to_json(const struct channel_set *set, const struct channel *c)
+channel_now_to_json(struct channel_set *set, const struct channel *c)
 {
     struct json_object *o = channel_to_json(c);
     uint64_t bytes;
@@ -124,6 +125,8 @@ profile_to_json(struct profiles *p, const struct profile *profile, bool now)
     struct json_object *list = json_object_new_array();
     reply_string(o, "name", profile->name);
     reply_time(o, "created", profile->created_us);
+    reply_time(o, "start", profile->start_us ? profile->start_us
+                                             : profile->created_us);
     for (size_t i = 0; i < channel_count(p->set); i++) {
         const struct channel *c = channel_at(p->set, i);
         if (!strcmp(c->profile, profile->name)) {
@@ -186,7 +189,7 @@ profile_add(struct rpc_call *call, struct json_object *params)
                  "expected");
         return;
     }
-    int e = profiles_add(p, name);
+    int e = profiles_add(p, name, start_us);
     if (!e && template) {
         e = profiles_classic(p, name, start_us);
     }
@@ -237,7 +240,13 @@ read_looks(struct rpc_call *call, struct json_object *params,
         return false;
     }
     if (json_object_object_get_ex(params, "order", &v)) {
-        c->order = json_object_get_int(v);
+        int64_t order = json_object_get_int64(v);
+        if (order < -MAX_ORDER || order > MAX_ORDER) {
+            rpc_fail(call, RPC_INVALID_PARAMS, "order", "an integer from %d "
+                     "to %d is expected", -MAX_ORDER, MAX_ORDER);
+            return false;
+        }
+        c->order = (int) order;
     }
     if (colour) {
         snprintf(c->colour, sizeof c->colour, "%s", colour);
@@ -261,12 +270,14 @@ channel_add_(struct rpc_call *call, struct json_object *params)
     if (!p || !read_start(call, params, c.created_us, &c.start_us)) {
         return;
     }
-    c.start_us = c.start_us ? c.start_us : c.created_us;
-    if (!profiles_find(p, profile)) {
+    const struct profile *of = profiles_find(p, profile);
+    if (!of) {
         rpc_fail(call, RPC_NOT_FOUND, "profile", "there is no profile "
                  "\"%.60s\"; profile.add makes it", profile);
         return;
     }
+    c.start_us = c.start_us ? c.start_us : of->start_us ? of->start_us
+                                                        : c.created_us;
     if (!profile_name_valid(name)) {
         rpc_fail(call, RPC_INVALID_PARAMS, "name", "letters, digits, '_', "
                  "'.' and '-', up to %d", CHANNEL_NAME - 1);
@@ -317,8 +328,10 @@ channel_edit(struct rpc_call *call, struct json_object *params)
     struct channel *c = find_channel(call, p, params);
     const char *filter = json_text(params, "filter");
     struct filter_error error;
+    struct channel looks = c ? *c : (struct channel) { .sign = '+' };
 
-    if (!c) {
+    /* All of it is right, or nothing changes. */
+    if (!c || !read_looks(call, params, &looks)) {
         return;
     }
     struct json_object *before = channel_to_json(c);
@@ -327,7 +340,10 @@ channel_edit(struct rpc_call *call, struct json_object *params)
         reply_filter_error(call, &error);
     } else if (e) {
         fail_add(call, e, "filter", c->name);
-    } else if (read_looks(call, params, c)) {
+    } else {
+        c->order = looks.order;
+        c->sign = looks.sign;
+        memcpy(c->colour, looks.colour, sizeof c->colour);
         struct json_object *o = channel_to_json(c);
         reply_saved(call, p, json_object_get(before), o, o);
     }
@@ -532,6 +548,7 @@ static const struct rpc_param series_params[] = {
     "\"start\":\"2026-11-22T07:00:00.000Z\",\"filling\":false"
 #define PROFILE_EXAMPLE                                                 \
     "{\"name\":\"zone1\",\"created\":\"2026-11-23T07:00:00.000Z\","     \
+    "\"start\":\"2026-11-23T07:00:00.000Z\","                          \
     "\"channels\":[" CHANNEL_EXAMPLE "}]}"
 
 const struct rpc_method methods_profile[] = {
@@ -545,7 +562,8 @@ const struct rpc_method methods_profile[] = {
             "\"items\":" PROFILE_SCHEMA "}}}",
         .example_params = "{}",
         .example_result = "{\"profiles\":[{\"name\":\"zone1\","
-            "\"created\":\"2026-11-23T07:00:00.000Z\",\"channels\":["
+            "\"created\":\"2026-11-23T07:00:00.000Z\","
+            "\"start\":\"2026-11-23T07:00:00.000Z\",\"channels\":["
             CHANNEL_EXAMPLE ",\"updated\":\"2026-11-23T08:00:00.000Z\","
             "\"disk_bytes\":12288}]}],"
             "\"counters\":{\"flows\":5120,\"late\":0,\"errors\":0}}",
@@ -558,6 +576,7 @@ const struct rpc_method methods_profile[] = {
         .result_schema = PROFILE_SCHEMA,
         .example_params = "{\"name\":\"zone1\"}",
         .example_result = "{\"name\":\"zone1\",\"created\":"
+            "\"2026-11-23T07:00:00.000Z\",\"start\":"
             "\"2026-11-23T07:00:00.000Z\",\"channels\":[]}",
         .call = profile_add,
     },

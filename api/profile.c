@@ -151,7 +151,7 @@ profiles_find(struct profiles *p, const char *name)
 }
 
 int
-profiles_add(struct profiles *p, const char *name)
+profiles_add(struct profiles *p, const char *name, int64_t start_us)
 {
     if (profiles_find(p, name)) {
         return -EEXIST;
@@ -163,7 +163,8 @@ profiles_add(struct profiles *p, const char *name)
         return -ENOMEM;
     }
     p->list = list;
-    p->list[p->n] = (struct profile) { .created_us = clock_wall_us() };
+    p->list[p->n] = (struct profile) { .created_us = clock_wall_us(),
+                                       .start_us = start_us };
     snprintf(p->list[p->n].name, CHANNEL_NAME, "%s", name);
     p->n++;
     return 0;
@@ -255,7 +256,7 @@ load(struct profiles *p, struct json_object *o)
     for (size_t i = 0; i < n; i++) {
         struct json_object *v = json_object_array_get_idx(list, i);
         if (profile_name_valid(text_of(v, "name"))
-            && !profiles_add(p, text_of(v, "name"))) {
+            && !profiles_add(p, text_of(v, "name"), number_of(v, "start"))) {
             p->list[p->n - 1].created_us = number_of(v, "created");
         }
     }
@@ -278,6 +279,8 @@ to_json(struct profiles *p)
                                json_object_new_string(p->list[i].name));
         json_object_object_add(v, "created", json_object_new_int64(
                                    p->list[i].created_us));
+        json_object_object_add(v, "start", json_object_new_int64(
+                                   p->list[i].start_us));
         json_object_array_add(list, v);
     }
     json_object_object_add(o, "profiles", list);
@@ -357,7 +360,7 @@ profiles_open(const char *path, struct channel_set *set,
             "right or removed", path, json_util_get_last_err());
         free(p->path);
         p->path = NULL;
-    } else if (!profiles_add(p, "classic")) {
+    } else if (!profiles_add(p, "classic", 0)) {
         profiles_classic(p, "classic", 0);
         profiles_save(p);
     }

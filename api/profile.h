@@ -16,6 +16,8 @@ struct query_pool;
 struct profile {
     char name[CHANNEL_NAME];
     int64_t created_us;
+    int64_t start_us;           /* Of channels that say none; 0: they begin when
+                                 * they are made. */
 };
 
 struct profiles {
@@ -37,7 +39,7 @@ void profiles_close(struct profiles *);                 /* NULL is fine. */
 
 struct profile *profiles_find(struct profiles *, const char *name);
 /* 0, -EEXIST, -ENOSPC or -ENOMEM. */
-int profiles_add(struct profiles *, const char *name);
+int profiles_add(struct profiles *, const char *name, int64_t start_us);
 void profiles_delete(struct profiles *, struct profile *);
 /* Makes the classic channels in a profile; they begin at 'start_us',
  * or now if that is 0. */

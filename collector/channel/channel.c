@@ -37,12 +37,18 @@ struct slot {
     struct channel_sum sum;
 };
 
+struct usage {
+    uint64_t bytes;             /* On disk. */
+    int64_t updated_us;         /* 0: never. */
+};
+
 /* A channel at work. */
 struct counting {
     struct channel c;           /* First: channel_at() answers it. */
     struct filter_program *program;
     int64_t fill_at_us;         /* Monotonic; 0: nothing to fill. */
     pthread_mutex_t mutex;      /* What follows; held for some sums. */
+    struct usage usage;
     struct slot seconds[CHANNEL_SECONDS];
     struct slot pending[PENDING];       /* Minutes, not yet in the files. */
 };
@@ -114,6 +120,53 @@ is_filled(const struct channel_set *s, uint64_t id)
     }
     tier_path(s, id, &tiers[0], FILLED, path);
     return !access(path, F_OK);
+}
+
+static struct counting *
+find_id(struct channel_set *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->list[i]->c.id == id) {
+            return s->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* How much the files take, and when they were written: looked at when they are,
+ * so that no list of channels asks the disk. */
+static struct usage
+look_at_files(const struct channel_set *s, uint64_t id)
+{
+    struct usage u = { 0, 0 };
+    char path[4096];
+    struct stat st;
+
+    for (unsigned i = 0; s->dir && i < 2 * N_KINDS; i++) {
+        tier_path(s, id, &tiers[i % 2], i / 2, path);
+        if (!stat(path, &st)) {
+            int64_t us = (int64_t) st.st_mtim.tv_sec * 1000000
+                         + st.st_mtim.tv_nsec / 1000;
+            u.bytes += (uint64_t) st.st_blocks * 512;
+            u.updated_us = us > u.updated_us ? us : u.updated_us;
+        }
+    }
+    return u;
+}
+
+static void
+measure(struct channel_set *s, uint64_t id)
+{
+    struct usage u = look_at_files(s, id);
+
+    pthread_rwlock_rdlock(&s->lock);
+    struct counting *c = find_id(s, id);
+    if (c) {
+        pthread_mutex_lock(&c->mutex);
+        c->usage = u;
+        pthread_mutex_unlock(&c->mutex);
+    }
+    pthread_rwlock_unlock(&s->lock);
 }
 
 static void
@@ -485,6 +538,9 @@ flush(struct channel_set *s)
             write_slots(s, id, slots, (size_t) n);
         }
         pthread_mutex_unlock(&s->files);
+        if (n > 0) {
+            measure(s, id);
+        }
     }
 }
 
@@ -668,6 +724,7 @@ channel_add(struct channel_set *s, const struct channel *c,
             }
         }
     }
+    new_->usage = look_at_files(s, new_->c.id);
     new_->c.filling = false;
     /* Also one whose filling was cut short by the end of the daemon. */
     if (c->start_us < c->created_us && !is_filled(s, new_->c.id)) {
@@ -748,23 +805,20 @@ channel_delete(struct channel_set *s, const char *profile, const char *name)
 }
 
 void
-channel_usage(const struct channel_set *s, uint64_t id, uint64_t *bytes,
+channel_usage(struct channel_set *s, uint64_t id, uint64_t *bytes,
               int64_t *updated_us)
 {
-    char path[4096];
-    struct stat st;
-
     *bytes = 0;
     *updated_us = 0;
-    for (unsigned i = 0; s->dir && i < 2 * N_KINDS; i++) {
-        tier_path(s, id, &tiers[i % 2], i / 2, path);
-        if (!stat(path, &st)) {
-            int64_t us = (int64_t) st.st_mtim.tv_sec * 1000000
-                         + st.st_mtim.tv_nsec / 1000;
-            *bytes += (uint64_t) st.st_blocks * 512;
-            *updated_us = us > *updated_us ? us : *updated_us;
-        }
+    pthread_rwlock_rdlock(&s->lock);
+    struct counting *c = find_id(s, id);
+    if (c) {
+        pthread_mutex_lock(&c->mutex);
+        *bytes = c->usage.bytes;
+        *updated_us = c->usage.updated_us;
+        pthread_mutex_unlock(&c->mutex);
     }
+    pthread_rwlock_unlock(&s->lock);
 }
 
 struct channel *
@@ -809,17 +863,6 @@ channel_counters(const struct channel_set *s)
 
 /* ---- Numbers. ---- */
 
-static struct counting *
-find_id(struct channel_set *s, uint64_t id)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        if (s->list[i]->c.id == id) {
-            return s->list[i];
-        }
-    }
-    return NULL;
-}
-
 int
 channel_fill(struct channel_set *s, uint64_t id,
              const struct channel_minute *minutes, size_t n)
@@ -838,6 +881,9 @@ channel_fill(struct channel_set *s, uint64_t id,
         result = minutes ? write_filled(s, id, minutes, n) : 0;
     }
     pthread_mutex_unlock(&s->files);
+    if (found) {
+        measure(s, id);
+    }
     return result;
 }
 

@@ -83,8 +83,9 @@ size_t channel_count(const struct channel_set *);
 struct channel *channel_at(const struct channel_set *, size_t i);
 
 /* How many octets its files take on disk, and when a sum was last written to one
- * of them, in microseconds since 1970 (0: never).  Any thread. */
-void channel_usage(const struct channel_set *, uint64_t id, uint64_t *bytes,
+ * of them, in microseconds since 1970 (0: never), as of then: no file is looked
+ * at.  Any thread. */
+void channel_usage(struct channel_set *, uint64_t id, uint64_t *bytes,
                    int64_t *updated_us);
 
 /* 'n' sums of 'step_s' seconds each, from 'from_s' on: of seconds if the hour

@@ -170,6 +170,36 @@ def check_profile_list(daemon):
     equal(len(table), 1 + len(listed), "lines")
 
 
+def check_profile_start(daemon):
+    """Channels of a profile with a past start begin then, as nfsen's did; one
+    that is wrong in part changes nothing."""
+    added = daemon.rpc("profile.add", name="since", start="-1h")
+    channel = daemon.rpc("channel.add", profile="since", name="tcp",
+                         filter="proto tcp")
+    equal(channel["start"], added["start"], "start")
+    stored = daemon.flows(metrics=["flows"], filter="proto tcp",
+                          **{"from": "-50m"})[0]["flows"]
+
+    def filled():
+        series = daemon.rpc("channel.series", profile="since", name="tcp",
+                            bucket="1m", **{"from": "-50m"})
+        return sum(series["channels"][0]["flows"])
+    wait_until(lambda: filled() == stored, 20, lambda: "filled %d of %d" % (
+        filled(), stored))
+    for wrong in ({"colour": "red"}, {"order": 1 << 40}, {"filter": "proto"}):
+        try:
+            daemon.rpc("channel.edit", profile="since", name="tcp",
+                       **{"filter": "any", "sign": "-", **wrong})
+            raise Failure("%r was taken" % wrong)
+        except RpcError as error:
+            if error.code == -32602:
+                equal(error.data["member"], next(iter(wrong)), "member")
+    profile, = daemon.rpc("profile.list", name="since")["profiles"]
+    equal([(c["filter"], c["sign"]) for c in profile["channels"]],
+          [("proto tcp", "+")], "after refusals")
+    daemon.rpc("profile.delete", name="since")
+
+
 def nfdump_count(directory, scope):
     """How many flows nfdump finds; None if it does not know the filter."""
     result = subprocess.run(["nfdump", "-R", directory, "-q", "-o", "csv",
@@ -324,6 +354,7 @@ def test_queries():
     check_records(daemon)
     check_channels(daemon)
     check_profile_list(daemon)
+    check_profile_start(daemon)
     check_nfdump(daemon, lab)
     daemon.stop()
 
