@@ -186,7 +186,7 @@ test_fill(void)
                           minute - 3600, 60, 61).flows, 10);
 
     /* Kept over a restart. */
-    CU_ASSERT_EQUAL(profiles_add(p, "p"), 0);
+    CU_ASSERT_EQUAL(profiles_add(p, "p", 0), 0);
     CU_ASSERT_EQUAL(profiles_save(p), 0);
     profiles_close(p);
     channel_set_destroy(s);
