@@ -873,9 +873,6 @@ channel_fill(struct channel_set *s, uint64_t id,
     struct counting *c = find_id(s, id);
     bool found = c != NULL;
     pthread_mutex_lock(&s->files);
-    if (c) {
-        c->c.filling = false;
-    }
     pthread_rwlock_unlock(&s->lock);
     if (found) {
         result = minutes ? write_filled(s, id, minutes, n) : 0;
@@ -884,6 +881,13 @@ channel_fill(struct channel_set *s, uint64_t id,
     if (found) {
         measure(s, id);
     }
+    /* Only now: who waits for that may read the numbers. */
+    pthread_rwlock_rdlock(&s->lock);
+    c = find_id(s, id);
+    if (c) {
+        c->c.filling = false;
+    }
+    pthread_rwlock_unlock(&s->lock);
     return result;
 }
 

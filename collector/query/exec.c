@@ -23,6 +23,7 @@
 #include "lib/thread.h"
 
 #define MAX_THREADS 64
+#define HOUR_US INT64_C(3600000000)
 #define PROGRESS_US 200000
 #define DEFAULT_TIMEOUT_MS 30000
 #define MAX_TIMEOUT_MS INT64_C(3600000)
@@ -612,8 +613,10 @@ make_note(struct run *run, const struct query *q, struct query_result *r)
     filter_destroy(confined.filter);
     int64_t asked = q->from_us - q->previous_us;
     int64_t end = q->to_us;
+    /* Sums of the hour in which the first flow came say no more than it. */
+    int64_t first_hour = h.oldest_us - h.oldest_us % HOUR_US;
     bool gone = run->rollup && plan.kept_us && h.oldest_us
-                && asked < h.oldest_us && plan.kept_us < h.oldest_us;
+                && asked < h.oldest_us && plan.kept_us < first_hour;
     if (gone && plan.lacks) {
         snprintf(r->note, sizeof r->note, "flows are kept since %s; of before "
                  "there are sums since %s, which do not tell %s apart",

@@ -188,8 +188,12 @@ test_fill(void)
     /* Kept over a restart. */
     CU_ASSERT_EQUAL(profiles_add(p, "p", 0), 0);
     CU_ASSERT_EQUAL(profiles_save(p), 0);
+    channel_set_stop(s);
+    query_pool_destroy(pool);
     profiles_close(p);
     channel_set_destroy(s);
+    pool = query_pool_create(store, 1, 8);
+    CU_ASSERT_FATAL(pool != NULL);
     snprintf(path, sizeof path, "%s/filled", dir);
     s = channel_set_create(path, dict);
     snprintf(path, sizeof path, "%s/profiles.json", dir);

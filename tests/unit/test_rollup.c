@@ -413,5 +413,42 @@ test_kill(void)
     free(dir);
 }
 
+/* Where nothing is gone, nothing is said: the daemon's first flow came in the
+ * midst of an hour, and the sums of that hour begin with it. */
+static void
+test_first_hour(void)
+{
+    struct query q = { .from_us = UTIL_T0 - UTIL_HOUR,
+                       .to_us = UTIL_T0 + 2 * UTIL_HOUR, .order = -1,
+                       .limit = 1000, .n_by = 1, .by = { COL_src_addr },
+                       .all_observations = true };
+    dict = dict_create(1000, 100000);
+    dir = util_mkdir();
+    struct store *s = util_open(dir, dict, NULL);
+    struct flow_batch *b = store_batch_get(s);
+    uint64_t seed = 1;
+    util_fill(b, 100, UTIL_T0 + UTIL_HOUR / 2, &seed, dict, &source);
+    for (uint32_t i = 0; i < b->n; i++) {
+        b->flow_start[i] = b->flow_end[i] = b->received[i];
+    }
+    CU_ASSERT(store_submit(s, b));
+    CU_ASSERT(util_wait(s, 100));
+    struct rollup *r = rollup_open(s, dir, no_limits, false);
+    struct query_pool *pool = query_pool_create(s, 2, 8);
+    query_pool_set_rollup(pool, r);
+    add_metric(&q, QUERY_METRIC_FLOWS, FN_SUM, false);
+    CU_ASSERT(rollup_run(r, UTIL_T0 + 3 * UTIL_HOUR) >= 2);
+    struct query_result *got = ask(pool, &q, "any", false);
+    CU_ASSERT(got->n_rows > 0);
+    CU_ASSERT_STRING_EQUAL(got->note, "");
+    query_result_destroy(got);
+    query_pool_destroy(pool);
+    rollup_close(r);
+    store_close(s);
+    dict_destroy(dict);
+    util_rmdir(dir);
+    free(dir);
+}
+
 UNIT_MAIN("rollup", UNIT_TEST(test_same), UNIT_TEST(test_kept_longer),
-          UNIT_TEST(test_kill))
+          UNIT_TEST(test_kill), UNIT_TEST(test_first_hour))
