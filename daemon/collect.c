@@ -34,12 +34,27 @@ batch_get(void *store)
 }
 
 static bool
-batch_submit(void *store, struct flow_batch *b)
+batch_submit(void *store, struct flow_batch *b, bool first)
 {
-    return store_submit(*(struct store **) store, b);
+    struct store *s = *(struct store **) store;
+    return first ? store_submit(s, b) : store_submit_last(s, b);
 }
 
-/* Tells the sources their names. */
+/* Tells the input which exporters have names. */
+static void
+set_known(struct input *in, const struct config *c)
+{
+    struct addr known[c->n_sources ? c->n_sources : 1];
+    for (size_t i = 0; i < c->n_sources; i++) {
+        known[i] = c->sources[i].address;
+    }
+    if (in && input_set_known(in, known, c->n_sources)) {
+        LOG(input, ERR, "exporters with names have no buffers of their own: "
+            "out of memory");
+    }
+}
+
+/* Tells the sources, and the sockets, their names. */
 void
 daemon_name_sources(struct daemon *d, const struct config *c)
 {
@@ -54,6 +69,7 @@ daemon_name_sources(struct daemon *d, const struct config *c)
     if (source_table_set_named(d->sources, named, c->n_sources)) {
         LOG(input, ERR, "exporters have no names: out of memory");
     }
+    set_known(d->input, c);
 }
 
 /* Where to listen: up to MAX_LISTEN. */
@@ -107,7 +123,9 @@ daemon_open_input(struct daemon *d, const struct config *c, char **error)
         .submit = batch_submit,
         .aux = &d->store,
     };
-    return input_open(&ic, error);
+    struct input *in = input_open(&ic, error);
+    set_known(in, c);
+    return in;
 }
 
 /* Where the collector listens, with the ports it really got. */

@@ -3,6 +3,7 @@ collector_libcollector_la_SOURCES += \
 	collector/input/input.c collector/input/input.h \
 	collector/input/pace.h \
 	collector/input/socket.c collector/input/socket.h \
+	collector/input/steer.c collector/input/steer.h \
 	collector/input/tcp.c collector/input/tcp.h \
 	collector/input/tls.c collector/input/tls.h
 
@@ -19,4 +20,7 @@ endif
 interop_tests += tests/interop/test_transport.py
 EXTRA_DIST += tests/interop/ipfix.py
 interop_tests += tests/interop/test_exporters.py
+interop_tests += tests/interop/test_attack.py
+check_PROGRAMS += tests/interop/flood
+tests_interop_flood_SOURCES = tests/interop/flood.c
 dist_doc_DATA += doc/input.md

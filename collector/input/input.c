@@ -15,15 +15,18 @@
 #include "collector/exporter/source_table.h"
 #include "collector/input/pace.h"
 #include "collector/input/socket.h"
+#include "collector/input/steer.h"
 #include "collector/template/template.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/seed.h"
 #include "lib/source.h"
 #include "lib/thread.h"
 
 #define RX_BURST 64             /* Datagrams of one recvmmsg(). */
 #define RX_SIZE 65536           /* No UDP datagram is longer. */
 #define RX_ROUNDS 16            /* Bursts before other sockets get a turn. */
+#define ROUNDS_US 5000          /* ...or so long. */
 #define FLUSH_AFTER_S 0.2       /* A flow waits no longer in a batch. */
 #define DRAIN_MAX 1000000       /* Datagrams read at the end, at most. */
 
@@ -36,13 +39,16 @@ struct listener {
     counter_t datagrams, octets, kernel_drops, not_allowed;
     struct tcp_counters tcp;
     uint32_t receive_buffer;
-    struct port *ports;         /* One per worker. */
+    struct port *ports;         /* As steer.h numbers them. */
+    unsigned n_ports;
+    bool steered;               /* UDP: the kernel knows who goes where. */
 };
 
 /* A worker's socket of a listener. */
 struct port {
     struct worker *worker;
     struct listener *listener;
+    enum steer_lane lane;
     int fd;                     /* UDP; -1: another worker has it. */
     _Atomic uint32_t drops;     /* The kernel's count so far; it wraps. */
     ev_io io;
@@ -57,6 +63,13 @@ struct rx {
     uint8_t *data;              /* RX_BURST * RX_SIZE. */
 };
 
+/* Known exporters have batches of their own: where the writer cannot keep up,
+ * those of anybody are lost first. */
+struct lane {
+    struct flow_batch *batch;   /* Being filled. */
+    struct flow_batch *spare;   /* Could not be submitted. */
+};
+
 struct worker {
     struct input *input;
     pthread_t thread;
@@ -67,8 +80,8 @@ struct worker {
     ev_tstamp turn;             /* When datagrams were taken last. */
     unsigned number;
     struct decoder *decoder;
-    struct flow_batch *batch;   /* Being filled. */
-    struct flow_batch *spare;   /* Could not be submitted. */
+    struct lane lanes[2];       /* STEER_ANYBODY, STEER_KNOWN. */
+    enum steer_lane lane;       /* The one at hand. */
     struct rx rx;
 };
 
@@ -89,6 +102,10 @@ struct input {
     struct worker *workers;
     unsigned n_workers;
     struct prefix *allow;
+    struct addr *known;
+    size_t n_known;
+    _Atomic bool has_known;
+    uint32_t secret;
     struct tls *tls;
     struct tcp_sessions *sessions;
 };
@@ -118,12 +135,14 @@ hand_over(void *worker_, struct flow_batch *b)
     for (size_t i = 0; i < c->n_stages; i++) {
         c->stages[i].process(c->stages[i].aux, b);
     }
-    struct flow_batch *next = w->spare ? w->spare : c->get(c->aux);
-    w->spare = NULL;
-    if (!next || !c->submit(c->aux, b)) {
+    struct lane *lane = &w->lanes[w->lane];
+    bool first = w->lane == STEER_KNOWN || !w->input->has_known;
+    struct flow_batch *next = lane->spare ? lane->spare : c->get(c->aux);
+    lane->spare = NULL;
+    if (!next || !c->submit(c->aux, b, first)) {
         count_lost(b);
         batch_reset(b);
-        w->spare = next;
+        lane->spare = next;
         return b;
     }
     batch_reset(next);
@@ -132,7 +151,8 @@ hand_over(void *worker_, struct flow_batch *b)
 
 /* Takes note that the kernel's count of dropped datagrams is 'total'.  Worker
  * and main thread both come here; the count only goes forward.  Returns how
- * many are new. */
+ * many are new and were a loss: those of the socket for who may not send were
+ * not. */
 static uint32_t
 note_kernel_drops(struct port *port, uint32_t total)
 {
@@ -142,6 +162,10 @@ note_kernel_drops(struct port *port, uint32_t total)
             return 0;
         }
     } while (!atomic_compare_exchange_weak(&port->drops, &old, total));
+    if (port->lane == STEER_REFUSED) {
+        counter_add(&port->listener->not_allowed, total - old);
+        return 0;
+    }
     counter_add(&port->listener->kernel_drops, total - old);
     return total - old;
 }
@@ -190,14 +214,16 @@ decode(void *port_, const struct datagram *d)
 {
     struct port *port = port_;
     struct worker *w = port->worker;
+    w->lane = port->lane == STEER_KNOWN ? STEER_KNOWN : STEER_ANYBODY;
+    struct flow_batch **b = &w->lanes[w->lane].batch;
     counter_inc(&port->listener->datagrams);
     counter_add(&port->listener->octets, d->size);
-    if (!w->batch->n) {
-        w->batch->oldest_us = d->received_us;
+    if (!(*b)->n) {
+        (*b)->oldest_us = d->received_us;
     }
-    w->batch = decoder_datagram(w->decoder, d, w->batch);
-    if (batch_full(w->batch)) {
-        w->batch = hand_over(w, w->batch);
+    *b = decoder_datagram(w->decoder, d, *b);
+    if (batch_full(*b)) {
+        *b = hand_over(w, *b);
     }
 }
 
@@ -261,7 +287,8 @@ receive_burst(struct port *port)
 static void
 start_flush_timer(struct worker *w)
 {
-    if (w->batch->n && !ev_is_active(&w->flush)) {
+    if ((w->lanes[STEER_ANYBODY].batch->n || w->lanes[STEER_KNOWN].batch->n)
+        && !ev_is_active(&w->flush)) {
         ev_timer_set(&w->flush, FLUSH_AFTER_S, 0.);
         ev_timer_start(w->loop, &w->flush);
     }
@@ -287,8 +314,10 @@ on_readable(struct ev_loop *loop, ev_io *io, int revents)
     (void) revents;
     struct port *port = io->data;
     unsigned n_taken = 0;
+    int64_t until_us = clock_mono_us() + ROUNDS_US;
 
-    for (int i = 0; i < RX_ROUNDS; i++) {
+    for (int i = 0; i < RX_ROUNDS && (!i || clock_mono_us() < until_us);
+         i++) {
         int n = receive_burst(port);
         n_taken += n > 0 ? (unsigned) n : 0;
         if (n < RX_BURST) {
@@ -360,12 +389,20 @@ open_tcp(struct port *port, int fd)
 /* ---- Workers. ---- */
 
 static void
+hand_over_all(struct worker *w)
+{
+    for (w->lane = 0; w->lane <= STEER_KNOWN; w->lane++) {
+        struct flow_batch **b = &w->lanes[w->lane].batch;
+        *b = hand_over(w, *b);
+    }
+}
+
+static void
 on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    struct worker *w = timer->data;
-    w->batch = hand_over(w, w->batch);
+    hand_over_all(timer->data);
 }
 
 static void
@@ -374,6 +411,17 @@ on_stop(struct ev_loop *loop, ev_async *async, int revents)
     (void) async;
     (void) revents;
     ev_break(loop, EVBREAK_ALL);
+}
+
+/* Calls 'f' for the ports of a listener that are the worker's. */
+static void
+each_port(struct worker *w, struct listener *l, void (*f)(struct port *))
+{
+    for (unsigned i = 0; i < l->n_ports; i++) {
+        if (l->ports[i].worker == w) {
+            f(&l->ports[i]);
+        }
+    }
 }
 
 /* What the kernel still holds for us when we are told to stop was received:
@@ -397,9 +445,9 @@ static void
 drain(struct worker *w)
 {
     for (size_t i = 0; i < w->input->n_listeners; i++) {
-        drain_port(&w->input->listeners[i]->ports[w->number]);
+        each_port(w, w->input->listeners[i], drain_port);
     }
-    w->batch = hand_over(w, w->batch);
+    hand_over_all(w);
 }
 
 static void
@@ -437,11 +485,11 @@ on_change(struct ev_loop *loop, ev_async *async, int revents)
     struct change c = in->change;
     pthread_mutex_unlock(&in->mutex);
     for (size_t i = 0; i < c.n_add; i++) {
-        start_port(&c.add[i]->ports[w->number]);
+        each_port(w, c.add[i], start_port);
     }
     for (size_t i = 0; i < c.n_remove; i++) {
-        drain_port(&c.remove[i]->ports[w->number]);
-        close_port(&c.remove[i]->ports[w->number]);
+        each_port(w, c.remove[i], drain_port);
+        each_port(w, c.remove[i], close_port);
     }
     start_flush_timer(w);
     pthread_mutex_lock(&in->mutex);
@@ -495,9 +543,11 @@ worker_init(struct worker *w, struct input *in)
     };
     w->input = in;
     w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
-    w->batch = batch_create();
+    w->lanes[STEER_ANYBODY].batch = batch_create();
+    w->lanes[STEER_KNOWN].batch = batch_create();
     w->decoder = decoder_create(&dc);
-    if (!w->loop || !w->batch || !w->decoder || rx_init(&w->rx)) {
+    if (!w->loop || !w->lanes[STEER_ANYBODY].batch
+        || !w->lanes[STEER_KNOWN].batch || !w->decoder || rx_init(&w->rx)) {
         return -ENOMEM;
     }
     ev_timer_init(&w->flush, on_flush, FLUSH_AFTER_S, 0.);
@@ -514,29 +564,70 @@ static void
 worker_clear(struct worker *w)
 {
     decoder_destroy(w->decoder);
-    batch_destroy(w->batch);
-    batch_destroy(w->spare);
+    for (unsigned i = 0; i <= STEER_KNOWN; i++) {
+        batch_destroy(w->lanes[i].batch);
+        batch_destroy(w->lanes[i].spare);
+    }
     free(w->rx.data);
     if (w->loop) {
         ev_loop_destroy(w->loop);
     }
 }
 
-/* Opens the sockets of a listener, one per worker, or -1 where there is none.
- * 0 or a negative errno. */
+/* Tells the kernel who goes where.  False: it will not be told. */
+static bool
+steer(const struct input *in, int fd, bool v6)
+{
+    struct steer s = {
+        .allow = in->allow, .n_allow = in->config.n_allow,
+        .known = in->known, .n_known = in->n_known,
+        .n_workers = in->n_workers, .secret = in->secret,
+    };
+    int error = steer_attach(fd, &s, v6);
+    if (error) {
+        LOG_RATE(input, NOTICE, "the kernel does not keep exporters apart "
+                 "(%s): all of them share receive buffers",
+                 strerror(-error));
+    }
+    return !error;
+}
+
+/* The sockets of a UDP address: one per worker, or, where the kernel lets us,
+ * as steer.h says. */
 static int
-open_sockets(struct input *in, const struct listener *l, const struct addr *a,
+open_udp(struct input *in, struct listener *l, const struct addr *a,
+         uint16_t port, int *fds)
+{
+    unsigned n = steer_n_sockets(in->n_workers);
+    int error = socket_bind_shared(a, port, in->config.receive_buffer, fds, n);
+    if (error) {
+        return error;
+    }
+    l->steered = steer(in, fds[0], !addr_is_v4(a));
+    if (l->steered) {
+        socket_shrink(fds[n - 1]);
+    }
+    while (!l->steered && n > in->n_workers) {
+        close(fds[--n]);
+        fds[n] = -1;
+    }
+    return 0;
+}
+
+/* Opens the sockets of a listener, -1 where there is none.  0 or a negative
+ * errno. */
+static int
+open_sockets(struct input *in, struct listener *l, const struct addr *a,
              uint16_t port, int *fds)
 {
     const struct input_config *c = &in->config;
-    for (unsigned w = 0; w < in->n_workers; w++) {
-        fds[w] = -1;
+    for (unsigned i = 0; i < l->n_ports; i++) {
+        fds[i] = -1;
     }
     if (l->transport != INPUT_UDP) {
         return socket_listen_shared(a, port, fds, in->n_workers);
     } else if (!addr_is_multicast(a)) {
-        return socket_bind_shared(a, port, c->receive_buffer, fds,
-                                  in->n_workers);
+        return open_udp(in, l, a, port, fds);
     }
     fds[0] = socket_join(a, port, c->multicast_interface, c->receive_buffer);
     return fds[0] < 0 ? fds[0] : 0;
@@ -550,6 +641,8 @@ open_port(struct port *p, int fd)
     }
     p->fd = fd;
     ev_io_init(&p->io, on_readable, p->fd, EV_READ);
+    ev_set_priority(&p->io, p->lane == STEER_KNOWN ? 1
+                            : p->lane == STEER_REFUSED ? -1 : 0);
     p->io.data = p;
     return 0;
 }
@@ -558,10 +651,10 @@ static const char *const transports[] = { "UDP", "TCP", "TLS" };
 
 /* Closes what its ports still have; their workers do not run. */
 static void
-listener_destroy(struct input *in, struct listener *l)
+listener_destroy(struct listener *l)
 {
-    for (unsigned w = 0; l && l->ports && w < in->n_workers; w++) {
-        close_port(&l->ports[w]);
+    for (unsigned i = 0; l && l->ports && i < l->n_ports; i++) {
+        close_port(&l->ports[i]);
     }
     if (l) {
         free(l->ports);
@@ -573,17 +666,22 @@ static struct listener *
 listener_create(struct input *in, const struct input_listen *asked)
 {
     struct listener *l = calloc(1, sizeof *l);
+    unsigned n = asked->transport == INPUT_UDP
+                 ? steer_n_sockets(in->n_workers) : in->n_workers;
 
-    if (!l || !(l->ports = calloc(in->n_workers, sizeof *l->ports))) {
+    if (!l || !(l->ports = calloc(n, sizeof *l->ports))) {
         free(l);
         return NULL;
     }
     snprintf(l->asked, sizeof l->asked, "%s", asked->address);
     l->name = asked->name;
     l->transport = asked->transport;
-    for (unsigned w = 0; w < in->n_workers; w++) {
-        l->ports[w] = (struct port) { .worker = &in->workers[w],
-                                      .listener = l, .fd = -1 };
+    for (l->n_ports = 0; l->n_ports < n; l->n_ports++) {
+        unsigned i = l->n_ports;
+        l->ports[i] = (struct port) {
+            .worker = &in->workers[i % in->n_workers], .listener = l,
+            .lane = i / in->n_workers, .fd = -1,
+        };
     }
     return l;
 }
@@ -603,7 +701,7 @@ bind_listener(struct input *in, struct listener *l, const char *text)
         return error;
     }
 
-    int fds[in->n_workers];
+    int fds[l->n_ports];
     int e = open_sockets(in, l, &a, port, fds);
     if (e) {
         if (asprintf(&error, "%s: cannot listen on %s %s: %s", l->name,
@@ -618,8 +716,8 @@ bind_listener(struct input *in, struct listener *l, const char *text)
     if (l->transport == INPUT_UDP) {
         l->receive_buffer = socket_receive_buffer(fds[0]);
     }
-    for (unsigned w = 0; w < in->n_workers; w++) {
-        if (open_port(&l->ports[w], fds[w])) {
+    for (unsigned i = 0; i < l->n_ports; i++) {
+        if (open_port(&l->ports[i], fds[i])) {
             error = strdup("out of memory");
         }
     }
@@ -636,7 +734,7 @@ open_listener(struct input *in, const struct input_listen *asked,
     *error = l ? bind_listener(in, l, asked->address)
              : strdup("out of memory");
     if (l && *error) {
-        listener_destroy(in, l);
+        listener_destroy(l);
         return NULL;
     }
     return l;
@@ -679,6 +777,7 @@ input_open(const struct input_config *config, char **error)
     }
     pthread_mutex_init(&in->mutex, NULL);
     pthread_cond_init(&in->changed, NULL);
+    in->secret = (uint32_t) seed_make();
     in->config = *config;
     in->n_workers = config->workers;
     if (!in->n_workers) {
@@ -729,7 +828,7 @@ input_start(struct input *in)
     for (unsigned i = 0; i < in->n_workers; i++) {
         struct worker *w = &in->workers[i];
         for (size_t j = 0; j < in->n_listeners; j++) {
-            start_port(&in->listeners[j]->ports[i]);
+            each_port(w, in->listeners[j], start_port);
         }
         int error = thread_start(&w->thread, "worker", worker_main, w);
         if (error) {
@@ -764,7 +863,7 @@ input_destroy(struct input *in)
     }
     input_stop(in);
     for (size_t i = 0; i < in->n_listeners; i++) {
-        listener_destroy(in, in->listeners[i]);
+        listener_destroy(in->listeners[i]);
     }
     for (unsigned i = 0; in->workers && i < in->n_workers; i++) {
         worker_clear(&in->workers[i]);
@@ -774,6 +873,7 @@ input_destroy(struct input *in)
     tls_destroy(in->tls);
     tcp_sessions_destroy(in->sessions);
     free(in->allow);
+    free(in->known);
     pthread_mutex_destroy(&in->mutex);
     pthread_cond_destroy(&in->changed);
     free(in);
@@ -876,13 +976,13 @@ input_change(struct input *in, const struct input_listen *listen, size_t n,
     }
     if (result) {
         while (c.n_add) {
-            listener_destroy(in, add[--c.n_add]);
+            listener_destroy(add[--c.n_add]);
         }
         free(all);
     } else {
         run_change(in, &c);
         while (c.n_remove) {
-            listener_destroy(in, gone[--c.n_remove]);
+            listener_destroy(gone[--c.n_remove]);
         }
         free(in->listeners);
         in->listeners = all;
@@ -891,6 +991,31 @@ input_change(struct input *in, const struct input_listen *listen, size_t n,
     free(add);
     free(gone);
     return result;
+}
+
+int
+input_set_known(struct input *in, const struct addr *known, size_t n)
+{
+    struct addr *copy = calloc(n ? n : 1, sizeof *copy);
+    if (!copy) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = known[i];
+    }
+    free(in->known);
+    in->known = copy;
+    in->n_known = n;
+    in->has_known = n > 0;
+    for (size_t i = 0; i < in->n_listeners; i++) {
+        struct listener *l = in->listeners[i];
+        struct addr a;
+        uint16_t port;
+        if (l->steered && !endpoint_parse(l->address, 0, &a, &port)) {
+            steer(in, l->ports[0].fd, !addr_is_v4(&a));
+        }
+    }
+    return 0;
 }
 
 static void
@@ -908,8 +1033,8 @@ input_status(struct input *in, struct input_status *status, size_t max)
         const struct listener *l = in->listeners[i];
         /* What was dropped after the last datagram that got through has not
          * been told with any. */
-        for (unsigned w = 0; w < in->n_workers; w++) {
-            struct port *p = &l->ports[w];
+        for (unsigned k = 0; k < l->n_ports; k++) {
+            struct port *p = &l->ports[k];
             if (p->fd >= 0) {
                 note_kernel_drops(p, socket_drops(p->fd));
             }

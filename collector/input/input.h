@@ -55,7 +55,8 @@ struct input_config {
 
     /* Batches come from here and go there (the store). */
     struct flow_batch *(*get)(void *aux);       /* NULL: none free. */
-    bool (*submit)(void *aux, struct flow_batch *);
+    /* 'first': where there is little room, it is for these. */
+    bool (*submit)(void *aux, struct flow_batch *, bool first);
     void *aux;
 };
 
@@ -83,6 +84,11 @@ int input_start(struct input *);
  * first time: then another input has to be opened. */
 int input_change(struct input *, const struct input_listen *, size_t n,
                  char **error);
+/* Exporters that are known, by address: over UDP they have receive buffers and
+ * batches of their own, and their turn first, so that others cannot crowd them
+ * out (steer.h).  Replaces those of before; copied.  0 or -ENOMEM. */
+int input_set_known(struct input *, const struct addr *, size_t n);
+
 /* Reads what the sockets still hold, hands over every batch, joins. */
 void input_stop(struct input *);
 void input_destroy(struct input *);

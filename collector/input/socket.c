@@ -170,6 +170,13 @@ socket_receive_buffer(int fd)
     return value > 0 ? (uint32_t) value : 0;
 }
 
+void
+socket_shrink(int fd)
+{
+    int value = 1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &value, sizeof value);
+}
+
 uint16_t
 socket_port(int fd)
 {

@@ -30,6 +30,9 @@ int socket_join(const struct addr *, uint16_t port, const char *interface,
 uint32_t socket_receive_buffer(int fd);
 uint16_t socket_port(int fd);
 
+/* Makes the receive buffer as small as there are. */
+void socket_shrink(int fd);
+
 /* Datagrams that the kernel has dropped on this socket since it was opened; the
  * count wraps around.  0 if the kernel does not tell. */
 uint32_t socket_drops(int fd);

@@ -285,6 +285,17 @@ store_submit(struct store *s, struct flow_batch *b)
     return false;
 }
 
+bool
+store_submit_last(struct store *s, struct flow_batch *b)
+{
+    size_t n = ring_capacity(s->ring);
+    if (ring_length(s->ring) < n - n / 4) {
+        return store_submit(s, b);
+    }
+    counter_add(&s->n.ring_full, b->n);
+    return false;
+}
+
 int
 store_scratch(const struct store *s, char *path, size_t size)
 {

@@ -73,6 +73,9 @@ void store_batch_put(struct store *, struct flow_batch *);
  * is kept, and for how long, follows from its 'oldest_us', which may be long
  * ago.  Its 'receipt', if any, tells when it is on disk. */
 bool store_submit(struct store *, struct flow_batch *);
+/* The same for batches that may be lost before others are: refused where three
+ * quarters of the ring are taken. */
+bool store_submit_last(struct store *, struct flow_batch *);
 /* The same for who will try again: a refusal is no loss. */
 bool store_offer(struct store *, struct flow_batch *);
 

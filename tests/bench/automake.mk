@@ -1,5 +1,5 @@
 # "make bench" runs these; numbers are printed, never asserted.
-bench_scripts += tests/bench/bench_api.py tests/bench/bench_bgp.py \
+bench_scripts += tests/bench/bench_api.py tests/bench/bench_attack.py tests/bench/bench_bgp.py \
 	tests/bench/bench_endpoint.py \
 	tests/bench/bench_latency.py \
 	tests/bench/bench_idle.py \

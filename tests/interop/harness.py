@@ -725,7 +725,8 @@ def missing(need):
         if not os.path.exists("/dev/net/tun"):
             return "needs /dev/net/tun for bridges"
         return None
-    if need in ("venturid", "venturictl", "venturi-gen"):
+    if need in ("venturid", "venturictl", "venturi-gen",
+                "tests/interop/flood"):
         path = os.path.join(BUILDDIR, need)
         return None if os.access(path, os.X_OK) else "needs " + path
     return None if shutil.which(need) else "needs the program " + need

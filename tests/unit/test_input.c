@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@
 #include "collector/exporter/source_table.h"
 #include "collector/input/pace.h"
 #include "collector/input/socket.h"
+#include "collector/input/steer.h"
 #include "collector/template/template.h"
 #include "lib/dict.h"
 #include "lib/ring.h"
@@ -32,9 +34,10 @@ get(void *aux)
 }
 
 static bool
-submit(void *aux, struct flow_batch *b)
+submit(void *aux, struct flow_batch *b, bool first)
 {
     (void) aux;
+    (void) first;
     return ring_push(ring, b);
 }
 
@@ -202,6 +205,160 @@ test_port_is_ours(void)
     input_destroy(in);
 }
 
+/* ---- Who goes where. ---- */
+
+#define STEER_WORKERS 3
+#define STEER_SOCKETS (2 * STEER_WORKERS + 1)
+
+struct steered {
+    int fds[STEER_SOCKETS];
+    struct sockaddr_in6 to;     /* Or IPv4's. */
+    socklen_t len;
+};
+
+static void
+steered_open(struct steered *x, const char *address)
+{
+    struct addr a;
+    CU_ASSERT_EQUAL_FATAL(addr_parse(address, &a), 0);
+    CU_ASSERT_EQUAL(steer_n_sockets(STEER_WORKERS), STEER_SOCKETS);
+    CU_ASSERT_EQUAL_FATAL(socket_bind_shared(&a, 0, 1 << 20, x->fds,
+                                             STEER_SOCKETS), 0);
+    x->len = sizeof x->to;
+    getsockname(x->fds[0], (struct sockaddr *) &x->to, &x->len);
+}
+
+static void
+steered_close(struct steered *x)
+{
+    for (unsigned i = 0; i < STEER_SOCKETS; i++) {
+        close(x->fds[i]);
+    }
+}
+
+/* The lane that a datagram from an address takes; STEER_LANES: none.  '*worker':
+ * whose socket it is. */
+static enum steer_lane
+lane_of(struct steered *x, const char *from, unsigned *worker)
+{
+    struct addr a;
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+    struct sockaddr_in four = { .sin_family = AF_INET };
+    addr_parse(from, &a);
+    memcpy(&six.sin6_addr, a.b, 16);
+    memcpy(&four.sin_addr, a.b + 12, 4);
+    bool v4 = addr_is_v4(&a);
+    int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0);
+    CU_ASSERT_EQUAL_FATAL(bind(fd, v4 ? (struct sockaddr *) &four
+                                      : (struct sockaddr *) &six,
+                               v4 ? sizeof four : sizeof six), 0);
+    CU_ASSERT_EQUAL(sendto(fd, "x", 1, 0, (struct sockaddr *) &x->to, x->len),
+                    1);
+    close(fd);
+    for (unsigned i = 0; i < STEER_SOCKETS; i++) {
+        char c;
+        if (recv(x->fds[i], &c, 1, MSG_DONTWAIT) == 1) {
+            *worker = i % STEER_WORKERS;
+            return i / STEER_WORKERS;
+        }
+    }
+    return STEER_LANES;
+}
+
+static void
+test_steer(void)
+{
+    struct steered x;
+    struct prefix allow[3];
+    struct addr known[3000];
+    unsigned w, seen = 0;
+    struct steer s = { .known = known, .n_known = 2,
+                       .n_workers = STEER_WORKERS, .secret = 12345 };
+    addr_parse("127.1.0.7", &known[0]);
+    addr_parse("::1", &known[1]);
+    steered_open(&x, "127.0.0.1");
+    CU_ASSERT_EQUAL_FATAL(steer_attach(x.fds[0], &s, false), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.1.0.8", &w), STEER_ANYBODY);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.0.0.1", &w), STEER_ANYBODY);
+    for (unsigned i = 0; i < 200; i++) {        /* All workers get some. */
+        CU_ASSERT_EQUAL(lane_of(&x, "127.1.0.7", &w), STEER_KNOWN);
+        seen |= 1u << w;
+    }
+    CU_ASSERT_EQUAL(seen, (1u << STEER_WORKERS) - 1);
+
+    prefix_parse("127.1.0.0/23", &allow[0]);
+    prefix_parse("::/127", &allow[1]);
+    prefix_parse("127.9.9.9", &allow[2]);
+    s.allow = allow;
+    s.n_allow = 3;
+    CU_ASSERT_EQUAL(steer_attach(x.fds[0], &s, false), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.1.0.7", &w), STEER_KNOWN);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.1.1.255", &w), STEER_ANYBODY);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.9.9.9", &w), STEER_ANYBODY);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.1.2.0", &w), STEER_REFUSED);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.9.9.8", &w), STEER_REFUSED);
+    s.n_known = 0;              /* A name that is gone. */
+    CU_ASSERT_EQUAL(steer_attach(x.fds[0], &s, false), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.1.0.7", &w), STEER_ANYBODY);
+
+    /* More than the kernel takes: the first ones have their place. */
+    for (unsigned i = 0; i < 3000; i++) {
+        known[i] = addr_from_v4_bytes((uint8_t[]) {
+            127, 1, (uint8_t) (i >> 8 & 1), (uint8_t) i });
+    }
+    s.n_known = 3000;
+    CU_ASSERT_EQUAL(steer_attach(x.fds[0], &s, false), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.1.0.7", &w), STEER_KNOWN);
+    CU_ASSERT_EQUAL(lane_of(&x, "127.9.9.8", &w), STEER_REFUSED);
+    steered_close(&x);
+
+    s.n_known = 1;
+    addr_parse("::1", &known[0]);
+    s.n_allow = 0;
+    steered_open(&x, "::1");
+    CU_ASSERT_EQUAL_FATAL(steer_attach(x.fds[0], &s, true), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "::1", &w), STEER_KNOWN);
+    s.n_allow = 3;
+    CU_ASSERT_EQUAL(steer_attach(x.fds[0], &s, true), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "::1", &w), STEER_KNOWN);
+    addr_parse("::3", &known[0]);
+    CU_ASSERT_EQUAL(steer_attach(x.fds[0], &s, true), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "::1", &w), STEER_ANYBODY);
+    prefix_parse("::2/127", &allow[1]);
+    CU_ASSERT_EQUAL(steer_attach(x.fds[0], &s, true), 0);
+    CU_ASSERT_EQUAL(lane_of(&x, "::1", &w), STEER_REFUSED);
+    steered_close(&x);
+}
+
+/* However little room there is, the program ends with an answer. */
+static void
+test_steer_size(void)
+{
+    struct prefix allow[40];
+    struct addr known[40];
+    struct sock_filter f[STEER_MAX];
+    struct steer s = { .known = known, .n_known = 40, .allow = allow,
+                       .n_allow = 40, .n_workers = 2 };
+    for (unsigned i = 0; i < 40; i++) {
+        prefix_parse("2001:db8:1:2:3:4::/94", &allow[i]);
+        addr_parse("2001:db8::1", &known[i]);
+    }
+    size_t last = 0;
+    for (size_t max = 0; max < 1000; max++) {
+        size_t n = steer_program(&s, true, f, max);
+        CU_ASSERT_TRUE(n <= max);
+        CU_ASSERT_TRUE(!n || BPF_CLASS(f[n - 1].code) == BPF_RET);
+        for (size_t i = 0; i < n; i++) {        /* No jump beyond the end. */
+            bool jump = BPF_CLASS(f[i].code) == BPF_JMP;
+            bool always = f[i].code == (BPF_JMP | BPF_JA);
+            CU_ASSERT_TRUE(!jump || (i + 1 + f[i].jf < n
+                                     && (!always || i + 1 + f[i].k < n)));
+        }
+        last = n;
+    }
+    CU_ASSERT_TRUE(last > 400);
+}
+
 /* ---- TCP. ---- */
 
 static struct input *
@@ -359,7 +516,8 @@ main(void)
         UNIT_TEST(test_bad_addresses), UNIT_TEST(test_port_is_ours),
         UNIT_TEST(test_slow_sender), UNIT_TEST(test_not_allowed),
         UNIT_TEST(test_session_numbers), UNIT_TEST(test_multicast_addresses),
-        UNIT_TEST(test_pace),
+        UNIT_TEST(test_pace), UNIT_TEST(test_steer),
+        UNIT_TEST(test_steer_size),
     };
     rcu_register_thread();
     dict = dict_create(1000, 100000);
