@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define PAGE_GROUPS 16384u
 /* More groups than these are not kept in one table, which would not fit into
@@ -133,6 +134,21 @@ add_group(struct sums *s)
     return s->n++;
 }
 
+#define HUGE_PAGE ((size_t) 2 << 20)
+
+void *
+sums_alloc_table(size_t size)
+{
+    if (size < HUGE_PAGE || size % HUGE_PAGE) {
+        return aligned_alloc(64, (size + 63) / 64 * 64);
+    }
+    void *p = aligned_alloc(HUGE_PAGE, size);
+    if (p) {
+        (void) madvise(p, size, MADV_HUGEPAGE);
+    }
+    return p;
+}
+
 /* Slots for so many groups. */
 bool
 sums_reserve(struct sums *s, uint64_t n)
@@ -148,7 +164,7 @@ sums_reserve(struct sums *s, uint64_t n)
         return false;
     }
     if (size > s->allocated_slots) {
-        uint32_t *slots = malloc(size * sizeof *slots);
+        uint32_t *slots = sums_alloc_table(size * sizeof *slots);
         if (!slots) {
             return false;
         }

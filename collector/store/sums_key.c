@@ -131,7 +131,7 @@ table_grow(struct addr_table *t)
     if (size > UINT32_C(1) << 30) {
         return false;
     }
-    struct addr_slot *slots = aligned_alloc(64, size * sizeof *slots);
+    struct addr_slot *slots = sums_alloc_table(size * sizeof *slots);
     if (!slots) {
         return false;
     }

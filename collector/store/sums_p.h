@@ -196,6 +196,11 @@ void sums_empty_table(struct sums *);
 void sums_get_metrics(const struct sums *, const uint64_t *group,
                       struct sums_value *metrics);
 
+/* Memory of any values for a table that is looked up at random: in huge pages if
+ * it is large, where each look would wait for the page's address, too.  NULL if
+ * there is none; free() it. */
+void *sums_alloc_table(size_t size);
+
 static inline uint64_t *
 sums_group(const struct sums *s, uint32_t g)
 {

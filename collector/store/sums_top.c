@@ -69,10 +69,11 @@ sums_sketch(struct sums *s, struct block_reader *r, unsigned frame,
     int e = 0;
 
     if (!s->sketch) {
-        s->sketch = calloc(CELLS, sizeof *s->sketch);
+        s->sketch = sums_alloc_table(SUMS_SKETCH_BYTES);
         if (!s->sketch) {
             return -ENOMEM;
         }
+        memset(s->sketch, 0, SUMS_SKETCH_BYTES);
     }
     if (id < N_COLUMNS) {
         e = block_read_rows(r, id, frame, b, index, n);
