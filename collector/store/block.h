@@ -9,7 +9,9 @@
  *     absent      no entry: null in every row
  *     constant    the value is in the directory, there is no body
  *     numbers     packed (collector/store/pack.h)
- *     table       the different values, and packed positions in it
+ *     table       the different values, the smallest first, as differences, and
+ *                 packed positions in it; addresses of IPv6 without the octets
+ *                 that all of them have
  *     wide        16 bytes each: addresses that are neither
  * and numbers may be what is left after
  *     derived     another column times a constant, or times "sampling", has

@@ -34,7 +34,9 @@ column_is_sane(const struct block_column *c, const struct disk_head *h)
            && c->nulls < N_BLOCK_NULLS && !(c->flags & ~FLAG_ALL)
            && c->offset >= h->head_size && c->offset % 8 == 0
            && c->offset <= h->size && c->size <= h->size - c->offset
-           && c->unit && (addr || !(c->flags & FLAG_V4))
+           && c->unit && (addr || !(c->flags & (FLAG_V4 | FLAG_THIN)))
+           && (!(c->flags & (FLAG_THIN | FLAG_RISING))
+               || c->kind == KIND_TABLE)
            && (c->kind != KIND_WIDE || addr)
            && (c->kind != KIND_NUMBERS || !addr || c->flags & FLAG_V4)
            && !(name && (c->kind == KIND_NUMBERS || c->flags));
@@ -208,12 +210,49 @@ read_entries(const uint8_t *p, size_t size, uint32_t n, uint64_t *out)
     return used;
 }
 
+/* Addresses without what all have in common.  Returns the bytes that they took,
+ * 0 if something is wrong, with 'scratch' for as many numbers. */
+static size_t
+read_thin(const uint8_t *p, size_t size, uint32_t n, uint64_t *scratch,
+          struct addr *out)
+{
+    struct thin_head h;
+    if (size < sizeof h) {
+        return 0;
+    }
+    memcpy(&h, p, sizeof h);
+    size_t used = sizeof h;
+    unsigned octets = (unsigned) __builtin_popcount(h.differ);
+
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(&out[i], h.octets, sizeof out[i]);
+    }
+    /* The last octet that differs is the lowest of the number. */
+    for (unsigned half = 0, k = 16; half == 0 || octets > 8 * half; half++) {
+        size_t more = read_entries(p + used, size - used, n, scratch);
+        if (!more) {
+            return 0;
+        }
+        used += more;
+        for (unsigned shift = 0; shift < 64 && k; ) {
+            if (h.differ >> --k & 1) {
+                for (uint32_t i = 0; i < n; i++) {
+                    out[i].b[k] = (uint8_t) (scratch[i] >> shift);
+                }
+                shift += 8;
+            }
+        }
+    }
+    return used;
+}
+
 /* A table of numbers or addresses; the positions follow it. */
 static int
 load_table(const struct block_column *c, struct loaded *l, const uint8_t *p,
            size_t size, size_t n_frames)
 {
     bool addr = columns[c->id].type == COLUMN_T_ADDR;
+    bool thin = c->flags & FLAG_THIN;
     uint32_t n[2];
 
     if (size < sizeof n) {
@@ -224,11 +263,12 @@ load_table(const struct block_column *c, struct loaded *l, const uint8_t *p,
     size -= sizeof n;
     if (n[0] > BLOCK_ROWS || n[1] > BLOCK_ROWS || n[0] + n[1] > BLOCK_ROWS
         || n[0] + n[1] == 0 || (!addr && n[1])
-        || n[1] > size / sizeof(struct addr)) {
+        || (!thin && n[1] > size / sizeof(struct addr))) {
         return -EBADMSG;
     }
     l->n_entries = n[0] + n[1];
-    if (reserve_entries(l, l->n_entries * sizeof(struct addr) + 1)) {
+    if (reserve_entries(l, l->n_entries * sizeof(struct addr)
+                           + (thin ? n[1] : 0) * sizeof(uint64_t) + 1)) {
         return -ENOMEM;
     }
     uint64_t *numbers = l->entries.numbers;
@@ -238,6 +278,9 @@ load_table(const struct block_column *c, struct loaded *l, const uint8_t *p,
     }
     p += used;
     size -= used;
+    for (uint32_t i = 1; c->flags & FLAG_RISING && i < n[0]; i++) {
+        numbers[i] += numbers[i - 1];
+    }
     if (addr) {
         /* In place, from the end: an address is longer than a number. */
         for (uint32_t i = n[0]; i-- > 0; ) {
@@ -245,12 +288,21 @@ load_table(const struct block_column *c, struct loaded *l, const uint8_t *p,
             struct addr a = addr_from_v4_bytes((const uint8_t *) &be);
             memcpy(&l->entries.addrs[i], &a, sizeof a);
         }
-        if (n[1] > size / sizeof(struct addr)) {
+        if (thin) {
+            used = read_thin(p, size, n[1], (void *) (l->entries.addrs
+                                                      + l->n_entries),
+                             l->entries.addrs + n[0]);
+        } else {
+            used = n[1] * sizeof(struct addr);
+        }
+        if ((thin && !used) || used > size) {
             return -EBADMSG;
         }
-        memcpy(l->entries.addrs + n[0], p, n[1] * sizeof(struct addr));
-        p += n[1] * sizeof(struct addr);
-        size -= n[1] * sizeof(struct addr);
+        if (!thin) {
+            memcpy(l->entries.addrs + n[0], p, used);
+        }
+        p += used;
+        size -= used;
     }
     return pack_open(&l->numbers, p, size, n_frames) ? 0 : -EBADMSG;
 }

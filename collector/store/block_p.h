@@ -28,7 +28,13 @@ enum block_kind { KIND_CONST = 1, KIND_NUMBERS, KIND_TABLE, KIND_WIDE,
 /* Of addresses, constant or not: the low 32 bits of IPv4 as a number.  In a
  * table: there are also wide ones, after those. */
 #define FLAG_V4 0x10
-#define FLAG_ALL 0x1f
+/* Of a table with wide addresses: they are what their thin_head has in common,
+ * and the other octets, in order, as a number of 128 bits: its low half of each
+ * packed, then, if that is not enough, the high half of each. */
+#define FLAG_THIN 0x20
+/* Of a table: its numbers rise, and are differences, each to the one before. */
+#define FLAG_RISING 0x40
+#define FLAG_ALL 0x7f
 
 enum block_nulls { NULLS_NONE, NULLS_BITMAP, NULLS_SAME, N_BLOCK_NULLS };
 
@@ -47,6 +53,13 @@ struct disk_column {
     uint8_t min[16], max[16];
 };
 _Static_assert(sizeof(struct disk_column) == 88, "this is on disk");
+
+struct thin_head {
+    uint16_t differ;            /* Bit 'i': octet 'i' is not in all the same. */
+    uint8_t zero[6];
+    uint8_t octets[16];         /* Those that are. */
+};
+_Static_assert(sizeof(struct thin_head) == 24, "this is on disk");
 
 #define BITMAP_BYTES(N_ROWS) (((N_ROWS) + 63) / 64 * 8)
 

@@ -71,7 +71,7 @@ add_sampled(struct block_reader *r, unsigned frame, uint64_t *v,
 
     /* It is never derived itself, which would be a circle. */
     r->index = NULL;
-    int e = s && s->flags ? -EBADMSG : block_read(r, COL_sampling, frame, b);
+    int e = s && s->flags & FLAG_DERIVED ? -EBADMSG : block_read(r, COL_sampling, frame, b);
     r->index = index;
     for (uint32_t i = 0; !e && i < n; i++) {
         uint64_t k = batch_is_valid(b, COL_sampling, i) && b->sampling[i]

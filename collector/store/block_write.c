@@ -512,6 +512,25 @@ put_entries(struct block_writer *w, const uint64_t *v, size_t n)
     pack_write(w->out, v, counts, frames);
 }
 
+/* Packs the first 'n' numbers of the table, which rise from here on, and
+ * renumbers the rows' positions among them. */
+static void
+put_rising(struct block_writer *w, struct disk_column *d, uint32_t n)
+{
+    struct table *t = &w->table;
+    uint32_t *to = t->slots;            /* They are not needed any more. */
+
+    table_sort_numbers(t, n, to);
+    for (uint32_t i = 0; i < w->n; i++) {
+        w->work[i] = w->work[i] < n ? to[w->work[i]] : w->work[i];
+    }
+    for (uint32_t i = n; i-- > 1; ) {
+        t->numbers[i] -= t->numbers[i - 1];
+    }
+    d->flags |= FLAG_RISING;
+    put_entries(w, t->numbers, n);
+}
+
 /* Numbers as a table, if that takes less than 'bits' a number. */
 static bool
 put_table(struct block_writer *w, struct disk_column *d, uint64_t bits)
@@ -536,7 +555,7 @@ put_table(struct block_writer *w, struct disk_column *d, uint64_t bits)
     uint32_t n[2] = { t->n, 0 };
     d->kind = KIND_TABLE;
     bytes_put(w->out, n, sizeof n);
-    put_entries(w, t->numbers, t->n);
+    put_rising(w, d, t->n);
     pack_write(w->out, w->work, w->counts, n_frames(w));
     return true;
 }
@@ -603,6 +622,40 @@ write_numbers(struct block_writer *w, enum column_id id,
     }
 }
 
+/* Appends addresses, at least one, without the octets that all have. */
+static void
+put_thin(struct block_writer *w, const struct addr *a, uint32_t n)
+{
+    struct thin_head h = { .differ = 0 };
+    uint8_t differ[16] = { 0 };
+
+    for (uint32_t i = 1; i < n; i++) {
+        for (unsigned k = 0; k < 16; k++) {
+            differ[k] |= a[i].b[k] ^ a[0].b[k];
+        }
+    }
+    for (unsigned k = 0; k < 16; k++) {
+        h.differ |= (uint16_t) ((differ[k] != 0) << k);
+        h.octets[k] = differ[k] ? 0 : a[0].b[k];
+    }
+    bytes_put(w->out, &h, sizeof h);
+    /* Values are those of a column with numbers, which this one is not. */
+    uint64_t *low = w->values, *high = w->ref;
+    for (uint32_t i = 0; i < n; i++) {
+        low[i] = high[i] = 0;
+        for (unsigned k = 0; k < 16; k++) {
+            if (differ[k]) {
+                high[i] = high[i] << 8 | low[i] >> 56;
+                low[i] = low[i] << 8 | a[i].b[k];
+            }
+        }
+    }
+    put_entries(w, low, n);
+    if (__builtin_popcount(h.differ) > 8) {
+        put_entries(w, high, n);
+    }
+}
+
 static bool
 all_v4(const struct block_writer *w)
 {
@@ -648,8 +701,11 @@ put_mixed(struct block_writer *w, struct disk_column *d)
     }
     d->kind = KIND_TABLE;
     bytes_put(w->out, n, sizeof n);
-    put_entries(w, t->numbers, n[0]);
-    bytes_put(w->out, t->sorted, n[1] * sizeof t->sorted[0]);
+    put_rising(w, d, n[0]);
+    if (n[1]) {
+        d->flags |= FLAG_THIN;
+        put_thin(w, t->sorted, n[1]);
+    }
     pack_write(w->out, w->work, w->counts, n_frames(w));
 }
 

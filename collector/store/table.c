@@ -72,3 +72,50 @@ table_sort_v4(struct table *t, uint32_t n[2])
         }
     }
 }
+
+/* By digits, the lowest first; one that all have in common needs no pass. */
+#define DIGIT_BITS 11
+#define DIGITS (1u << DIGIT_BITS)
+
+void
+table_sort_numbers(struct table *t, uint32_t n, uint32_t *to)
+{
+    uint64_t *v = t->numbers, *v2 = t->other, differ = 0;
+    uint32_t *from = t->from[0], *from2 = t->from[1];
+
+    for (uint32_t i = 0; i < n; i++) {
+        differ |= v[i] ^ v[0];
+        from[i] = i;
+    }
+    for (unsigned shift = 0; shift < 64; shift += DIGIT_BITS) {
+        uint32_t at[DIGITS] = { 0 }, sum = 0;
+        if (!(differ >> shift & (DIGITS - 1))) {
+            continue;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            at[v[i] >> shift & (DIGITS - 1)]++;
+        }
+        for (unsigned d = 0; d < DIGITS; d++) {
+            uint32_t count = at[d];
+            at[d] = sum;
+            sum += count;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t k = at[v[i] >> shift & (DIGITS - 1)]++;
+            v2[k] = v[i];
+            from2[k] = from[i];
+        }
+        uint64_t *swap = v;
+        v = v2;
+        v2 = swap;
+        uint32_t *swap_from = from;
+        from = from2;
+        from2 = swap_from;
+    }
+    if (v != t->numbers) {
+        memcpy(t->numbers, v, n * sizeof *v);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        to[from[i]] = i;
+    }
+}

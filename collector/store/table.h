@@ -18,6 +18,8 @@ struct table {
     uint32_t order[BLOCK_ROWS]; /* Old number to new. */
     struct addr sorted[BLOCK_ROWS];     /* Those that are not IPv4. */
     uint32_t slots[TABLE_SLOTS];        /* Number plus 1; 0: free. */
+    uint64_t other[BLOCK_ROWS];
+    uint32_t from[2][BLOCK_ROWS];       /* Of table_sort_numbers(). */
 };
 
 /* Empties the table; it will hold at most 'n' values. */
@@ -28,5 +30,9 @@ uint32_t table_addr(struct table *, const struct addr *);
 /* Renumbers addresses so that IPv4 comes first: their low 32 bits are in
  * 'numbers', the others in 'sorted'; how many there are of each in 'n'. */
 void table_sort_v4(struct table *, uint32_t n[2]);
+
+/* Sorts the first 'n' of 'numbers', the smallest first; to[old place] is the new
+ * one. */
+void table_sort_numbers(struct table *, uint32_t n, uint32_t *to);
 
 #endif /* collector/store/table.h */

@@ -1,6 +1,6 @@
 #include <config.h>
 
-#include "collector/store/block.h"
+#include "collector/store/block_p.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -442,6 +442,83 @@ test_other_columns(void)
     batch_destroy(out);
 }
 
+/* The directory's entry of a column. */
+static struct block_column
+entry_of(const struct bytes *bytes, unsigned id)
+{
+    struct block_head *h = block_head_read(bytes->data, bytes->size, &ours);
+    CU_ASSERT_FATAL(h && block_column(h, id));
+    struct block_column c = *block_column(h, id);
+    free(h);
+    return c;
+}
+
+/* A few hundred values, many times: a table, whose numbers rise, and whose IPv6
+ * addresses are without the octets that all have in common, 'same' of them at
+ * each end. */
+static void
+check_table(unsigned n_v4, unsigned n_v6, unsigned same, uint64_t *seed)
+{
+    struct flow_batch *b[2] = { batch_create(), batch_create() };
+    struct addr addrs[600];
+    uint64_t macs[600], vnis[600];
+    struct bytes bytes = { 0 };
+    unsigned n = n_v4 + n_v6;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t r[2] = { util_random(seed), util_random(seed) };
+        uint8_t *p = addrs[i].b;
+        memset(p, 0x20, 16);
+        if (i < n_v4) {
+            addrs[i] = addr_from_v4_bytes((uint8_t *) r);
+        } else {
+            memcpy(p + same, r, 16 - 2 * same);
+            p[0] = 0x20;
+        }
+        macs[i] = r[0] >> 16;
+        vnis[i] = r[1];
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        b[k]->n = BATCH_ROWS;
+        for (uint32_t i = 0; i < BATCH_ROWS; i++) {
+            unsigned at = (unsigned) (util_random(seed) >> 20) % n;
+            BATCH_SET(b[k], src_addr, i, addrs[at]);
+            BATCH_SET(b[k], src_mac, i, macs[at]);
+            BATCH_SET(b[k], vni, i, vnis[at]);
+        }
+    }
+    CU_ASSERT_EQUAL_FATAL(block_write(
+        writer, (const struct flow_batch *const *) b, 2, dict, 99, &bytes), 0);
+    struct block_column c = entry_of(&bytes, COL_src_addr);
+    if (n_v6) {
+        CU_ASSERT_EQUAL(c.kind, KIND_TABLE);
+        CU_ASSERT_EQUAL(c.flags, FLAG_RISING | FLAG_THIN);
+        /* Positions take up to 10 bits; of numbers those that were left. */
+        CU_ASSERT(c.size < 5200 + n_v4 * 5 + n_v6 * (17 - 2 * same) + 200);
+    }
+    c = entry_of(&bytes, COL_src_mac);
+    CU_ASSERT(c.kind == KIND_TABLE && c.flags == FLAG_RISING);
+    c = entry_of(&bytes, COL_vni);
+    CU_ASSERT(c.kind == KIND_TABLE && c.flags == FLAG_RISING);
+    check_block(&bytes, b, 2, seed);
+    bytes_free(&bytes);
+    batch_destroy(b[0]);
+    batch_destroy(b[1]);
+}
+
+static void
+test_tables(void)
+{
+    uint64_t seed = 815;
+
+    for (unsigned same = 0; same <= 7; same++) {
+        check_table(300, 300, same, &seed);
+        check_table(0, 257, same, &seed);
+        check_table(599, 1, same, &seed);
+    }
+    check_table(600, 0, 0, &seed);
+}
+
 static void
 setup(void)
 {
@@ -463,5 +540,6 @@ teardown(void)
 
 UNIT_MAIN("block", UNIT_TEST(setup), UNIT_TEST(test_pack),
           UNIT_TEST(test_checksum), UNIT_TEST(test_random),
+          UNIT_TEST(test_tables),
           UNIT_TEST(test_damage), UNIT_TEST(test_other_columns),
           UNIT_TEST(teardown))
