@@ -70,7 +70,8 @@ read_range(struct reading *r)
         read_time(r, "to", now, &r->q->to_us);
     }
     if (!r->failed && r->q->from_us >= r->q->to_us) {
-        REFUSE(r, "to", "the time range ends before it begins");
+        REFUSE(r, "to", "the time range is empty: it ends when it "
+               "begins, or before");
     }
 }
 

@@ -839,6 +839,63 @@ run_series(struct run *run, struct query_result *r)
     return e;
 }
 
+/* Single records are asked for by their time, so a page is looked for at that end
+ * of the range first, and in more of it only if it is not full: all flows of a
+ * month are not read for a hundred of them. */
+#define MIN_SPAN_US INT64_C(100000)
+#define WIDER 16
+
+/* So much of the range should have twice the records, as blocks tell. */
+static int64_t
+first_span(int64_t whole_us, uint64_t wanted, uint64_t rows)
+{
+    double part = rows ? 2. * (double) wanted / (double) rows : 1;
+    double span = (double) whole_us * (part < 1 ? part : 1);
+
+    return span < (double) MIN_SPAN_US ? MIN_SPAN_US : (int64_t) span;
+}
+
+static int
+run_records(struct run *run, struct query_result *r)
+{
+    const struct query *whole = &run->job->q;
+    uint64_t wanted = whole->limit + whole->records.skip, rows;
+    int64_t from = whole->from_us, to = whole->to_us, first, last;
+
+    if (store_view_span(&run->view, &first, &last, &rows)) {
+        from = from > first ? from : first;
+        to = to <= last ? to : last + 1;
+    } else {
+        to = from;
+    }
+    int64_t span = from < to ? first_span(to - from, wanted, rows) : 0;
+    for (;; span *= WIDER) {
+        struct query_result *page = calloc(1, sizeof *page);
+        struct query q = *whole;
+        bool all = from >= to || span >= (to - from) / 2;
+        if (!page) {
+            return -ENOMEM;
+        }
+        if (!all && whole->records.oldest_first) {
+            q.to_us = from + span;
+        } else if (!all) {
+            q.from_us = to - span;
+        }
+        run->n_statements = (unsigned) run->n_done + (all ? 1 : 2);
+        int e = execute(run, &q, page);
+        if (e || all || page->truncated) {
+            r->values = page->values;
+            r->n_rows = page->n_rows;
+            r->truncated = page->truncated;
+            page->values = NULL;
+            page->n_rows = 0;
+            query_result_destroy(page);
+            return e;
+        }
+        query_result_destroy(page);
+    }
+}
+
 /* Who the ends are, if they are to be as they are known now. */
 static int
 open_resolver(struct run *run, struct identity_journal *identities)
@@ -876,6 +933,8 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
     e = e ? e : open_resolver(&run, pool->identities);
     if (!e && q->top) {
         e = run_series(&run, r);
+    } else if (!e && q->records.on && !q->records.all) {
+        e = run_records(&run, r);
     } else if (!e) {
         e = execute(&run, q, r);
         if (!e && q->totals) {

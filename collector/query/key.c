@@ -69,7 +69,8 @@ query_key_parse(const char *text, struct query_key *key)
         return column_or_end(text, &key->either);
     }
     snprintf(name, sizeof name, "%.*s", (int) (slash - text), text);
-    int n = sscanf(slash, "/%3u%n/%3u%n", &a, &end, &b, &end);
+    int n = strpbrk(slash, " +-") ? 0
+            : sscanf(slash, "/%3u%n/%3u%n", &a, &end, &b, &end);
     const struct column *c = column_or_end(name, &key->either);
     if (n < 1 || slash[end] || a > 128 || (n == 2 && (a > 32 || b > 128))
         || !c || c->type != COLUMN_T_ADDR) {

@@ -97,6 +97,20 @@ load_all(struct store_view *v, int64_t from_us, int64_t to_us, char *error,
     return retval;
 }
 
+bool
+store_view_span(const struct store_view *v, int64_t *first_us,
+                int64_t *last_us, uint64_t *rows)
+{
+    *rows = 0;
+    for (size_t i = 0; i < v->n_blocks; i++) {
+        const struct block_head *h = v->blocks[i].segblock->head;
+        *first_us = !i || h->min_us < *first_us ? h->min_us : *first_us;
+        *last_us = !i || h->max_us > *last_us ? h->max_us : *last_us;
+        *rows += h->n_rows;
+    }
+    return v->n_blocks > 0;
+}
+
 int
 store_view_open(struct store *s, int64_t from_us, int64_t to_us,
                 struct store_view *v, char *error, size_t size)

@@ -36,6 +36,11 @@ int store_view_open(struct store *, int64_t from_us, int64_t to_us,
                     struct store_view *, char *error, size_t size);
 void store_view_close(struct store_view *);
 
+/* What the view's blocks say of themselves: times of their first and last flow,
+ * and how many there are.  False: there are no blocks. */
+bool store_view_span(const struct store_view *, int64_t *first_us,
+                     int64_t *last_us, uint64_t *rows);
+
 /* The store must replace its engine: the query should give up soon. */
 bool store_view_broken(const struct store_view *);
 /* Tells the store what DuckDB said where a statement failed. */

@@ -400,6 +400,37 @@ def check_series_without_rest(asked):
         len(asked.flows), "rest of flows")
 
 
+def check_pages(asked):
+    """Page by page in both orders: of all, of many, of few, of none."""
+    fields = ["src_addr", "dst_addr", "src_port", "dst_port", "bytes"]
+    counts = {}
+    for f in asked.flows:
+        counts[f["src_addr"]] = counts.get(f["src_addr"], 0) + 1
+    rare = min(counts, key=lambda a: (counts[a], a))
+    for scope, picks, limit in (
+            ("any", lambda f: True, 400),
+            ("proto udp", lambda f: f["proto"] == 17, 50),
+            ("src host " + rare, lambda f: f["src_addr"] == rare, 1),
+            ("src host 192.0.2.77", lambda f: False, 5)):
+        expected = sorted(f["end"] for f in asked.flows if picks(f))
+        everything = [[f["flow_end"]] + [f[k] for k in fields]
+                      for f in asked.flows if picks(f)]
+        for order in ("newest", "oldest"):
+            rows, params = [], {"filter": scope, "fields": fields,
+                                "limit": limit, "order": order}
+            while True:
+                page = asked.ask("flow.records", **params)
+                rows += page["rows"]
+                if not page["cursor"]:
+                    break
+                equal(len(page["rows"]), limit, "a page that is not the last")
+                params["cursor"] = page["cursor"]
+            what = "%s, %s first" % (scope, order)
+            equal([micros(r[0]) for r in rows],
+                  expected[::-1] if order == "newest" else expected, what)
+            equal(sorted(rows, key=str), sorted(everything, key=str), what)
+
+
 def test_values():
     lab = Lab()
     daemon = Daemon(lab)
@@ -429,6 +460,7 @@ def test_values():
     check_series(asked)
     check_series_of_ends(asked)
     check_series_without_rest(asked)
+    check_pages(asked)
     daemon.stop()
 
 
