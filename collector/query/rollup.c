@@ -753,6 +753,8 @@ work(void *aux)
                               clock_mono_us() + PERIOD_S * 1000000);
         }
     }
+    r->over = true;
+    pthread_cond_broadcast(&r->wake);
     pthread_mutex_unlock(&r->mutex);
     return NULL;
 }
@@ -789,26 +791,19 @@ rollup_open(struct store *store, const char *dir,
 static void
 join(struct rollup *r)
 {
-    int64_t until_ms = CLOSE_MS;
-    struct timespec until;
+    int64_t until_us = clock_mono_us() + CLOSE_MS * 1000;
 
-    for (;;) {
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += until_ms / 1000;
-        until.tv_nsec += until_ms % 1000 * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        if (pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until)
-            != ETIMEDOUT) {
-            return;
+    pthread_mutex_lock(&r->mutex);
+    while (!r->over) {
+        if (!thread_wait_until(&r->wake, &r->mutex, until_us)) {
+            if (r->conn) {
+                duckdb_interrupt(r->conn);
+            }
+            until_us = clock_mono_us() + INTERRUPT_MS * 1000;
         }
-        pthread_mutex_lock(&r->mutex);
-        if (r->conn) {
-            duckdb_interrupt(r->conn);
-        }
-        pthread_mutex_unlock(&r->mutex);
-        until_ms = INTERRUPT_MS;
     }
+    pthread_mutex_unlock(&r->mutex);
+    pthread_join(r->thread, NULL);
 }
 
 void

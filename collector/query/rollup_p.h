@@ -56,6 +56,7 @@ struct rollup {
     uint64_t bytes[N_ROLLUPS];
     duckdb_connection conn;     /* That adds up, or NULL. */
     _Atomic bool stopping;
+    bool over;                  /* The thread is about to end. */
 
     pthread_mutex_t working;    /* One at a time adds up.  Taken first. */
     bool loaded;
