@@ -17,6 +17,12 @@ tests_unit_test_input_SOURCES = tests/unit/test_input.c
 tests_unit_test_input_LDADD = collector/libcollector.la lib/liblib.la \
 	$(CUNIT_LIBS) $(EV_LIBS) $(SSL_LIBS) $(COMMON_LIBS)
 endif
+fuzz_programs += tests/fuzz/fuzz_session
+tests_fuzz_fuzz_session_SOURCES = tests/fuzz/fuzz_session.c \
+	tests/fuzz/replay_main.c
+tests_fuzz_fuzz_session_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_session_LDADD = collector/libcollector.la lib/liblib.la \
+	$(EV_LIBS) $(SSL_LIBS) $(COMMON_LIBS)
 interop_tests += tests/interop/test_transport.py
 EXTRA_DIST += tests/interop/ipfix.py
 interop_tests += tests/interop/test_exporters.py

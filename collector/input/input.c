@@ -368,6 +368,21 @@ session_end(void *port_, const struct addr *peer, uint16_t session)
     source_table_each_of(c->sources, peer, withdraw, &e);
 }
 
+/* Rare: for a new session. */
+static bool
+is_known(void *port_, const struct addr *a)
+{
+    struct port *port = port_;
+    struct input *in = port->worker->input;
+    bool known = false;
+    pthread_mutex_lock(&in->mutex);
+    for (size_t i = 0; i < in->n_known && !known; i++) {
+        known = addr_equal(&in->known[i], a);
+    }
+    pthread_mutex_unlock(&in->mutex);
+    return known;
+}
+
 static int
 open_tcp(struct port *port, int fd)
 {
@@ -379,7 +394,7 @@ open_tcp(struct port *port, int fd)
         .idle_ms = in->config.idle_ms ? in->config.idle_ms : INPUT_IDLE_MS,
         .message_ms = in->config.message_ms ? in->config.message_ms
                                             : INPUT_MESSAGE_MS,
-        .allowed = is_allowed, .message = decode, .pause = session_pause,
+        .allowed = is_allowed, .known = is_known, .message = decode, .pause = session_pause,
         .end = session_end, .aux = port,
     };
     port->tcp = tcp_server_create(&c, fd);
@@ -1003,9 +1018,11 @@ input_set_known(struct input *in, const struct addr *known, size_t n)
     for (size_t i = 0; i < n; i++) {
         copy[i] = known[i];
     }
+    pthread_mutex_lock(&in->mutex);     /* Only this thread writes. */
     free(in->known);
     in->known = copy;
     in->n_known = n;
+    pthread_mutex_unlock(&in->mutex);
     in->has_known = n > 0;
     for (size_t i = 0; i < in->n_listeners; i++) {
         struct listener *l = in->listeners[i];

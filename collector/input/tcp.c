@@ -40,7 +40,8 @@ struct tcp_sessions {
 struct tcp_sessions *
 tcp_sessions_create(size_t max, size_t max_of_peer)
 {
-    struct tcp_sessions *s = calloc(1, sizeof *s + max * sizeof s->list[0]);
+    struct tcp_sessions *s = calloc(1, sizeof *s + (max + TCP_RESERVE)
+                                                   * sizeof s->list[0]);
     if (s) {
         pthread_mutex_init(&s->lock, NULL);
         s->max = max;
@@ -72,11 +73,11 @@ is_taken(const struct tcp_sessions *s, const struct addr *peer,
 }
 
 uint16_t
-tcp_session_open(struct tcp_sessions *s, const struct addr *peer)
+tcp_session_open(struct tcp_sessions *s, const struct addr *peer, bool known)
 {
     uint16_t number = 0;
     pthread_mutex_lock(&s->lock);
-    if (s->n < s->max) {
+    if (s->n < s->max + (known ? TCP_RESERVE : 0)) {
         number = 1;
         while (number <= s->max_of_peer && is_taken(s, peer, number)) {
             number++;
@@ -115,6 +116,12 @@ tcp_sessions_open(struct tcp_sessions *s)
     return n;
 }
 
+bool
+tcp_sessions_crowded(struct tcp_sessions *s)
+{
+    return tcp_sessions_open(s) > s->max / 2;
+}
+
 /* ---- Sessions. ---- */
 
 struct session {
@@ -127,6 +134,8 @@ struct session {
     struct addr peer;
     uint16_t port, number;
     struct ipfix_stream stream;
+    int64_t opened_ms;
+    bool has_spoken;            /* A whole message. */
     int64_t last_ms;            /* When something arrived. */
     int64_t begun_ms;           /* When the message at hand began; 0: none. */
 };
@@ -174,6 +183,7 @@ on_message(void *session, const uint8_t *p, size_t n)
         .session = s->number, .received_us = clock_wall_us(),
     };
     s->begun_ms = 0;
+    s->has_spoken = true;
     s->server->c.message(s->server->c.aux, &d);
 }
 
@@ -295,9 +305,12 @@ on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
     struct tcp_server *server = timer->data;
     int64_t now_ms = clock_mono_ms();
     struct session *next;
+    bool crowded = tcp_sessions_crowded(server->c.sessions);
     for (struct session *s = server->sessions; s; s = next) {
         char name[ENDPOINT_STRLEN];
-        bool slow = s->begun_ms && now_ms - s->begun_ms > server->c.message_ms;
+        int64_t begun_ms = crowded && !s->has_spoken ? s->opened_ms
+                                                     : s->begun_ms;
+        bool slow = begun_ms && now_ms - begun_ms > server->c.message_ms;
         next = s->next;
         if (slow || now_ms - s->last_ms > server->c.idle_ms) {
             counter_inc(&server->c.n->timed_out);
@@ -333,7 +346,7 @@ session_open(struct tcp_server *server, int fd, const struct addr *peer,
     s->peer = *peer;
     s->port = port;
     s->number = number;
-    s->last_ms = now_ms;
+    s->opened_ms = s->last_ms = now_ms;
     s->begun_ms = s->tls ? now_ms : 0;  /* The handshake counts, too. */
     s->prev = &server->sessions;
     s->next = server->sessions;
@@ -352,6 +365,25 @@ session_open(struct tcp_server *server, int fd, const struct addr *peer,
 
 /* ---- Listening. ---- */
 
+void
+tcp_server_adopt(struct tcp_server *server, int fd, const struct addr *peer,
+                 uint16_t port)
+{
+    bool known = server->c.known && server->c.known(server->c.aux, peer);
+    uint16_t number;
+    if (!server->c.allowed(server->c.aux, peer)) {
+        close(fd);              /* It has been counted. */
+    } else if (!(number = tcp_session_open(server->c.sessions, peer,
+                                           known))) {
+        counter_inc(&server->c.n->refused);
+        LOG_RATE(input, WARN, "%s: too many sessions: one refused",
+                 server->c.address);
+        close(fd);
+    } else {
+        session_open(server, fd, peer, port, number);
+    }
+}
+
 static void
 on_connect(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -362,7 +394,7 @@ on_connect(struct ev_loop *loop, ev_io *io, int revents)
         struct sockaddr_storage ss;
         socklen_t len = sizeof ss;
         struct addr peer;
-        uint16_t port, number;
+        uint16_t port;
         int fd = accept4(server->fd, (struct sockaddr *) &ss, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -374,16 +406,7 @@ on_connect(struct ev_loop *loop, ev_io *io, int revents)
             return;
         }
         addr_from_sockaddr((struct sockaddr *) &ss, &peer, &port);
-        if (!server->c.allowed(server->c.aux, &peer)) {
-            close(fd);          /* It has been counted. */
-        } else if (!(number = tcp_session_open(server->c.sessions, &peer))) {
-            counter_inc(&server->c.n->refused);
-            LOG_RATE(input, WARN, "%s: too many sessions: one refused",
-                     server->c.address);
-            close(fd);
-        } else {
-            session_open(server, fd, &peer, port, number);
-        }
+        tcp_server_adopt(server, fd, &peer, port);
     }
 }
 

@@ -25,13 +25,17 @@ struct tls;
 
 /* Sessions of all workers and addresses: who may open one more? */
 struct tcp_sessions;
+#define TCP_RESERVE 64          /* More, for exporters that are known. */
 struct tcp_sessions *tcp_sessions_create(size_t max, size_t max_of_peer);
 void tcp_sessions_destroy(struct tcp_sessions *);
 /* A number from 1, or 0: too many. */
-uint16_t tcp_session_open(struct tcp_sessions *, const struct addr *peer);
+uint16_t tcp_session_open(struct tcp_sessions *, const struct addr *peer,
+                          bool known);
 void tcp_session_close(struct tcp_sessions *, const struct addr *peer,
                        uint16_t session);
 size_t tcp_sessions_open(struct tcp_sessions *);
+/* More than half are taken: who has nothing to say has to go. */
+bool tcp_sessions_crowded(struct tcp_sessions *);
 
 #define TCP_COUNTERS(X)                                                 \
     X(accepted, "TCP sessions accepted")                                \
@@ -52,9 +56,11 @@ struct tcp_config {
     struct tcp_counters *n;
     int64_t idle_ms;            /* A session may be silent so long, */
     int64_t message_ms;         /* and takes so long for a message or the
-                                 * handshake. */
-    /* True if the peer may send. */
+                                 * handshake; for its first one, too, where
+                                 * sessions are crowded. */
+    /* True if the peer may send; and if it is known by name. */
     bool (*allowed)(void *aux, const struct addr *);
+    bool (*known)(void *aux, const struct addr *);
     /* A message, lent. */
     void (*message)(void *aux, const struct datagram *);
     /* Everything that was there has been read. */
@@ -69,6 +75,11 @@ struct tcp_server;
 /* Takes over 'fd', which listens.  NULL: out of memory ('fd' is closed). */
 struct tcp_server *tcp_server_create(const struct tcp_config *, int fd);
 void tcp_server_start(struct tcp_server *);
+
+/* Takes over a nonblocking connection that was accepted from a peer: it becomes
+ * a session, or is closed and counted. */
+void tcp_server_adopt(struct tcp_server *, int fd, const struct addr *peer,
+                      uint16_t port);
 
 /* Reads what has arrived already.  Closes nothing. */
 void tcp_server_drain(struct tcp_server *);

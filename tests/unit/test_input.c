@@ -371,7 +371,7 @@ open_tcp(const struct prefix *allow)
         .listen = listen, .n_listen = 1, .workers = 2, .dict = dict,
         .sources = sources, .templates = templates, .counters = &counters,
         .get = get, .submit = submit, .message_ms = 200, .allow = allow,
-        .n_allow = allow != NULL,
+        .n_allow = allow != NULL, .max_sessions = 8,
     };
     char *error;
     struct input *in = input_open(&c, &error);
@@ -381,7 +381,7 @@ open_tcp(const struct prefix *allow)
 }
 
 static int
-tcp_connect(struct input *in)
+tcp_connect_from(struct input *in, const char *from)
 {
     struct input_status st;
     struct addr a;
@@ -392,8 +392,18 @@ tcp_connect(struct input *in)
                               .sin_port = htons(port) };
     memcpy(&to.sin_addr, a.b + 12, 4);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in me = { .sin_family = AF_INET };
+    CU_ASSERT_EQUAL_FATAL(addr_parse(from, &a), 0);
+    memcpy(&me.sin_addr, a.b + 12, 4);
+    CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *) &me, sizeof me), 0);
     CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *) &to, sizeof to), 0);
     return fd;
+}
+
+static int
+tcp_connect(struct input *in)
+{
+    return tcp_connect_from(in, "127.0.0.1");
 }
 
 /* True when the other side closes the session, within so many ms. */
@@ -438,6 +448,50 @@ test_slow_sender(void)
     input_destroy(in);
 }
 
+/* Sessions that say nothing take all places: there is one for an exporter that
+ * is known, and soon there is one for everybody. */
+static void
+test_crowd(void)
+{
+    struct input *in = open_tcp(NULL);
+    struct input_status st;
+    struct addr known;
+    int silent[8];
+    addr_parse("127.0.0.9", &known);
+    CU_ASSERT_EQUAL(input_set_known(in, &known, 1), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        silent[i] = tcp_connect_from(in, "127.0.0.2");
+    }
+    do {
+        poll(NULL, 0, 1);
+        input_status(in, &st, 1);
+    } while (st.tcp.accepted < 8);
+    int other = tcp_connect_from(in, "127.0.0.3");
+    CU_ASSERT_TRUE(is_closed(other, 5000));
+    close(other);
+    int good = tcp_connect_from(in, "127.0.0.9");
+    CU_ASSERT_EQUAL(send(good, ipfix_message, sizeof ipfix_message,
+                         MSG_NOSIGNAL), sizeof ipfix_message);
+    CU_ASSERT_FALSE(is_closed(good, 20));
+    /* They go, until no more than half are taken by such. */
+    for (unsigned i = 0; i < 8; i++) {
+        CU_ASSERT_TRUE(is_closed(silent[i], 5000));
+        close(silent[i]);
+    }
+    CU_ASSERT_FALSE(is_closed(good, 0));
+    input_status(in, &st, 1);
+    CU_ASSERT_EQUAL(st.tcp.timed_out, 8);
+    CU_ASSERT_EQUAL(st.tcp.refused, 1);
+    other = tcp_connect_from(in, "127.0.0.3");
+    CU_ASSERT_FALSE(is_closed(other, 20));
+
+    /* Where there are few, silence is no reason. */
+    CU_ASSERT_FALSE(is_closed(other, 1500));
+    close(other);
+    close(good);
+    input_destroy(in);
+}
+
 static void
 test_not_allowed(void)
 {
@@ -461,16 +515,20 @@ test_session_numbers(void)
     struct addr a, b;
     addr_parse("192.0.2.1", &a);
     addr_parse("192.0.2.2", &b);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 1);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 2);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &b), 1);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 3);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 0);        /* Of a peer. */
-    CU_ASSERT_EQUAL(tcp_session_open(s, &b), 2);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &b), 0);        /* In all. */
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a, false), 1);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a, false), 2);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b, false), 1);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a, false), 3);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a, false), 0);        /* Of a peer. */
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b, false), 2);
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b, false), 0);        /* In all. */
+    CU_ASSERT_TRUE(tcp_sessions_crowded(s));
+    CU_ASSERT_EQUAL(tcp_session_open(s, &b, true), 3);  /* There is a place */
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a, true), 0);  /* for the known. */
+    tcp_session_close(s, &b, 3);
     tcp_session_close(s, &a, 2);
     CU_ASSERT_EQUAL(tcp_sessions_open(s), 4);
-    CU_ASSERT_EQUAL(tcp_session_open(s, &a), 2);        /* Used again. */
+    CU_ASSERT_EQUAL(tcp_session_open(s, &a, false), 2);        /* Used again. */
     tcp_sessions_destroy(s);
 }
 
@@ -515,6 +573,7 @@ main(void)
         UNIT_TEST(test_way_in), UNIT_TEST(test_no_room),
         UNIT_TEST(test_bad_addresses), UNIT_TEST(test_port_is_ours),
         UNIT_TEST(test_slow_sender), UNIT_TEST(test_not_allowed),
+        UNIT_TEST(test_crowd),
         UNIT_TEST(test_session_numbers), UNIT_TEST(test_multicast_addresses),
         UNIT_TEST(test_pace), UNIT_TEST(test_steer),
         UNIT_TEST(test_steer_size),
