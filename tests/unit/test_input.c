@@ -473,15 +473,23 @@ test_crowd(void)
     CU_ASSERT_EQUAL(send(good, ipfix_message, sizeof ipfix_message,
                          MSG_NOSIGNAL), sizeof ipfix_message);
     CU_ASSERT_FALSE(is_closed(good, 20));
-    /* They go, until no more than half are taken by such. */
-    for (unsigned i = 0; i < 8; i++) {
-        CU_ASSERT_TRUE(is_closed(silent[i], 5000));
-        close(silent[i]);
+    /* They go, until no more than half of all places are taken: each worker
+     * looks at its own. */
+    unsigned n_closed = 0;
+    for (unsigned turn = 0; turn < 50 && n_closed < 5; turn++) {
+        n_closed = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            n_closed += is_closed(silent[i], 20);
+        }
     }
+    CU_ASSERT_TRUE(n_closed >= 5);
     CU_ASSERT_FALSE(is_closed(good, 0));
     input_status(in, &st, 1);
-    CU_ASSERT_EQUAL(st.tcp.timed_out, 8);
+    CU_ASSERT_TRUE(st.tcp.timed_out >= 5 && st.tcp.timed_out <= 8);
     CU_ASSERT_EQUAL(st.tcp.refused, 1);
+    for (unsigned i = 0; i < 8; i++) {
+        close(silent[i]);
+    }
     other = tcp_connect_from(in, "127.0.0.3");
     CU_ASSERT_FALSE(is_closed(other, 20));
 
