@@ -207,24 +207,42 @@ write_slot(struct channel_set *s, int fd, const struct tier *t,
     return true;
 }
 
-/* Adds slots to both files of a channel. */
-static void
-write_slots(struct channel_set *s, uint64_t id, const struct slot *slots,
-            size_t n)
+/* Adds slots to both files of a channel.  Those that could not be written are left
+ * at the beginning of 'slots'; returns how many: nothing of them is in either
+ * file. */
+static size_t
+write_slots(struct channel_set *s, uint64_t id, struct slot *slots, size_t n)
 {
+    size_t failed = 0;
+    int fd[2];
+
     for (size_t i = 0; s->dir && i < 2; i++) {
-        int fd = open_tier(s, id, &tiers[i], LIVE, O_RDWR | O_CREAT);
-        for (size_t k = 0; k < n; k++) {
-            if (fd >= 0) {
-                write_slot(s, fd, &tiers[i], slots[k].t, &slots[k].sum);
-            } else {
-                counter_inc(&s->counters.errors);
-            }
-        }
-        if (fd >= 0) {
-            close(fd);
+        fd[i] = open_tier(s, id, &tiers[i], LIVE, O_RDWR | O_CREAT);
+        if (fd[i] < 0) {
+            counter_inc(&s->counters.errors);
         }
     }
+    for (size_t k = 0; s->dir && k < n; k++) {
+        const struct channel_sum *sum = &slots[k].sum;
+        bool ok = fd[0] >= 0 && fd[1] >= 0
+                  && write_slot(s, fd[1], &tiers[1], slots[k].t, sum);
+        if (ok && !write_slot(s, fd[0], &tiers[0], slots[k].t, sum)) {
+            /* There is room for that: the place is taken. */
+            const struct channel_sum minus = { -sum->bytes, -sum->packets,
+                                               -sum->flows };
+            write_slot(s, fd[1], &tiers[1], slots[k].t, &minus);
+            ok = false;
+        }
+        if (!ok) {
+            slots[failed++] = slots[k];
+        }
+    }
+    for (size_t i = 0; s->dir && i < 2; i++) {
+        if (fd[i] >= 0) {
+            close(fd[i]);
+        }
+    }
+    return failed;
 }
 
 /* The same to new files, which replace those that were filled before. */
@@ -522,6 +540,34 @@ take_pending(struct channel_set *s, size_t i, uint64_t *id,
     return n;
 }
 
+/* Keeps what could not be written, for the next time. */
+static void
+put_back(struct channel_set *s, uint64_t id, const struct slot *slots,
+         size_t n)
+{
+    if (!n) {
+        return;
+    }
+    pthread_rwlock_rdlock(&s->lock);
+    struct counting *c = find_id(s, id);
+    if (c) {
+        pthread_mutex_lock(&c->mutex);
+    }
+    for (size_t i = 0; c && i < n; i++) {
+        struct slot *minute = &c->pending[slots[i].t / 60 % PENDING];
+        if (minute->t && minute->t != slots[i].t) {
+            counter_add(&s->counters.late, slots[i].sum.flows);
+            continue;
+        }
+        minute->t = slots[i].t;
+        add_sum(&minute->sum, &slots[i].sum);
+    }
+    if (c) {
+        pthread_mutex_unlock(&c->mutex);
+    }
+    pthread_rwlock_unlock(&s->lock);
+}
+
 static void
 flush(struct channel_set *s)
 {
@@ -534,10 +580,9 @@ flush(struct channel_set *s)
         pthread_mutex_lock(&s->files);
         n = take_pending(s, i, &id, slots);
         pthread_rwlock_unlock(&s->lock);
-        if (n > 0) {
-            write_slots(s, id, slots, (size_t) n);
-        }
+        size_t failed = n > 0 ? write_slots(s, id, slots, (size_t) n) : 0;
         pthread_mutex_unlock(&s->files);
+        put_back(s, id, slots, failed);
         if (n > 0) {
             measure(s, id);
         }

@@ -3,9 +3,11 @@
 
 #include "collector/channel/channel.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "api/profile.h"
 #include "collector/filter/filter.h"
@@ -144,6 +146,49 @@ test_live(void)
     CU_ASSERT_EQUAL(channel_delete(s, "p", "dns"), -ENOENT);
     CU_ASSERT_EQUAL(total(s, dns, hour, 3600, 2).flows, 0);
     channel_set_destroy(s);
+    batch_destroy(b);
+}
+
+/* What cannot be written is kept until it can, and is in both files then. */
+static void
+test_disk_trouble(void)
+{
+    static const char *const suffixes[] = { "minutes", "hours", "minutes" };
+    char path[4096], file[8192];
+    int64_t now_s = clock_wall_us() / 1000000, minute = now_s / 60 * 60;
+    int64_t hour = now_s / 3600 * 3600;
+    struct flow_batch *b = batch_create();
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/trouble%d", dir, i);
+        struct channel_set *s = channel_set_create(path, dict);
+        CU_ASSERT_FATAL(s && b);
+        CU_ASSERT_EQUAL(add(s, "all", "", 0), 0);
+        uint64_t id = channel_find(s, "p", "all")->id;
+        snprintf(file, sizeof file, "%s/%016" PRIx64 ".%s", path, id,
+                 suffixes[i]);
+        /* It cannot be opened; it can, but has no places to write to. */
+        CU_ASSERT_EQUAL(i < 2 ? mkdir(file, 0700) : mkfifo(file, 0600), 0);
+        batch_reset(b);
+        fill(b, 5, 53, now_s * 1000000);
+        channel_process(s, b);
+        for (int k = 0; k < 500 && !counter_get(&channel_counters(s)->errors);
+             k++) {
+            usleep(10000);
+        }
+        CU_ASSERT(counter_get(&channel_counters(s)->errors) > 0);
+        channel_process(s, b);
+        CU_ASSERT_EQUAL(remove(file), 0);
+        struct stat st;
+        for (int k = 0; k < 500 && stat(file, &st); k++) {
+            usleep(10000);
+        }
+        usleep(10000);
+        CU_ASSERT_EQUAL(total(s, id, minute, 60, 1).flows, 10);
+        CU_ASSERT_EQUAL(total(s, id, hour, 3600, 1).flows, 10);
+        CU_ASSERT_EQUAL(counter_get(&channel_counters(s)->late), 0);
+        channel_set_destroy(s);
+    }
     batch_destroy(b);
 }
 
@@ -352,6 +397,7 @@ test_speed(void)
 }
 
 UNIT_MAIN("channel", UNIT_TEST(test_setup), UNIT_TEST(test_live),
+          UNIT_TEST(test_disk_trouble),
           UNIT_TEST(test_fill), UNIT_TEST(test_fill_resumes),
           UNIT_TEST(test_workers), UNIT_TEST(test_speed),
           UNIT_TEST(test_teardown))
