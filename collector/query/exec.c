@@ -244,6 +244,10 @@ open_scan(struct run *run, const struct query *q, struct sql_source *source,
     }
     source->sums = make_sums(run, q, alone, &sums);
     spec.sums = source->sums ? &sums : NULL;
+    spec.totals = source->sums && alone && q->totals;
+    if (spec.totals) {
+        run->n_statements = 1;
+    }
     run->scan = scan_open(&run->view, &spec);
     if (!run->scan) {
         fail(run->r, QUERY_FAILED, "out of memory");
@@ -480,6 +484,22 @@ fetch(struct run *run, const struct query *q, struct query_result *r)
     return 0;
 }
 
+/* What the scan has added up beside the groups. */
+static void
+fetch_totals(const struct run *run, const struct query *q,
+             struct query_result *r)
+{
+    struct sums_value totals[SUMS_MAX_METRICS];
+
+    if (q->totals && run->scan && scan_totals(run->scan, totals)) {
+        for (unsigned i = 0; i < q->n_metrics; i++) {
+            r->totals[i] = (struct query_value) { .null = totals[i].null,
+                                                  .u = totals[i].u };
+        }
+        r->has_totals = true;
+    }
+}
+
 /* One statement, from text to rows in 'r'; of what its asker may see. */
 static int
 execute(struct run *run, const struct query *asked, struct query_result *r)
@@ -496,6 +516,9 @@ execute(struct run *run, const struct query *asked, struct query_result *r)
     }
     if (!e) {
         e = fetch(run, q, r);
+    }
+    if (!e) {
+        fetch_totals(run, q, r);
     }
     if (run->has_result) {
         duckdb_destroy_result(&run->result);
@@ -667,7 +690,8 @@ make_shares(const struct query *q, struct query_value *metrics,
     }
 }
 
-/* The same question without groups; also what shares are of. */
+/* The same question without groups, where that was not added up beside them; also
+ * what shares are of. */
 static int
 run_totals(struct run *run, struct query_result *r)
 {
@@ -675,11 +699,13 @@ run_totals(struct run *run, struct query_result *r)
     struct query_result *sum = calloc(1, sizeof *sum);
     int e = -ENOMEM;
 
+    q.totals = false;
     q.n_by = 0;
     q.bucket_us = 0;
     q.order = -1;
     q.limit = 1;
     q.bidirectional = run->job->q.bidirectional;
+    run->n_statements = 2;
     if (sum && !(e = execute(run, &q, sum)) && sum->n_rows == 1) {
         memcpy(r->totals, sum->values, q.n_metrics * sizeof *sum->values);
         r->has_totals = true;
@@ -937,7 +963,7 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
         e = run_records(&run, r);
     } else if (!e) {
         e = execute(&run, q, r);
-        if (!e && q->totals) {
+        if (!e && q->totals && !r->has_totals) {
             e = run_totals(&run, r);
         }
         if (!e && !q->records.on) {

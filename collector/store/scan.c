@@ -733,6 +733,9 @@ want_sums(struct use *use)
     if (p->n_metrics && p->metrics[p->order] < N_COLUMNS) {
         column_set_add(&use->ordering, p->metrics[p->order]);
     }
+    if (use->scan->spec.totals) {
+        use->ordering = use->wanted;
+    }
 }
 
 /* The columns that the statement needs. */

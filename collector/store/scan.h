@@ -37,6 +37,7 @@ struct scan_spec {
      * a group may come more than once, with parts of its sums, unless 'top'
      * left some out. */
     const struct sums_spec *sums;
+    bool totals;                /* And sums of all of them: scan_totals(). */
     const struct scan_stage *stage;     /* Outlives the scan; or NULL. */
     /* Asked now and then, by any thread, unless NULL: give up? */
     bool (*over)(void *aux);
@@ -55,6 +56,12 @@ void scan_close(struct scan *);
  * m1, ..., which are HUGEINT. */
 #define SCAN_RELATION_LEN 48
 void scan_relation(const struct scan *, char buf[SCAN_RELATION_LEN]);
+
+/* When all sums have been read: those of each metric over all groups, if they
+ * were asked for.  False: they are not known, since they might not fit into 64
+ * bits. */
+struct sums_value;
+bool scan_totals(const struct scan *, struct sums_value *metrics);
 
 /* Records in blocks that were looked into, and in those that were damaged. */
 uint64_t scan_rows(const struct scan *);

@@ -26,6 +26,11 @@ struct scan {
     struct column_set used;     /* By the filter. */
     bool fresh;                 /* It uses what the stage fills. */
     struct sums_spec sums;      /* If 'spec.sums'. */
+    bool has_totals;            /* The last use has told these: */
+    struct scan_totals {
+        uint64_t sum[SUMS_MAX_METRICS];
+        bool any[SUMS_MAX_METRICS];     /* There was a value. */
+    } totals;
     _Atomic uint64_t rows, damaged;
     _Atomic size_t passed;      /* Blocks. */
 };

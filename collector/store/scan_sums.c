@@ -33,6 +33,8 @@ enum sums_state { ADDING, FLUSHING, SINGLE, LAST, PARTS, DRAINING, OVER };
 
 struct scan_sums {
     struct sums_addrs *addrs;
+    bool add_totals;            /* They are asked for, and fit. */
+    struct scan_totals totals;  /* Of threads that are through. */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned n_active;          /* Threads that still add. */
@@ -60,6 +62,7 @@ struct sums_worker {
     bool active;                /* Counted by the use. */
     bool sketching;             /* From here on, in the first pass. */
     uint64_t rows, matched;     /* In the first pass so far. */
+    struct scan_totals totals;
     const struct view_block *fitting;   /* Its sums are known to fit. */
     uint32_t next;              /* Group, or row of the frame. */
     struct sums_cursor cursor;  /* In partitions. */
@@ -92,8 +95,13 @@ static void
 prepare_passes(struct scan_sums *u, struct use *use)
 {
     const struct scan *x = use->scan;
+    bool top = sums_top_can(&x->sums), fit = false;
 
-    if (sums_top_can(&x->sums) && all_fit(x)) {
+    if (top || x->spec.totals) {
+        fit = all_fit(x);
+    }
+    u->add_totals = x->spec.totals && fit;
+    if (top && fit) {
         use->reread = calloc(x->view->n_blocks + 1, sizeof *use->reread);
         use->n_reread = use->reread ? x->view->n_blocks : 0;
         u->top = use->reread ? sums_top_create() : NULL;
@@ -363,6 +371,25 @@ decide(struct worker *w)
     return e;
 }
 
+/* What the thread has goes to all. */
+static void
+give_totals(struct worker *w)
+{
+    struct scan *x = w->use->scan;
+    struct scan_sums *u = w->use->sums;
+    struct scan_totals *t = &w->sums->totals;
+
+    for (unsigned m = 0; m < x->sums.n_metrics; m++) {
+        u->totals.sum[m] += t->sum[m];
+        u->totals.any[m] |= t->any[m];
+    }
+    memset(t, 0, sizeof *t);
+    if (u->add_totals && !u->n_active) {
+        x->totals = u->totals;
+        x->has_totals = true;
+    }
+}
+
 /* There is nothing more to add. */
 static int
 finish_adding(struct worker *w)
@@ -389,6 +416,7 @@ finish_adding(struct worker *w)
     u->n_active--;
     v->active = false;
     v->state = OVER;
+    give_totals(w);
     pthread_cond_broadcast(&u->changed);
     /* The others are within a block, and look up before the next. */
     while (u->n_active && !u->partial && !u->failed) {
@@ -503,6 +531,78 @@ end_pass(struct worker *w)
     return e;
 }
 
+/* ---- Totals. ---- */
+
+/* Reads the metrics of the rows at hand. */
+static int
+read_metrics(struct worker *w)
+{
+    const struct sums_spec *p = &w->use->scan->sums;
+    int e = 0;
+
+    for (unsigned m = 0; !e && m < p->n_metrics; m++) {
+        if (p->metrics[m] < N_COLUMNS) {
+            e = block_read_rows(w->reader, p->metrics[m], w->frame, w->batch,
+                                w->index, w->n);
+        }
+    }
+    return e;
+}
+
+/* Adds metric 'id' of the rows at hand, which was read. */
+static bool
+total_rows(const struct worker *w, unsigned id, uint64_t *sum)
+{
+    const struct flow_batch *b = w->batch;
+    const uint64_t *v = (const void *) ((const uint8_t *) b
+                                        + columns[id].offset);
+    uint64_t all = 0;
+    bool any = false;
+
+    if (columns[id].flags & CF_NULL) {
+        for (uint32_t i = 0; i < w->n; i++) {
+            bool is = batch_is_valid(b, id, w->index[i]);
+            all += is ? v[w->index[i]] : 0;
+            any |= is;
+        }
+    } else {
+        for (uint32_t i = 0; i < w->n; i++) {
+            all += v[w->index[i]];
+        }
+        any = w->n > 0;
+    }
+    *sum += all;
+    return any;
+}
+
+static void
+add_totals(struct worker *w)
+{
+    const struct sums_spec *p = &w->use->scan->sums;
+    struct scan_totals *t = &w->sums->totals;
+
+    for (unsigned m = 0; m < p->n_metrics; m++) {
+        if (p->metrics[m] < N_COLUMNS) {
+            t->any[m] |= total_rows(w, p->metrics[m], &t->sum[m]);
+        } else {
+            t->sum[m] += w->n;
+            t->any[m] = true;
+        }
+    }
+}
+
+bool
+scan_totals(const struct scan *x, struct sums_value *metrics)
+{
+    for (unsigned m = 0; x->has_totals && m < x->sums.n_metrics; m++) {
+        unsigned id = x->sums.metrics[m];
+        bool can_lack = id < N_COLUMNS && columns[id].flags & CF_NULL;
+        metrics[m].u = x->totals.sum[m];
+        metrics[m].null = can_lack && !x->totals.any[m];
+    }
+    return x->has_totals;
+}
+
 /* Adds the rows at hand.  0 or a negative errno: they cannot be read. */
 static int
 add_rows(struct worker *w)
@@ -510,8 +610,14 @@ add_rows(struct worker *w)
     struct scan_sums *u = w->use->sums;
     struct sums_worker *v = w->sums;
     struct reread *r = w->reread;
-    int e;
+    bool totals = u->add_totals && !w->use->again;
+    /* A sketch needs one of them only, sums all. */
+    int e = totals && v->sketching ? read_metrics(w) : 0;
 
+    if (e) {
+        w->n = 0;
+        return e;
+    }
     if (w->use->again) {
         e = sums_top_add(u->top, v->sums, w->reader, w->frame, w->batch,
                          w->index, w->n);
@@ -528,6 +634,9 @@ add_rows(struct worker *w)
         v->matched += w->n;
         v->sketching = u->top && sums_is_crowded(v->sums, v->matched, v->rows);
         w->keep = v->sketching;
+    }
+    if (totals && !e) {
+        add_totals(w);
     }
     w->n = 0;
     return e;
@@ -666,6 +775,7 @@ run(struct worker *w, duckdb_data_chunk chunk, uint32_t *rows)
             }
         } else if (v->state == SINGLE) {
             set_partial(u);
+            u->add_totals = false;
             e = put_single(w, chunk, rows);
             if (e == -EBADMSG) {
                 scan_report(w->use->scan, w->block, e);

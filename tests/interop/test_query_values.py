@@ -223,6 +223,29 @@ def check_shares(asked):
               [k[0] for k in sorted(groups, key=key)[:5]], order)
 
 
+def check_totals(asked):
+    """Totals are those of all flows, and sums are added up in the pass that
+    adds up the groups."""
+    for by, metrics, extra in (
+            (["src_addr", "dst_addr"], ["bytes", "flows"], {}),
+            (["proto"], ["raw_bytes", "packets", "bps"], {}),
+            (["src_as"], ["flows"], {"filter": "proto tcp"}),
+            (["src_as"], ["flows", "bytes"], {"filter": "proto 99"}),
+            (["dst_port"], ["flows"], {"bucket": "1m"})):
+        proto = {"proto tcp": 6, "proto 99": 99}.get(extra.get("filter"))
+        flows = [f for f in asked.flows if proto in (None, f["proto"])]
+        seconds = asked.end - asked.start
+        expected = [len(flows) if m == "flows"
+                    else rate(total(flows, "bytes"), seconds, True)
+                    if m == "bps" else total(flows, m) for m in metrics]
+        answer = asked.ask(by=by, metrics=metrics, limit=3, totals=True,
+                           **extra)
+        equal(answer["totals"], expected, "totals by %r" % by)
+        alone = asked.ask(by=by, metrics=metrics, limit=3, **extra)
+        equal(answer["stats"]["rows_scanned"], alone["stats"]["rows_scanned"],
+              "flows that were read by %r" % by)
+
+
 def check_p95(asked):
     start, end = asked.start * 1000000, asked.end * 1000000
     for bucket in (60, 300, 7):
@@ -453,6 +476,7 @@ def test_values():
     check_groups(asked)
     check_names(asked)
     check_shares(asked)
+    check_totals(asked)
     check_p95(asked)
     check_previous(asked, flows)
     check_directions(asked)

@@ -792,11 +792,16 @@ test_beyond_aside(void)
     q.n_by = 3;
     q.order = 3;
     q.limit = 2;
+    q.totals = true;
     struct query_result *r = ask(&q);
     CU_ASSERT_EQUAL(r->status, QUERY_OK);
     CU_ASSERT_EQUAL_FATAL(r->n_rows, 2);
     CU_ASSERT_EQUAL(r->values[3].u, 100);
     CU_ASSERT_EQUAL(r->values[9].u, 101);
+    /* What was put aside is in the totals, and nothing was read for them. */
+    CU_ASSERT(r->has_totals);
+    CU_ASSERT_EQUAL(r->totals[0].u, 100 * n + n * (n - 1) / 2);
+    CU_ASSERT_EQUAL(r->rows_scanned, n);
     query_result_destroy(r);
     q = make_query(NULL);
     r = ask(&q);
