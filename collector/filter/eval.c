@@ -176,7 +176,7 @@ depth(const struct filter *f)
 }
 
 /* So many addresses of one end are looked up rather than compared. */
-#define SET_MIN 16
+#define SET_MIN 6
 
 /* Of a term that is one address: 0 is src_addr, 1 dst_addr; else -1. */
 static int
