@@ -181,11 +181,13 @@ is_over(void *aux)
            || clock_mono_us() >= run->job->deadline_us;
 }
 
-/* Whether the store can sum up by itself what a query asks for. */
+/* Whether the store can sum up by itself what a query asks for; *adds if nothing
+ * is a smallest or largest. */
 static bool
 make_sums(const struct run *run, const struct query *q, bool alone,
-          struct sums_spec *s)
+          struct sums_spec *s, bool *adds)
 {
+    *adds = true;
     if (q->records.on || q->previous_us || q->bidirectional
         || query_either(q)
         || q->n_by > SUMS_MAX_KEYS || q->n_metrics > SUMS_MAX_METRICS) {
@@ -210,13 +212,19 @@ make_sums(const struct run *run, const struct query *q, bool alone,
     for (unsigned i = 0; i < q->n_metrics; i++) {
         unsigned id = q->metrics[i], fn = q->calc[i].fn;
         s->metrics[i] = id == QUERY_METRIC_FLOWS ? N_COLUMNS : id;
-        if ((fn != FN_SUM && fn != FN_SHARE)
-            || (id < N_COLUMNS && columns[id].type != COLUMN_T_U64)) {
+        s->of[i] = fn == FN_MIN ? SUMS_MIN : fn == FN_MAX ? SUMS_MAX
+                                                          : SUMS_ADD;
+        bool time = id < N_COLUMNS && columns[id].type == COLUMN_T_TIME;
+        if ((s->of[i] == SUMS_ADD && fn != FN_SUM && fn != FN_SHARE)
+            || (id < N_COLUMNS && columns[id].type != COLUMN_T_U64
+                && !(time && s->of[i] != SUMS_ADD))) {
             return false;
         }
+        *adds &= s->of[i] == SUMS_ADD;
     }
     int first = (int) q->n_by + (q->bucket_us != 0);
-    if (alone && !q->unordered && q->order >= first) {
+    if (alone && !q->unordered && q->order >= first
+        && s->of[q->order - first] == SUMS_ADD) {
         s->top = q->limit + 1;
         s->order = (unsigned) (q->order - first);
         s->descending = q->descending;
@@ -230,6 +238,7 @@ open_scan(struct run *run, const struct query *q, struct sql_source *source,
           bool alone)
 {
     struct sums_spec sums;
+    bool adds;
     struct scan_spec spec = {
         .filter = run->plan.raw ? run->plan.raw : q->filter,
         .canonical = !q->all_observations,
@@ -242,9 +251,9 @@ open_scan(struct run *run, const struct query *q, struct sql_source *source,
         spec.ranges[1].from_us = q->from_us - q->previous_us;
         spec.ranges[1].to_us = q->to_us - q->previous_us;
     }
-    source->sums = make_sums(run, q, alone, &sums);
+    source->sums = make_sums(run, q, alone, &sums, &adds);
     spec.sums = source->sums ? &sums : NULL;
-    spec.totals = source->sums && alone && q->totals;
+    spec.totals = source->sums && alone && adds && q->totals;
     if (spec.totals) {
         run->n_statements = 1;
     }

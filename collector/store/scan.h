@@ -53,7 +53,7 @@ void scan_close(struct scan *);
 /* What to write after FROM.  Of records there is one row for each, with every
  * column of the column table in the types of collector/store/schema.h, but names
  * as VARCHAR.  Sums have columns t (if there are buckets), k0, k1, ... and m0,
- * m1, ..., which are HUGEINT. */
+ * m1, ..., which are HUGEINT, but the smallest and largest times TIMESTAMP. */
 #define SCAN_RELATION_LEN 48
 void scan_relation(const struct scan *, char buf[SCAN_RELATION_LEN]);
 

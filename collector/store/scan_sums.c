@@ -75,6 +75,9 @@ all_fit(const struct scan *x)
     for (unsigned m = 0; m < x->sums.n_metrics; m++) {
         uint64_t sum = 0;
         unsigned id = x->sums.metrics[m];
+        if (x->sums.of[m] != SUMS_ADD) {
+            continue;
+        }
         for (size_t i = 0; i < x->view->n_blocks; i++) {
             const struct block_head *h = x->view->blocks[i].segblock->head;
             const struct block_column *c = id < N_COLUMNS
@@ -217,6 +220,12 @@ struct group {
     struct sums_value metrics[SUMS_MAX_METRICS];
 };
 
+static bool
+is_time(unsigned metric)
+{
+    return metric < N_COLUMNS && columns[metric].type == COLUMN_T_TIME;
+}
+
 static void
 put_group(const struct scan *x, const struct group *g,
           duckdb_data_chunk chunk, uint32_t row)
@@ -235,8 +244,13 @@ put_group(const struct scan *x, const struct group *g,
     }
     for (unsigned m = 0; m < p->n_metrics; m++) {
         duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, col++);
-        duckdb_hugeint *out = duckdb_vector_get_data(vector);
-        out[row] = (duckdb_hugeint) { .lower = g->metrics[m].u };
+        void *out = duckdb_vector_get_data(vector);
+        if (is_time(p->metrics[m])) {
+            ((int64_t *) out)[row] = (int64_t) g->metrics[m].u;
+        } else {
+            ((duckdb_hugeint *) out)[row]
+                = (duckdb_hugeint) { .lower = g->metrics[m].u };
+        }
         if (g->metrics[m].null) {
             duckdb_vector_ensure_validity_writable(vector);
             duckdb_validity_set_row_invalid(
@@ -884,6 +898,8 @@ scan_sums_bind(struct scan *x, duckdb_bind_info info)
                                       : schema_type(type);
             snprintf(name, sizeof name, "k%u", i - 1);
         } else {
+            t = is_time(p->metrics[i - 1 - p->n_keys]) ? DUCKDB_TYPE_TIMESTAMP
+                                                       : t;
             snprintf(name, sizeof name, "m%u", i - 1 - p->n_keys);
         }
         if (i || p->bucket_us) {

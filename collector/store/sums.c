@@ -24,6 +24,12 @@ sums_create(const struct sums_spec *spec, struct sums_addrs *addrs)
     s->fd = -1;
     sums_place_keys(s);
     for (unsigned i = 0; i < spec->n_metrics; i++) {
+        if (spec->of[i] != SUMS_ADD) {
+            s->extremes |= UINT32_C(1) << i;
+            s->flip[i] = columns[spec->metrics[i]].type == COLUMN_T_TIME
+                         ? UINT64_C(1) << 63 : 0;
+            s->flip[i] ^= spec->of[i] == SUMS_MIN ? UINT64_MAX : 0;
+        }
         s->flags |= spec->metrics[i] < N_COLUMNS
                     && columns[spec->metrics[i]].flags & CF_NULL;
     }
@@ -324,6 +330,28 @@ find_for_records(struct sums *s, uint32_t n)
 
 /* ---- Sums. ---- */
 
+/* The smallest or largest of each group. */
+static void
+add_extreme(struct sums *s, unsigned m, const struct flow_batch *b,
+            const uint16_t *index, uint32_t n)
+{
+    unsigned id = s->spec.metrics[m], at = s->n_words + m;
+    const uint64_t *v = (const void *) ((const uint8_t *) b
+                                        + columns[id].offset);
+    bool nullable = columns[id].flags & CF_NULL;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = v[index[i]] ^ s->flip[m], *group = s->group[i];
+        if (nullable && !batch_is_valid(b, id, index[i])) {
+            continue;
+        }
+        group[at] = x > group[at] ? x : group[at];
+        if (nullable) {
+            group[s->size - 1] |= UINT64_C(1) << m;
+        }
+    }
+}
+
 static void
 add_metric(struct sums *s, unsigned m, const struct flow_batch *b,
            const uint16_t *index, uint32_t n)
@@ -334,6 +362,10 @@ add_metric(struct sums *s, unsigned m, const struct flow_batch *b,
         for (uint32_t i = 0; i < n; i++) {
             s->group[i][at]++;
         }
+        return;
+    }
+    if (s->extremes >> m & 1) {
+        add_extreme(s, m, b, index, n);
         return;
     }
     const uint64_t *v = (const void *) ((const uint8_t *) b
@@ -366,6 +398,10 @@ sums_fit(struct sums *s, const struct block_head *h)
 
     for (unsigned m = 0; m < s->spec.n_metrics; m++) {
         unsigned id = s->spec.metrics[m];
+        if (s->extremes >> m & 1) {
+            bound[m] = 0;       /* Nothing adds up. */
+            continue;
+        }
         const struct block_column *c = id < N_COLUMNS ? block_column(h, id)
                                                       : NULL;
         uint64_t max = id >= N_COLUMNS ? 1 : c ? c->max.u : 0, most;
@@ -442,13 +478,7 @@ sums_merge(struct sums *s, const struct sums *o)
         }
         e = sums_find(s, n);
         for (uint32_t i = 0; !e && i < n; i++) {
-            const uint64_t *x = sums_group(o, g + i);
-            for (unsigned m = 0; m < s->spec.n_metrics; m++) {
-                s->group[i][s->n_words + m] += x[s->n_words + m];
-            }
-            if (s->flags) {
-                s->group[i][s->size - 1] |= x[s->size - 1];
-            }
+            sums_join(s, s->group[i], sums_group(o, g + i));
         }
         g += n;
     }
@@ -512,7 +542,7 @@ sums_get_metrics(const struct sums *s, const uint64_t *group,
 {
     for (unsigned m = 0; m < s->spec.n_metrics; m++) {
         unsigned id = s->spec.metrics[m];
-        metrics[m].u = group[s->n_words + m];
+        metrics[m].u = group[s->n_words + m] ^ s->flip[m];
         metrics[m].null = id < N_COLUMNS && columns[id].flags & CF_NULL
                           && !(group[s->size - 1] >> m & 1);
     }

@@ -16,6 +16,8 @@
 #define SUMS_MAX_KEYS 16
 #define SUMS_MAX_METRICS 16
 
+enum sums_of { SUMS_ADD, SUMS_MIN, SUMS_MAX };
+
 struct sums_spec {
     int64_t bucket_us;          /* Key "time"; 0: none. */
     int64_t first_us, last_us;  /* No row has another time; 0, 0: not known. */
@@ -28,8 +30,10 @@ struct sums_spec {
     } keys[SUMS_MAX_KEYS];
     unsigned n_metrics;
     unsigned metrics[SUMS_MAX_METRICS];     /* Column, N_COLUMNS: records. */
+    /* Of columns U64; the smallest and largest also of TIME. */
+    enum sums_of of[SUMS_MAX_METRICS];
     /* If 'top' is not 0 only so many groups matter: those with the largest (or
-     * smallest) sum of metric 'order'. */
+     * smallest) sum of metric 'order', which is added up. */
     uint64_t top;
     unsigned order;
     bool descending;
@@ -74,7 +78,8 @@ uint32_t sums_count(const struct sums *);       /* Groups in the table. */
 /* One group of the table.  False if it was cut. */
 struct sums_value {
     bool null;
-    uint64_t u;                 /* Or an id of the reader's dictionary. */
+    /* Or an id of the reader's dictionary, or the bits of a time. */
+    uint64_t u;
     struct addr addr;
 };
 bool sums_get(const struct sums *, uint32_t i, int64_t *time_us,

@@ -154,6 +154,26 @@ add_metric(const struct few *f, unsigned at, const uint64_t *v,
     }
 }
 
+/* The same for the largest of each group. */
+static void
+add_extreme(const struct few *f, unsigned at, const uint64_t *v, uint64_t flip,
+            const uint16_t *index, uint32_t n)
+{
+    uint64_t most[SUMS_FEW_KEYS];
+
+    for (unsigned i = 0; i < f->n; i++) {
+        most[f->keys[i]] = f->groups[i][at];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t x = (index ? v[index[i]] : v[i]) ^ flip;
+        uint64_t *to = &most[f->key[i]];
+        *to = x > *to ? x : *to;
+    }
+    for (unsigned i = 0; i < f->n; i++) {
+        f->groups[i][at] = most[f->keys[i]];
+    }
+}
+
 int
 sums_add_few(struct sums *s, const struct flow_batch *b,
              const uint16_t *index, uint32_t n)
@@ -179,7 +199,12 @@ sums_add_few(struct sums *s, const struct flow_batch *b,
         const uint64_t *v = id < N_COLUMNS
                             ? (const void *) ((const uint8_t *) b
                                               + columns[id].offset) : NULL;
-        add_metric(&f, s->n_words + m, v, n == b->n ? NULL : index, n);
+        const uint16_t *list = n == b->n ? NULL : index;
+        if (s->extremes >> m & 1) {
+            add_extreme(&f, s->n_words + m, v, s->flip[m], list, n);
+        } else {
+            add_metric(&f, s->n_words + m, v, list, n);
+        }
     }
     return 1;
 }

@@ -88,6 +88,9 @@ struct sums {
     unsigned size;              /* Words of a group: keys, sums, flags. */
     unsigned chunk_rows;        /* Groups that a chunk holds. */
     bool flags;                 /* The last word: which sums are not null. */
+    uint32_t extremes;          /* Metrics of which the largest is kept. */
+    uint64_t flip[SUMS_MAX_METRICS];    /* As numbers with these bits turned, so
+                                         * that a new group's 0 is less. */
     bool direct;                /* 'groups' instead of 'slots'. */
 
     uint64_t **pages;           /* Groups. */
@@ -153,6 +156,22 @@ static inline unsigned
 sums_part(uint64_t hash)
 {
     return (unsigned) (hash >> 32) % SUMS_PARTS;
+}
+
+/* Adds the metrics of 'from', a row or group, to those of a group. */
+static inline void
+sums_join(const struct sums *s, uint64_t *group, const uint64_t *from)
+{
+    for (unsigned m = 0, k = s->n_words; m < s->spec.n_metrics; m++, k++) {
+        if (!(s->extremes >> m & 1)) {
+            group[k] += from[k];
+        } else if (from[k] > group[k]) {
+            group[k] = from[k];
+        }
+    }
+    if (s->flags) {
+        group[s->size - 1] |= from[s->size - 1];
+    }
 }
 
 /* sums_key.c */

@@ -104,13 +104,7 @@ add_rows(struct sums *s, const struct chunk *c)
         }
         row = rows;
         for (uint32_t i = 0; i < n; i++, row += s->size) {
-            uint64_t *group = s->group[i];
-            for (unsigned k = s->n_words; k < s->size - s->flags; k++) {
-                group[k] += row[k];
-            }
-            if (s->flags) {
-                group[s->size - 1] |= row[s->size - 1];
-            }
+            sums_join(s, s->group[i], row);
         }
     }
     return 0;

@@ -187,6 +187,82 @@ check(const struct sums_spec *spec)
     sums_destroy(s);
 }
 
+/* The smallest or largest of a group, one by one. */
+static bool
+is_extreme(const struct sums_spec *spec, unsigned m, int64_t time_us,
+           const struct sums_value *keys, const struct sums_value *told)
+{
+    enum column_id id = spec->metrics[m];
+    bool any = false, time = columns[id].type == COLUMN_T_TIME;
+    uint64_t best = 0;
+
+    for (unsigned i = 0; i < N_BATCHES; i++) {
+        const uint64_t *v = batch_column(rows[i], id);
+        for (uint32_t row = 0; row < rows[i]->n; row += step) {
+            if (!batch_is_valid(rows[i], id, row)
+                || !is_of(spec, rows[i], row, time_us, keys)) {
+                continue;
+            }
+            bool less = time ? (int64_t) v[row] < (int64_t) best
+                             : v[row] < best;
+            if (!any || (v[row] != best
+                         && less == (spec->of[m] == SUMS_MIN))) {
+                best = v[row];
+            }
+            any = true;
+        }
+    }
+    return told->null == !any && (!any || told->u == best);
+}
+
+/* So, in a table and in partitions, of few groups and of many. */
+static void
+test_extremes(void)
+{
+    static const enum column_id keys_of[] = { COL_proto, COL_src_addr };
+
+    for (unsigned i = 0; i < 8; i++) {
+        struct sums_spec spec = {
+            .n_keys = i % 4 != 3, .bucket_us = i % 4 == 2 ? 500000 : 0,
+            .n_metrics = i < 4 ? 6 : 5,
+            .metrics = { N_COLUMNS, COL_flow_start, COL_flow_end, COL_bytes,
+                         COL_bytes, COL_l2_bytes },
+            .of = { SUMS_ADD, SUMS_MIN, SUMS_MAX, SUMS_MIN, SUMS_MAX,
+                    SUMS_MIN },
+        };
+        spec.keys[0].column = keys_of[i % 2];
+        struct sums *all[2] = { sum_block(&spec, 0), sum_block(&spec, 1) };
+        struct sums *whole = sum_block(&spec, 0);
+        struct sums *s = sums_create(&spec, addrs);
+        struct sums_value keys[SUMS_MAX_KEYS], m[SUMS_MAX_METRICS];
+        uint64_t bad = 0, flows = 0;
+        int64_t t = 0;
+
+        CU_ASSERT_EQUAL(sums_merge(whole, all[1]), 0);
+        CU_ASSERT_EQUAL(sums_split(all[0]), 0);
+        CU_ASSERT_EQUAL(sums_split(all[1]), 0);
+        for (unsigned part = 0; part <= SUMS_PARTS; part++) {
+            struct sums *x = part < SUMS_PARTS ? s : whole;
+            if (x == s) {
+                CU_ASSERT_EQUAL(sums_collect(s, all, 2, part), 0);
+            }
+            for (uint32_t g = 0; g < sums_count(x); g++) {
+                CU_ASSERT(sums_get(x, g, &t, keys, m));
+                flows += m[0].u;
+                for (unsigned k = 1; k < spec.n_metrics; k++) {
+                    bad += !is_extreme(&spec, k, t, keys, &m[k]);
+                }
+            }
+        }
+        CU_ASSERT_EQUAL(bad, 0);
+        CU_ASSERT_EQUAL(flows, 2 * N_BATCHES * 900 / step);
+        sums_destroy(all[0]);
+        sums_destroy(all[1]);
+        sums_destroy(whole);
+        sums_destroy(s);
+    }
+}
+
 /* Groups in partitions, told row by row and collected, are what the table says;
  * and what is cut partition by partition is less than what stays. */
 static void
@@ -441,7 +517,7 @@ test_overflow(void)
 }
 
 UNIT_MAIN("sums", UNIT_TEST(setup), UNIT_TEST(test_keys),
-          UNIT_TEST(test_few),
+          UNIT_TEST(test_extremes), UNIT_TEST(test_few),
           UNIT_TEST(test_cut), UNIT_TEST(test_parts),
           UNIT_TEST(test_overflow),
           UNIT_TEST(teardown))
