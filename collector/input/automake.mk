@@ -1,6 +1,7 @@
 collector_libcollector_la_SOURCES += \
 	collector/exporter/correct.c collector/exporter/correct.h \
 	collector/input/input.c collector/input/input.h \
+	collector/input/input_p.h collector/input/listen.c \
 	collector/input/pace.h \
 	collector/input/socket.c collector/input/socket.h \
 	collector/input/steer.c collector/input/steer.h \

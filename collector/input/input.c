@@ -1,6 +1,6 @@
 #include <config.h>
 
-#include "collector/input/input.h"
+#include "collector/input/input_p.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -15,7 +15,6 @@
 #include "collector/exporter/source_table.h"
 #include "collector/input/pace.h"
 #include "collector/input/socket.h"
-#include "collector/input/steer.h"
 #include "collector/template/template.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -23,92 +22,11 @@
 #include "lib/source.h"
 #include "lib/thread.h"
 
-#define RX_BURST 64             /* Datagrams of one recvmmsg(). */
 #define RX_SIZE 65536           /* No UDP datagram is longer. */
 #define RX_ROUNDS 16            /* Bursts before other sockets get a turn. */
 #define ROUNDS_US 5000          /* ...or so long. */
 #define FLUSH_AFTER_S 0.2       /* A flow waits no longer in a batch. */
 #define DRAIN_MAX 1000000       /* Datagrams read at the end, at most. */
-
-/* A listening address. */
-struct listener {
-    char asked[64];             /* As it was configured, */
-    char address[64];           /* and with the port that it got. */
-    const char *name;
-    enum input_transport transport;
-    counter_t datagrams, octets, kernel_drops, not_allowed;
-    struct tcp_counters tcp;
-    uint32_t receive_buffer;
-    struct port *ports;         /* As steer.h numbers them. */
-    unsigned n_ports;
-    bool steered;               /* UDP: the kernel knows who goes where. */
-};
-
-/* A worker's socket of a listener. */
-struct port {
-    struct worker *worker;
-    struct listener *listener;
-    enum steer_lane lane;
-    int fd;                     /* UDP; -1: another worker has it. */
-    _Atomic uint32_t drops;     /* The kernel's count so far; it wraps. */
-    ev_io io;
-    struct tcp_server *tcp;     /* TCP and TLS. */
-};
-
-struct rx {
-    struct mmsghdr msgs[RX_BURST];
-    struct iovec iov[RX_BURST];
-    struct sockaddr_storage from[RX_BURST];
-    _Alignas(8) char control[RX_BURST][CMSG_SPACE(sizeof(uint32_t))];
-    uint8_t *data;              /* RX_BURST * RX_SIZE. */
-};
-
-/* Known exporters have batches of their own: where the writer cannot keep up,
- * those of anybody are lost first. */
-struct lane {
-    struct flow_batch *batch;   /* Being filled. */
-    struct flow_batch *spare;   /* Could not be submitted. */
-};
-
-struct worker {
-    struct input *input;
-    pthread_t thread;
-    bool started;
-    struct ev_loop *loop;
-    ev_timer flush;
-    ev_async stop, change;
-    ev_tstamp turn;             /* When datagrams were taken last. */
-    unsigned number;
-    struct decoder *decoder;
-    struct lane lanes[2];       /* STEER_ANYBODY, STEER_KNOWN. */
-    enum steer_lane lane;       /* The one at hand. */
-    struct rx rx;
-};
-
-/* Listeners that come and go while workers run: each worker does its part. */
-struct change {
-    struct listener **add, **remove;
-    size_t n_add, n_remove;
-    unsigned n_open;            /* Workers that are not done yet. */
-};
-
-struct input {
-    struct input_config config;
-    struct listener **listeners;
-    size_t n_listeners;
-    pthread_mutex_t mutex;      /* 'change' */
-    pthread_cond_t changed;
-    struct change change;
-    struct worker *workers;
-    unsigned n_workers;
-    struct prefix *allow;
-    struct addr *known;
-    size_t n_known;
-    _Atomic bool has_known;
-    uint32_t secret;
-    struct tls *tls;
-    struct tcp_sessions *sessions;
-};
 
 /* Counts every row of 'b' as lost, on its source. */
 static void
@@ -149,12 +67,8 @@ hand_over(void *worker_, struct flow_batch *b)
     return next;
 }
 
-/* Takes note that the kernel's count of dropped datagrams is 'total'.  Worker
- * and main thread both come here; the count only goes forward.  Returns how
- * many are new and were a loss: those of the socket for who may not send were
- * not. */
-static uint32_t
-note_kernel_drops(struct port *port, uint32_t total)
+uint32_t
+port_note_drops(struct port *port, uint32_t total)
 {
     uint32_t old = atomic_load(&port->drops);
     do {
@@ -178,7 +92,7 @@ read_ancillary(struct port *port, struct msghdr *msg)
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
             uint32_t total;
             memcpy(&total, CMSG_DATA(c), sizeof total);
-            uint32_t n = note_kernel_drops(port, total);
+            uint32_t n = port_note_drops(port, total);
             if (n) {
                 LOG_RATE(input, WARN, "%s: the kernel dropped %u datagrams "
                          "because the receive buffer was full",
@@ -475,8 +389,8 @@ start_port(struct port *port)
     }
 }
 
-static void
-close_port(struct port *port)
+void
+port_close(struct port *port)
 {
     if (port->fd >= 0) {
         ev_io_stop(port->worker->loop, &port->io);
@@ -504,7 +418,7 @@ on_change(struct ev_loop *loop, ev_async *async, int revents)
     }
     for (size_t i = 0; i < c.n_remove; i++) {
         each_port(w, c.remove[i], drain_port);
-        each_port(w, c.remove[i], close_port);
+        each_port(w, c.remove[i], port_close);
     }
     start_flush_timer(w);
     pthread_mutex_lock(&in->mutex);
@@ -589,67 +503,8 @@ worker_clear(struct worker *w)
     }
 }
 
-/* Tells the kernel who goes where.  False: it will not be told. */
-static bool
-steer(const struct input *in, int fd, bool v6)
-{
-    struct steer s = {
-        .allow = in->allow, .n_allow = in->config.n_allow,
-        .known = in->known, .n_known = in->n_known,
-        .n_workers = in->n_workers, .secret = in->secret,
-    };
-    int error = steer_attach(fd, &s, v6);
-    if (error) {
-        LOG_RATE(input, NOTICE, "the kernel does not keep exporters apart "
-                 "(%s): all of them share receive buffers",
-                 strerror(-error));
-    }
-    return !error;
-}
-
-/* The sockets of a UDP address: one per worker, or, where the kernel lets us,
- * as steer.h says. */
-static int
-open_udp(struct input *in, struct listener *l, const struct addr *a,
-         uint16_t port, int *fds)
-{
-    unsigned n = steer_n_sockets(in->n_workers);
-    int error = socket_bind_shared(a, port, in->config.receive_buffer, fds, n);
-    if (error) {
-        return error;
-    }
-    l->steered = steer(in, fds[0], !addr_is_v4(a));
-    if (l->steered) {
-        socket_shrink(fds[n - 1]);
-    }
-    while (!l->steered && n > in->n_workers) {
-        close(fds[--n]);
-        fds[n] = -1;
-    }
-    return 0;
-}
-
-/* Opens the sockets of a listener, -1 where there is none.  0 or a negative
- * errno. */
-static int
-open_sockets(struct input *in, struct listener *l, const struct addr *a,
-             uint16_t port, int *fds)
-{
-    const struct input_config *c = &in->config;
-    for (unsigned i = 0; i < l->n_ports; i++) {
-        fds[i] = -1;
-    }
-    if (l->transport != INPUT_UDP) {
-        return socket_listen_shared(a, port, fds, in->n_workers);
-    } else if (!addr_is_multicast(a)) {
-        return open_udp(in, l, a, port, fds);
-    }
-    fds[0] = socket_join(a, port, c->multicast_interface, c->receive_buffer);
-    return fds[0] < 0 ? fds[0] : 0;
-}
-
-static int
-open_port(struct port *p, int fd)
+int
+port_open(struct port *p, int fd)
 {
     if (fd >= 0 && p->listener->transport != INPUT_UDP) {
         return open_tcp(p, fd);
@@ -660,99 +515,6 @@ open_port(struct port *p, int fd)
                             : p->lane == STEER_REFUSED ? -1 : 0);
     p->io.data = p;
     return 0;
-}
-
-static const char *const transports[] = { "UDP", "TCP", "TLS" };
-
-/* Closes what its ports still have; their workers do not run. */
-static void
-listener_destroy(struct listener *l)
-{
-    for (unsigned i = 0; l && l->ports && i < l->n_ports; i++) {
-        close_port(&l->ports[i]);
-    }
-    if (l) {
-        free(l->ports);
-        free(l);
-    }
-}
-
-static struct listener *
-listener_create(struct input *in, const struct input_listen *asked)
-{
-    struct listener *l = calloc(1, sizeof *l);
-    unsigned n = asked->transport == INPUT_UDP
-                 ? steer_n_sockets(in->n_workers) : in->n_workers;
-
-    if (!l || !(l->ports = calloc(n, sizeof *l->ports))) {
-        free(l);
-        return NULL;
-    }
-    snprintf(l->asked, sizeof l->asked, "%s", asked->address);
-    l->name = asked->name;
-    l->transport = asked->transport;
-    for (l->n_ports = 0; l->n_ports < n; l->n_ports++) {
-        unsigned i = l->n_ports;
-        l->ports[i] = (struct port) {
-            .worker = &in->workers[i % in->n_workers], .listener = l,
-            .lane = i / in->n_workers, .fd = -1,
-        };
-    }
-    return l;
-}
-
-/* Opens its sockets; a message to free() on failure. */
-static char *
-bind_listener(struct input *in, struct listener *l, const char *text)
-{
-    char *error = NULL;
-    struct addr a;
-    uint16_t port;
-    if (endpoint_parse(text, 0, &a, &port)) {
-        if (asprintf(&error, "%s: \"%s\" is not an address and port, such as "
-                     "127.0.0.1:2055 or [::1]:4739", l->name, text) < 0) {
-            error = NULL;
-        }
-        return error;
-    }
-
-    int fds[l->n_ports];
-    int e = open_sockets(in, l, &a, port, fds);
-    if (e) {
-        if (asprintf(&error, "%s: cannot listen on %s %s: %s", l->name,
-                     transports[l->transport], text, strerror(-e)) < 0) {
-            error = NULL;
-        }
-        return error;
-    }
-    char buf[ENDPOINT_STRLEN];
-    snprintf(l->address, sizeof l->address, "%s",
-             endpoint_format(&a, socket_port(fds[0]), buf));
-    if (l->transport == INPUT_UDP) {
-        l->receive_buffer = socket_receive_buffer(fds[0]);
-    }
-    for (unsigned i = 0; i < l->n_ports; i++) {
-        if (open_port(&l->ports[i], fds[i])) {
-            error = strdup("out of memory");
-        }
-    }
-    return error;
-}
-
-/* A listener that is open, or NULL and a message to free(). */
-static struct listener *
-open_listener(struct input *in, const struct input_listen *asked,
-              char **error)
-{
-    struct listener *l = listener_create(in, asked);
-
-    *error = l ? bind_listener(in, l, asked->address)
-             : strdup("out of memory");
-    if (l && *error) {
-        listener_destroy(l);
-        return NULL;
-    }
-    return l;
 }
 
 /* What listeners and workers share, and copies of what the caller lends.  0,
@@ -822,7 +584,7 @@ input_open(const struct input_config *config, char **error)
         }
     }
     for (size_t i = 0; i < config->n_listen; i++) {
-        struct listener *l = open_listener(in, &config->listen[i], error);
+        struct listener *l = listener_open(in, &config->listen[i], error);
         if (!l) {
             input_destroy(in);
             return NULL;
@@ -892,182 +654,6 @@ input_destroy(struct input *in)
     pthread_mutex_destroy(&in->mutex);
     pthread_cond_destroy(&in->changed);
     free(in);
-}
-
-/* ---- Changes while workers run. ---- */
-
-static struct listener *
-find_listener(const struct input *in, const struct input_listen *asked)
-{
-    for (size_t i = 0; i < in->n_listeners; i++) {
-        struct listener *l = in->listeners[i];
-        if (!strcmp(l->asked, asked->address) && !strcmp(l->name, asked->name)
-            && l->transport == asked->transport) {
-            return l;
-        }
-    }
-    return NULL;
-}
-
-static bool
-has_listener(struct listener *const *list, size_t n, const struct listener *l)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (list[i] == l) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether a listener would want a port that one has which is to go. */
-static bool
-in_the_way(const struct listener *old, const struct input_listen *asked)
-{
-    struct addr a;
-    uint16_t port, other;
-
-    return (old->transport == INPUT_UDP) == (asked->transport == INPUT_UDP)
-           && !endpoint_parse(asked->address, 0, &a, &port)
-           && !endpoint_parse(old->address, 0, &a, &other) && port == other;
-}
-
-/* Lets all workers do their part, and waits for them. */
-static void
-run_change(struct input *in, const struct change *c)
-{
-    unsigned n = 0;
-
-    for (unsigned w = 0; w < in->n_workers; w++) {
-        n += in->workers[w].started;
-    }
-    pthread_mutex_lock(&in->mutex);
-    in->change = *c;
-    in->change.n_open = n;
-    for (unsigned w = 0; w < in->n_workers; w++) {
-        if (in->workers[w].started) {
-            ev_async_send(in->workers[w].loop, &in->workers[w].change);
-        }
-    }
-    while (in->change.n_open) {
-        pthread_cond_wait(&in->changed, &in->mutex);
-    }
-    pthread_mutex_unlock(&in->mutex);
-}
-
-int
-input_change(struct input *in, const struct input_listen *listen, size_t n,
-             char **error)
-{
-    struct listener **all = calloc(n + 1, sizeof *all);
-    struct listener **add = calloc(n + 1, sizeof *add);
-    struct listener **gone = calloc(in->n_listeners + 1, sizeof *gone);
-    struct change c = { .add = add, .remove = gone };
-    int result = all && add && gone ? 0 : -ENOMEM;
-
-    *error = NULL;
-    for (size_t i = 0; i < n && !result; i++) {
-        all[i] = find_listener(in, &listen[i]);
-    }
-    for (size_t i = 0; i < in->n_listeners && !result; i++) {
-        if (!has_listener(all, n, in->listeners[i])) {
-            gone[c.n_remove++] = in->listeners[i];
-        }
-    }
-    for (size_t i = 0; i < n && !result; i++) {
-        bool tls = listen[i].transport == INPUT_TLS && !in->tls;
-        for (size_t k = 0; !all[i] && k < c.n_remove; k++) {
-            tls |= in_the_way(gone[k], &listen[i]);
-        }
-        result = tls ? -EBUSY : 0;
-    }
-    for (size_t i = 0; i < n && !result; i++) {
-        if (!all[i]) {
-            all[i] = open_listener(in, &listen[i], error);
-            result = all[i] ? 0 : -EADDRINUSE;
-            add[c.n_add] = all[i];
-            c.n_add += all[i] != NULL;
-        }
-    }
-    if (result) {
-        while (c.n_add) {
-            listener_destroy(add[--c.n_add]);
-        }
-        free(all);
-    } else {
-        run_change(in, &c);
-        while (c.n_remove) {
-            listener_destroy(gone[--c.n_remove]);
-        }
-        free(in->listeners);
-        in->listeners = all;
-        in->n_listeners = n;
-    }
-    free(add);
-    free(gone);
-    return result;
-}
-
-int
-input_set_known(struct input *in, const struct addr *known, size_t n)
-{
-    struct addr *copy = calloc(n ? n : 1, sizeof *copy);
-    if (!copy) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = known[i];
-    }
-    pthread_mutex_lock(&in->mutex);     /* Only this thread writes. */
-    free(in->known);
-    in->known = copy;
-    in->n_known = n;
-    pthread_mutex_unlock(&in->mutex);
-    in->has_known = n > 0;
-    for (size_t i = 0; i < in->n_listeners; i++) {
-        struct listener *l = in->listeners[i];
-        struct addr a;
-        uint16_t port;
-        if (l->steered && !endpoint_parse(l->address, 0, &a, &port)) {
-            steer(in, l->ports[0].fd, !addr_is_v4(&a));
-        }
-    }
-    return 0;
-}
-
-static void
-tcp_counters_copy(struct tcp_counters *to, const struct tcp_counters *from)
-{
-#define X(NAME, DOC) to->NAME = counter_get(&from->NAME);
-    TCP_COUNTERS(X)
-#undef X
-}
-
-size_t
-input_status(struct input *in, struct input_status *status, size_t max)
-{
-    for (size_t i = 0; i < in->n_listeners && i < max; i++) {
-        const struct listener *l = in->listeners[i];
-        /* What was dropped after the last datagram that got through has not
-         * been told with any. */
-        for (unsigned k = 0; k < l->n_ports; k++) {
-            struct port *p = &l->ports[k];
-            if (p->fd >= 0) {
-                note_kernel_drops(p, socket_drops(p->fd));
-            }
-        }
-        snprintf(status[i].address, sizeof status[i].address, "%s",
-                 l->address);
-        status[i].name = l->name;
-        status[i].datagrams = counter_get(&l->datagrams);
-        status[i].octets = counter_get(&l->octets);
-        status[i].kernel_drops = counter_get(&l->kernel_drops);
-        status[i].receive_buffer = l->receive_buffer;
-        status[i].transport = l->transport;
-        status[i].not_allowed = counter_get(&l->not_allowed);
-        tcp_counters_copy(&status[i].tcp, &l->tcp);
-    }
-    return in->n_listeners;
 }
 
 unsigned

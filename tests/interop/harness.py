@@ -707,7 +707,8 @@ def sanitized():
     """Whether venturid was built with sanitizers: slower, and larger."""
     try:
         with open(os.path.join(BUILDDIR, "venturid"), "rb") as f:
-            return b"__asan_init" in f.read()
+            program = f.read()
+            return b"__asan_init" in program or b"__tsan_init" in program
     except OSError:
         return False
 
