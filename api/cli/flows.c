@@ -104,7 +104,7 @@ const struct cli_option cli_series_options[] = {
     RANGE,
     { "by", 'b', "COLUMNS", "a series for each group of these",
       CLI_WORDS_BY },
-    { "metrics", 'm', "METRICS", "sums, bps, p95(bps), ..., see venturictl "
+    { "metrics", 'm', "METRICS", "sums, bps, max(bytes), ..., see venturictl "
       "columns; bps is the default", CLI_WORDS_METRICS },
     { "top", 'n', "N", "so many groups; 10 is the default", NULL },
     { "bucket", 'B', "DURATION", "step", "1s 1m 5m 1h 1d" },

@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -129,6 +130,30 @@ filter_complete_token(struct filter_parse *fp, const char *name)
     } else if (strcmp(name, "end of text") && strcmp(name, "invalid text")) {
         add(fp, name);
     }
+}
+
+const char *
+filter_expected(const struct filter_parse *fp, int last, const char *name,
+                char *buf, size_t size)
+{
+    bool kind = !strncmp(name, "host, ", 6);
+    const char *word;
+    size_t used = 0;
+
+    if (kind && last == PREV) {
+        return "as";
+    } else if (kind && last == NEXT) {
+        return "ip, as";
+    } else if (fp->n_phrase != 1 || strcmp(name, "value")) {
+        return name;
+    }
+    for (unsigned i = 0; used < size
+                         && (word = filter_phrase_at(&fp->phrase[0], i));
+         i++) {
+        used += (size_t) snprintf(buf + used, size - used, "%s%s",
+                                  i ? ", " : "", word);
+    }
+    return buf;
 }
 
 /* Bytes of words, as the lexer has them. */

@@ -210,6 +210,10 @@ struct filter *filter_make_list(struct filter_parse *, int kind,
                                 enum filter_io, enum filter_side,
                                 enum column_id column, struct filter_list *);
 
+/* complete.c: what token 'name' of the grammar can be after token 'last', in
+ * 'buf' if that is not its name. */
+const char *filter_expected(const struct filter_parse *, int last,
+                            const char *name, char *buf, size_t size);
 /* complete.c: adds what token 'name' of the grammar can be. */
 void filter_complete_token(struct filter_parse *, const char *name);
 /* lexer.l: the words that are a token by that name, one after the other; NULL

@@ -255,13 +255,18 @@ yyreport_syntax_error(const yypcontext_t *c, struct filter_parse *fp)
     size_t used = 0;
     const FILTER_YYLTYPE *at = yypcontext_location(c);
     yysymbol_kind_t token = yypcontext_token(c);
+    /* What was not expected is the latest of them, unless it is none. */
+    int last = fp->before[token != YYSYMBOL_YYEOF && token != YYSYMBOL_BAD];
 
     int n = yypcontext_expected_tokens(c, expected, YYNTOKENS);
     for (int i = 0; fp->completion && i < n; i++) {
         filter_complete_token(fp, yysymbol_name(expected[i]));
     }
     for (int i = 0; i < n; i++) {
-        const char *name = yysymbol_name(expected[i]);
+        char buf[200];
+        const char *name = filter_expected(fp, last,
+                                           yysymbol_name(expected[i]), buf,
+                                           sizeof buf);
         size_t len = strlen(name);
         /* All or an ellipsis: no half words. */
         if (used + len + 8 >= sizeof list) {

@@ -345,6 +345,12 @@ test_completion(void)
     CU_ASSERT(completes("port in [ss", "ssh"));
     CU_ASSERT(completes("canonical ", "true"));
     CU_ASSERT(!completes("nonsense nonsense ", "and"));
+    struct filter_error e;
+    CU_ASSERT(!filter_parse("mpls", &e) && strstr(e.expected, "label10, eos"));
+    CU_ASSERT(!filter_parse("nat =", &e) && !strcmp(e.expected, "event"));
+    CU_ASSERT(!filter_parse("proto tcp and next", &e)
+              && !strcmp(e.expected, "ip, as"));
+    CU_ASSERT(!filter_parse("prev bytes", &e) && !strcmp(e.expected, "as"));
     /* Terms of several words. */
     CU_ASSERT(completes("nat ", "event"));
     CU_ASSERT(!completes("nat ", "label1"));
