@@ -13,7 +13,6 @@
 #include <urcu.h>
 
 #include "collector/exporter/source_table.h"
-#include "collector/input/pace.h"
 #include "collector/input/socket.h"
 #include "collector/template/template.h"
 #include "lib/clock.h"
@@ -179,18 +178,19 @@ take_burst(struct port *port, int n)
     }
 }
 
-/* Reads one burst.  Returns the number of datagrams, or a negative errno. */
+/* Reads one burst of up to 'max'.  Returns the number of datagrams, or a
+ * negative errno. */
 static int
-receive_burst(struct port *port)
+receive_burst(struct port *port, unsigned max)
 {
     struct rx *rx = &port->worker->rx;
-    for (int i = 0; i < RX_BURST; i++) {
+    for (unsigned i = 0; i < max; i++) {
         struct msghdr *h = &rx->msgs[i].msg_hdr;
         h->msg_namelen = sizeof rx->from[i];
         h->msg_controllen = sizeof rx->control[i];
         h->msg_flags = 0;
     }
-    int n = recvmmsg(port->fd, rx->msgs, RX_BURST, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(port->fd, rx->msgs, max, MSG_DONTWAIT, NULL);
     if (n < 0) {
         return -errno;
     }
@@ -228,13 +228,16 @@ on_readable(struct ev_loop *loop, ev_io *io, int revents)
     (void) revents;
     struct port *port = io->data;
     unsigned n_taken = 0;
-    int64_t until_us = clock_mono_us() + ROUNDS_US;
+    int64_t now_us = clock_mono_us(), until_us = now_us + ROUNDS_US;
 
-    for (int i = 0; i < RX_ROUNDS && (!i || clock_mono_us() < until_us);
-         i++) {
-        int n = receive_burst(port);
+    for (int i = 0; i < RX_ROUNDS && now_us < until_us; i++) {
+        int64_t begun_us = now_us;
+        unsigned max = port->burst;
+        int n = receive_burst(port, max);
         n_taken += n > 0 ? (unsigned) n : 0;
-        if (n < RX_BURST) {
+        now_us = clock_mono_us();
+        port->burst = burst_next(max, now_us - begun_us);
+        if (n < (int) max) {
             if (n < 0 && n != -EAGAIN && n != -EINTR) {
                 LOG_RATE(input, WARN, "%s: receiving failed: %s",
                          port->listener->address, strerror(-n));
@@ -365,7 +368,7 @@ drain_port(struct port *port)
         tcp_server_drain(port->tcp);
     }
     while (port->fd >= 0 && n_read < DRAIN_MAX
-           && (n = receive_burst(port)) > 0) {
+           && (n = receive_burst(port, RX_BURST)) > 0) {
         n_read += (size_t) n;
     }
 }

@@ -9,11 +9,12 @@
 #include <sys/socket.h>
 
 #include "collector/input/input.h"
+#include "collector/input/pace.h"
 #include "collector/input/steer.h"
 
 struct flow_batch;
 
-#define RX_BURST 64             /* Datagrams of one recvmmsg(). */
+#define RX_BURST BURST_MAX      /* Datagrams of one recvmmsg(). */
 
 /* A listening address. */
 struct listener {
@@ -35,6 +36,8 @@ struct port {
     struct listener *listener;
     enum steer_lane lane;
     int fd;                     /* UDP; -1: another worker has it. */
+    unsigned burst;             /* Datagrams to take at once: fewer where they
+                                 * take long, so that others get a turn. */
     _Atomic uint32_t drops;     /* The kernel's count so far; it wraps. */
     ev_io io;
     struct tcp_server *tcp;     /* TCP and TLS. */

@@ -104,7 +104,7 @@ listener_create(struct input *in, const struct input_listen *asked)
         unsigned i = l->n_ports;
         l->ports[i] = (struct port) {
             .worker = &in->workers[i % in->n_workers], .listener = l,
-            .lane = i / in->n_workers, .fd = -1,
+            .lane = i / in->n_workers, .fd = -1, .burst = RX_BURST,
         };
     }
     return l;

@@ -1,4 +1,5 @@
-/* collector/input/pace.h -- how long a worker waits before it looks again.
+/* collector/input/pace.h -- how long a worker waits before it looks again, and
+ * how much it takes then.
  *
  * Datagrams that come one by one, but fast, would cost a wake-up and a system
  * call each.  Where several come within PACE_US, a worker sleeps so long and
@@ -21,6 +22,20 @@ pace_us(uint64_t n, int64_t gap_us)
 {
     return gap_us >= 0 && n * PACE_US >= PACE_MIN * (uint64_t) gap_us
            ? PACE_US : 0;
+}
+
+/* How many datagrams to take at once after 'n' of them took 'us': a datagram can
+ * hold thousands of templates, and others wait until all are done. */
+#define BURST_MAX 64
+#define BURST_US 2000
+
+static inline unsigned
+burst_next(unsigned n, int64_t us)
+{
+    if (us > BURST_US) {
+        return n > 1 ? n / 2 : 1;
+    }
+    return us < BURST_US / 4 && n < BURST_MAX ? 2 * n : n;
 }
 
 #endif

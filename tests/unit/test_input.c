@@ -572,6 +572,17 @@ test_pace(void)
     CU_ASSERT_EQUAL(pace_us(1024, 2 * PACE_US), PACE_US);
     CU_ASSERT_EQUAL(pace_us(0, 10), 0);
     CU_ASSERT_EQUAL(pace_us(1, -1), 0);             /* A clock set back. */
+
+    CU_ASSERT_EQUAL(burst_next(64, 100), 64);
+    CU_ASSERT_EQUAL(burst_next(64, BURST_US + 1), 32);
+    CU_ASSERT_EQUAL(burst_next(1, 1000000), 1);
+    CU_ASSERT_EQUAL(burst_next(1, 0), 2);
+    CU_ASSERT_EQUAL(burst_next(32, BURST_US / 2), 32);
+    unsigned n = 64;
+    for (unsigned i = 0; i < 10; i++) { /* 1.4 ms each: one, or two. */
+        n = burst_next(n, n * 1400);
+    }
+    CU_ASSERT_TRUE(n <= 2);
 }
 
 int
