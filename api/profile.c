@@ -226,7 +226,7 @@ number_of(struct json_object *o, const char *name)
 static void
 load_channel(struct profiles *p, struct json_object *o)
 {
-    struct filter_error error;
+    struct filter_error error = { .message = "" };
     struct channel c = {
         .id = (uint64_t) number_of(o, "id"),
         .sign = text_of(o, "sign")[0] == '-' ? '-' : '+',
@@ -241,8 +241,10 @@ load_channel(struct profiles *p, struct json_object *o)
     int e = !profiles_find(p, c.profile) || !profile_name_valid(c.name)
             || !c.id ? -EINVAL : channel_add(p->set, &c, &error);
     if (e) {
-        LOG(config, WARN, "%s: channel %s/%s is left out", p->path,
-            c.profile, c.name);
+        LOG(config, WARN, "%s: channel %s/%s is left out%s%s", p->path,
+            c.profile, c.name, error.message[0] ? ": " : "", error.message);
+        p->left_out = p->left_out ? p->left_out : json_object_new_array();
+        json_object_array_add(p->left_out, json_object_get(o));
     }
 }
 
@@ -306,6 +308,11 @@ to_json(struct profiles *p)
         json_object_object_add(v, "start",
                                json_object_new_int64(c->start_us));
         json_object_array_add(list, v);
+    }
+    size_t n = p->left_out ? json_object_array_length(p->left_out) : 0;
+    for (size_t i = 0; i < n; i++) {
+        json_object_array_add(list, json_object_get(
+                                  json_object_array_get_idx(p->left_out, i)));
     }
     json_object_object_add(o, "channels", list);
     return o;
@@ -372,6 +379,7 @@ profiles_close(struct profiles *p)
 {
     if (p) {
         channel_on_fill(p->set, NULL, NULL);
+        json_object_put(p->left_out);
         free(p->path);
         free(p->list);
         free(p);

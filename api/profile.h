@@ -11,6 +11,7 @@
 
 #include "collector/channel/channel.h"
 
+struct json_object;
 struct query_pool;
 
 struct profile {
@@ -26,6 +27,8 @@ struct profiles {
     char *path;                 /* NULL: not kept. */
     struct profile *list;
     size_t n;
+    struct json_object *left_out;       /* Channels that could not be made: they
+                                         * stay in the file as they were. */
 };
 
 #define PROFILE_MAX 256
