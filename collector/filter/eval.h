@@ -2,7 +2,7 @@
  *
  * A filter is compiled once into a list of steps on bitmaps and then run over
  * any number of batches: column by column, 64 rows a word, no branch per row.
- * The answer is the same as that of SQL (collector/query/sql.c); a test
+ * The answer is the same as that of SQL (collector/query/sql_filter.c); a test
  * compares them. */
 #ifndef COLLECTOR_EVAL_H
 #define COLLECTOR_EVAL_H 1

@@ -1,17 +1,20 @@
 collector_libcollector_la_SOURCES += \
 	collector/query/dialect_duckdb.c \
-	collector/query/exec.c \
+	collector/query/exec.c collector/query/exec_p.h \
 	collector/query/resolver.c collector/query/resolver.h \
 	collector/query/export.c collector/query/export.h \
 	collector/query/groups.c \
 	collector/query/insert.h \
 	collector/query/key.c collector/query/key.h \
 	collector/query/metric.c collector/query/metric.h \
+	collector/query/pool.c \
 	collector/query/query.c collector/query/query.h \
 	collector/query/rollup.c collector/query/rollup.h \
 	collector/query/rollup_p.h \
 	collector/query/rollup_plan.c collector/query/rollup_plan.h \
-	collector/query/sql.c collector/query/sql.h
+	collector/query/sql.c collector/query/sql.h \
+	collector/query/sql_filter.c collector/query/sql_key.c \
+	collector/query/sql_p.h
 
 if HAVE_CUNIT
 check_PROGRAMS += tests/unit/test_query

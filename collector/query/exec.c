@@ -1,7 +1,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +8,7 @@
 #include <unistd.h>
 
 #include "collector/filter/confine.h"
-#include "collector/query/query.h"
+#include "collector/query/exec_p.h"
 #include "collector/query/insert.h"
 #include "collector/query/resolver.h"
 #include "collector/query/rollup_plan.h"
@@ -20,44 +19,13 @@
 #include "collector/store/view.h"
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "lib/thread.h"
 
-#define MAX_THREADS 64
 #define HOUR_US INT64_C(3600000000)
 #define PROGRESS_US 200000
-#define DEFAULT_TIMEOUT_MS 30000
-#define MAX_TIMEOUT_MS INT64_C(3600000)
 /* Of one result in memory. */
 #define MAX_RESULT_BYTES ((size_t) 128 << 20)
 /* How long to sleep while only DuckDB's own threads have work. */
 #define WAIT_US 200
-
-struct job {
-    struct job *next;
-    uint64_t id;
-    struct query q;
-    struct query_result *result;
-    int64_t start_us, deadline_us;      /* Monotonic. */
-    _Atomic bool cancelled;
-    void (*done)(void *aux, struct query_result *);
-    void (*work)(void *aux);    /* Instead of a query. */
-    void *aux;
-};
-
-struct query_pool {
-    struct store *store;
-    struct rollup *rollup;      /* Or NULL. */
-    struct identity_journal *identities;        /* Or NULL. */
-    pthread_mutex_t mutex;
-    pthread_cond_t more;
-    struct job *head, **tail;   /* Waiting. */
-    unsigned n_queued, max_queued;
-    struct job *running[MAX_THREADS];
-    pthread_t threads[MAX_THREADS];
-    unsigned n_threads;
-    uint64_t next_id;
-    bool closing;
-};
 
 enum { TIER_RAW = 1, TIER_MINUTE = 2, TIER_HOUR = 4 };
 
@@ -83,8 +51,8 @@ struct run {
     bool has_result;
 };
 
-static void
-fail(struct query_result *r, enum query_status status, const char *why)
+void
+query_fail(struct query_result *r, enum query_status status, const char *why)
 {
     r->status = status;
     snprintf(r->error, sizeof r->error, "%s", why ? why : "unknown error");
@@ -99,10 +67,10 @@ fail_duckdb(struct run *run, const char *why)
     /* DuckDB's exception for what exceeds memory_limit, on disk as well. */
     if (why && (strstr(why, "Out of Memory")
                 || strstr(why, "failed to offload"))) {
-        fail(r, QUERY_TOO_BIG, "the query needs more memory than it may "
-             "have; group by fewer columns or ask for a shorter time");
+        query_fail(r, QUERY_TOO_BIG, "the query needs more memory than it may "
+                   "have; group by fewer columns or ask for a shorter time");
     } else {
-        fail(r, QUERY_FAILED, why);
+        query_fail(r, QUERY_FAILED, why);
     }
 }
 
@@ -113,11 +81,11 @@ must_end(struct run *run)
     struct job *job = run->job;
     if (atomic_load(&job->cancelled)
         || (run->stop && atomic_load(run->stop))) {
-        fail(run->r, QUERY_CANCELLED, "the query was cancelled");
+        query_fail(run->r, QUERY_CANCELLED, "the query was cancelled");
     } else if (clock_mono_us() >= job->deadline_us) {
-        fail(run->r, QUERY_TIMEOUT, "the query took longer than it may");
+        query_fail(run->r, QUERY_TIMEOUT, "the query took longer than it may");
     } else if (run->view.store && store_view_broken(&run->view)) {
-        fail(run->r, QUERY_FAILED, "the store is restarting");
+        query_fail(run->r, QUERY_FAILED, "the store is restarting");
     } else {
         return false;
     }
@@ -147,7 +115,7 @@ bind_all(struct run *run)
             break;
         }
         if (st != DuckDBSuccess) {
-            fail(run->r, QUERY_FAILED, "cannot bind a value");
+            query_fail(run->r, QUERY_FAILED, "cannot bind a value");
             return -EINVAL;
         }
     }
@@ -164,7 +132,7 @@ open_view(struct run *run, struct store *store)
 
     if (store_view_open(store, q->from_us - q->previous_us, q->to_us,
                         &run->view, why, sizeof why)) {
-        fail(r, QUERY_FAILED, why);
+        query_fail(r, QUERY_FAILED, why);
         return -EIO;
     }
     r->segments = (unsigned) run->view.n_segments;
@@ -181,8 +149,8 @@ is_over(void *aux)
            || clock_mono_us() >= run->job->deadline_us;
 }
 
-/* Whether the store can sum up by itself what a query asks for; *adds if nothing
- * is a smallest or largest. */
+/* Whether the store can sum up by itself what a query asks for; *adds if
+ * nothing is a smallest or largest. */
 static bool
 make_sums(const struct run *run, const struct query *q, bool alone,
           struct sums_spec *s, bool *adds)
@@ -259,7 +227,7 @@ open_scan(struct run *run, const struct query *q, struct sql_source *source,
     }
     run->scan = scan_open(&run->view, &spec);
     if (!run->scan) {
-        fail(run->r, QUERY_FAILED, "out of memory");
+        query_fail(run->r, QUERY_FAILED, "out of memory");
         return -ENOMEM;
     }
     scan_relation(run->scan, run->relation);
@@ -286,7 +254,7 @@ prepare(struct run *run, const struct query *q)
     }
     e = sql_compile(q, sources, n, &sql_duckdb, &run->sql);
     if (e) {
-        fail(run->r, QUERY_FAILED, "out of memory");
+        query_fail(run->r, QUERY_FAILED, "out of memory");
         return e;
     }
     LOG(query, DBG, "%s", run->sql.text);
@@ -470,8 +438,8 @@ fetch(struct run *run, const struct query *q, struct query_result *r)
     size_t size = (size_t) n * r->n_columns * sizeof *r->values;
     r->values = size <= MAX_RESULT_BYTES ? malloc(size ? size : 1) : NULL;
     if (!r->values) {
-        fail(run->r, QUERY_TOO_BIG, "the result is too large; ask for fewer "
-             "rows or columns");
+        query_fail(run->r, QUERY_TOO_BIG, "the result is too large; ask for "
+                   "fewer rows or columns");
         return -E2BIG;
     }
     while (r->n_rows < n) {
@@ -486,7 +454,7 @@ fetch(struct run *run, const struct query *q, struct query_result *r)
         int e = read_chunk(r, chunk, rows);
         duckdb_destroy_data_chunk(&chunk);
         if (e) {
-            fail(run->r, QUERY_FAILED, "cannot read the result");
+            query_fail(run->r, QUERY_FAILED, "cannot read the result");
             return e;
         }
     }
@@ -699,8 +667,8 @@ make_shares(const struct query *q, struct query_value *metrics,
     }
 }
 
-/* The same question without groups, where that was not added up beside them; also
- * what shares are of. */
+/* The same question without groups, where that was not added up beside them;
+ * also what shares are of. */
 static int
 run_totals(struct run *run, struct query_result *r)
 {
@@ -719,7 +687,7 @@ run_totals(struct run *run, struct query_result *r)
         memcpy(r->totals, sum->values, q.n_metrics * sizeof *sum->values);
         r->has_totals = true;
     } else if (!sum) {
-        fail(run->r, QUERY_TOO_BIG, "out of memory");
+        query_fail(run->r, QUERY_TOO_BIG, "out of memory");
     }
     query_result_destroy(sum);
     return e;
@@ -938,17 +906,18 @@ open_resolver(struct run *run, struct identity_journal *identities)
     int e = query_resolver_create(identities, &run->job->q, is_over, run,
                                   &run->resolver);
     if (e == -E2BIG) {
-        fail(run->r, QUERY_TOO_BIG, "too much is known of endpoints in that "
-             "time to resolve anew; ask for a shorter time, or for what is "
-             "stored");
+        query_fail(run->r, QUERY_TOO_BIG, "too much is known of endpoints in "
+                   "that time to resolve anew; ask for a shorter time, or for "
+                   "what is stored");
     } else if (e == -ECANCELED && !must_end(run)) {
-        fail(run->r, QUERY_FAILED, "given up");
+        query_fail(run->r, QUERY_FAILED, "given up");
     }
     return e;
 }
 
-static void
-run_job(struct query_pool *pool, struct job *job, struct query_result *r)
+void
+query_run_job(struct query_pool *pool, struct job *job,
+              struct query_result *r)
 {
     static const char *const tiers[] = {
         "raw", "raw", "1m", "1m+raw", "1h", "1h+raw", "1h+1m", "1h+1m+raw",
@@ -958,7 +927,7 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
     const char *wrong = query_check(q);
 
     if (wrong) {
-        fail(r, QUERY_FAILED, wrong);
+        query_fail(r, QUERY_FAILED, wrong);
         return;
     }
     run.n_statements = q->top ? 3 : q->totals ? 2 : 1;
@@ -980,7 +949,7 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
         }
     }
     if (e && r->status == QUERY_OK) {
-        fail(r, QUERY_FAILED, "out of memory");
+        query_fail(r, QUERY_FAILED, "out of memory");
     }
     r->tier = tiers[run.tiers];
     if (!e) {
@@ -990,221 +959,4 @@ run_job(struct query_pool *pool, struct job *job, struct query_result *r)
         store_view_close(&run.view);
     }
     query_resolver_destroy(run.resolver);
-}
-
-/* The pool. */
-
-static void
-job_finish(struct job *job, struct query_result *r)
-{
-    r->tier = r->tier ? r->tier : "raw";
-    r->elapsed_ms = (double) (clock_mono_us() - job->start_us) / 1000;
-    query_clear(&job->q);
-    job->done(job->aux, r);
-    free(job);
-}
-
-static struct job *
-next_job(struct query_pool *pool)
-{
-    while (!pool->head && !pool->closing) {
-        pthread_cond_wait(&pool->more, &pool->mutex);
-    }
-    struct job *job = pool->head;
-    if (job) {
-        pool->head = job->next;
-        if (!pool->head) {
-            pool->tail = &pool->head;
-        }
-        pool->n_queued--;
-    }
-    return job;
-}
-
-static void *
-pool_thread(void *aux)
-{
-    struct query_pool *pool = aux;
-    struct job *job;
-
-    pthread_mutex_lock(&pool->mutex);
-    while ((job = next_job(pool))) {
-        unsigned slot = 0;
-        while (pool->running[slot]) {
-            slot++;             /* There are as many as threads. */
-        }
-        pool->running[slot] = job;
-        pthread_mutex_unlock(&pool->mutex);
-
-        struct query_result *r = job->result;
-        if (job->work) {
-            job->work(job->aux);
-        } else {
-            run_job(pool, job, r);
-        }
-
-        pthread_mutex_lock(&pool->mutex);
-        pool->running[slot] = NULL;
-        pthread_mutex_unlock(&pool->mutex);
-        if (job->work) {
-            free(job);
-        } else {
-            job_finish(job, r);
-        }
-        pthread_mutex_lock(&pool->mutex);
-    }
-    pthread_mutex_unlock(&pool->mutex);
-    return NULL;
-}
-
-struct query_pool *
-query_pool_create(struct store *store, unsigned threads, unsigned max_queued)
-{
-    struct query_pool *pool = calloc(1, sizeof *pool);
-    if (!pool) {
-        return NULL;
-    }
-    threads = threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads;
-    pool->store = store;
-    pool->tail = &pool->head;
-    pool->max_queued = max_queued;
-    pool->next_id = 1;
-    pthread_mutex_init(&pool->mutex, NULL);
-    pthread_cond_init(&pool->more, NULL);
-    while (pool->n_threads < threads) {
-        if (thread_start(&pool->threads[pool->n_threads], "query",
-                         pool_thread, pool)) {
-            break;
-        }
-        pool->n_threads++;
-    }
-    if (!pool->n_threads) {
-        query_pool_destroy(pool);
-        return NULL;
-    }
-    return pool;
-}
-
-void
-query_pool_set_rollup(struct query_pool *pool, struct rollup *r)
-{
-    pool->rollup = r;
-}
-
-void
-query_pool_set_identities(struct query_pool *pool,
-                          struct identity_journal *identities)
-{
-    pool->identities = identities;
-}
-
-void
-query_pool_destroy(struct query_pool *pool)
-{
-    if (!pool) {
-        return;
-    }
-    pthread_mutex_lock(&pool->mutex);
-    pool->closing = true;
-    for (struct job *j = pool->head; j; j = j->next) {
-        atomic_store(&j->cancelled, true);
-    }
-    for (unsigned i = 0; i < MAX_THREADS; i++) {
-        if (pool->running[i]) {
-            atomic_store(&pool->running[i]->cancelled, true);
-        }
-    }
-    pthread_cond_broadcast(&pool->more);
-    pthread_mutex_unlock(&pool->mutex);
-    /* They answer what still waits, too. */
-    for (unsigned i = 0; i < pool->n_threads; i++) {
-        pthread_join(pool->threads[i], NULL);
-    }
-    pthread_mutex_destroy(&pool->mutex);
-    pthread_cond_destroy(&pool->more);
-    free(pool);
-}
-
-/* The id of the job, or 0 if it is refused. */
-static uint64_t
-enqueue(struct query_pool *pool, struct job *job)
-{
-    uint64_t id = 0;
-    pthread_mutex_lock(&pool->mutex);
-    if (!pool->closing && pool->n_queued < pool->max_queued) {
-        id = job->id = pool->next_id++;
-        *pool->tail = job;
-        pool->tail = &job->next;
-        pool->n_queued++;
-        pthread_cond_signal(&pool->more);
-    }
-    pthread_mutex_unlock(&pool->mutex);
-    return id;
-}
-
-uint64_t
-query_start(struct query_pool *pool, struct query *q,
-            void (*done)(void *aux, struct query_result *), void *aux)
-{
-    struct job *job = calloc(1, sizeof *job);
-    struct query_result *r = calloc(1, sizeof *r);
-
-    if (!job || !r) {
-        free(job);
-        free(r);
-        query_clear(q);
-        done(aux, NULL);
-        return 0;
-    }
-    int64_t timeout_ms = q->timeout_ms > 0 ? q->timeout_ms
-                                           : DEFAULT_TIMEOUT_MS;
-    if (timeout_ms > MAX_TIMEOUT_MS) {
-        timeout_ms = MAX_TIMEOUT_MS;
-    }
-    job->q = *q;
-    q->filter = NULL;
-    job->result = r;
-    job->done = done;
-    job->aux = aux;
-    job->start_us = clock_mono_us();
-    job->deadline_us = job->start_us + timeout_ms * 1000;
-    uint64_t id = enqueue(pool, job);
-    if (!id) {
-        fail(r, QUERY_BUSY, "too many queries at once; try again later");
-        job_finish(job, r);
-    }
-    return id;
-}
-
-bool
-query_pool_run(struct query_pool *pool, void (*work)(void *aux), void *aux)
-{
-    struct job *job = calloc(1, sizeof *job);
-    if (!job) {
-        return false;
-    }
-    job->work = work;
-    job->aux = aux;
-    if (!enqueue(pool, job)) {
-        free(job);
-        return false;
-    }
-    return true;
-}
-
-void
-query_cancel(struct query_pool *pool, uint64_t id)
-{
-    pthread_mutex_lock(&pool->mutex);
-    for (struct job *j = pool->head; j; j = j->next) {
-        if (j->id == id) {
-            atomic_store(&j->cancelled, true);
-        }
-    }
-    for (unsigned i = 0; i < pool->n_threads; i++) {
-        if (pool->running[i] && pool->running[i]->id == id) {
-            atomic_store(&pool->running[i]->cancelled, true);
-        }
-    }
-    pthread_mutex_unlock(&pool->mutex);
 }

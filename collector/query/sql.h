@@ -1,6 +1,6 @@
 /* collector/query/sql.h -- a query as SQL text and bound values.
  *
- * What is the same for every engine is in sql.c; what one engine says in its
+ * What is the same for every engine is in sql*.c; what one engine says in its
  * own way is in its dialect. */
 #ifndef COLLECTOR_SQL_H
 #define COLLECTOR_SQL_H 1
