@@ -305,6 +305,47 @@ def test_tls():
     daemon.stop()
 
 
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"      # A begin.
+
+
+def test_half_handshakes():
+    """Handshakes that never end take all sessions: an exporter with a name
+    gets one all the same, and what is left of them costs little memory."""
+    lab = Lab()
+    directory = scratch_dir()
+    make_certificates(directory)
+    tls = {"listen": ["127.0.0.1:%d" % PORT],
+           "certificate": os.path.join(directory, "server.pem"),
+           "private-key": os.path.join(directory, "server.key"),
+           "ca": os.path.join(directory, "ca.pem")}
+    daemon = Daemon(lab, config=collector(
+        ipfix={"listen": ["none"], "tls": tls, "max-sessions": 100},
+        source=[{"name": "good", "address": "127.0.0.1"}]),
+        expect=[r"TLS with .* failed", r"too many sessions"])
+    before = rss(daemon)
+    half = []
+    for i in range(200):
+        s = ipfix.connect(lab.name, PORT, source="127.4.%d.1" % (i // 10))
+        try:
+            s.sendall(HELLO[:1 + i % len(HELLO)])
+        except OSError:
+            pass                # Refused already.
+        half.append(s)
+    wait_until(lambda: (listener(daemon, "tls")["tcp_accepted"],
+                        listener(daemon, "tls")["tcp_refused"]) == (100, 100),
+               what=lambda: "100 sessions: %s" % listener(daemon, "tls"))
+    check_growth(daemon, before, 16 << 20)
+    good = tls_session(lab, directory, "exporter")
+    good.sendall(message(template(), data(record())))
+    await_total(daemon, 1, 1)
+    for s in half:
+        s.close()
+    wait_until(lambda: connections(daemon) == 1, what="the end of the others")
+    good.sendall(message(data(record()), seq=1))
+    await_total(daemon, 2, 2)
+    daemon.stop()
+
+
 # --- UDP -------------------------------------------------------------------
 
 def test_multicast_and_ipv6():
