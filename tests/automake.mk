@@ -12,7 +12,7 @@ check-local:
 		$(TEST_FLAGS) unit $(unit_tests) -- fuzz $(fuzz_programs) -- \
 		interop $(interop_tests)
 
-bench: all $(bench_programs) $(bench_helpers)
+bench: all $(bench_programs) $(bench_helpers) tests/interop/flood$(EXEEXT)
 	@for b in $(bench_programs); do \
 		echo "== $$b"; ./$$b || exit 1; done
 	@for b in $(bench_scripts); do \
