@@ -33,6 +33,8 @@ enum { TIER_RAW = 1, TIER_MINUTE = 2, TIER_HOUR = 4 };
 struct run {
     struct job *job;
     unsigned n_statements, n_done;      /* For progress. */
+    bool summed;                /* The latest statement read sums, too. */
+    bool unreadable;            /* Sums could not be read. */
     int64_t told_us;
     const _Atomic bool *stop;   /* Or NULL. */
     struct query_result *r;     /* Of the job: the status is told here. */
@@ -243,6 +245,7 @@ prepare(struct run *run, const struct query *q)
         column_set_add(&sources[0].has, i);
     }
     rollup_plan(run->rollup, q, &run->view, &run->plan);
+    run->summed = run->plan.n > 0;
     for (unsigned i = 0; i < run->plan.n; i++) {
         sources[n++] = run->plan.sources[i];
         run->tiers |= !strcmp(run->plan.names[i], "1h") ? TIER_HOUR
@@ -477,9 +480,8 @@ fetch_totals(const struct run *run, const struct query *q,
     }
 }
 
-/* One statement, from text to rows in 'r'; of what its asker may see. */
 static int
-execute(struct run *run, const struct query *asked, struct query_result *r)
+execute_once(struct run *run, const struct query *asked, struct query_result *r)
 {
     struct query confined;
     const struct query *q = &confined;
@@ -516,6 +518,27 @@ execute(struct run *run, const struct query *asked, struct query_result *r)
     filter_destroy(confined.filter);
     /* A scan that was told to give up ends as if that were all. */
     return e ? e : must_end(run) ? -ECANCELED : 0;
+}
+
+/* One statement, from text to rows in 'r'; of what its asker may see.  Sums are a
+ * shorter way to what flows say: where they cannot be read, flows are. */
+static int
+execute(struct run *run, const struct query *asked, struct query_result *r)
+{
+    struct query raw = *asked;
+    int e = execute_once(run, asked, r);
+
+    if (e != -EIO || !run->summed || r->values
+        || run->r->status != QUERY_FAILED || must_end(run)) {
+        return e;
+    }
+    LOG_RATE(query, WARN, "sums of minutes and hours cannot be read, flows are "
+             "instead: %s", run->r->error);
+    run->unreadable = true;
+    run->r->status = QUERY_OK;
+    run->r->error[0] = '\0';
+    raw.only_raw = true;
+    return execute_once(run, &raw, r);
 }
 
 /* A statement around a query, to its end. */
@@ -604,6 +627,11 @@ make_note(struct run *run, const struct query *q, struct query_result *r)
     struct rollup_plan plan;
     struct store_health h;
 
+    if (run->unreadable) {
+        snprintf(r->note, sizeof r->note, "sums of minutes and hours are "
+                 "damaged: this is what flows say, as far as they are kept");
+        return;
+    }
     store_health(run->view.store, &h);
     struct query confined;
     if (query_confine(q, &confined)) {
