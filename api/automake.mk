@@ -56,6 +56,7 @@ api_libapi_la_SOURCES = \
 	api/methods_exporter.c \
 	api/live.h \
 	api/methods_import.c \
+	api/flow_text.c api/flow_text.h \
 	api/methods_flow.c \
 	api/methods_live.c \
 	api/methods_policy.c \
