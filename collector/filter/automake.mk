@@ -10,6 +10,7 @@ collector_libcollector_la_SOURCES += \
 	collector/filter/grammar.y \
 	collector/filter/lexer.l \
 	collector/filter/names.c collector/filter/names.h \
+	collector/filter/pattern.c collector/filter/pattern.h \
 	collector/filter/phrase.c
 BUILT_SOURCES += collector/filter/grammar.h
 

@@ -14,6 +14,7 @@
 #include "collector/filter/filter_p.h"
 #include "collector/filter/grammar.h"
 #include "collector/filter/names.h"
+#include "collector/filter/pattern.h"
 #include "lib/clock.h"
 
 /* Longest value; a quoted name may be as long as names are. */
@@ -492,7 +493,8 @@ path_pattern(const struct filter_word *word, char *out)
     }
     out[used] = '\0';
     regex_t re;
-    if (!used || regcomp(&re, out, REG_EXTENDED | REG_NOSUB)) {
+    if (!used || !pattern_is_cheap(out)
+        || regcomp(&re, out, REG_EXTENDED | REG_NOSUB)) {
         return false;
     }
     regfree(&re);
@@ -544,6 +546,11 @@ make_search(struct filter_parse *fp, enum filter_kind kind,
     if (cmp != CMP_EQ && cmp != CMP_NE) {
         filter_fail(fp, span->start, "=, !=", "paths and communities have no "
                     "order");
+        return NULL;
+    }
+    if (path && ++fp->n_patterns > FILTER_MAX_PATTERNS) {
+        filter_fail(fp, span->start, "", "more than %d patterns",
+                    FILTER_MAX_PATTERNS);
         return NULL;
     }
     if (path ? !path_pattern(word, pattern) : !is_community(kind, word)) {

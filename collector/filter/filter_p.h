@@ -7,6 +7,7 @@
 #include "collector/filter/filter.h"
 
 #define FILTER_MAX_TEXT 65536   /* Bytes. */
+#define FILTER_MAX_PATTERNS 64  /* Each takes a while to compile. */
 #define FILTER_MAX_NODES 4096   /* Of the tree: bounds every recursion. */
 
 /* Where a token stands: byte offsets, 'end' exclusive. */
@@ -70,7 +71,7 @@ struct filter_parse {
     const char *text;
     size_t size;
     size_t at;                  /* Of the lexer. */
-    unsigned n_nodes;
+    unsigned n_nodes, n_patterns;
     struct filter *tree;
     struct filter_error *error;
     void *scanner;              /* Flex's. */

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "collector/filter/filter.h"
+#include "collector/filter/pattern.h"
 
 #include <stdio.h>
 
@@ -434,6 +435,7 @@ test_errors(void)
         { "as-path \"(64500\"", 8, "is not a pattern", "regular" },
         { "as-path \"1**\"", 8, "is not a pattern", "regular" },
         { "as-path 64500x", 8, "is not a pattern", "regular" },
+        { "as-path \"1______________2\"", 8, "is not a pattern", "regular" },
         { "community 65000", 10, "is not a community", "65000:100" },
         { "community > 1:2", 12, "have no order", "=" },
         { "proto quic", 6, "\"quic\" is not a value of proto", "tcp" },
@@ -523,6 +525,66 @@ test_bounds(void)
 }
 
 /* Every byte, everywhere, and random words: an answer, no crash. */
+/* Expressions that would keep the C library busy are refused; usual ones, with
+ * long lists, are not. */
+static void
+test_patterns(void)
+{
+    static const struct { const char *piece; unsigned cheap; } grow[] = {
+        /* So many of a row are fine, twice as many are not. */
+        { "(^|$)", 9 }, { "(^|[ {}(),]|$)", 9 }, { "(^|1|$|2)", 9 },
+        { "(1*|^)", 9 }, { "(^|$)?", 6 }, { "((^|$)|(^|$))", 4 },
+        { "(^|$)1?", 9 }, { "(1+|^)?", 9 }, { "(^|$)*", 0 },
+        { "((^|$)1?)+", 0 },
+    };
+    static const char *const cheap[] = {
+        "(^|[ {}(),]|$)64500(^|[ {}(),]|$)", "^64500 ", "[0-9]+ [^, ]*15169$",
+        "^(1|2|3)(4|5|6)*7?8?9?0?(1(2(3|4)?)?)?$", "[]^$]*[^]$]*", "", "^$",
+        "1?2?3?4?5?6?7?8?9?0?", "(((((((((1)))))))))", "(^1|2$)+",
+    };
+    static const char *const odd[] = { "(", ")", "[", "(((", ")))", "|||",
+                                       "[^", "[]", "_+", "a(b|c", "***", "()" };
+    char text[4096];
+
+    for (size_t i = 0; i < sizeof grow / sizeof grow[0]; i++) {
+        text[0] = '\0';
+        for (unsigned n = 1; n <= 2 * grow[i].cheap + 4; n++) {
+            strcat(text, grow[i].piece);
+            if (n <= grow[i].cheap) {
+                CU_ASSERT_TRUE(pattern_is_cheap(text));
+            }
+        }
+        CU_ASSERT_FALSE(pattern_is_cheap(text));
+    }
+    for (size_t i = 0; i < sizeof cheap / sizeof cheap[0]; i++) {
+        CU_ASSERT_TRUE(pattern_is_cheap(cheap[i]));
+    }
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        (void) pattern_is_cheap(odd[i]);        /* It ends. */
+    }
+    /* A list of 21 numbers, each with its sides. */
+    size_t n = (size_t) snprintf(text, sizeof text, "as-path \"_(1");
+    for (unsigned i = 0; i < 20; i++) {
+        n += (size_t) snprintf(text + n, sizeof text - n, "|_%u_", i);
+    }
+    snprintf(text + n, sizeof text - n, ")_\"");
+    struct filter_error e;
+    struct filter *f = filter_parse(text, &e);
+    CU_ASSERT_PTR_NOT_NULL(f);
+    filter_destroy(f);
+
+    n = (size_t) snprintf(text, sizeof text, "as-path 1");
+    for (unsigned i = 1; i < 64; i++) {
+        n += (size_t) snprintf(text + n, sizeof text - n, " or as-path 1");
+    }
+    f = filter_parse(text, &e);
+    CU_ASSERT_PTR_NOT_NULL(f);
+    filter_destroy(f);
+    snprintf(text + n, sizeof text - n, " or as-path 1");
+    CU_ASSERT_PTR_NULL(filter_parse(text, &e));
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.message, "more than 64 patterns"));
+}
+
 static void
 test_garbage(void)
 {
@@ -563,4 +625,4 @@ test_garbage(void)
 UNIT_MAIN("filter", UNIT_TEST(test_terms), UNIT_TEST(test_nfdump),
           UNIT_TEST(test_completion), UNIT_TEST(test_columns),
           UNIT_TEST(test_errors), UNIT_TEST(test_bounds),
-          UNIT_TEST(test_garbage))
+          UNIT_TEST(test_patterns), UNIT_TEST(test_garbage))
