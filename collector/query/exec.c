@@ -541,7 +541,6 @@ execute(struct run *run, const struct query *asked, struct query_result *r)
     return execute_once(run, &raw, r);
 }
 
-/* A statement around a query, to its end. */
 /* What a statement that changes something answers. */
 static uint64_t
 changed_rows(duckdb_result *result)
